@@ -1,0 +1,1 @@
+//! KCP as kcp-go does it.
