@@ -1,1 +1,3 @@
-//! interop.
+//! Conformance of karst with real Go kcptun: golden replay, the live matrix, the real-time impairment relay.
+
+pub mod golden;
