@@ -1,1 +1,0 @@
-//! KCP as kcp-go does it.
