@@ -417,7 +417,11 @@ impl Arq {
 
     /// Asserts what must hold between any two calls.
     pub fn assert_invariants(&self) {
-        assert_eq!(self.snd_nxt.wrapping_sub(self.snd_una), self.snd_buf.len() as u32, "send buffer has holes");
+        assert_eq!(
+            self.snd_nxt.wrapping_sub(self.snd_una),
+            self.snd_buf.len() as u32,
+            "send buffer has holes"
+        );
         assert!(self.rcv_buf_len <= self.rcv_wnd.max(self.rcv_buf.len() as u32) as usize);
         assert_eq!(self.rcv_buf.iter().flatten().count(), self.rcv_buf_len);
         assert!(diff(self.snd_nxt, self.snd_una) >= 0, "una passed nxt");
