@@ -1,12 +1,211 @@
-//! Nonce, checksum and packet ciphers.
+//! Nonce, checksum and packet ciphers: what stands between an ARQ datagram and the wire.
+//!
+//! ```text
+//! CFB, salsa20, xor, none   nonce 16 | CRC-32 4 | payload          all of it transformed by the cipher
+//! aes-128-gcm               nonce 12 | payload | tag 16            only the payload encrypted
+//! null                      payload
+//! ```
+//!
+//! A [`Suite`] is one cipher with its key schedule; it seals and opens datagrams in place. A whole run of datagrams is
+//! best sealed by one [`Suite::seal_run`]: CFB is serial inside a datagram, so several chains run interleaved.
+//!
+//! The CRC lies inside the encrypted bytes and covers the payload alone; it is no message authentication. Only
+//! aes-128-gcm resists forgery (CRYPT-4, CRYPT-13).
+//!
+//! aes-128-gcm uses the pure Rust crate `aes-gcm`: 2.4 GB/s at 1350 bytes, half of Go and 0.28 of aws-lc-rs, which is C
+//! and would keep the engine from building for wasm32 without imports.
 
-/// Packet ciphers under kcptun's names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "stub")]
-pub enum Cipher {
-    Aes,
+mod cfb;
+mod cipher;
+mod gcm;
+mod key;
+mod stream;
+mod tea;
+
+pub use self::cipher::Cipher;
+pub use self::key::MasterKey;
+
+use self::gcm::Gcm;
+use self::stream::{Identity, Salsa20, Xor};
+use self::tea::{Tea, Xtea};
+use crate::entropy::Entropy;
+use ::cipher::KeyInit;
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Nonce and CRC of every cipher but aes-128-gcm and null (CRYPT-1).
+const CHECKED_HEAD_LEN: usize = NONCE_LEN + 4;
+const NONCE_LEN: usize = 16;
+
+/// A cipher with its key schedule. Immutable; clones share it.
+#[derive(Clone)]
+pub struct Suite {
+    cipher: Cipher,
+    method: Arc<Method>,
 }
 
-/// A cipher with its key schedule.
-#[derive(Clone, Debug)]
-pub struct Suite;
+impl Suite {
+    /// Expands `key` for `cipher`, which uses as many of its bytes as it needs (CRYPT-8).
+    pub fn new(cipher: Cipher, key: &MasterKey) -> Self {
+        Self { cipher, method: Arc::new(Method::new(cipher, key)) }
+    }
+
+    /// The cipher in use.
+    pub fn cipher(&self) -> Cipher {
+        self.cipher
+    }
+
+    /// Bytes in front of the payload: 0, 12 or 20.
+    pub fn head_len(&self) -> usize {
+        self.cipher.head_len()
+    }
+
+    /// Bytes behind the payload: 0 or 16.
+    pub fn tail_len(&self) -> usize {
+        self.cipher.tail_len()
+    }
+
+    /// Seals `datagram` = `head_len | payload | tail_len` in place: writes the nonce, the CRC or tag, and encrypts.
+    ///
+    /// # Panics
+    /// When `nonce` is not [`Cipher::nonce_len`] long or `datagram` is shorter than its head and tail.
+    pub fn seal(&self, nonce: &[u8], datagram: &mut [u8]) {
+        datagram[..self.cipher.nonce_len()].copy_from_slice(nonce);
+        match &*self.method {
+            Method::Checked(transform) => {
+                write_crc(datagram);
+                transform.encrypt(datagram);
+            }
+            Method::Gcm(gcm) => gcm.seal(datagram),
+            Method::Null => {}
+        }
+    }
+
+    /// Seals a run of datagrams of `segment` bytes back to back, the last one possibly shorter, each with a fresh nonce.
+    ///
+    /// The result equals that of [`Self::seal`] called for each datagram in order.
+    ///
+    /// # Panics
+    /// When `segment` or the last datagram is shorter than head and tail, or `segment` is 0.
+    pub fn seal_run(&self, entropy: &mut Entropy, run: &mut [u8], segment: usize) {
+        let nonce_len = self.cipher.nonce_len();
+        match &*self.method {
+            Method::Checked(transform) => {
+                for datagram in run.chunks_mut(segment) {
+                    entropy.fill(&mut datagram[..nonce_len]);
+                    write_crc(datagram);
+                }
+                transform.encrypt_run(run, segment);
+            }
+            Method::Gcm(gcm) => {
+                for datagram in run.chunks_mut(segment) {
+                    entropy.fill(&mut datagram[..nonce_len]);
+                    gcm.seal(datagram);
+                }
+            }
+            Method::Null => {}
+        }
+    }
+
+    /// Decrypts a received datagram in place and checks its CRC or tag; the range of the payload inside it.
+    ///
+    /// The nonce is not looked at: there is no replay protection (CRYPT-3). The payload may be empty.
+    ///
+    /// # Errors
+    /// [`OpenError`]; what `datagram` then holds is of no use.
+    pub fn open(&self, datagram: &mut [u8]) -> Result<Range<usize>, OpenError> {
+        let (head, tail) = (self.head_len(), self.tail_len());
+        if datagram.len() < head + tail {
+            return Err(OpenError::Short);
+        }
+        let payload = head..datagram.len() - tail;
+        match &*self.method {
+            Method::Checked(transform) => {
+                transform.decrypt(datagram);
+                crc_holds(datagram).then_some(payload).ok_or(OpenError::Checksum)
+            }
+            Method::Gcm(gcm) => gcm.open(datagram).map(|()| payload),
+            Method::Null => Ok(payload),
+        }
+    }
+}
+
+impl fmt::Debug for Suite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Suite").field(&self.cipher.name()).finish()
+    }
+}
+
+/// Why a datagram could not be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Shorter than the head and tail of its cipher.
+    #[error("datagram shorter than its crypt header")]
+    Short,
+    /// CRC or tag wrong: damaged, or sealed with another key or cipher.
+    #[error("wrong checksum or tag")]
+    Checksum,
+}
+
+/// The three layouts of a datagram.
+enum Method {
+    /// Nonce and CRC inside a length-preserving transformation.
+    Checked(Box<dyn Transform>),
+    Gcm(Box<Gcm>),
+    Null,
+}
+
+impl Method {
+    fn new(cipher: Cipher, key: &MasterKey) -> Self {
+        let transform: Box<dyn Transform> = match cipher {
+            Cipher::Aes => cfb::wide(aes::Aes256::new(&key.prefix().into())),
+            Cipher::Aes192 => cfb::wide(aes::Aes192::new(&key.prefix().into())),
+            Cipher::Aes128 => cfb::wide(aes::Aes128::new(&key.prefix().into())),
+            Cipher::Twofish => cfb::wide(twofish::Twofish::new(&key.prefix().into())),
+            Cipher::Sm4 => cfb::wide(sm4::Sm4::new(&key.prefix().into())),
+            Cipher::Blowfish => cfb::narrow(blowfish(key)),
+            Cipher::Cast5 => cfb::narrow(cast5::Cast5::new(&key.prefix().into())),
+            Cipher::TripleDes => cfb::narrow(des::TdesEde3::new(&key.prefix().into())),
+            Cipher::Tea => cfb::narrow(Tea::new(&key.prefix())),
+            Cipher::Xtea => cfb::narrow(Xtea::new(&key.prefix())),
+            Cipher::Salsa20 => Box::new(Salsa20::new(key)),
+            Cipher::Xor => Box::new(Xor::new(key)),
+            Cipher::None => Box::new(Identity),
+            Cipher::Aes128Gcm => return Self::Gcm(Box::new(Gcm::new(key))),
+            Cipher::Null => return Self::Null,
+        };
+        Self::Checked(transform)
+    }
+}
+
+/// Blowfish with a 32-byte key; the crate's fixed-size constructor wants 56.
+fn blowfish(key: &MasterKey) -> blowfish::Blowfish {
+    KeyInit::new_from_slice(key.as_bytes()).expect("blowfish takes keys of 4 to 56 bytes")
+}
+
+/// A keyed, length-preserving transformation of whole datagrams.
+trait Transform: Send + Sync {
+    fn encrypt(&self, datagram: &mut [u8]);
+
+    /// Encrypts each datagram of a run of `segment` bytes each, the last one possibly shorter.
+    fn encrypt_run(&self, run: &mut [u8], segment: usize) {
+        for datagram in run.chunks_mut(segment) {
+            self.encrypt(datagram);
+        }
+    }
+
+    fn decrypt(&self, datagram: &mut [u8]);
+}
+
+/// CRC-32 of the payload, little endian, behind the nonce (CRYPT-2).
+fn write_crc(datagram: &mut [u8]) {
+    let (head, payload) = datagram.split_at_mut(CHECKED_HEAD_LEN);
+    head[NONCE_LEN..].copy_from_slice(&crc32fast::hash(payload).to_le_bytes());
+}
+
+fn crc_holds(datagram: &[u8]) -> bool {
+    let (head, payload) = datagram.split_at(CHECKED_HEAD_LEN);
+    head[NONCE_LEN..] == crc32fast::hash(payload).to_le_bytes()
+}

@@ -1,0 +1,111 @@
+//! The ciphers' names and header lengths.
+
+use super::CHECKED_HEAD_LEN;
+
+/// Packet ciphers under kcptun's names (`--crypt`; kcptun std/crypt.go).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Cipher {
+    /// `aes`: AES-256, CFB. The default.
+    Aes,
+    /// `aes-128`: AES-128, CFB.
+    Aes128,
+    /// `aes-192`: AES-192, CFB.
+    Aes192,
+    /// `aes-128-gcm`: the only authenticated one.
+    Aes128Gcm,
+    /// `salsa20`: Salsa20/20, its nonce being the first 8 bytes of the datagram's.
+    Salsa20,
+    /// `blowfish`: 32-byte key, CFB with 8-byte blocks.
+    Blowfish,
+    /// `twofish`: 32-byte key, CFB.
+    Twofish,
+    /// `cast5`: CAST-128, CFB with 8-byte blocks.
+    Cast5,
+    /// `3des`: three keys, CFB with 8-byte blocks.
+    TripleDes,
+    /// `tea`: TEA of 8 cycles (a quarter of the standard's), CFB with 8-byte blocks.
+    Tea,
+    /// `xtea`: 32 cycles, CFB with 8-byte blocks.
+    Xtea,
+    /// `xor`: a fixed 1500-byte table. Hides nothing from anybody who has seen two datagrams.
+    Xor,
+    /// `sm4`: CFB.
+    Sm4,
+    /// `none`: nonce and CRC, not encrypted.
+    None,
+    /// `null`: nothing at all, not even a CRC.
+    Null,
+}
+
+impl Cipher {
+    /// Every cipher.
+    pub const ALL: &[Self] = &[
+        Self::Aes,
+        Self::Aes128,
+        Self::Aes192,
+        Self::Aes128Gcm,
+        Self::Salsa20,
+        Self::Blowfish,
+        Self::Twofish,
+        Self::Cast5,
+        Self::TripleDes,
+        Self::Tea,
+        Self::Xtea,
+        Self::Xor,
+        Self::Sm4,
+        Self::None,
+        Self::Null,
+    ];
+
+    /// The cipher of that name. kcptun takes any other name for `aes`; that is left to the caller (CRYPT-9).
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|cipher| cipher.name() == name)
+    }
+
+    /// kcptun's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Aes => "aes",
+            Self::Aes128 => "aes-128",
+            Self::Aes192 => "aes-192",
+            Self::Aes128Gcm => "aes-128-gcm",
+            Self::Salsa20 => "salsa20",
+            Self::Blowfish => "blowfish",
+            Self::Twofish => "twofish",
+            Self::Cast5 => "cast5",
+            Self::TripleDes => "3des",
+            Self::Tea => "tea",
+            Self::Xtea => "xtea",
+            Self::Xor => "xor",
+            Self::Sm4 => "sm4",
+            Self::None => "none",
+            Self::Null => "null",
+        }
+    }
+
+    /// Bytes in front of the payload: nonce and CRC 20, GCM nonce 12, null 0 (CRYPT-1).
+    pub const fn head_len(self) -> usize {
+        match self {
+            Self::Aes128Gcm => self.nonce_len(),
+            Self::Null => 0,
+            _ => CHECKED_HEAD_LEN,
+        }
+    }
+
+    /// Bytes behind the payload: the tag of aes-128-gcm, 16 (CRYPT-1).
+    pub const fn tail_len(self) -> usize {
+        match self {
+            Self::Aes128Gcm => 16,
+            _ => 0,
+        }
+    }
+
+    /// Random bytes at the start of each datagram: 16, for aes-128-gcm 12, for null 0 (CRYPT-1).
+    pub const fn nonce_len(self) -> usize {
+        match self {
+            Self::Aes128Gcm => 12,
+            Self::Null => 0,
+            _ => super::NONCE_LEN,
+        }
+    }
+}

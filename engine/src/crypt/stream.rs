@@ -1,0 +1,61 @@
+//! The transformations that are no block cipher: salsa20, xor, none.
+
+use super::{MasterKey, Transform};
+use ::salsa20::cipher::{KeyIvInit, StreamCipher};
+use pbkdf2::pbkdf2_hmac;
+use sha1::Sha1;
+
+/// Salsa20/20: bytes 0..8 are its nonce and stay clear, the rest is encrypted from block 0 on (CRYPT-10).
+pub(super) struct Salsa20([u8; 32]);
+
+impl Salsa20 {
+    pub(super) fn new(key: &MasterKey) -> Self {
+        Self(*key.as_bytes())
+    }
+}
+
+impl Transform for Salsa20 {
+    fn encrypt(&self, datagram: &mut [u8]) {
+        if let Some((nonce, rest)) = datagram.split_first_chunk_mut::<8>() {
+            ::salsa20::Salsa20::new(&self.0.into(), &(*nonce).into()).apply_keystream(rest);
+        }
+    }
+
+    fn decrypt(&self, datagram: &mut [u8]) {
+        self.encrypt(datagram);
+    }
+}
+
+/// A fixed table over the whole datagram, nonce included (CRYPT-11).
+pub(super) struct Xor(Box<[u8; Self::TABLE_LEN]>);
+
+impl Xor {
+    /// kcp-go's largest datagram; bytes beyond it are left alone, as in kcp-go.
+    const TABLE_LEN: usize = 1500;
+
+    pub(super) fn new(key: &MasterKey) -> Self {
+        let mut table = Box::new([0; Self::TABLE_LEN]);
+        pbkdf2_hmac::<Sha1>(key.as_bytes(), b"sH3CIVoF#rWLtJo6", 32, &mut *table);
+        Self(table)
+    }
+}
+
+impl Transform for Xor {
+    fn encrypt(&self, datagram: &mut [u8]) {
+        for (byte, pad) in datagram.iter_mut().zip(self.0.iter()) {
+            *byte ^= pad;
+        }
+    }
+
+    fn decrypt(&self, datagram: &mut [u8]) {
+        self.encrypt(datagram);
+    }
+}
+
+/// `none`: header and CRC without a cipher (CRYPT-12).
+pub(super) struct Identity;
+
+impl Transform for Identity {
+    fn encrypt(&self, _: &mut [u8]) {}
+    fn decrypt(&self, _: &mut [u8]) {}
+}
