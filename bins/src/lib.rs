@@ -1,1 +1,8 @@
-//! bins.
+//! What karst-client and karst-server are made of: options, logging, sockets, and the loop that drives the engine.
+
+pub mod config;
+pub mod flags;
+pub mod log;
+
+/// Version of the programs.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,0 +1,218 @@
+//! Options as a program runs with them: defaults, then the environment, then flags, then the JSON file (CLI-9).
+
+mod json;
+
+pub use json::{FileError, FileReason, apply};
+
+use crate::flags::{self, Field, Flag, Side, TABLE, UsageError};
+use engine::Settings;
+use engine::crypt::Cipher;
+use engine::settings::{Mode, SettingsError};
+use std::path::Path;
+
+/// Everything one program was told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Which program.
+    pub side: Side,
+    /// Client: local TCP address; server: UDP address, possibly with a port range.
+    pub listen: String,
+    /// Client: the server's UDP address, possibly with a port range.
+    pub remote: String,
+    /// Server: where streams go.
+    pub target: String,
+    /// Cipher as given; `settings.crypt` holds it once [`Config::check`] accepted it.
+    pub crypt: String,
+    /// Mode as given; `settings.mode` holds the preset.
+    pub mode: String,
+    /// Client: number of sessions.
+    pub conn: i64,
+    /// SO_RCVBUF and SO_SNDBUF of every UDP socket, bytes.
+    pub sockbuf: i64,
+    /// No lines about streams.
+    pub quiet: bool,
+    /// JSON file, empty for none.
+    pub file: String,
+    /// Print the help only.
+    pub help: bool,
+    /// Print the version only.
+    pub version: bool,
+    /// What the engine needs.
+    pub settings: Settings,
+}
+
+/// What to do, as decided by the command line.
+#[derive(Debug)]
+pub enum Command {
+    /// Print this on standard output and exit with 0.
+    Print(String),
+    /// Run with this, after logging the warnings.
+    Run(Box<Config>, Vec<String>),
+}
+
+/// Why a program does not start. The text is one line and names the culprit (CLI-8).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The command line.
+    #[error(transparent)]
+    Usage(#[from] UsageError),
+    /// The JSON file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A value that cannot work, and where it was given.
+    #[error("{origin}: {reason}")]
+    Value {
+        /// Flag, environment variable, or file and key.
+        origin: String,
+        /// Why not.
+        reason: String,
+        /// Whether it came from the command line.
+        usage: bool,
+    },
+}
+
+impl ConfigError {
+    /// 2 when the command line is at fault, else 1.
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(_) | Self::Value { usage: true, .. } => 2,
+            Self::File(_) | Self::Value { usage: false, .. } => 1,
+        }
+    }
+}
+
+/// Reads the command line (without the program's name), `environment` and the JSON file.
+///
+/// # Errors
+/// See [`ConfigError`].
+pub fn load(
+    side: Side,
+    words: &[String],
+    environment: impl Fn(&str) -> Option<String>,
+) -> Result<Command, ConfigError> {
+    let mut config = Config::new(side);
+    let mut origins = config.apply_environment(&environment);
+    let given = flags::parse(side, words, &mut config)?;
+    origins.set_all(&given.names, &Origin::Flag);
+    if config.help || matches!(given.word.as_deref(), Some("help" | "h")) {
+        return Ok(Command::Print(flags::help(side)));
+    }
+    if config.version {
+        return Ok(Command::Print(format!("{} version {}\n", side.program(), crate::VERSION)));
+    }
+    let mut warnings = Vec::new();
+    if !config.file.is_empty() {
+        let path = config.file.clone();
+        let applied = json::apply_file(Path::new(&path), &mut config)?;
+        origins.set_all(&applied.names, &Origin::File(path.clone()));
+        warnings.extend(applied.unknown.iter().map(|key| format!("{path}: unknown key \"{key}\" ignored")));
+    }
+    config.check().map_err(|error| origins.blame(&error))?;
+    Ok(Command::Run(Box::new(config), warnings))
+}
+
+impl Config {
+    /// The defaults of upstream 2026.
+    pub fn new(side: Side) -> Self {
+        let default = |name| {
+            flags::find(side, name).and_then(|flag| flag.default_for(side)).unwrap_or_default().to_owned()
+        };
+        let (listen, settings) = match side {
+            Side::Client => (default("localaddr"), Settings::client()),
+            Side::Server => (default("listen"), Settings::server()),
+        };
+        Self {
+            side,
+            listen,
+            remote: default("remoteaddr"),
+            target: default("target"),
+            crypt: default("crypt"),
+            mode: default("mode"),
+            conn: 1,
+            sockbuf: 4_194_304,
+            quiet: false,
+            file: String::new(),
+            help: false,
+            version: false,
+            settings,
+        }
+    }
+
+    /// Value of an option as Go prints it; the default when the option is not supported.
+    pub fn shown(&mut self, flag: &Flag) -> String {
+        match flag.field {
+            Field::Str(field) => field(self).clone(),
+            Field::Int(field) => field(self).to_string(),
+            Field::Bool(field) => field(self).to_string(),
+            Field::Later(_) => flag.default_for(self.side).unwrap_or_default().to_owned(),
+        }
+    }
+
+    /// Variables count even when they are empty.
+    fn apply_environment(&mut self, environment: &impl Fn(&str) -> Option<String>) -> Origins {
+        let mut origins = Origins::default();
+        let side = self.side;
+        for flag in TABLE.iter().filter(|flag| flag.default_for(side).is_some()) {
+            if let (Field::Str(field), Some(variable)) = (flag.field, flag.env)
+                && let Some(value) = environment(variable)
+            {
+                *field(self) = value;
+                origins.set_all(&[flag.name], &Origin::Environment(variable));
+            }
+        }
+        origins
+    }
+
+    /// Turns names into values and refuses what cannot work (CLI-14, CLI-15).
+    fn check(&mut self) -> Result<(), SettingsError> {
+        let refuse = |flag, reason: String| Err(SettingsError { flag, reason });
+        let Some(cipher) = Cipher::from_name(&self.crypt) else {
+            let names: Vec<&str> = Cipher::ALL.iter().map(|cipher| cipher.name()).collect();
+            return refuse(
+                "crypt",
+                format!("unknown cipher {:?}; known are {}", self.crypt, names.join(", ")),
+            );
+        };
+        self.settings.crypt = cipher;
+        self.settings.mode = Mode::from_name(&self.mode);
+        if self.side == Side::Client && !(1..=i64::from(u16::MAX)).contains(&self.conn) {
+            return refuse("conn", format!("must be from 1 to {}, not {}", u16::MAX, self.conn));
+        }
+        Ok(())
+    }
+}
+
+/// Where a value came from.
+#[derive(Clone, Debug)]
+enum Origin {
+    Environment(&'static str),
+    Flag,
+    File(String),
+}
+
+/// Where each value that is not a default came from; the last entry of a name counts.
+#[derive(Debug, Default)]
+struct Origins(Vec<(&'static str, Origin)>);
+
+impl Origins {
+    fn set_all(&mut self, names: &[&'static str], origin: &Origin) {
+        self.0.extend(names.iter().map(|name| (*name, origin.clone())));
+    }
+
+    fn blame(&self, error: &SettingsError) -> ConfigError {
+        let SettingsError { flag, reason } = error;
+        let last = self.0.iter().rev().find(|(name, _)| name == flag).map(|(_, origin)| origin);
+        let (origin, usage) = match last {
+            Some(Origin::Environment(variable)) => (format!("${variable}"), false),
+            Some(Origin::File(path)) => (format!("{path}: key \"{}\"", json_key(flag)), false),
+            Some(Origin::Flag) => (format!("--{flag}"), true),
+            None => (format!("--{flag} (default)"), true),
+        };
+        ConfigError::Value { origin, reason: reason.clone(), usage }
+    }
+}
+
+fn json_key(name: &'static str) -> &'static str {
+    TABLE.iter().find(|flag| flag.name == name).and_then(|flag| flag.json).unwrap_or(name)
+}
