@@ -3,6 +3,7 @@
 //! The manual is written at the end of the file's module list; see [`Tunnel`] and [`Endpoint`].
 
 pub mod arq;
+mod byte_queue;
 pub mod crypt;
 pub mod endpoint;
 pub mod entropy;

@@ -1,17 +1,154 @@
-//! Streams over one ordered byte stream.
+//! Streams over one ordered byte stream: one trait, one file per dialect.
+//!
+//! A dialect holds no clock and no transport. Bytes from the peer go into [`Mux::input`], frames for the peer come out of
+//! [`Mux::poll_frame`], and what the application should know comes out of [`Mux::poll_event`]. After every call that
+//! changes state the driver takes all frames it has room for, all events, and then reads [`Mux::poll_timeout`].
+
+mod smux;
+
+use crate::time::{Deadline, Instant};
+use crate::tunnel::CloseReason;
+
+pub use smux::Smux;
 
 /// A stream of one session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamId(pub u32);
 
+/// Which end of the session this is; it decides the ids of the streams opened here (SMUX-3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Opens streams 3, 5, 7, ...
+    Client,
+    /// Opens streams 2, 4, 6, ...
+    Server,
+}
+
+/// Limits and intervals of one session (overview section 9). [`Settings::validate`] says whether Go would take them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Wire version, 1 or 2; equal on both sides.
+    pub version: u8,
+    /// Interval of keepalive frames, ms. 0 switches both timers off (validation refuses it; replays use it).
+    pub keepalive_ms: u32,
+    /// Interval of the check whether the peer was heard, ms; 30,000 in kcptun.
+    pub peer_timeout_ms: u32,
+    /// Largest payload of a frame sent, bytes (`framesize`).
+    pub frame_bytes_max: usize,
+    /// Unread bytes of all streams together at which reading from the peer pauses (`smuxbuf`).
+    pub receive_bytes_max: usize,
+    /// Window announced per stream in version 2, bytes (`streambuf`).
+    pub stream_bytes_max: usize,
+    /// Streams held at once; a peer's stream beyond them is refused (SMUX-22).
+    pub streams_max: usize,
+    /// Bytes one stream accepts before they are framed.
+    pub send_bytes_max: usize,
+    /// Whether writing goes on after the peer finished. `false` is what smux v1.5.52 does (SMUX-17).
+    pub half_close: bool,
+}
+
+impl Default for Settings {
+    /// The 2026 defaults of kcptun.
+    fn default() -> Self {
+        Self {
+            version: 2,
+            keepalive_ms: 10_000,
+            peer_timeout_ms: 30_000,
+            frame_bytes_max: 8192,
+            receive_bytes_max: 4_194_304,
+            stream_bytes_max: 2_097_152,
+            streams_max: 65_536,
+            send_bytes_max: 65_536,
+            half_close: false,
+        }
+    }
+}
+
+impl Settings {
+    /// Checks what smux v1.5.52 checks (mux.go `VerifyConfig`, SMUX-23), in its order.
+    ///
+    /// # Errors
+    /// The first rule that is broken, in Go's words.
+    pub fn validate(&self) -> Result<(), SettingsError> {
+        let rules = [
+            (matches!(self.version, 1 | 2), SettingsError::Version),
+            (self.keepalive_ms > 0, SettingsError::KeepaliveZero),
+            (self.peer_timeout_ms >= self.keepalive_ms, SettingsError::KeepaliveLong),
+            (self.frame_bytes_max > 0, SettingsError::FrameZero),
+            (self.frame_bytes_max <= 65_535, SettingsError::FrameLarge),
+            (self.receive_bytes_max > 0, SettingsError::ReceiveZero),
+            (self.stream_bytes_max > 0, SettingsError::StreamZero),
+            (self.stream_bytes_max <= self.receive_bytes_max, SettingsError::StreamLarge),
+            (self.receive_bytes_max <= i32::MAX as usize, SettingsError::ReceiveLarge),
+        ];
+        rules.into_iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, broken)| Err(broken))
+    }
+}
+
+/// A setting smux refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SettingsError {
+    /// Version other than 1 and 2.
+    #[error("unsupported protocol version")]
+    Version,
+    /// No keepalive interval.
+    #[error("keep-alive interval must be positive")]
+    KeepaliveZero,
+    /// Keepalive interval above the fixed timeout of 30 s.
+    #[error("keep-alive timeout must be larger than keep-alive interval")]
+    KeepaliveLong,
+    /// Frames without payload.
+    #[error("max frame size must be positive")]
+    FrameZero,
+    /// The length field has 16 bits.
+    #[error("max frame size must not be larger than 65535")]
+    FrameLarge,
+    /// No receive buffer.
+    #[error("max receive buffer must be positive")]
+    ReceiveZero,
+    /// No stream buffer.
+    #[error("max stream buffer must be positive")]
+    StreamZero,
+    /// Stream buffer above the receive buffer.
+    #[error("max stream buffer must not be larger than max receive buffer")]
+    StreamLarge,
+    /// The bucket counts in 32 bits.
+    #[error("max receive buffer cannot be larger than 2147483647")]
+    ReceiveLarge,
+}
+
+/// What the application should know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// The peer opened a stream.
+    Opened(StreamId),
+    /// Bytes, or the end of the stream, can be read. Comes once, and again only after a read was refused as blocked.
+    Readable(StreamId),
+    /// A write that was refused as blocked can be tried again.
+    Writable(StreamId),
+    /// The peer finished the stream; bytes may still wait to be read.
+    Finished(StreamId),
+    /// The session ended; all its streams are gone.
+    Closed(CloseReason),
+}
+
 /// Why a stream could not be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
+    /// The session holds as many streams as it may.
+    #[error("too many streams")]
+    TooManyStreams,
+    /// Every stream id of this session was used.
+    #[error("stream ids exhausted")]
+    IdsExhausted,
     /// The session is closed.
     #[error("session is closed")]
     Closed,
 }
+
 /// Why nothing was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -19,7 +156,23 @@ pub enum WriteError {
     /// No room now; a `Writable` event follows.
     #[error("no room now")]
     Blocked,
+    /// The peer finished the stream, and half-close is off.
+    #[error("the peer finished the stream")]
+    PeerFinished,
+    /// This side finished the stream.
+    #[error("the stream was finished here")]
+    Finished,
+    /// The peer claims to have consumed bytes that were never sent (SMUX-11). Close the stream.
+    #[error("peer consumed more than sent")]
+    PeerOverrun,
+    /// No such stream, or it was closed here.
+    #[error("unknown stream")]
+    UnknownStream,
+    /// The session is closed.
+    #[error("session is closed")]
+    Closed,
 }
+
 /// Why nothing was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -27,4 +180,92 @@ pub enum ReadError {
     /// Nothing there yet; a `Readable` event follows.
     #[error("nothing to read now")]
     Blocked,
+    /// No such stream: closed here, or finished by both sides and its end was read.
+    #[error("unknown stream")]
+    UnknownStream,
+    /// The session is closed or its input is broken; nothing will come any more.
+    #[error("session is closed")]
+    Closed,
+}
+
+/// How the peer broke the protocol. The session reads nothing more; close it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProtocolError {
+    /// A frame of another version: other setting, other compression setting, or garbage.
+    #[error("invalid protocol: version {0}")]
+    Version(u8),
+    /// A command that does not exist in this version.
+    #[error("invalid protocol: command {0}")]
+    Command(u8),
+}
+
+/// One multiplexing dialect, one end of one session.
+pub trait Mux: Send {
+    /// Opens a stream and queues the frame that tells the peer.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    fn open(&mut self) -> Result<StreamId, OpenError>;
+
+    /// Bytes [`Self::write`] would take now; `Ok(0)` where it would say blocked.
+    ///
+    /// # Errors
+    /// See [`WriteError`], except blocked.
+    fn write_room(&self, id: StreamId) -> Result<usize, WriteError>;
+
+    /// Takes the first bytes of `data`, as many as window and queue allow; their number. Empty `data` is always taken.
+    ///
+    /// # Errors
+    /// See [`WriteError`].
+    fn write(&mut self, id: StreamId, data: &[u8]) -> Result<usize, WriteError>;
+
+    /// The unread bytes; empty at the end of the stream. The end is told once when both sides have finished: with that
+    /// the stream is forgotten. The slice starts with the same bytes until they are consumed, so they may be deciphered
+    /// in place.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    fn peek(&mut self, id: StreamId) -> Result<&mut [u8], ReadError>;
+
+    /// Gives back the first `n` bytes of [`Self::peek`], which lets the peer send more.
+    fn consume(&mut self, id: StreamId, n: usize);
+
+    /// Ends the sending side once everything taken is sent; reading goes on. The stream is forgotten when both sides
+    /// have finished and its end was read; who does not read on calls [`Self::close`].
+    ///
+    /// # Errors
+    /// Unknown stream, session closed, or finished before.
+    fn finish(&mut self, id: StreamId) -> Result<(), WriteError>;
+
+    /// Ends both sides: what was taken is still sent, what was not read is dropped. Unknown streams are ignored.
+    fn close(&mut self, id: StreamId);
+
+    /// Consumes bytes from the peer, cut anywhere; how many. Fewer than given only when too much is unread: offer the
+    /// rest again when [`Self::input_ready`] says so.
+    ///
+    /// # Errors
+    /// The peer broke the protocol; every later call says the same.
+    fn input(&mut self, bytes: &[u8]) -> Result<usize, ProtocolError>;
+
+    /// Whether [`Self::input`] would consume anything.
+    fn input_ready(&self) -> bool;
+
+    /// Appends the next whole frame to `out`; `false` when there is none.
+    fn poll_frame(&mut self, out: &mut Vec<u8>) -> bool;
+
+    /// Whether [`Self::poll_frame`] has one.
+    fn has_frames(&self) -> bool;
+
+    /// The next event.
+    fn poll_event(&mut self) -> Option<Event>;
+
+    /// Runs the timers due at `now`.
+    fn handle_timeout(&mut self, now: Instant);
+
+    /// When [`Self::handle_timeout`] wants to be called; `None` when closed or without timers.
+    fn poll_timeout(&self) -> Option<Deadline>;
+
+    /// Streams held, those included that only wait for their last frames to be taken.
+    fn stream_count(&self) -> usize;
 }

@@ -1,0 +1,503 @@
+//! smux, versions 1 and 2, as smux v1.5.52 speaks it (protocol smux.md; smux session.go, stream.go, shaper.go).
+//!
+//! Own rules where Go has none: a peer's stream beyond `streams_max` is answered with a FIN and otherwise ignored
+//! (SMUX-22), UPDs of one stream that wait to be sent are merged into the latest (SMUX-15), and adjacent writes that wait
+//! together share frames (SMUX-16). All three look like a Go peer to a Go peer.
+
+mod frame;
+mod stream;
+
+use super::{Event, Mux, OpenError, ProtocolError, ReadError, Role, Settings, StreamId, WriteError};
+use crate::time::{Deadline, Instant, Timer};
+use crate::tunnel::CloseReason;
+use core::time::Duration;
+use frame::{Command, HEADER_LEN, Header, UPDATE_LEN};
+use std::collections::{BTreeMap, VecDeque};
+use stream::{Fin, Stream};
+
+/// Refused streams whose FIN was not sent yet; a peer that opens more gets no answer for them (SMUX-22).
+const REFUSALS_MAX: usize = 1024;
+
+/// One end of a smux session.
+#[derive(Debug)]
+pub struct Smux {
+    settings: Settings,
+    last_id: Option<u32>,
+    streams: BTreeMap<StreamId, Stream>,
+    turns: VecDeque<Turn>,
+    refused: VecDeque<StreamId>,
+    nop_queued: bool,
+    reading: Reading,
+    /// Bytes that may still be received; a frame may overdraw it once (SMUX-14).
+    bucket: i64,
+    broken: Option<ProtocolError>,
+    heard: bool,
+    keepalive: Option<Ticker>,
+    peer_check: Option<Ticker>,
+    events: VecDeque<Event>,
+    closed: bool,
+}
+
+impl Smux {
+    /// A session whose timers start at `now`. Settings outside their limits are brought to the nearest limit.
+    pub fn new(mut settings: Settings, role: Role, now: Instant) -> Self {
+        settings.frame_bytes_max = settings.frame_bytes_max.clamp(1, usize::from(u16::MAX));
+        settings.receive_bytes_max = settings.receive_bytes_max.clamp(1, i32::MAX as usize);
+        settings.stream_bytes_max = settings.stream_bytes_max.clamp(1, i32::MAX as usize);
+        settings.send_bytes_max = settings.send_bytes_max.clamp(1, i32::MAX as usize);
+        let ticker = |ms| (settings.keepalive_ms > 0).then(|| Ticker::new(now, ms));
+        Self {
+            last_id: Some(match role {
+                Role::Client => 1,
+                Role::Server => 0,
+            }),
+            streams: BTreeMap::new(),
+            turns: VecDeque::new(),
+            refused: VecDeque::new(),
+            nop_queued: false,
+            reading: Reading::Header(Partial::default()),
+            bucket: settings.receive_bytes_max as i64,
+            broken: None,
+            heard: false,
+            keepalive: ticker(settings.keepalive_ms),
+            peer_check: ticker(settings.peer_timeout_ms),
+            events: VecDeque::new(),
+            closed: false,
+            settings,
+        }
+    }
+
+    fn unused_id(&mut self) -> Option<StreamId> {
+        loop {
+            // SMUX-3: once the next addition would overflow, no stream can be opened any more.
+            self.last_id = self.last_id.and_then(|id| id.checked_add(2));
+            let id = StreamId(self.last_id?);
+            if !self.streams.contains_key(&id) {
+                return Some(id);
+            }
+        }
+    }
+
+    /// The stream as the application knows it.
+    fn known(&mut self, id: StreamId) -> Option<&mut Stream> {
+        self.streams.get_mut(&id).filter(|stream| !stream.closed)
+    }
+
+    /// Queues the stream for its next frame, if it has one and does not stand in the queue.
+    fn take_turn(&mut self, id: StreamId) {
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        if stream.has_turn || !stream.send.has_frames() {
+            return;
+        }
+        stream.has_turn = true;
+        self.turns.push_back(Turn::Stream(id));
+    }
+
+    fn forget_if_done(&mut self, id: StreamId) {
+        if self.streams.get(&id).is_some_and(Stream::is_done) {
+            self.streams.remove(&id);
+        }
+    }
+
+    /// Nothing more is wanted from the peer on this stream: gives its bytes back to the bucket and takes back an UPD.
+    fn stop_receiving(&mut self, id: StreamId) {
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        self.bucket += stream.receive.discard() as i64;
+        stream.send.cancel_update();
+        if stream.has_turn && !stream.send.has_frames() {
+            stream.has_turn = false;
+            self.turns.retain(|turn| *turn != Turn::Stream(id));
+        }
+        if let Reading::Payload { id: reading, wanted, .. } = &mut self.reading
+            && *reading == id
+        {
+            *wanted = false;
+        }
+    }
+
+    /// One frame of the stream whose turn it is; then it stands at the end of the queue again.
+    fn put_stream_frame(&mut self, id: StreamId, out: &mut Vec<u8>) {
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        stream.has_turn = false;
+        stream.send.put_frame(id, &self.settings, out);
+        if stream.take_writable(&self.settings) {
+            self.events.push_back(Event::Writable(id));
+        }
+        self.take_turn(id);
+        self.forget_if_done(id);
+    }
+
+    fn put_refusal(&mut self, out: &mut Vec<u8>) {
+        let Some(id) = self.refused.pop_front() else { return };
+        Header { command: Command::Fin, len: 0, id }.put(self.settings.version, out);
+        if !self.refused.is_empty() {
+            self.turns.push_back(Turn::Refusal);
+        }
+    }
+
+    fn shut(&mut self, reason: CloseReason) {
+        self.closed = true;
+        self.streams.clear();
+        self.turns.clear();
+        self.refused.clear();
+        self.keepalive = None;
+        self.peer_check = None;
+        self.events.push_back(Event::Closed(reason));
+    }
+}
+
+/// Receiving (SMUX-2 to SMUX-9).
+impl Smux {
+    /// Consumes the start of `bytes`; how many. 0 when there is nothing to do.
+    fn step(&mut self, bytes: &[u8]) -> Result<usize, ProtocolError> {
+        match &mut self.reading {
+            Reading::Header(_) if self.bucket <= 0 => Ok(0),
+            Reading::Header(head) => {
+                let n = head.fill(bytes);
+                let Some(bytes) = head.complete() else { return Ok(n) };
+                self.heard = true;
+                let header = Header::parse(self.settings.version, bytes)?;
+                self.reading = self.handle_header(header);
+                Ok(n)
+            }
+            Reading::Update { id, payload } => {
+                let (n, id) = (payload.fill(bytes), *id);
+                if let Some(payload) = payload.complete() {
+                    self.reading = Reading::Header(Partial::default());
+                    self.handle_update(id, payload);
+                }
+                Ok(n)
+            }
+            Reading::Payload { id, left, wanted } => {
+                let n = bytes.len().min(*left);
+                *left -= n;
+                let (id, wanted, complete) = (*id, *wanted, *left == 0);
+                if complete {
+                    self.reading = Reading::Header(Partial::default());
+                }
+                if wanted {
+                    self.handle_payload(id, &bytes[..n], complete);
+                }
+                Ok(n)
+            }
+        }
+    }
+
+    /// Acts on a header; what to read next. Lengths of frames that have no payload are ignored (SMUX-7).
+    fn handle_header(&mut self, header: Header) -> Reading {
+        let id = header.id;
+        match header.command {
+            Command::Nop => {}
+            Command::Syn => self.handle_syn(id),
+            Command::Fin => self.handle_fin(id),
+            Command::Update => return Reading::Update { id, payload: Partial::default() },
+            Command::Push if header.len == 0 => {} // SMUX-6
+            Command::Push => {
+                let wanted = self.known(id).is_some_and(|stream| !stream.receive.end_told); // SMUX-5, SMUX-24
+                return Reading::Payload { id, left: usize::from(header.len), wanted };
+            }
+        }
+        Reading::Header(Partial::default())
+    }
+
+    fn handle_syn(&mut self, id: StreamId) {
+        if self.streams.contains_key(&id) {
+            return; // SMUX-4
+        }
+        if self.streams.len() >= self.settings.streams_max {
+            return self.refuse(id);
+        }
+        self.streams.insert(id, Stream::new(false));
+        self.events.push_back(Event::Opened(id));
+    }
+
+    /// Answers a SYN beyond the limit with a FIN (SMUX-22).
+    fn refuse(&mut self, id: StreamId) {
+        if self.refused.len() >= REFUSALS_MAX {
+            return;
+        }
+        if self.refused.is_empty() {
+            self.turns.push_back(Turn::Refusal);
+        }
+        self.refused.push_back(id);
+    }
+
+    fn handle_fin(&mut self, id: StreamId) {
+        let Some(stream) = self.streams.get_mut(&id).filter(|stream| !stream.closed) else { return };
+        if std::mem::replace(&mut stream.receive.peer_finished, true) {
+            return;
+        }
+        if stream.receive.take_wake() {
+            self.events.push_back(Event::Readable(id));
+        }
+        if stream.take_writable(&self.settings) {
+            self.events.push_back(Event::Writable(id));
+        }
+        self.events.push_back(Event::Finished(id));
+    }
+
+    fn handle_payload(&mut self, id: StreamId, bytes: &[u8], complete: bool) {
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        stream.receive.push_partial(bytes);
+        if !complete {
+            return;
+        }
+        self.bucket -= stream.receive.commit() as i64;
+        if stream.receive.take_wake() {
+            self.events.push_back(Event::Readable(id));
+        }
+    }
+
+    fn handle_update(&mut self, id: StreamId, payload: [u8; UPDATE_LEN]) {
+        let (consumed, window) = frame::parse_update(payload);
+        let Some(stream) = self.streams.get_mut(&id).filter(|stream| !stream.closed) else { return };
+        stream.send.set_window(consumed, window);
+        if stream.take_writable(&self.settings) {
+            self.events.push_back(Event::Writable(id));
+        }
+    }
+}
+
+impl Mux for Smux {
+    fn open(&mut self) -> Result<StreamId, OpenError> {
+        if self.closed {
+            return Err(OpenError::Closed);
+        }
+        if self.streams.len() >= self.settings.streams_max {
+            return Err(OpenError::TooManyStreams);
+        }
+        let id = self.unused_id().ok_or(OpenError::IdsExhausted)?;
+        self.streams.insert(id, Stream::new(true));
+        self.take_turn(id);
+        Ok(id)
+    }
+
+    fn write_room(&self, id: StreamId) -> Result<usize, WriteError> {
+        if self.closed {
+            return Err(WriteError::Closed);
+        }
+        let stream = self.streams.get(&id).filter(|stream| !stream.closed);
+        stream.ok_or(WriteError::UnknownStream)?.write_room(&self.settings)
+    }
+
+    fn write(&mut self, id: StreamId, data: &[u8]) -> Result<usize, WriteError> {
+        if data.is_empty() {
+            return Ok(0);
+        }
+        let room = self.write_room(id)?;
+        let stream = self.known(id).ok_or(WriteError::UnknownStream)?;
+        if room == 0 {
+            stream.send.writer_waits = true;
+            return Err(WriteError::Blocked);
+        }
+        let n = data.len().min(room);
+        stream.send.push(&data[..n]);
+        self.take_turn(id);
+        Ok(n)
+    }
+
+    fn peek(&mut self, id: StreamId) -> Result<&mut [u8], ReadError> {
+        let no_more = self.closed || self.broken.is_some();
+        let closed = self.closed;
+        let Some(stream) = self.known(id) else {
+            return Err(if closed { ReadError::Closed } else { ReadError::UnknownStream });
+        };
+        if stream.receive.readable_bytes() == 0 {
+            if !stream.receive.peer_finished {
+                stream.receive.reader_told = false;
+                return Err(if no_more { ReadError::Closed } else { ReadError::Blocked });
+            }
+            stream.receive.end_told = true;
+            self.stop_receiving(id);
+            self.forget_if_done(id);
+            return Ok(&mut []);
+        }
+        // Found above; looked up again because a borrow returned on one path only cannot be held across the others.
+        self.known(id).map(|stream| stream.receive.readable()).ok_or(ReadError::UnknownStream)
+    }
+
+    fn consume(&mut self, id: StreamId, n: usize) {
+        let Some(stream) = self.streams.get_mut(&id).filter(|stream| !stream.closed) else { return };
+        debug_assert!(n <= stream.receive.readable_bytes());
+        let n = n.min(stream.receive.readable_bytes());
+        if n == 0 {
+            return;
+        }
+        self.bucket += n as i64;
+        debug_assert!(self.bucket <= self.settings.receive_bytes_max as i64);
+        let update = stream.receive.consume(n, self.settings.stream_bytes_max);
+        if let (2, Some(consumed)) = (self.settings.version, update) {
+            stream.send.queue_update(consumed);
+            self.take_turn(id);
+        }
+    }
+
+    fn finish(&mut self, id: StreamId) -> Result<(), WriteError> {
+        if self.closed {
+            return Err(WriteError::Closed);
+        }
+        let stream = self.known(id).ok_or(WriteError::UnknownStream)?;
+        if stream.send.fin != Fin::Open {
+            return Err(WriteError::Finished);
+        }
+        stream.send.fin = Fin::Queued;
+        self.take_turn(id);
+        Ok(())
+    }
+
+    fn close(&mut self, id: StreamId) {
+        let Some(stream) = self.known(id) else { return };
+        stream.closed = true;
+        if stream.send.fin == Fin::Open {
+            stream.send.fin = Fin::Queued;
+        }
+        self.stop_receiving(id);
+        self.take_turn(id);
+        self.forget_if_done(id);
+    }
+
+    fn input(&mut self, bytes: &[u8]) -> Result<usize, ProtocolError> {
+        if let Some(error) = self.broken {
+            return Err(error); // SMUX-9
+        }
+        if self.closed {
+            return Ok(bytes.len());
+        }
+        let mut used = 0;
+        while used < bytes.len() {
+            match self.step(&bytes[used..]) {
+                Ok(0) => break,
+                Ok(n) => used += n,
+                Err(error) => {
+                    self.broken = Some(error);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(used)
+    }
+
+    fn input_ready(&self) -> bool {
+        self.bucket > 0
+    }
+
+    fn poll_frame(&mut self, out: &mut Vec<u8>) -> bool {
+        let Some(turn) = self.turns.pop_front() else { return false };
+        match turn {
+            Turn::Stream(id) => self.put_stream_frame(id, out),
+            Turn::Refusal => self.put_refusal(out),
+            Turn::Keepalive => {
+                self.nop_queued = false;
+                Header { command: Command::Nop, len: 0, id: StreamId(0) }.put(self.settings.version, out);
+            }
+        }
+        true
+    }
+
+    fn has_frames(&self) -> bool {
+        !self.turns.is_empty()
+    }
+
+    fn poll_event(&mut self) -> Option<Event> {
+        loop {
+            let event = self.events.pop_front()?;
+            let (Event::Opened(id) | Event::Readable(id) | Event::Writable(id) | Event::Finished(id)) = event
+            else {
+                return Some(event);
+            };
+            if self.known(id).is_some() {
+                return Some(event);
+            }
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        if self.keepalive.as_mut().is_some_and(|ticker| ticker.tick(now)) && !self.nop_queued {
+            self.nop_queued = true; // SMUX-20
+            self.turns.push_back(Turn::Keepalive);
+        }
+        if self.peer_check.as_mut().is_some_and(|ticker| ticker.tick(now)) {
+            // SMUX-21: while the bucket is empty nothing is read, so silence proves nothing.
+            let heard = std::mem::take(&mut self.heard);
+            if !heard && self.bucket > 0 {
+                self.shut(CloseReason::PeerTimeout);
+            }
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<Deadline> {
+        let keepalive = self.keepalive.map(|ticker| Deadline { at: ticker.next, why: Timer::Keepalive });
+        let peer_check = self.peer_check.map(|ticker| Deadline { at: ticker.next, why: Timer::PeerCheck });
+        Deadline::earliest(keepalive, peer_check)
+    }
+
+    fn stream_count(&self) -> usize {
+        self.streams.len()
+    }
+}
+
+/// Who sends the next frame; each stands in the queue at most once (SMUX-15).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    Stream(StreamId),
+    Refusal,
+    Keepalive,
+}
+
+/// What the next byte from the peer belongs to.
+#[derive(Debug)]
+enum Reading {
+    Header(Partial<HEADER_LEN>),
+    Update { id: StreamId, payload: Partial<UPDATE_LEN> },
+    Payload { id: StreamId, left: usize, wanted: bool },
+}
+
+/// A field of fixed size of which some bytes have come.
+#[derive(Debug)]
+struct Partial<const N: usize> {
+    bytes: [u8; N],
+    have: usize,
+}
+
+impl<const N: usize> Default for Partial<N> {
+    fn default() -> Self {
+        Self { bytes: [0; N], have: 0 }
+    }
+}
+
+impl<const N: usize> Partial<N> {
+    fn fill(&mut self, bytes: &[u8]) -> usize {
+        let n = bytes.len().min(N - self.have);
+        self.bytes[self.have..self.have + n].copy_from_slice(&bytes[..n]);
+        self.have += n;
+        n
+    }
+
+    fn complete(&self) -> Option<[u8; N]> {
+        (self.have == N).then_some(self.bytes)
+    }
+}
+
+/// A timer on a fixed grid; ticks that were missed are skipped, as Go's tickers do.
+#[derive(Clone, Copy, Debug)]
+struct Ticker {
+    next: Instant,
+    period: Duration,
+}
+
+impl Ticker {
+    fn new(start: Instant, period_ms: u32) -> Self {
+        let period = Duration::from_millis(u64::from(period_ms.max(1)));
+        Self { next: start + period, period }
+    }
+
+    fn tick(&mut self, now: Instant) -> bool {
+        if now < self.next {
+            return false;
+        }
+        let period_us = self.period.as_micros() as u64;
+        let late_us = now.as_micros() - self.next.as_micros();
+        self.next = self.next + Duration::from_micros((late_us / period_us + 1) * period_us);
+        true
+    }
+}

@@ -1,0 +1,218 @@
+//! The two halves of a stream; session-wide rules are in the parent module.
+
+use super::frame::{Command, Header, UPDATE_LEN};
+use crate::byte_queue::ByteQueue;
+use crate::mux::{Settings, StreamId, WriteError};
+use crate::time;
+
+/// Bytes in flight a peer allows before its first UPD (SMUX-10).
+const INITIAL_WINDOW: u32 = 262_144;
+
+#[derive(Debug)]
+pub(super) struct Stream {
+    pub(super) send: SendHalf,
+    pub(super) receive: ReceiveHalf,
+    /// Whether the stream stands in the queue for the next frame.
+    pub(super) has_turn: bool,
+    /// Closed here: the application does not know it any more, only its last frames are still to be sent.
+    pub(super) closed: bool,
+}
+
+impl Stream {
+    /// A stream opened here announces itself with a SYN.
+    pub(super) fn new(opened_here: bool) -> Self {
+        Self {
+            send: SendHalf::new(opened_here),
+            receive: ReceiveHalf::default(),
+            has_turn: false,
+            closed: false,
+        }
+    }
+
+    /// Both directions are over (SMUX-18, SMUX-19).
+    pub(super) fn is_done(&self) -> bool {
+        self.send.fin == Fin::Sent && (self.closed || self.receive.end_told)
+    }
+
+    /// Bytes a write would take (SMUX-10, SMUX-17).
+    pub(super) fn write_room(&self, settings: &Settings) -> Result<usize, WriteError> {
+        if self.send.fin != Fin::Open {
+            return Err(WriteError::Finished);
+        }
+        if self.receive.peer_finished && !settings.half_close {
+            return Err(WriteError::PeerFinished);
+        }
+        self.send.room(settings)
+    }
+
+    /// Takes the writer's wish to be woken if a new attempt would tell it something.
+    ///
+    /// Half a queue must be free, so that a bulk writer is not woken for every frame.
+    pub(super) fn take_writable(&mut self, settings: &Settings) -> bool {
+        if !self.send.writer_waits {
+            return false;
+        }
+        let wake = match self.write_room(settings) {
+            Ok(room) => room > 0 && self.send.queue.len() <= settings.send_bytes_max / 2,
+            Err(_) => true,
+        };
+        self.send.writer_waits = !wake;
+        wake
+    }
+}
+
+/// The end of the sending direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fin {
+    Open,
+    Queued,
+    Sent,
+}
+
+#[derive(Debug)]
+pub(super) struct SendHalf {
+    pub(super) fin: Fin,
+    pub(super) writer_waits: bool,
+    syn_queued: bool,
+    update_queued: Option<u32>,
+    queue: ByteQueue,
+    written: u32,
+    peer_consumed: u32,
+    peer_window: u32,
+}
+
+impl SendHalf {
+    fn new(syn_queued: bool) -> Self {
+        Self {
+            fin: Fin::Open,
+            writer_waits: false,
+            syn_queued,
+            update_queued: None,
+            queue: ByteQueue::default(),
+            written: 0,
+            peer_consumed: 0,
+            peer_window: INITIAL_WINDOW,
+        }
+    }
+
+    fn room(&self, settings: &Settings) -> Result<usize, WriteError> {
+        let queue_room = settings.send_bytes_max.max(1).saturating_sub(self.queue.len());
+        if settings.version == 1 {
+            return Ok(queue_room);
+        }
+        let inflight = time::diff(self.written, self.peer_consumed);
+        if inflight < 0 {
+            return Err(WriteError::PeerOverrun); // SMUX-11
+        }
+        let window = (self.peer_window as i32).wrapping_sub(inflight);
+        Ok(queue_room.min(usize::try_from(window).unwrap_or(0)))
+    }
+
+    pub(super) fn push(&mut self, data: &[u8]) {
+        self.queue.push(data);
+        self.written = self.written.wrapping_add(data.len() as u32);
+    }
+
+    pub(super) fn set_window(&mut self, consumed: u32, window: u32) {
+        self.peer_consumed = consumed;
+        self.peer_window = window;
+    }
+
+    /// Queues an UPD, or brings the one still waiting up to date.
+    pub(super) fn queue_update(&mut self, consumed: u32) {
+        self.update_queued = Some(consumed);
+    }
+
+    pub(super) fn cancel_update(&mut self) {
+        self.update_queued = None;
+    }
+
+    pub(super) fn has_frames(&self) -> bool {
+        self.syn_queued || self.update_queued.is_some() || !self.queue.is_empty() || self.fin == Fin::Queued
+    }
+
+    /// Appends the next frame: SYN and UPD before PSH and FIN (SMUX-15).
+    pub(super) fn put_frame(&mut self, id: StreamId, settings: &Settings, out: &mut Vec<u8>) {
+        debug_assert!(self.has_frames());
+        let header = |command, len: usize| Header { command, len: len as u16, id };
+        if self.syn_queued {
+            self.syn_queued = false;
+            header(Command::Syn, 0).put(settings.version, out);
+        } else if let Some(consumed) = self.update_queued.take() {
+            header(Command::Update, UPDATE_LEN).put(settings.version, out);
+            out.extend_from_slice(&consumed.to_le_bytes());
+            out.extend_from_slice(&(settings.stream_bytes_max as u32).to_le_bytes());
+        } else if !self.queue.is_empty() {
+            let len = self.queue.len().min(settings.frame_bytes_max); // SMUX-16
+            header(Command::Push, len).put(settings.version, out);
+            out.extend_from_slice(&self.queue.as_slice()[..len]);
+            self.queue.consume(len);
+        } else if self.fin == Fin::Queued {
+            self.fin = Fin::Sent;
+            header(Command::Fin, 0).put(settings.version, out);
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct ReceiveHalf {
+    pub(super) peer_finished: bool,
+    /// The application was told the end of the stream; what the peer still sends is dropped (SMUX-24).
+    pub(super) end_told: bool,
+    /// A Readable event was given and no read was refused since.
+    pub(super) reader_told: bool,
+    queue: ByteQueue,
+    /// Bytes at the end of the queue whose frame is not complete; a frame becomes readable as a whole.
+    partial_bytes: usize,
+    read_total: u32,
+    since_update: u32,
+}
+
+impl ReceiveHalf {
+    pub(super) fn readable_bytes(&self) -> usize {
+        self.queue.len() - self.partial_bytes
+    }
+
+    pub(super) fn readable(&mut self) -> &mut [u8] {
+        let n = self.readable_bytes();
+        &mut self.queue.as_mut_slice()[..n]
+    }
+
+    pub(super) fn push_partial(&mut self, bytes: &[u8]) {
+        self.queue.push(bytes);
+        self.partial_bytes += bytes.len();
+    }
+
+    /// The frame is complete; its length.
+    pub(super) fn commit(&mut self) -> usize {
+        std::mem::take(&mut self.partial_bytes)
+    }
+
+    /// Drops everything, read or not; the bytes that were readable.
+    pub(super) fn discard(&mut self) -> usize {
+        let readable = self.readable_bytes();
+        self.queue = ByteQueue::default();
+        self.partial_bytes = 0;
+        readable
+    }
+
+    /// Takes the reader's wish to be woken.
+    pub(super) fn take_wake(&mut self) -> bool {
+        !std::mem::replace(&mut self.reader_told, true)
+    }
+
+    /// Drops `n` readable bytes; the total to announce when an UPD is due: after the first read and after every half
+    /// buffer (SMUX-12).
+    pub(super) fn consume(&mut self, n: usize, stream_bytes_max: usize) -> Option<u32> {
+        debug_assert!(0 < n && n <= self.readable_bytes());
+        self.queue.consume(n);
+        let n = n as u32;
+        self.read_total = self.read_total.wrapping_add(n);
+        self.since_update = self.since_update.saturating_add(n);
+        let due = self.since_update as usize >= stream_bytes_max / 2 || self.read_total == n;
+        due.then(|| {
+            self.since_update = 0;
+            self.read_total
+        })
+    }
+}
