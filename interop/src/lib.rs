@@ -1,3 +1,5 @@
 //! Conformance of karst with real Go kcptun: golden replay, the live matrix, the real-time impairment relay.
 
 pub mod golden;
+pub mod live;
+pub mod relay;

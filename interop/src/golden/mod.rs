@@ -4,9 +4,15 @@
 
 use std::path::PathBuf;
 
+pub mod capture;
 pub mod fec;
+mod find;
 pub mod kcp;
+mod report;
 pub mod smux;
+
+pub use find::{Found, find};
+pub use report::{Report, Totals};
 
 /// The first difference between a trace and what the engine did.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,6 +32,8 @@ pub enum Verdict {
     Pass {
         /// Events, datagrams and figures that were compared.
         compared: usize,
+        /// Recorded things that were not looked at, if there are any.
+        unchecked: Option<&'static str>,
     },
     /// The first difference.
     Fail {

@@ -1,0 +1,187 @@
+//! The streams of a cell: both ends of the tunnel live in this process, so both can say what arrived.
+
+use super::Work;
+use engine::Entropy;
+use sha2::{Digest, Sha256};
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+
+const PIECE_BYTES: usize = 16 * 1024;
+
+/// A stream starts with its number, so that the target knows what to expect and what to answer.
+const NUMBER_BYTES: usize = 8;
+
+/// What one end of one stream found out: nothing, or why it is not content.
+type Finding = Result<(), String>;
+
+/// Ends that report, and the deadline for all of them.
+struct Ends {
+    report: Sender<Finding>,
+    work: Work,
+    deadline: Instant,
+}
+
+/// Sends all streams through the client at `client_port` to `target`; the first thing that went wrong.
+///
+/// `failed` is asked now and then whether there is still hope.
+pub(super) fn run(
+    client_port: u16,
+    target: TcpListener,
+    work: Work,
+    mut failed: impl FnMut() -> Option<String>,
+) -> Finding {
+    let (report, findings) = channel();
+    let deadline = Instant::now() + work.limit;
+    for number in 0..work.streams {
+        let ends = Ends { report: report.clone(), work, deadline };
+        std::thread::spawn(move || ends.client(client_port, number));
+    }
+    std::thread::spawn(move || Ends { report, work, deadline }.target(&target));
+    collect(&findings, work, deadline, &mut failed)
+}
+
+fn collect(
+    findings: &Receiver<Finding>,
+    work: Work,
+    deadline: Instant,
+    failed: &mut dyn FnMut() -> Option<String>,
+) -> Finding {
+    let mut open = 2 * work.streams;
+    while open > 0 {
+        match findings.recv_timeout(Duration::from_millis(100)) {
+            Ok(Ok(())) => open -= 1,
+            Ok(Err(why)) => return Err(why),
+            Err(_) if Instant::now() > deadline => {
+                let (all, ms) = (2 * work.streams, work.limit.as_millis());
+                return Err(format!("{open} of {all} stream ends not finished after {ms} ms"));
+            }
+            Err(_) => {}
+        }
+        if let Some(why) = failed() {
+            return Err(why);
+        }
+    }
+    Ok(())
+}
+
+impl Ends {
+    fn client(&self, port: u16, number: usize) {
+        let finding = self.connect(port).and_then(|mut stream| {
+            stream.write_all(&(number as u64).to_le_bytes()).map_err(|error| error.to_string())?;
+            self.exchange(stream, number, 0)
+        });
+        let _ = self.report.send(finding.map_err(|why| format!("stream {number}, client end: {why}")));
+    }
+
+    /// The client program may still be starting.
+    fn connect(&self, port: u16) -> Result<TcpStream, String> {
+        loop {
+            match TcpStream::connect(("127.0.0.1", port)) {
+                Ok(stream) => return Ok(stream),
+                Err(error) if Instant::now() > self.deadline => return Err(format!("connecting: {error}")),
+                Err(_) => std::thread::sleep(Duration::from_millis(10)),
+            }
+        }
+    }
+
+    fn target(self, listener: &TcpListener) {
+        std::thread::scope(|scope| {
+            for _ in 0..self.work.streams {
+                let Some(stream) = self.accept(listener) else { return };
+                scope.spawn(|| self.target_end(stream));
+            }
+        });
+    }
+
+    fn accept(&self, listener: &TcpListener) -> Option<TcpStream> {
+        listener.set_nonblocking(true).ok()?;
+        while Instant::now() < self.deadline {
+            match listener.accept() {
+                Ok((stream, _)) => return stream.set_nonblocking(false).ok().map(|()| stream),
+                Err(_) => std::thread::sleep(Duration::from_millis(5)),
+            }
+        }
+        None
+    }
+
+    fn target_end(&self, mut stream: TcpStream) {
+        let mut number = [0; NUMBER_BYTES];
+        let _ = stream.set_read_timeout(Some(self.work.limit));
+        let number = match stream.read_exact(&mut number) {
+            Ok(()) => u64::from_le_bytes(number) as usize,
+            Err(error) => {
+                let _ = self.report.send(Err(format!("target end: {error}")));
+                return;
+            }
+        };
+        let finding = self.exchange(stream, number, 1);
+        let _ = self.report.send(finding.map_err(|why| format!("stream {number}, target end: {why}")));
+    }
+
+    /// Sends the bytes of `direction` and reads those of the other one, at the same time.
+    fn exchange(&self, mut stream: TcpStream, number: usize, direction: usize) -> Finding {
+        let left = self.deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+        stream.set_read_timeout(Some(left)).map_err(|error| error.to_string())?;
+        stream.set_write_timeout(Some(left)).map_err(|error| error.to_string())?;
+        let mut sink = stream.try_clone().map_err(|error| error.to_string())?;
+        let bytes = self.work.stream_bytes;
+        std::thread::scope(|scope| {
+            let sender = scope.spawn(move || sink.write_all(&content(number, direction, bytes)));
+            let received = receive(&mut stream, bytes);
+            if received.is_err() {
+                let _ = stream.shutdown(Shutdown::Both);
+            }
+            let sent = sender.join().map_err(|_| "sender panicked".to_owned())?;
+            sent.map_err(|error| format!("sending: {error}"))?;
+            judge(&received?, &content(number, 1 - direction, bytes))
+        })?;
+        self.stay(&mut stream);
+        Ok(())
+    }
+
+    /// Keeps the connection open until the other end closes it or a moment has passed: closing at once could cut off
+    /// bytes of the other direction, as kcptun has no half-close.
+    fn stay(&self, stream: &mut TcpStream) {
+        let _ = stream.set_read_timeout(Some(Duration::from_millis(50)));
+        let _ = stream.read(&mut [0; 1]);
+    }
+}
+
+fn receive(stream: &mut TcpStream, bytes: usize) -> Result<Vec<u8>, String> {
+    let mut received = Vec::with_capacity(bytes);
+    let mut piece = [0; PIECE_BYTES];
+    while received.len() < bytes {
+        match stream.read(&mut piece) {
+            Ok(0) => return Err(format!("closed after {} of {bytes} bytes", received.len())),
+            Ok(len) => received.extend_from_slice(&piece[..len]),
+            Err(error) => return Err(format!("after {} of {bytes} bytes: {error}", received.len())),
+        }
+    }
+    Ok(received)
+}
+
+fn judge(received: &[u8], sent: &[u8]) -> Finding {
+    if Sha256::digest(received) == Sha256::digest(sent) {
+        return Ok(());
+    }
+    let at = received.iter().zip(sent).take_while(|(a, b)| a == b).count();
+    Err(format!("sha256 differs; first wrong byte at {at} of {} ({} received)", sent.len(), received.len()))
+}
+
+/// The bytes of a stream in one direction: a random half, then a half that compresses.
+fn content(number: usize, direction: usize, bytes: usize) -> Vec<u8> {
+    let mut seed = [0; 32];
+    seed[0] = direction as u8;
+    seed[8..16].copy_from_slice(&(number as u64).to_le_bytes());
+    let mut entropy = Entropy::from_seed(seed);
+    let mut content = vec![0; bytes];
+    let (random, text) = content.split_at_mut(bytes / 2);
+    entropy.fill(random);
+    for (at, line) in text.chunks_mut(32).enumerate() {
+        let words = format!("{at:8} of stream {number:3} to {direction:2}\n");
+        line.iter_mut().zip(words.bytes().cycle()).for_each(|(byte, word)| *byte = word);
+    }
+    content
+}

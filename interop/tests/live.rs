@@ -1,0 +1,76 @@
+//! Every client with every server of this machine. What is missing is reported as SKIPPED, and is a failure where
+//! `KARST_REQUIRE_GO` is set.
+
+use interop::live::{Cell, Program, Programs, SETTINGS, Table, Work, matrix};
+use interop::relay::Impairment;
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+#[test]
+fn every_pair_carries_every_byte() {
+    let programs = Programs::find();
+    for missing in &programs.missing {
+        say(&format!("SKIPPED live pairs with {}: {}", missing.name, missing.why));
+    }
+    let required = std::env::var_os("KARST_REQUIRE_GO").is_some_and(|value| value != "0");
+    assert!(!required || programs.missing.is_empty(), "KARST_REQUIRE_GO is set, and programs are missing");
+    let cells = matrix(&programs.clients, &programs.servers, Work::default());
+    let table = Table::run(&cells, |line| say(line));
+    assert_eq!(table.failures(), 0, "{}", table.summary());
+}
+
+/// A program that ends at once, as one does that refuses a flag, is a failure with its output, not a time-out.
+#[test]
+fn a_program_that_ends_is_named() {
+    let outcome = cell("/bin/sh", "/bin/sh").run();
+    let why = outcome.expect_err("a shell is no kcptun");
+    assert!(why.contains("ended by itself"), "{why}");
+    assert!(
+        why.contains("--key") || why.contains("option") || why.contains("sh:"),
+        "no output of the program: {why}"
+    );
+}
+
+#[test]
+fn a_program_that_is_missing_is_named() {
+    let why = cell("/nonexistent/client", "/nonexistent/server").run().expect_err("there is no such program");
+    assert!(why.contains("/nonexistent/server"), "{why}");
+}
+
+/// A path that carries nothing: the cell ends in its bound, and says how far it got.
+#[test]
+fn silence_ends_in_the_bound() {
+    let programs = Programs::find();
+    let (Some(client), Some(server)) = (programs.clients.first(), programs.servers.first()) else {
+        return say("SKIPPED silence_ends_in_the_bound: no program");
+    };
+    let silent = Impairment { loss_ppm: 1_000_000, ..Impairment::default() };
+    let work = Work { limit: Duration::from_secs(2), ..Work::default() };
+    let cell = Cell {
+        client: client.clone(),
+        server: server.clone(),
+        setting: SETTINGS[0],
+        impaired: Some(silent),
+        work,
+    };
+    let start = Instant::now();
+    let why = cell.run().expect_err("nothing arrives");
+    assert!(start.elapsed() < Duration::from_secs(30));
+    assert!(why.contains("not finished") || why.contains("after 0 of"), "{why}");
+}
+
+/// Past the capture of the test harness, which shows only what failing tests print.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+fn cell(client: &str, server: &str) -> Cell {
+    let program = |path: &str| Program { name: "test".to_owned(), path: path.into() };
+    Cell {
+        client: program(client),
+        server: program(server),
+        setting: SETTINGS[0],
+        impaired: None,
+        work: Work { streams: 1, stream_bytes: 1000, limit: Duration::from_secs(10) },
+    }
+}
