@@ -1,0 +1,226 @@
+//! Incoming side: keeps packets by group, rebuilds lost data packets, detects the peer's shape.
+
+use super::autotune::{Autotune, Autotune2021};
+use super::groups::Groups;
+use super::list::List;
+use super::rebuild::Rebuilder;
+use super::{HEADER_LEN, Kind, PACKET_BYTES_MAX, Shape, kind, seqid};
+use crate::Generation;
+
+/// Rebuilds what was lost. Data packets also go straight to the ARQ; the decoder only adds the missing ones.
+#[derive(Debug)]
+pub struct Decoder {
+    shape: Shape,
+    store: Store,
+    rebuilder: Rebuilder,
+    counters: Counters,
+}
+
+#[derive(Debug)]
+enum Store {
+    Go2026 { groups: Groups, autotune: Autotune, tuning: bool, exit: TuneExit },
+    Go2021 { list: List, autotune: Autotune2021 },
+}
+
+/// When the 2026 decoder leaves the tuning state, in which it recovers nothing (FEC-12).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TuneExit {
+    /// When it finds any shape, as kcp-go v5.6.64 and later.
+    #[default]
+    AnyShape,
+    /// Only when it finds another shape than its own, as kcp-go v5.6.63: after one misplaced packet of an otherwise
+    /// unchanged peer it never recovers anything again.
+    OtherShape,
+}
+
+/// Totals of a decoder, under the meaning of kcp-go's SNMP counters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Groups whose data packets all arrived (FECFullShardSet).
+    pub full_shards: u64,
+    /// Parity packets stored (FECParityShards).
+    pub parity_shards: u64,
+    /// Rebuilt shards whose size field made no sense (FECErrs).
+    pub errs: u64,
+    /// Data shards rebuilt (FECRecovered).
+    pub recovered: u64,
+    /// Gauge: groups held (FECShardSet); packets held in the 2021 generation.
+    pub shard_set: u64,
+    /// Gauge: number of the newest group (FECShardMin).
+    pub shard_min: u64,
+}
+
+/// The numbers kcp-go's decoder keeps, for traces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DecoderState {
+    /// Data shards per group.
+    pub data: usize,
+    /// Parity shards per group.
+    pub parity: usize,
+    /// A packet did not fit the shape; detection goes on.
+    pub tuning: bool,
+    /// Number of the newest group.
+    pub newest_group: u32,
+    /// Groups held.
+    pub groups: usize,
+    /// Packets held.
+    pub packets: usize,
+    /// Where seqids wrap.
+    pub paws: u32,
+    /// Samples for the detection.
+    pub samples: usize,
+}
+
+impl Decoder {
+    /// A decoder for groups of `shape`; `None` starts with one to one and detection, as a session without FEC does
+    /// (FEC-15).
+    pub fn new(shape: Option<Shape>, generation: Generation) -> Self {
+        let store = match generation {
+            Generation::Go2026 => Store::Go2026 {
+                groups: Groups::default(),
+                autotune: Autotune::default(),
+                tuning: false,
+                exit: TuneExit::default(),
+            },
+            Generation::Go2021 => Store::Go2021 { list: List::default(), autotune: Autotune2021::new() },
+        };
+        let shape = shape.unwrap_or(Shape::ONE_TO_ONE);
+        Self { shape, store, rebuilder: Rebuilder::new(), counters: Counters::default() }
+    }
+
+    /// Same, with another end of the tuning state; the 2021 generation has no such state.
+    #[must_use]
+    pub fn with_tune_exit(mut self, tune_exit: TuneExit) -> Self {
+        if let Store::Go2026 { exit, .. } = &mut self.store {
+            *exit = tune_exit;
+        }
+        self
+    }
+
+    /// Same, with group `newest` as the newest one seen; for traces that start in the middle.
+    #[must_use]
+    pub fn with_newest_group(mut self, newest: u32) -> Self {
+        if let Store::Go2026 { groups, .. } = &mut self.store {
+            groups.set_newest(newest);
+        }
+        self
+    }
+
+    /// Takes a whole FEC packet from the seqid on. What it made possible to rebuild is polled afterwards; what was not
+    /// polled before is discarded.
+    ///
+    /// Anything but a data or parity packet of [`HEADER_LEN`] to [`PACKET_BYTES_MAX`] bytes is ignored (FEC-16, FEC-17).
+    pub fn decode(&mut self, now_ms: u64, packet: &[u8]) {
+        self.rebuilder.clear();
+        if !(HEADER_LEN..=PACKET_BYTES_MAX).contains(&packet.len()) {
+            return;
+        }
+        match kind(packet) {
+            Some(kind @ (Kind::Data | Kind::Parity)) => self.sample_and_store(now_ms, kind, packet),
+            Some(Kind::OutOfBand) | None => {}
+        }
+    }
+
+    /// The next rebuilt KCP datagram, without size field and padding; valid until the next call. Shards whose size field
+    /// makes no sense are counted and skipped (FEC-9).
+    pub fn poll_recovered(&mut self) -> Option<&[u8]> {
+        loop {
+            let size = match self.rebuilder.peek()? {
+                [low, high, rest @ ..] => usize::from(u16::from_le_bytes([*low, *high]))
+                    .checked_sub(2)
+                    .filter(|size| *size <= rest.len()),
+                _ => None,
+            };
+            match size {
+                Some(size) => return self.rebuilder.poll().map(|shard| &shard[2..][..size]),
+                None => {
+                    self.rebuilder.poll();
+                    self.counters.errs += 1;
+                }
+            }
+        }
+    }
+
+    /// The next rebuilt shard as it is: size field, KCP bytes, zero padding to the longest shard of its group.
+    pub fn poll_recovered_shard(&mut self) -> Option<&[u8]> {
+        self.rebuilder.poll()
+    }
+
+    /// The shape it decodes with.
+    pub const fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// Totals and gauges.
+    pub fn counters(&self) -> Counters {
+        let (shard_set, shard_min) = match &self.store {
+            Store::Go2026 { groups, .. } => (groups.len(), groups.newest()),
+            Store::Go2021 { list, .. } => (list.len(), 0),
+        };
+        Counters { shard_set: shard_set as u64, shard_min: u64::from(shard_min), ..self.counters }
+    }
+
+    /// The numbers kcp-go's decoder of 2026 keeps, for traces; for the 2021 generation only shape and packets count.
+    pub fn state(&self) -> DecoderState {
+        let (data, parity, paws) = (self.shape.data(), self.shape.parity(), self.shape.paws());
+        let none = DecoderState {
+            data,
+            parity,
+            paws,
+            tuning: false,
+            newest_group: 0,
+            groups: 0,
+            packets: 0,
+            samples: 0,
+        };
+        match &self.store {
+            Store::Go2026 { groups, autotune, tuning, .. } => DecoderState {
+                tuning: *tuning,
+                newest_group: groups.newest(),
+                groups: groups.len(),
+                packets: groups.packets(),
+                samples: autotune.len(),
+                ..none
+            },
+            Store::Go2021 { list, .. } => DecoderState { packets: list.len(), ..none },
+        }
+    }
+
+    fn sample_and_store(&mut self, now_ms: u64, kind: Kind, packet: &[u8]) {
+        let seqid = seqid(packet);
+        let Self { shape, store, rebuilder, counters } = self;
+        match store {
+            Store::Go2026 { groups, autotune, tuning, exit } => {
+                autotune.sample(kind == Kind::Data, seqid);
+                if seqid >= shape.paws() {
+                    return;
+                }
+                *tuning |= !shape.fits(seqid, kind);
+                if !*tuning {
+                    return groups.insert(*shape, kind, packet, rebuilder, counters);
+                }
+                // A packet that arrives while tuning is never stored (FEC-11).
+                if let Some(found) = autotune.detect().and_then(shape_2026) {
+                    *tuning = found == *shape && *exit == TuneExit::OtherShape;
+                    if found != *shape {
+                        *shape = found;
+                        groups.clear();
+                    }
+                }
+            }
+            Store::Go2021 { list, autotune } => {
+                autotune.sample(kind == Kind::Data, seqid);
+                if !shape.fits(seqid, kind) {
+                    let found = autotune.detect().and_then(|(data, parity)| Shape::new(data, parity).ok());
+                    *shape = found.unwrap_or(*shape);
+                }
+                list.insert(now_ms, *shape, (kind, packet), rebuilder, counters);
+            }
+        }
+    }
+}
+
+/// kcp-go 2026 takes detected shapes of less than 256 shards (FEC-13).
+fn shape_2026((data, parity): (usize, usize)) -> Option<Shape> {
+    Shape::new(data, parity).ok().filter(|shape| shape.total() < 256)
+}

@@ -1,0 +1,103 @@
+//! Packets in one ordered list, as the decoder of the 2021 generation keeps them (FEC-14).
+
+use super::rebuild::{Rebuilder, Stored, shard_copy};
+use super::{Counters, Kind, Shape, seqid};
+use crate::time::diff;
+use std::collections::VecDeque;
+
+/// Packets kept, in groups.
+const GROUPS_MAX: usize = 3;
+/// Packets older than this are dropped.
+const AGE_MS_MAX: u64 = 60_000;
+
+#[derive(Debug)]
+struct Entry {
+    seqid: u32,
+    kind: Kind,
+    arrived_ms: u64,
+    bytes: Vec<u8>,
+}
+
+/// The packets of one decoder in order of seqid, and buffers to store new ones.
+#[derive(Debug, Default)]
+pub(crate) struct List {
+    entries: VecDeque<Entry>,
+    group: Vec<Stored>,
+    spare: Vec<Vec<u8>>,
+}
+
+impl List {
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Stores a packet, rebuilds its group when `data` packets of it are there, drops the oldest packets.
+    pub(crate) fn insert(
+        &mut self,
+        now_ms: u64,
+        shape: Shape,
+        (kind, packet): (Kind, &[u8]),
+        rebuilder: &mut Rebuilder,
+        counters: &mut Counters,
+    ) {
+        let seqid = seqid(packet);
+        let Some(place) = self.place(seqid) else { return };
+        let bytes = shard_copy(&mut self.spare, packet);
+        self.entries.insert(place, Entry { seqid, kind, arrived_ms: now_ms, bytes });
+        counters.parity_shards += u64::from(kind == Kind::Parity);
+        self.decode(shape, place, rebuilder, counters);
+        if self.entries.len() > GROUPS_MAX * shape.total() {
+            self.drop_oldest();
+        }
+        while self.entries.front().is_some_and(|entry| now_ms.saturating_sub(entry.arrived_ms) > AGE_MS_MAX) {
+            self.drop_oldest();
+        }
+    }
+
+    /// Behind the last entry that is not newer; `None` for a duplicate met on the way there.
+    fn place(&self, seqid: u32) -> Option<usize> {
+        for (at, entry) in self.entries.iter().enumerate().rev() {
+            if entry.seqid == seqid {
+                return None;
+            }
+            if diff(seqid, entry.seqid) > 0 {
+                return Some(at + 1);
+            }
+        }
+        Some(0)
+    }
+
+    /// Looks at the neighbours of the entry at `place` that can belong to its group.
+    fn decode(&mut self, shape: Shape, place: usize, rebuilder: &mut Rebuilder, counters: &mut Counters) {
+        let (total, seqid) = (shape.total(), self.entries[place].seqid);
+        let index = usize::from(shape.index(seqid));
+        let start = seqid - index as u32;
+        let of_group = |entry: &Entry| entry.seqid.wrapping_sub(start) < total as u32;
+        let from = place.saturating_sub(index);
+        let until = (from + total).min(self.entries.len());
+        let Some(first) = (from..until).find(|&at| of_group(&self.entries[at])) else { return };
+        let count = (first..until).take_while(|&at| of_group(&self.entries[at])).count();
+        if count < shape.data() {
+            return;
+        }
+        self.group.extend(self.entries.drain(first..first + count).map(|entry| Stored {
+            index: shape.index(entry.seqid),
+            kind: entry.kind,
+            bytes: entry.bytes,
+        }));
+        // Seqids all over the number space have no order; the rebuilder needs one, and no duplicates.
+        self.group.sort_unstable_by_key(|stored| stored.index);
+        self.group.dedup_by_key(|stored| stored.index);
+        let data = self.group.iter().filter(|stored| stored.kind == Kind::Data).count();
+        if data == shape.data() {
+            counters.full_shards += 1;
+        } else if self.group.len() >= shape.data() {
+            counters.recovered += rebuilder.rebuild(shape, &self.group) as u64;
+        }
+        self.spare.extend(self.group.drain(..).map(|stored| stored.bytes));
+    }
+
+    fn drop_oldest(&mut self) {
+        self.spare.extend(self.entries.pop_front().map(|entry| entry.bytes));
+    }
+}
