@@ -1,6 +1,55 @@
 //! The protocol stack of karst, pure: no clock, no socket, no thread, no global.
 //!
-//! The manual is written at the end of the file's module list; see [`Tunnel`] and [`Endpoint`].
+//! A kcptun association carries TCP streams over datagrams. From top to bottom, each layer a module usable alone:
+//!
+//! | module | what |
+//! |---|---|
+//! | [`tunnel`] | one client-server association: [`Tunnel`] |
+//! | [`qpp`] | optional permutation pad per stream |
+//! | [`mux`] | smux versions 1 and 2 behind one trait |
+//! | [`snappy`] | framed compression of the whole multiplexed byte stream |
+//! | [`arq`] | KCP as kcp-go does it |
+//! | [`fec`] | Reed-Solomon shards with parameter detection |
+//! | [`crypt`] | nonce, checksum, packet ciphers |
+//! | [`endpoint`] | a server's address to session table: [`Endpoint`] |
+//!
+//! # Contract
+//!
+//! Every call that changes state takes `now`, a point on the driver's own monotonic axis that never goes back. After such
+//! a call the driver
+//!
+//! 1. calls [`Tunnel::poll_transmit`] until `None` and sends what it wrote,
+//! 2. calls [`Tunnel::poll_event`] until `None`,
+//! 3. reads [`Tunnel::poll_timeout`] and calls [`Tunnel::handle_timeout`] at that time, if nothing else comes first.
+//!
+//! A driver whose socket blocks simply stops at step 1 and goes on later: datagrams are written when they are asked for,
+//! so nothing is queued or lost meanwhile. Deadlines are absolute and say what they are for. Randomness comes only from the
+//! injected [`Entropy`]. Hostile datagrams are counted by [`DropReason`], never returned as errors, and cannot make
+//! anything grow beyond the limits in [`TunnelConfig`] and [`EndpointLimits`].
+//!
+//! # A client
+//!
+//! ```
+//! use engine::{Entropy, Instant, Settings, Tunnel};
+//! use std::sync::Arc;
+//!
+//! let config = Arc::new(Settings::client().tunnel_config()?);
+//! let server = "192.0.2.1:29900".parse().unwrap();
+//! let mut now = Instant::ZERO;
+//! let mut tunnel = Tunnel::connect(&config, now, server, Entropy::from_seed([1; 32]));
+//! let stream = tunnel.open_stream(now).unwrap();
+//! tunnel.write(now, stream, b"hello").unwrap();
+//! let mut datagram = [0; 1500];
+//! while let Some(transmit) = tunnel.poll_transmit(now, &mut datagram) {
+//!     assert_eq!(transmit.to, server); // send datagram[..transmit.len]
+//! }
+//! while let Some(event) = tunnel.poll_event() {
+//!     println!("{event:?}");
+//! }
+//! now = tunnel.poll_timeout().unwrap().at;
+//! tunnel.handle_timeout(now); // nobody acknowledged: the hello goes out again in time
+//! # Ok::<(), engine::SettingsError>(())
+//! ```
 
 pub mod arq;
 mod byte_queue;

@@ -1,7 +1,12 @@
 //! kcptun's option names as plain data, shared by the programs' flags and the simulator's scenario files (CLI-1).
 
-use crate::crypt::Cipher;
-use crate::tunnel::TunnelConfig;
+use crate::Generation;
+use crate::arq::{self, Tuning};
+use crate::crypt::{Cipher, MasterKey, Suite};
+use crate::fec::Shape;
+use crate::mux;
+use crate::qpp::Pads;
+use crate::tunnel::{MTU_MAX, TunnelConfig};
 
 /// Options of one side, under kcptun's names and with Go's integer type, so that odd values keep kcptun's meaning.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,11 +90,125 @@ impl Settings {
 
     /// Derives the keys and checks everything a session needs.
     ///
+    /// Values that kcptun quietly replaces (a mtu that cannot work, windows below 1) are replaced the same way, and named
+    /// in [`TunnelConfig::warnings`].
+    ///
     /// # Errors
     /// Names the option and says why its value cannot work.
     pub fn tunnel_config(&self) -> Result<TunnelConfig, SettingsError> {
-        unimplemented!()
+        let mut warnings = Vec::new();
+        let suite = Suite::new(self.crypt, &MasterKey::derive(self.key.as_bytes()));
+        let mut config = TunnelConfig {
+            suite,
+            generation: Generation::Go2026,
+            tuning: self.tuning(),
+            snd_wnd: window("sndwnd", self.sndwnd, &mut warnings),
+            rcv_wnd: window("rcvwnd", self.rcvwnd, &mut warnings),
+            mtu: MTU_DEFAULT,
+            fec: self.shape()?,
+            compress: !self.nocomp,
+            ack_nodelay: self.acknodelay,
+            mux: self.mux()?,
+            qpp: self.pads()?,
+            warnings,
+        };
+        self.set_mtu(&mut config);
+        Ok(config)
     }
+
+    /// Overview section 4: the presets overrule the four numbers.
+    fn tuning(&self) -> Tuning {
+        let (nodelay, interval, resend, nc) = match self.mode {
+            Mode::Normal => (0, 40, 2, 1),
+            Mode::Fast => (0, 30, 2, 1),
+            Mode::Fast2 => (1, 20, 2, 1),
+            Mode::Fast3 => (1, 10, 2, 1),
+            Mode::Manual => (self.nodelay, self.interval, self.resend, self.nc),
+        };
+        // A negative value keeps the library's default.
+        Tuning {
+            nodelay: nodelay > 0,
+            interval_ms: if interval < 0 { 100 } else { interval.min(5000) as u32 },
+            resend: resend.clamp(0, i64::from(i32::MAX)) as u32,
+            nc: nc > 0,
+        }
+    }
+
+    fn shape(&self) -> Result<Option<Shape>, SettingsError> {
+        if self.datashard <= 0 || self.parityshard <= 0 {
+            return Ok(None);
+        }
+        let count = |value: i64| usize::try_from(value).unwrap_or(usize::MAX);
+        let shape = Shape::new(count(self.datashard), count(self.parityshard));
+        shape.map(Some).map_err(|error| SettingsError {
+            flag: "datashard",
+            reason: format!("{} + parityshard {}: {error}", self.datashard, self.parityshard),
+        })
+    }
+
+    /// Overview section 9.
+    fn mux(&self) -> Result<mux::Settings, SettingsError> {
+        let bytes = |value: i64| usize::try_from(value).unwrap_or(0);
+        let settings = mux::Settings {
+            version: u8::try_from(self.smuxver).unwrap_or(0),
+            keepalive_ms: u32::try_from(self.keepalive.saturating_mul(1000))
+                .unwrap_or(if self.keepalive > 0 { u32::MAX } else { 0 }),
+            frame_bytes_max: bytes(self.framesize),
+            receive_bytes_max: bytes(self.smuxbuf),
+            stream_bytes_max: bytes(self.streambuf),
+            half_close: true,
+            ..mux::Settings::default()
+        };
+        let flag = |error| match error {
+            mux::SettingsError::Version => "smuxver",
+            mux::SettingsError::KeepaliveZero | mux::SettingsError::KeepaliveLong => "keepalive",
+            mux::SettingsError::FrameZero | mux::SettingsError::FrameLarge => "framesize",
+            mux::SettingsError::StreamZero | mux::SettingsError::StreamLarge => "streambuf",
+            _ => "smuxbuf",
+        };
+        settings
+            .validate()
+            .map(|()| settings)
+            .map_err(|error| SettingsError { flag: flag(error), reason: error.to_string() })
+    }
+
+    fn pads(&self) -> Result<Option<Pads>, SettingsError> {
+        if !self.qpp {
+            return Ok(None);
+        }
+        // kcptun takes the count modulo 65536 (QPP-1).
+        let pads = Pads::new(self.key.as_bytes(), self.qpp_count as u16);
+        let positive = pads.ok().filter(|_| self.qpp_count > 0);
+        positive.map(Some).ok_or_else(|| SettingsError {
+            flag: "QPPCount",
+            reason: format!("{} must be greater than 0 when QPP is enabled", self.qpp_count),
+        })
+    }
+
+    /// Overview section 2: above 1500 is cut to 1500; what leaves less than 50 bytes for segments becomes 1400.
+    fn set_mtu(&self, config: &mut TunnelConfig) {
+        config.mtu = usize::try_from(self.mtu).unwrap_or(0).min(MTU_MAX);
+        if config.segment_bytes_max() < arq::MTU_MIN {
+            config.mtu = MTU_DEFAULT;
+        }
+        if config.mtu as i64 != self.mtu {
+            config.warnings.push(format!("mtu {} cannot work, using {}", self.mtu, config.mtu));
+        }
+    }
+}
+
+/// What kcp-go starts a session with, bytes.
+const MTU_DEFAULT: usize = 1400;
+
+/// Largest window a segment header can announce.
+const WINDOW_MAX: i64 = 65_535;
+
+fn window(flag: &str, value: i64, warnings: &mut Vec<String>) -> u32 {
+    let used = if value <= 0 { 32 } else { value.min(WINDOW_MAX) };
+    if used != value {
+        warnings.push(format!("{flag} {value} cannot work, using {used}"));
+    }
+    used as u32
 }
 
 /// An option whose value cannot work.

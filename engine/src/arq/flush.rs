@@ -69,7 +69,7 @@ impl Arq {
         let out = &mut out[..self.mtu];
         let mut at = 0;
         let done = self.write_acks(&mut plan, out, &mut at)
-            && self.write_probes(&mut plan, out, &mut at)
+            && self.write_probes(&plan, out, &mut at)
             && self.write_segments(&mut plan, now.ms(), out, &mut at);
         if done {
             self.finish(&plan);
@@ -209,7 +209,7 @@ impl Arq {
         true
     }
 
-    fn write_probes(&mut self, plan: &mut Plan, out: &mut [u8], at: &mut usize) -> bool {
+    fn write_probes(&mut self, plan: &Plan, out: &mut [u8], at: &mut usize) -> bool {
         if plan.kind == Flush::AckOnly && self.generation == Generation::Go2021 {
             return true;
         }

@@ -1,0 +1,57 @@
+//! What a session needs to know, and the MTU arithmetic.
+
+use crate::Generation;
+use crate::arq::{OVERHEAD, Tuning};
+use crate::crypt::Suite;
+use crate::fec;
+use crate::mux;
+use crate::qpp::Pads;
+
+/// Largest datagram kcptun sends or receives, bytes of UDP payload.
+pub const MTU_MAX: usize = 1500;
+
+/// Everything a session needs to know; made by [`crate::Settings::tunnel_config`].
+#[derive(Clone, Debug)]
+pub struct TunnelConfig {
+    /// Packet cipher with its keys.
+    pub suite: Suite,
+    /// Which kcp-go this end behaves like.
+    pub generation: Generation,
+    /// ARQ tuning numbers.
+    pub tuning: Tuning,
+    /// Send window, segments.
+    pub snd_wnd: u32,
+    /// Receive window, segments; at most 65,535, the largest that fits the header.
+    pub rcv_wnd: u32,
+    /// Largest datagram this end sends, bytes of UDP payload.
+    pub mtu: usize,
+    /// Shards this end sends, if any.
+    pub fec: Option<fec::Shape>,
+    /// Snappy below the multiplexer; both ends must agree.
+    pub compress: bool,
+    /// Acknowledge every datagram at once.
+    pub ack_nodelay: bool,
+    /// The multiplexer.
+    pub mux: mux::Settings,
+    /// Pads applied to the bytes of every stream; both ends must agree.
+    pub qpp: Option<Pads>,
+    /// Values that had to be replaced, in words, for the operator.
+    pub warnings: Vec<String>,
+}
+
+impl TunnelConfig {
+    /// Bytes of KCP segments in one datagram: mtu less the headers of cipher and FEC (KCP-4).
+    pub fn segment_bytes_max(&self) -> usize {
+        self.mtu.saturating_sub(self.header_bytes())
+    }
+
+    /// Payload bytes of a full segment.
+    pub fn mss(&self) -> usize {
+        self.segment_bytes_max().saturating_sub(OVERHEAD)
+    }
+
+    fn header_bytes(&self) -> usize {
+        let fec = if self.fec.is_some() { fec::HEADER_LEN } else { 0 };
+        self.suite.head_len() + fec + self.suite.tail_len()
+    }
+}

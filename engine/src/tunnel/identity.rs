@@ -1,0 +1,49 @@
+//! What an opened datagram says about itself before any session sees it (overview section 6).
+
+use super::DropReason;
+use crate::arq::{Command, Header, OVERHEAD};
+use crate::fec::{self, Kind};
+
+/// Shortest payload that any layer could use.
+const PAYLOAD_BYTES_MIN: usize = 12;
+
+/// Kind of a payload and the first segment in it, where it can be seen.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Identity {
+    pub(crate) kind: Option<Kind>,
+    first: Option<Header>,
+}
+
+impl Identity {
+    pub(crate) fn of(payload: &[u8]) -> Result<Self, DropReason> {
+        if payload.len() < PAYLOAD_BYTES_MIN {
+            return Err(DropReason::Short);
+        }
+        let kind = fec::kind(payload);
+        let segments = match kind {
+            Some(Kind::Data) => &payload[fec::HEADER_LEN..],
+            Some(Kind::Parity) => &[],
+            Some(Kind::OutOfBand) => return Err(DropReason::OutOfBand),
+            None if payload.len() < OVERHEAD => return Err(DropReason::Short),
+            None => payload,
+        };
+        Ok(Self { kind, first: Header::parse(segments).map(|(header, _)| header) })
+    }
+
+    /// The conversation, unless the payload does not show it.
+    pub(crate) fn conv(&self) -> Option<u32> {
+        self.first.map(|header| header.conv)
+    }
+
+    /// The conversation, if a session may start with this datagram. Stricter than kcp-go, which takes any command: only
+    /// data starts a session, so that a late acknowledgement of a dead one cannot.
+    pub(crate) fn starts(&self) -> Option<u32> {
+        let header = self.first?;
+        (header.command() == Some(Command::Push)).then_some(header.conv)
+    }
+
+    /// The conversation, if this datagram may replace the session of its address: data that starts at sn 0.
+    pub(crate) fn replaces(&self) -> Option<u32> {
+        self.starts().filter(|_| self.first.is_some_and(|header| header.sn == 0))
+    }
+}

@@ -1,0 +1,468 @@
+//! One client-server association: crypt, FEC, ARQ, compression and multiplexing.
+//!
+//! The layers are plain fields; this module only carries bytes between them. Inwards: open, rebuild lost datagrams,
+//! feed the ARQ, decompress, split into streams. Outwards: frames are made only while the ARQ has room, so that a slow
+//! path shows as backpressure at the stream's `write` and nowhere else.
+
+mod config;
+mod identity;
+mod receive;
+mod transmit;
+
+pub use config::{MTU_MAX, TunnelConfig};
+pub(crate) use identity::Identity;
+pub use transmit::Transmit;
+
+use crate::arq::{Arq, Flush};
+use crate::endpoint::Incoming;
+use crate::entropy::Entropy;
+use crate::fec;
+use crate::mux::{self, Mux, OpenError, ReadError, Role, Smux, StreamId, WriteError};
+use crate::qpp::Generator;
+use crate::snappy;
+use crate::stats::Stats;
+use crate::time::{Deadline, Instant, Timer};
+use core::time::Duration;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// What became of a datagram.
+#[derive(Debug)]
+#[must_use]
+pub enum Handled<'d> {
+    /// It was fed in.
+    Used,
+    /// It was counted and dropped.
+    Dropped(DropReason),
+    /// The peer started a new session at the same address: close this tunnel, then accept the datagram.
+    Reopen(Incoming<'d>),
+}
+
+/// Why a datagram was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DropReason {
+    /// Too short for its headers.
+    Short,
+    /// CRC or tag wrong: damaged, or another key or cipher.
+    Checksum,
+    /// Another conversation that does not start with sn 0.
+    ForeignConv,
+    /// The ARQ could not parse it.
+    Malformed,
+    /// No session, and nothing that could start one.
+    NoSession,
+    /// The endpoint holds as many sessions as it may.
+    TooManySessions,
+    /// Out-of-band packets carry nothing for kcptun (FEC-7).
+    OutOfBand,
+    /// The tunnel is closed.
+    Closed,
+}
+
+/// What the application should know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// The peer opened a stream.
+    Opened(StreamId),
+    /// Bytes, or the end of the stream, can be read.
+    Readable(StreamId),
+    /// A write that was refused as blocked can be tried again.
+    Writable(StreamId),
+    /// The peer sent everything it had; bytes may still wait to be read.
+    Finished(StreamId),
+    /// The session ended; all its streams are gone.
+    Closed(CloseReason),
+}
+
+/// Why a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// Closed by the driver.
+    Local,
+    /// Nothing was heard from the peer for a keepalive timeout.
+    PeerTimeout,
+    /// The peer broke the multiplexer's protocol (wrong smux version, other compression setting).
+    Protocol,
+    /// The compressed stream was corrupt (other compression setting).
+    Corrupt,
+    /// The peer started a new session at the same address.
+    Replaced,
+}
+
+impl core::fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Local => "closed locally",
+            Self::PeerTimeout => "nothing heard from the peer for the keepalive timeout",
+            Self::Protocol => "invalid protocol: do smuxver and nocomp match on both sides?",
+            Self::Corrupt => "corrupt compressed stream: does nocomp match on both sides?",
+            Self::Replaced => "replaced by a new session of the same peer",
+        })
+    }
+}
+
+/// One association. See the crate's manual for the order of calls.
+pub struct Tunnel {
+    config: Arc<TunnelConfig>,
+    role: Role,
+    peer: SocketAddr,
+    entropy: Entropy,
+    arq: Arq,
+    fec_out: Option<fec::Encoder>,
+    fec_in: Option<fec::Decoder>,
+    snappy_out: Option<snappy::Encoder>,
+    snappy_in: Option<snappy::Decoder>,
+    mux: Box<dyn Mux>,
+    pads: BTreeMap<StreamId, StreamPads>,
+    events: VecDeque<Event>,
+    closed: Option<CloseReason>,
+    stats: Stats,
+    /// Next periodic flush (KCP-12).
+    flush_at: Instant,
+    /// `flush_at`, or later, if a flush could have anything to do then.
+    flush_deadline: Option<Instant>,
+    /// A periodic flush is being polled; its end decides when the next one is due.
+    flush_periodic: bool,
+    /// A received segment that the multiplexer has not taken completely (without compression).
+    plain: Vec<u8>,
+    plain_at: usize,
+    frame: Vec<u8>,
+    chunk: Vec<u8>,
+    held: Vec<u8>,
+}
+
+/// Permutation pad state of one stream (QPP-1).
+struct StreamPads {
+    out: Generator,
+    inward: Generator,
+    /// Bytes at the head of the receive queue that are already decrypted.
+    opened: usize,
+}
+
+impl Tunnel {
+    /// The client's side of a new association with the server at `to`, under a random conversation id.
+    pub fn connect(config: &Arc<TunnelConfig>, now: Instant, to: SocketAddr, mut entropy: Entropy) -> Self {
+        let conv = entropy.next_u32();
+        Self::new(config, now, Role::Client, to, conv, entropy)
+    }
+
+    /// The server's side of an association that the client at `from` started.
+    pub(crate) fn accept(
+        config: &Arc<TunnelConfig>,
+        now: Instant,
+        from: SocketAddr,
+        conv: u32,
+        entropy: Entropy,
+    ) -> Self {
+        Self::new(config, now, Role::Server, from, conv, entropy)
+    }
+
+    fn new(
+        config: &Arc<TunnelConfig>,
+        now: Instant,
+        role: Role,
+        peer: SocketAddr,
+        conv: u32,
+        entropy: Entropy,
+    ) -> Self {
+        let mut arq = Arq::new(conv, config.generation);
+        arq.set_stream(true);
+        arq.set_tuning(config.tuning);
+        arq.set_windows(config.snd_wnd, config.rcv_wnd);
+        arq.set_mtu(config.segment_bytes_max());
+        Self {
+            config: Arc::clone(config),
+            role,
+            peer,
+            entropy,
+            arq,
+            fec_out: config.fec.map(|shape| fec::Encoder::new(shape).with_generation(config.generation)),
+            fec_in: config.fec.map(|shape| fec::Decoder::new(Some(shape), config.generation)),
+            snappy_out: config.compress.then(snappy::Encoder::new),
+            snappy_in: config.compress.then(snappy::Decoder::new),
+            mux: Box::new(Smux::new(config.mux.clone(), role, now)),
+            pads: BTreeMap::new(),
+            events: VecDeque::new(),
+            closed: None,
+            stats: Stats::default(),
+            flush_at: now.ms_boundary_after(config.tuning.interval_ms),
+            flush_deadline: None,
+            flush_periodic: false,
+            plain: Vec::new(),
+            plain_at: 0,
+            frame: Vec::new(),
+            chunk: Vec::new(),
+            held: Vec::new(),
+        }
+    }
+
+    /// The conversation id.
+    pub fn conv(&self) -> u32 {
+        self.arq.conv()
+    }
+
+    /// The peer's address.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Why the tunnel is closed, if it is.
+    pub fn closed(&self) -> Option<CloseReason> {
+        self.closed
+    }
+
+    /// Whether the tunnel is closed.
+    pub fn is_closed(&self) -> bool {
+        self.closed.is_some()
+    }
+
+    /// Whether every byte that was written has been acknowledged.
+    pub fn drained(&self) -> bool {
+        self.arq.waitsnd() == 0 && !self.mux.has_frames()
+    }
+
+    /// Streams alive.
+    pub fn stream_count(&self) -> usize {
+        self.mux.stream_count()
+    }
+
+    /// The state of the ARQ, for status pages and checks.
+    pub fn arq(&self) -> &Arq {
+        &self.arq
+    }
+
+    /// Counters since creation.
+    pub fn stats(&self) -> Stats {
+        let arq = self.arq.counters();
+        let state = self.arq.state();
+        let mut stats = Stats {
+            in_segs: arq.in_segs,
+            out_segs: arq.out_segs,
+            lost_segs: arq.lost_segs,
+            fast_retrans_segs: arq.fast_retrans_segs,
+            early_retrans_segs: arq.early_retrans_segs,
+            retrans_segs: arq.lost_segs + arq.fast_retrans_segs + arq.early_retrans_segs,
+            repeat_segs: arq.repeat_segs,
+            ring_buffer_snd_queue: state.snd_queue as u64,
+            ring_buffer_rcv_queue: state.rcv_queue as u64,
+            ring_buffer_snd_buffer: state.snd_buf as u64,
+            ..self.stats
+        };
+        if let Some(decoder) = &self.fec_in {
+            let fec = decoder.counters();
+            stats.fec_full_shards = fec.full_shards;
+            stats.fec_parity_shards = fec.parity_shards;
+            stats.fec_errs = fec.errs;
+            stats.fec_recovered = fec.recovered;
+            stats.fec_shard_set = fec.shard_set;
+            stats.fec_shard_min = fec.shard_min;
+        }
+        stats
+    }
+
+    /// Opens a stream.
+    ///
+    /// # Errors
+    /// The session is closed, or holds as many streams as it may.
+    pub fn open_stream(&mut self, now: Instant) -> Result<StreamId, OpenError> {
+        if self.is_closed() {
+            return Err(OpenError::Closed);
+        }
+        let id = self.mux.open()?;
+        self.attach_pads(id);
+        self.settle(now);
+        Ok(id)
+    }
+
+    /// Writes to a stream; returns how many bytes were taken, at least one of a non-empty `data`.
+    ///
+    /// # Errors
+    /// [`WriteError::Blocked`] when nothing fits now; [`Event::Writable`] follows.
+    pub fn write(&mut self, now: Instant, id: StreamId, data: &[u8]) -> Result<usize, WriteError> {
+        if self.is_closed() {
+            return Err(WriteError::Closed);
+        }
+        let taken = match (&self.config.qpp, self.pads.get_mut(&id)) {
+            (Some(qpp), Some(pads)) => {
+                let room = self.mux.write_room(id)?.min(data.len());
+                self.frame.clear();
+                self.frame.extend_from_slice(&data[..room]);
+                if room > 0 {
+                    pads.out.encrypt(qpp, &mut self.frame);
+                }
+                self.mux.write(id, &self.frame)?
+            }
+            _ => self.mux.write(id, data)?,
+        };
+        self.settle(now);
+        Ok(taken)
+    }
+
+    /// The first unread bytes of a stream; empty at its end.
+    ///
+    /// # Errors
+    /// [`ReadError::Blocked`] when nothing is there yet; [`Event::Readable`] follows.
+    pub fn peek(&mut self, id: StreamId) -> Result<&[u8], ReadError> {
+        let bytes = self.mux.peek(id)?;
+        if let (Some(qpp), Some(pads)) = (&self.config.qpp, self.pads.get_mut(&id)) {
+            let opened = pads.opened.min(bytes.len());
+            pads.inward.decrypt(qpp, &mut bytes[opened..]);
+            pads.opened = pads.opened.max(bytes.len());
+        }
+        Ok(bytes)
+    }
+
+    /// Marks the first `n` peeked bytes as read.
+    pub fn consume(&mut self, now: Instant, id: StreamId, n: usize) {
+        if let Some(pads) = self.pads.get_mut(&id) {
+            pads.opened = pads.opened.saturating_sub(n);
+        }
+        self.mux.consume(id, n);
+        self.settle(now);
+    }
+
+    /// Reads from a stream into `buf`; 0 at its end.
+    ///
+    /// # Errors
+    /// As [`Tunnel::peek`].
+    pub fn read(&mut self, now: Instant, id: StreamId, buf: &mut [u8]) -> Result<usize, ReadError> {
+        let bytes = self.peek(id)?;
+        let n = bytes.len().min(buf.len());
+        buf[..n].copy_from_slice(&bytes[..n]);
+        self.consume(now, id, n);
+        Ok(n)
+    }
+
+    /// Ends the sending direction of a stream after what was written; reading goes on.
+    ///
+    /// # Errors
+    /// The stream or the session is gone.
+    pub fn finish(&mut self, now: Instant, id: StreamId) -> Result<(), WriteError> {
+        if self.is_closed() {
+            return Err(WriteError::Closed);
+        }
+        self.mux.finish(id)?;
+        self.settle(now);
+        Ok(())
+    }
+
+    /// Ends a stream in both directions: what was written is still sent, what arrives is discarded.
+    pub fn close_stream(&mut self, now: Instant, id: StreamId) {
+        self.mux.close(id);
+        self.pads.remove(&id);
+        self.settle(now);
+    }
+
+    /// Ends the session on this side. The peer is not told (the protocol has no message for it) and finds out by its
+    /// keepalive timeout; callers who care wait for [`Tunnel::drained`] first.
+    pub fn close(&mut self, now: Instant, reason: CloseReason) {
+        if self.is_closed() {
+            return;
+        }
+        self.settle(now);
+        self.shut(reason);
+        self.arq.flush(now, Flush::Full);
+        self.flush_deadline = None;
+    }
+
+    fn shut(&mut self, reason: CloseReason) {
+        if self.closed.is_none() {
+            self.closed = Some(reason);
+            self.events.push_back(Event::Closed(reason));
+        }
+    }
+
+    /// The next event, or `None`.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When [`Tunnel::handle_timeout`] wants to be called.
+    pub fn poll_timeout(&self) -> Option<Deadline> {
+        if self.is_closed() {
+            return None;
+        }
+        let flush = self.flush_deadline.map(|at| Deadline { at, why: Timer::Flush });
+        Deadline::earliest(flush, self.mux.poll_timeout())
+    }
+
+    /// Does what is due at `now`.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.is_closed() {
+            return;
+        }
+        self.mux.handle_timeout(now);
+        if self.flush_deadline.is_some() && self.flush_at <= now {
+            self.arq.flush(now, Flush::Full);
+            self.flush_periodic = true;
+            self.flush_at = now.ms_boundary_after(self.arq.interval_ms());
+        }
+        self.settle(now);
+    }
+
+    /// Carries bytes between the layers until nothing moves, and re-arms the flush timer.
+    fn settle(&mut self, now: Instant) {
+        if !self.is_closed() {
+            self.pump_in();
+            self.pump_out(now);
+        }
+        self.collect_events();
+        self.arm_flush(now);
+    }
+
+    fn collect_events(&mut self) {
+        while let Some(event) = self.mux.poll_event() {
+            match event {
+                mux::Event::Opened(id) => {
+                    self.attach_pads(id);
+                    self.events.push_back(Event::Opened(id));
+                }
+                mux::Event::Readable(id) => self.events.push_back(Event::Readable(id)),
+                mux::Event::Writable(id) => self.events.push_back(Event::Writable(id)),
+                mux::Event::Finished(id) => self.events.push_back(Event::Finished(id)),
+                mux::Event::Closed(reason) => self.shut(reason),
+            }
+        }
+    }
+
+    fn attach_pads(&mut self, id: StreamId) {
+        if let Some(qpp) = &self.config.qpp {
+            let pads = StreamPads { out: qpp.generator(), inward: qpp.generator(), opened: 0 };
+            self.pads.insert(id, pads);
+        }
+    }
+
+    /// KCP-12, with one liberty: while a flush could not do anything the timer sleeps. It keeps its phase, so that what
+    /// is sent is what an ever-ticking timer would send.
+    fn arm_flush(&mut self, now: Instant) {
+        let interval_ms = self.arq.interval_ms();
+        if self.flush_deadline.is_none() && self.flush_at <= now {
+            let late_ms = now.since(self.flush_at).as_millis() as u64;
+            let periods = late_ms / u64::from(interval_ms) + 1;
+            self.flush_at = self.flush_at + Duration::from_millis(periods * u64::from(interval_ms));
+        }
+        self.flush_deadline = if self.is_closed() {
+            None
+        } else if self.arq.wants_flush() {
+            Some(self.flush_at)
+        } else {
+            self.arq.probe_due_ms(now).map(|wait_ms| self.flush_at.max(now.ms_boundary_after(wait_ms)))
+        };
+    }
+}
+
+impl core::fmt::Debug for Tunnel {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Tunnel")
+            .field("role", &self.role)
+            .field("peer", &self.peer)
+            .field("conv", &self.conv())
+            .field("closed", &self.closed)
+            .field("streams", &self.mux.stream_count())
+            .finish_non_exhaustive()
+    }
+}

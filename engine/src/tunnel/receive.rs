@@ -1,0 +1,141 @@
+//! The way in: datagram to streams.
+
+use super::{CloseReason, DropReason, Handled, Identity, Tunnel};
+use crate::arq::Source;
+use crate::crypt::OpenError;
+use crate::endpoint::Incoming;
+use crate::fec::{self, Kind};
+use crate::mux::Role;
+use crate::time::Instant;
+
+impl Tunnel {
+    /// Opens a datagram in place and feeds it in. Bad ones are counted, never returned as errors.
+    pub fn handle_datagram<'d>(&mut self, now: Instant, datagram: &'d mut [u8]) -> Handled<'d> {
+        if self.is_closed() {
+            return Handled::Dropped(DropReason::Closed);
+        }
+        let payload = match self.config.suite.open(datagram) {
+            Ok(range) => &datagram[range],
+            Err(error) => return Handled::Dropped(self.count_unopened(&error)),
+        };
+        let identity = match Identity::of(payload) {
+            Ok(identity) => identity,
+            Err(reason) => return Handled::Dropped(self.count_dropped(reason)),
+        };
+        if identity.conv().is_some_and(|conv| conv != self.conv()) {
+            let replaced = identity.replaces().filter(|_| self.role == Role::Server);
+            return match replaced {
+                Some(conv) => Handled::Reopen(Incoming { from: self.peer, conv, payload }),
+                None => Handled::Dropped(self.count_dropped(DropReason::ForeignConv)),
+            };
+        }
+        match self.handle_payload(now, payload, identity) {
+            Ok(()) => Handled::Used,
+            Err(reason) => Handled::Dropped(reason),
+        }
+    }
+
+    /// Feeds in an opened datagram of this conversation.
+    pub(crate) fn handle_payload(
+        &mut self,
+        now: Instant,
+        payload: &[u8],
+        identity: Identity,
+    ) -> Result<(), DropReason> {
+        self.stats.in_pkts += 1;
+        self.stats.in_bytes += payload.len() as u64;
+        let result = match identity.kind {
+            None => self.segments_in(now, payload, Source::Regular),
+            Some(Kind::Data) => self.shard_in(now, payload, true),
+            Some(_) => self.shard_in(now, payload, false),
+        };
+        self.settle(now);
+        result
+    }
+
+    /// Data shards go straight to the ARQ; the decoder only adds what was lost (FEC-8).
+    fn shard_in(&mut self, now: Instant, packet: &[u8], data: bool) -> Result<(), DropReason> {
+        let mut result = Ok(());
+        if data {
+            result = self.segments_in(now, &packet[fec::HEADER_LEN..], Source::Regular);
+        }
+        let generation = self.config.generation;
+        let mut decoder = self.fec_in.take().unwrap_or_else(|| fec::Decoder::new(None, generation));
+        decoder.decode(now.as_millis(), packet);
+        while let Some(segments) = decoder.poll_recovered() {
+            // A wrongly rebuilt shard is counted like any other malformed datagram.
+            let _ = self.segments_in(now, segments, Source::Recovered);
+        }
+        self.fec_in = Some(decoder);
+        result
+    }
+
+    fn segments_in(&mut self, now: Instant, segments: &[u8], source: Source) -> Result<(), DropReason> {
+        self.arq.input(now, segments, source, self.config.ack_nodelay).map_err(|_| {
+            self.stats.kcp_in_errors += 1;
+            DropReason::Malformed
+        })
+    }
+
+    /// Moves received bytes up while the multiplexer takes them; what it does not take closes the receive window.
+    pub(super) fn pump_in(&mut self) {
+        while self.closed.is_none() && self.mux.input_ready() {
+            match self.feed_mux() {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(reason) => return self.shut(reason),
+            }
+            let Some(segment) = self.arq.take() else { return };
+            self.stats.bytes_received += segment.len() as u64;
+            if let Some(decoder) = &mut self.snappy_in {
+                let pushed = decoder.push(&segment);
+                self.arq.recycle(segment);
+                if pushed.is_err() {
+                    return self.shut(CloseReason::Corrupt);
+                }
+            } else {
+                self.arq.recycle(std::mem::replace(&mut self.plain, segment));
+                self.plain_at = 0;
+            }
+        }
+    }
+
+    /// Gives the multiplexer what is decoded; `false` when there is nothing.
+    fn feed_mux(&mut self) -> Result<bool, CloseReason> {
+        let bytes = match &self.snappy_in {
+            Some(decoder) => decoder.decoded(),
+            None => &self.plain[self.plain_at..],
+        };
+        if bytes.is_empty() {
+            return Ok(false);
+        }
+        let taken = self.mux.input(bytes).map_err(|_| CloseReason::Protocol)?;
+        debug_assert!(
+            taken > 0 || !self.mux.input_ready(),
+            "the multiplexer took nothing though it was ready"
+        );
+        match &mut self.snappy_in {
+            Some(decoder) => decoder.consume(taken),
+            None => self.plain_at += taken,
+        }
+        Ok(true)
+    }
+
+    fn count_unopened(&mut self, error: &OpenError) -> DropReason {
+        let reason = match error {
+            OpenError::Short => DropReason::Short,
+            _ => DropReason::Checksum,
+        };
+        self.count_dropped(reason)
+    }
+
+    fn count_dropped(&mut self, reason: DropReason) -> DropReason {
+        match reason {
+            DropReason::Checksum => self.stats.in_csum_errors += 1,
+            DropReason::OutOfBand => self.stats.oob_packets += 1,
+            DropReason::Short => self.stats.in_errs += 1,
+            _ => self.stats.kcp_in_errors += 1,
+        }
+        reason
+    }
+}

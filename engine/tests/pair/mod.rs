@@ -1,0 +1,208 @@
+//! Two endpoints of one association on a hand-stepped clock, joined by a path that delays and drops on request.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "shared by tests, each of which uses its own part"
+)]
+
+use engine::{
+    Deadline, Endpoint, EndpointLimits, Entropy, Event, Handled, Instant, Route, SessionId, Settings,
+    StreamId, Tunnel,
+};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One datagram on its way.
+struct Flight {
+    at: Instant,
+    to_server: bool,
+    bytes: Vec<u8>,
+}
+
+/// A client tunnel, a server endpoint with at most one session, and the path between them.
+pub struct Pair {
+    pub now: Instant,
+    pub client: Tunnel,
+    pub endpoint: Endpoint,
+    pub server: Option<(SessionId, Tunnel)>,
+    pub client_address: SocketAddr,
+    pub client_events: VecDeque<Event>,
+    pub server_events: VecDeque<Event>,
+    pub delay: Duration,
+    /// Asked for every datagram: (to server, running number) -> drop it.
+    pub drop: Box<dyn FnMut(bool, u64) -> bool>,
+    pub sent: u64,
+    pub timeouts: u64,
+    flights: VecDeque<Flight>,
+}
+
+/// Settings of both sides, with one change applied to each.
+pub fn both(change: impl Fn(&mut Settings)) -> (Settings, Settings) {
+    let (mut client, mut server) = (Settings::client(), Settings::server());
+    change(&mut client);
+    change(&mut server);
+    (client, server)
+}
+
+impl Pair {
+    pub fn new((client, server): (Settings, Settings)) -> Self {
+        let now = Instant::from_millis(1_000);
+        let server_address = "192.0.2.1:29900".parse().unwrap();
+        let client_config = Arc::new(client.tunnel_config().unwrap());
+        let server_config = Arc::new(server.tunnel_config().unwrap());
+        let limits = EndpointLimits { sessions_max: 4 };
+        Self {
+            now,
+            client: Tunnel::connect(&client_config, now, server_address, Entropy::from_seed([1; 32])),
+            endpoint: Endpoint::new(server_config, limits, Entropy::from_seed([2; 32])),
+            server: None,
+            client_address: "198.51.100.7:4321".parse().unwrap(),
+            client_events: VecDeque::new(),
+            server_events: VecDeque::new(),
+            delay: Duration::from_millis(10),
+            drop: Box::new(|_, _| false),
+            sent: 0,
+            timeouts: 0,
+            flights: VecDeque::new(),
+        }
+    }
+
+    /// The server's side; panics before the first datagram arrived.
+    pub fn server(&mut self) -> &mut Tunnel {
+        &mut self.server.as_mut().expect("no session yet").1
+    }
+
+    /// Drains both ends onto the path and collects their events.
+    pub fn drain(&mut self) {
+        let mut out = vec![0; 20_000];
+        let arrives = self.now + self.delay;
+        let mut ends = vec![(true, &mut self.client, &mut self.client_events)];
+        if let Some((_, tunnel)) = &mut self.server {
+            ends.push((false, tunnel, &mut self.server_events));
+        }
+        for (to_server, tunnel, events) in ends {
+            while let Some(transmit) = tunnel.poll_transmit(self.now, &mut out) {
+                let size = transmit.segment.map_or(transmit.len, |size| usize::from(size.get()));
+                for datagram in out[..transmit.len].chunks(size) {
+                    self.sent += 1;
+                    if !(self.drop)(to_server, self.sent) {
+                        self.flights.push_back(Flight { at: arrives, to_server, bytes: datagram.to_vec() });
+                    }
+                }
+            }
+            events.extend(std::iter::from_fn(|| tunnel.poll_event()));
+        }
+    }
+
+    /// Runs to the next arrival or deadline, but not past `until`; false when nothing is left before it.
+    pub fn step(&mut self, until: Instant) -> bool {
+        self.drain();
+        let arrival = self.flights.front().map(|flight| flight.at);
+        let deadlines =
+            [self.client.poll_timeout(), self.server.as_ref().and_then(|(_, t)| t.poll_timeout())];
+        let deadline = deadlines.iter().flatten().map(|Deadline { at, .. }| *at).min();
+        let Some(next) = arrival.into_iter().chain(deadline).min().filter(|next| *next <= until) else {
+            self.now = until;
+            return false;
+        };
+        assert!(next >= self.now, "a deadline lies in the past");
+        self.now = next;
+        if arrival == Some(next) {
+            self.deliver();
+        } else {
+            self.timeouts += 1;
+            self.client.handle_timeout(next);
+            if let Some((_, tunnel)) = &mut self.server {
+                tunnel.handle_timeout(next);
+            }
+        }
+        self.drain();
+        true
+    }
+
+    fn deliver(&mut self) {
+        let Some(mut flight) = self.flights.pop_front() else { return };
+        if flight.to_server {
+            self.deliver_to_server(&mut flight.bytes);
+        } else {
+            let _ = self.client.handle_datagram(self.now, &mut flight.bytes);
+        }
+    }
+
+    /// Hands a sealed datagram to the server as the driver does.
+    pub fn deliver_to_server(&mut self, bytes: &mut [u8]) {
+        let incoming = match self.endpoint.route(self.now, self.client_address, bytes) {
+            Route::Session(id, datagram) => {
+                let (held, tunnel) =
+                    self.server.as_mut().expect("the endpoint knows a session the driver lost");
+                assert_eq!(*held, id);
+                match tunnel.handle_datagram(self.now, datagram) {
+                    Handled::Reopen(incoming) => incoming,
+                    Handled::Used | Handled::Dropped(_) => return,
+                }
+            }
+            Route::Incoming(incoming) => incoming,
+            Route::Dropped(_) => return,
+        };
+        self.server = Some(self.endpoint.accept(self.now, incoming));
+    }
+
+    /// Steps until `done` or for `limit`; panics when the limit is reached first.
+    pub fn run_until(&mut self, limit: Duration, mut done: impl FnMut(&mut Self) -> bool) {
+        let until = self.now + limit;
+        while !done(self) {
+            assert!(self.step(until), "not done after {limit:?}");
+        }
+    }
+
+    /// Lets `time` pass.
+    pub fn run_for(&mut self, time: Duration) {
+        let until = self.now + time;
+        while self.step(until) {}
+    }
+
+    /// Sends `data` from the client on a new stream and returns what the server read until the end of the stream.
+    pub fn upload(&mut self, data: &[u8], limit: Duration) -> Vec<u8> {
+        let id = self.client.open_stream(self.now).unwrap();
+        let mut written = 0;
+        let mut got = Vec::new();
+        self.run_until(limit, |pair| {
+            if written < data.len() {
+                written += pair.client.write(pair.now, id, &data[written..]).unwrap_or(0);
+                if written == data.len() {
+                    pair.client.finish(pair.now, id).unwrap();
+                }
+            }
+            let now = pair.now;
+            let Some((_, server)) = &mut pair.server else { return false };
+            read_all(server, now, id, &mut got) == ReadState::Ended
+        });
+        got
+    }
+}
+
+#[derive(PartialEq, Eq, Debug)]
+pub enum ReadState {
+    Open,
+    Ended,
+}
+
+/// Reads what is there.
+pub fn read_all(tunnel: &mut Tunnel, now: Instant, id: StreamId, got: &mut Vec<u8>) -> ReadState {
+    let mut buf = [0; 4096];
+    loop {
+        match tunnel.read(now, id, &mut buf) {
+            Ok(0) => return ReadState::Ended,
+            Ok(n) => got.extend_from_slice(&buf[..n]),
+            Err(_) => return ReadState::Open,
+        }
+    }
+}
+
+/// Bytes that differ at every offset scale.
+pub fn pattern(len: usize) -> Vec<u8> {
+    (0..len).map(|i| (7 * i + 13 * (i >> 8) + 29 * (i >> 16)) as u8).collect()
+}
