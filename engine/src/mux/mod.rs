@@ -266,6 +266,10 @@ pub trait Mux: Send {
     /// When [`Self::handle_timeout`] wants to be called; `None` when closed or without timers.
     fn poll_timeout(&self) -> Option<Deadline>;
 
+    /// Ends the session here: every stream is gone, nothing more is sent, and a `Closed` event says why. The peer is not
+    /// told; it notices by its own timeout.
+    fn shut(&mut self, reason: CloseReason);
+
     /// Streams held, those included that only wait for their last frames to be taken.
     fn stream_count(&self) -> usize;
 }

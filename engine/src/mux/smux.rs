@@ -134,16 +134,6 @@ impl Smux {
             self.turns.push_back(Turn::Refusal);
         }
     }
-
-    fn shut(&mut self, reason: CloseReason) {
-        self.closed = true;
-        self.streams.clear();
-        self.turns.clear();
-        self.refused.clear();
-        self.keepalive = None;
-        self.peer_check = None;
-        self.events.push_back(Event::Closed(reason));
-    }
 }
 
 /// Receiving (SMUX-2 to SMUX-9).
@@ -429,6 +419,18 @@ impl Mux for Smux {
         let keepalive = self.keepalive.map(|ticker| Deadline { at: ticker.next, why: Timer::Keepalive });
         let peer_check = self.peer_check.map(|ticker| Deadline { at: ticker.next, why: Timer::PeerCheck });
         Deadline::earliest(keepalive, peer_check)
+    }
+
+    fn shut(&mut self, reason: CloseReason) {
+        if std::mem::replace(&mut self.closed, true) {
+            return;
+        }
+        self.streams.clear();
+        self.turns.clear();
+        self.refused.clear();
+        self.keepalive = None;
+        self.peer_check = None;
+        self.events.push_back(Event::Closed(reason));
     }
 
     fn stream_count(&self) -> usize {

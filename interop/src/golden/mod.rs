@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 
 pub mod capture;
+mod event;
 pub mod fec;
 mod find;
 pub mod kcp;
