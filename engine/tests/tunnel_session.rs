@@ -1,4 +1,4 @@
-//! Who may start, replace and keep a session (overview section 6).
+//! Who may start, replace and keep a session (KCP-22).
 
 mod pair;
 

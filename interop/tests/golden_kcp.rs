@@ -20,6 +20,41 @@ fn text(path: &Path) -> String {
     text
 }
 
+/// Which recordings hold each rule: they are the tests that cite it.
+const COVERAGE: &[(&str, &[&str])] = &[
+    ("KCP-1", &["mode-fast", "malformed-input"]),
+    ("KCP-2", &["ts-wrap", "sn-wrap"]),
+    ("KCP-3", &["fragments", "random-ops-1"]),
+    ("KCP-4", &["kcp-defaults", "mtu-50", "settings-change", "server-late-settings"]),
+    ("KCP-5", &["stream-coalesce"]),
+    ("KCP-6", &["slow-reader", "window-asymmetric"]),
+    ("KCP-7", &["zero-window-lossy"]),
+    ("KCP-8", &["ack-clocking", "random-ops-2"]),
+    ("KCP-9", &["zero-window-probe", "zero-window-lossy"]),
+    ("KCP-10", &["ack-clocking", "duplicate-heavy"]),
+    ("KCP-11", &["reorder-heavy", "outages", "dead-link-nodelay0", "dead-link-nodelay1"]),
+    ("KCP-12", &["update-check", "update-10ms-clock-jumps", "clean-fast2"]),
+    ("KCP-13", &["cwnd-manual-default", "cwnd-nodelay-resend2", "cwnd-resend1-reorder"]),
+    ("KCP-14", &["rtt-steps", "rtt-zero"]),
+    ("KCP-15", &["slow-reader", "fragments", "fragments-exceed-window"]),
+    ("KCP-16", &["window-4", "duplicate-heavy", "window-2048"]),
+    ("KCP-17", &["reorder-heavy"]),
+    ("KCP-18", &["outages"]),
+    ("KCP-19", &["fec-recovered-input"]),
+    ("KCP-20", &["malformed-input", "ack-nodelay"]),
+    ("KCP-21", &["random-ops-1", "random-ops-2", "random-ops-3"]),
+];
+
+#[test]
+fn every_rule_has_a_recording() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/golden/kcp-traces");
+    for (rule, names) in COVERAGE {
+        for name in *names {
+            assert!(dir.join(format!("{name}.jsonl.gz")).exists(), "{rule} names {name}, which is not there");
+        }
+    }
+}
+
 #[test]
 fn all_traces_match() {
     let traces = traces();
