@@ -1,0 +1,106 @@
+//! `NAME.json` of a capture: what was run, what it carried, what an independent decoder found.
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+/// A recorded case. Keys that are not read here are settings of the Go programs without influence on the wire.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct CaptureFile {
+    pub(super) format: String,
+    pub(super) peer: Peers,
+    pub(super) mux: String,
+    pub(super) settings: Sides,
+    pub(super) streams: Vec<Stream>,
+    pub(super) captures: Vec<Leg>,
+}
+
+/// The prefixes of the two programs: `up26`, `deb21`, `b204`, `o17`, `o16`, `t17`.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Peers {
+    pub(super) client_id: String,
+    pub(super) server_id: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Sides {
+    pub(super) client: Side,
+    pub(super) server: Side,
+}
+
+/// Effective settings of one program.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Side {
+    pub(super) crypt: String,
+    pub(super) key: String,
+    pub(super) mtu: usize,
+    pub(super) datashard: usize,
+    pub(super) parityshard: usize,
+    pub(super) nocomp: bool,
+    #[serde(default = "version_one")]
+    pub(super) smuxver: u8,
+    #[serde(rename = "QPP", default)]
+    pub(super) qpp: bool,
+    #[serde(rename = "QPPCount", default)]
+    pub(super) qpp_count: u16,
+}
+
+/// Programs without the flag speak version 1.
+const fn version_one() -> u8 {
+    1
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Stream {
+    pub(super) index: usize,
+    pub(super) c2s: Half,
+    pub(super) s2c: Half,
+}
+
+/// One direction of a stream.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Half {
+    pub(super) length: usize,
+    pub(super) sha256: String,
+    pub(super) parts: Vec<Part>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub(super) enum Part {
+    Literal { text: String },
+    Rand { seed: String, len: usize },
+    Text { seed: String, len: usize },
+}
+
+/// One packet capture of the case.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Leg {
+    pub(super) file: String,
+    pub(super) server: String,
+    pub(super) clients: Vec<String>,
+    pub(super) datagrams: usize,
+    pub(super) frames: Option<usize>,
+    pub(super) duration_ms: u64,
+    pub(super) connections: Vec<Connection>,
+    pub(super) streams: Vec<Carried>,
+}
+
+/// One client address. The figures of a direction stay a JSON object: every recorded one must be compared.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Connection {
+    pub(super) client_port: u16,
+    pub(super) server_port: u16,
+    pub(super) conv: u32,
+    pub(super) c2s: Map<String, Value>,
+    pub(super) s2c: Map<String, Value>,
+}
+
+/// Where a stream of the case travelled.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Carried {
+    pub(super) index: usize,
+    pub(super) connection: usize,
+    pub(super) mux_stream_id: u32,
+    pub(super) fin_c2s: bool,
+    pub(super) fin_s2c: bool,
+}

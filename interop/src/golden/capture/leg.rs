@@ -1,0 +1,165 @@
+//! One packet capture of a case: its connections, and the streams they carried.
+
+use super::direction::{Decoded, Direction};
+use super::file::{CaptureFile, Carried, Connection, Leg};
+use super::mux;
+use super::pcap::{self, Datagram};
+use super::{Checked, Contents, broken, compare, differs};
+use engine::Generation;
+use engine::mux::Role;
+use engine::qpp::Pads;
+use std::net::SocketAddr;
+use std::path::Path;
+
+const DIRECTIONS: [&str; 2] = ["c2s", "s2c"];
+
+/// Checks a leg; the number of comparisons.
+pub(super) fn check(file: &CaptureFile, leg: &Leg, contents: &Contents, folder: &Path) -> Checked<usize> {
+    let bytes = std::fs::read(folder.join(&leg.file)).or_else(|error| broken(error.to_string()))?;
+    let frames = pcap::frames(&bytes).or_else(|error| broken(error.to_string()))?;
+    let Ok(server) = leg.server.parse::<SocketAddr>() else {
+        return broken(format!("server address {:?}", leg.server));
+    };
+    let of_server = |datagram: &Datagram<'_>| datagram.to == server || datagram.from == server;
+    let datagrams: Vec<_> = frames.iter().filter_map(Datagram::in_frame).filter(of_server).collect();
+    check_totals(leg, &frames, &datagrams)?;
+    let mut compared = 0;
+    let mut connections = Vec::with_capacity(leg.connections.len());
+    for (at, connection) in leg.connections.iter().enumerate() {
+        let client = leg.clients.get(at).and_then(|client| client.parse::<SocketAddr>().ok());
+        let Some(client) = client.filter(|client| client.port() == connection.client_port) else {
+            return broken(format!("connections[{at}] has no address in clients[]"));
+        };
+        if connection.server_port != server.port() {
+            return broken(format!("connections[{at}] has server port {}", connection.server_port));
+        }
+        let decoded = check_connection(file, connection, client, &datagrams)?;
+        compared += decoded.iter().map(|decoded| decoded.compared).sum::<usize>();
+        connections.push(decoded);
+    }
+    if file.mux == "smux" {
+        compared += check_streams(file, leg, contents, &connections)?;
+    }
+    Ok(compared)
+}
+
+fn check_totals(leg: &Leg, frames: &[pcap::Frame<'_>], datagrams: &[Datagram<'_>]) -> Checked<()> {
+    if datagrams.len() != leg.datagrams {
+        return differs(format!("{} datagrams recorded, {} in the file", leg.datagrams, datagrams.len()));
+    }
+    if let Some(recorded) = leg.frames.filter(|recorded| *recorded != frames.len()) {
+        return differs(format!("{recorded} frames recorded, {} in the file", frames.len()));
+    }
+    let duration_us = match (datagrams.first(), datagrams.last()) {
+        (Some(first), Some(last)) => last.at_us.saturating_sub(first.at_us),
+        _ => 0,
+    };
+    if duration_us / 1000 != leg.duration_ms {
+        return differs(format!("duration: recorded {} ms, in the file {} us", leg.duration_ms, duration_us));
+    }
+    Ok(())
+}
+
+/// Both directions of a connection, c2s first.
+fn check_connection(
+    file: &CaptureFile,
+    connection: &Connection,
+    client: SocketAddr,
+    datagrams: &[Datagram<'_>],
+) -> Checked<[Decoded; 2]> {
+    let c2s = Direction {
+        side: &file.settings.client,
+        generation: generation(&file.peer.client_id),
+        conv: connection.conv,
+        receiver: Role::Server,
+        recorded: &connection.c2s,
+        datagrams: datagrams.iter().filter(|datagram| datagram.from == client).cloned().collect(),
+    };
+    let s2c = Direction {
+        side: &file.settings.server,
+        generation: generation(&file.peer.server_id),
+        receiver: Role::Client,
+        recorded: &connection.s2c,
+        datagrams: datagrams.iter().filter(|datagram| datagram.to == client).cloned().collect(),
+        ..c2s
+    };
+    let smux = file.mux == "smux";
+    let named = |name: &str| format!("client port {}, {name}", connection.client_port);
+    Ok([
+        c2s.check(smux).map_err(|flaw| flaw.at(&named("c2s")))?,
+        s2c.check(smux).map_err(|flaw| flaw.at(&named("s2c")))?,
+    ])
+}
+
+/// What the prefix of a program says about its library.
+fn generation(id: &str) -> Generation {
+    if id == "up26" { Generation::Go2026 } else { Generation::Go2021 }
+}
+
+/// Every stream of the case against what its connection carried; the number of bytes that were equal.
+fn check_streams(
+    file: &CaptureFile,
+    leg: &Leg,
+    contents: &Contents,
+    connections: &[[Decoded; 2]],
+) -> Checked<usize> {
+    if leg.streams.len() != contents.0.len() {
+        return broken(format!("{} streams for {} contents", leg.streams.len(), contents.0.len()));
+    }
+    let carried = connections.iter().flatten().filter_map(|decoded| decoded.streams.as_ref());
+    let found: usize = carried.map(|streams| streams.0.len()).sum();
+    if found != 2 * leg.streams.len() {
+        return differs(format!("{} stream directions recorded, {found} in the file", 2 * leg.streams.len()));
+    }
+    for carried in &leg.streams {
+        let place = format!("stream {} (mux id {})", carried.index, carried.mux_stream_id);
+        check_stream(file, carried, contents, connections).map_err(|flaw| flaw.at(&place))?;
+    }
+    Ok(2 * leg.streams.len())
+}
+
+fn check_stream(
+    file: &CaptureFile,
+    carried: &Carried,
+    contents: &Contents,
+    connections: &[[Decoded; 2]],
+) -> Checked<()> {
+    let (Some(connection), Some(content)) =
+        (connections.get(carried.connection), contents.0.get(carried.index))
+    else {
+        return broken("names no connection or no content of the case");
+    };
+    let fins = [carried.fin_c2s, carried.fin_s2c];
+    let sides = [&file.settings.client, &file.settings.server];
+    for at in 0..2 {
+        let found = connection[at].streams.as_ref().and_then(|streams| streams.0.get(&carried.mux_stream_id));
+        let Some(found) = found else {
+            return differs(format!("{}: not in the file", DIRECTIONS[at]));
+        };
+        if found.fin != fins[at] {
+            return differs(format!("{}: FIN recorded {}, engine {}", DIRECTIONS[at], fins[at], found.fin));
+        }
+        check_content(sides[at], &content[at], found).map_err(|flaw| flaw.at(DIRECTIONS[at]))?;
+    }
+    Ok(())
+}
+
+/// The carried bytes are the generated ones; with QPP in both directions, as the pads' state depends on the bytes before.
+fn check_content(side: &super::file::Side, content: &[u8], found: &mux::Carried) -> Checked<()> {
+    if !side.qpp {
+        return equal("content", content, &found.bytes);
+    }
+    let pads = Pads::new(side.key.as_bytes(), side.qpp_count).or_else(|error| broken(error.to_string()))?;
+    let mut plain = found.bytes.clone();
+    pads.generator().decrypt(&pads, &mut plain);
+    equal("content behind QPP", content, &plain)?;
+    pads.generator().encrypt(&pads, &mut plain);
+    equal("content enciphered again by QPP", &found.bytes, &plain)
+}
+
+fn equal(what: &str, recorded: &[u8], found: &[u8]) -> Checked<()> {
+    match compare::bytes(recorded, found) {
+        Some(difference) => differs(format!("{what}: {difference}")),
+        None => Ok(()),
+    }
+}
