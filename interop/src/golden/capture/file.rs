@@ -32,7 +32,6 @@ pub(super) struct Sides {
 pub(super) struct Side {
     pub(super) crypt: String,
     pub(super) key: String,
-    pub(super) mtu: usize,
     pub(super) datashard: usize,
     pub(super) parityshard: usize,
     pub(super) nocomp: bool,
