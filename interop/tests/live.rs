@@ -15,7 +15,7 @@ fn every_pair_carries_every_byte() {
     let required = std::env::var_os("KARST_REQUIRE_GO").is_some_and(|value| value != "0");
     assert!(!required || programs.missing.is_empty(), "KARST_REQUIRE_GO is set, and programs are missing");
     let cells = matrix(&programs.clients, &programs.servers, Work::default());
-    let table = Table::run(&cells, |line| say(line));
+    let table = Table::run(&cells, say);
     assert_eq!(table.failures(), 0, "{}", table.summary());
 }
 

@@ -1,5 +1,7 @@
 //! The impairment relay: what goes in, what comes out.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 use interop::relay::{Impairment, Relay};
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
