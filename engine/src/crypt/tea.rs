@@ -1,10 +1,7 @@
 //! TEA and XTEA with big-endian words, as golang.org/x/crypto has them (CRYPT-6).
 
-use cipher::consts::{U1, U8};
-use cipher::{
-    Block, BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser, InOut,
-    ParBlocksSizeUser,
-};
+use super::block::impl_block_cipher;
+use cipher::consts::U8;
 
 const DELTA: u32 = 0x9e37_79b9;
 /// kcp-go asks for 16 Feistel rounds; the standard has 32 cycles.
@@ -20,7 +17,8 @@ impl Tea {
     }
 
     #[inline(always)]
-    fn encrypted(&self, [mut v0, mut v1]: [u32; 2]) -> [u32; 2] {
+    fn encrypted(&self, block: [u8; 8]) -> [u8; 8] {
+        let [mut v0, mut v1] = halves(block);
         let [k0, k1, k2, k3] = self.0;
         let mut sum = 0_u32;
         for _ in 0..TEA_CYCLES {
@@ -28,7 +26,7 @@ impl Tea {
             v0 = v0.wrapping_add(tea_mix(v1, k0, k1, sum));
             v1 = v1.wrapping_add(tea_mix(v0, k2, k3, sum));
         }
-        [v0, v1]
+        joined([v0, v1])
     }
 }
 
@@ -53,12 +51,13 @@ impl Xtea {
     }
 
     #[inline(always)]
-    fn encrypted(&self, [mut v0, mut v1]: [u32; 2]) -> [u32; 2] {
+    fn encrypted(&self, block: [u8; 8]) -> [u8; 8] {
+        let [mut v0, mut v1] = halves(block);
         for [even, odd] in self.0 {
             v0 = v0.wrapping_add(xtea_mix(v1) ^ even);
             v1 = v1.wrapping_add(xtea_mix(v0) ^ odd);
         }
-        [v0, v1]
+        joined([v0, v1])
     }
 }
 
@@ -67,37 +66,20 @@ fn xtea_mix(v: u32) -> u32 {
     ((v << 4) ^ (v >> 5)).wrapping_add(v)
 }
 
+#[inline(always)]
+fn halves(block: [u8; 8]) -> [u32; 2] {
+    let block = u64::from_be_bytes(block);
+    [(block >> 32) as u32, block as u32]
+}
+
+#[inline(always)]
+fn joined([v0, v1]: [u32; 2]) -> [u8; 8] {
+    (u64::from(v0) << 32 | u64::from(v1)).to_be_bytes()
+}
+
 fn words(key: &[u8; 16]) -> [u32; 4] {
     std::array::from_fn(|i| u32::from_be_bytes(std::array::from_fn(|j| key[4 * i + j])))
 }
 
-macro_rules! block_cipher {
-    ($cipher:ty) => {
-        impl BlockSizeUser for $cipher {
-            type BlockSize = U8;
-        }
-
-        impl ParBlocksSizeUser for $cipher {
-            type ParBlocksSize = U1;
-        }
-
-        impl BlockCipherEncrypt for $cipher {
-            #[inline]
-            fn encrypt_with_backend(&self, f: impl BlockCipherEncClosure<BlockSize = U8>) {
-                f.call(self);
-            }
-        }
-
-        impl BlockCipherEncBackend for $cipher {
-            #[inline(always)]
-            fn encrypt_block(&self, mut block: InOut<'_, '_, Block<Self>>) {
-                let v = u64::from_be_bytes(block.get_in().0);
-                let [v0, v1] = self.encrypted([(v >> 32) as u32, v as u32]);
-                block.get_out().0 = (u64::from(v0) << 32 | u64::from(v1)).to_be_bytes();
-            }
-        }
-    };
-}
-
-block_cipher!(Tea);
-block_cipher!(Xtea);
+impl_block_cipher!(Tea, U8);
+impl_block_cipher!(Xtea, U8);
