@@ -47,6 +47,78 @@ fn sealed_as_kcp_go_seals() {
 }
 
 #[test]
+fn keys_equal_those_of_kcptun() {
+    // CRYPT-7 CRYPT-11
+    let mut uses = [0; 2];
+    for case in vectors("pbkdf2")["cases"].as_array().unwrap() {
+        let (password, derived) = (bytes(&case["password_hex"]), bytes(&case["dk"]));
+        match case["use"].as_str().unwrap() {
+            "master key" => {
+                let given = MasterKey::from(<[u8; 32]>::try_from(derived).unwrap());
+                let seal = |key: &MasterKey| {
+                    let mut datagram = [0; 60];
+                    Suite::new(Cipher::Salsa20, key).seal(&[7; 16], &mut datagram);
+                    datagram
+                };
+                assert_eq!(seal(&MasterKey::derive(&password)), seal(&given), "{case}");
+                uses[0] += 1;
+            }
+            "xor table" => {
+                let mut datagram = [0; 1500];
+                let key = MasterKey::from(<[u8; 32]>::try_from(password).unwrap());
+                Suite::new(Cipher::Xor, &key).seal(&[0; 16], &mut datagram);
+                datagram[16..20]
+                    .iter_mut()
+                    .zip(crc32fast::hash(&[0; 1480]).to_le_bytes())
+                    .for_each(|(a, b)| *a ^= b);
+                assert_eq!(datagram[..], derived, "{case}");
+                uses[1] += 1;
+            }
+            other => panic!("unknown use {other}"),
+        }
+    }
+    assert_eq!(uses, [6, 2]);
+}
+
+#[test]
+fn checksums_equal_those_of_go() {
+    // CRYPT-2
+    for case in vectors("crc")["cases"].as_array().unwrap() {
+        let payload = bytes(&case["data"]);
+        let mut datagram = [vec![0; 20], payload].concat();
+        Suite::new(Cipher::None, &MasterKey::from([0; 32])).seal(&[0; 16], &mut datagram);
+        assert_eq!(datagram[16..20], bytes(&case["crc32_ieee_le_bytes"]), "{case}");
+    }
+}
+
+#[test]
+fn names_are_kcptuns() {
+    // CRYPT-9
+    for &cipher in Cipher::ALL {
+        assert_eq!(Cipher::from_name(cipher.name()), Some(cipher));
+    }
+    for unknown in ["", "AES", "aes-256", "bogus", "des", " none"] {
+        assert_eq!(Cipher::from_name(unknown), None, "{unknown:?}");
+    }
+}
+
+#[test]
+fn keys_stay_out_of_debug_output() {
+    // CRYPT-16
+    let key = MasterKey::derive(b"it's a secrect");
+    assert_eq!(format!("{key:?}"), "MasterKey(..)");
+    for &cipher in Cipher::ALL {
+        assert_eq!(format!("{:?}", Suite::new(cipher, &key)), format!("Suite({:?})", cipher.name()));
+    }
+}
+
+#[test]
+fn a_suite_can_be_shared_by_threads() {
+    fn shared<T: Clone + Send + Sync + 'static>() {}
+    shared::<Suite>();
+}
+
+#[test]
 fn a_vector_of_another_cipher_is_refused() {
     let sealed = bytes(&vectors("crypt")["methods"][0]["cases"][5]["ciphertext_packet"]);
     let key = MasterKey::derive(b"it's a secrect");

@@ -1,0 +1,101 @@
+//! A run of datagrams sealed at once is what its datagrams sealed one by one are.
+
+use engine::Entropy;
+use engine::crypt::{Cipher, MasterKey, Suite};
+
+fn suite(cipher: Cipher) -> Suite {
+    Suite::new(cipher, &MasterKey::from(std::array::from_fn(|i| 7 * i as u8)))
+}
+
+fn payloads(len: usize) -> Vec<u8> {
+    let mut run = vec![0; len];
+    Entropy::from_seed([3; 32]).fill(&mut run);
+    run
+}
+
+fn sealed_one_by_one(suite: &Suite, entropy: &mut Entropy, run: &[u8], segment: usize) -> Vec<u8> {
+    let mut sealed = run.to_vec();
+    for datagram in sealed.chunks_mut(segment) {
+        let mut nonce = vec![0; suite.cipher().nonce_len()];
+        entropy.fill(&mut nonce);
+        suite.seal(&nonce, datagram);
+    }
+    sealed
+}
+
+/// CRYPT-15: all datagrams of a run equal those sealed alone, and the entropy is used alike.
+fn check(suite: &Suite, segment: usize, count: usize, last_len: usize) {
+    let plain = payloads(segment * (count - 1) + last_len);
+    let mut entropy = [Entropy::from_seed([5; 32]), Entropy::from_seed([5; 32])];
+    let mut run = plain.clone();
+    suite.seal_run(&mut entropy[0], &mut run, segment);
+    let name = suite.cipher().name();
+    let expected = sealed_one_by_one(suite, &mut entropy[1], &plain, segment);
+    assert!(run == expected, "{name}: {count} datagrams of {segment}, the last of {last_len} bytes");
+    assert_eq!(entropy[0].next_u64(), entropy[1].next_u64(), "{name}");
+    for (sealed, plain) in run.chunks_mut(segment).zip(plain.chunks(segment)) {
+        let range = suite.open(sealed).expect("a sealed datagram opens");
+        assert_eq!(sealed[range.clone()], plain[range], "{name}");
+    }
+}
+
+#[test]
+fn any_number_of_datagrams() {
+    for &cipher in Cipher::ALL {
+        let suite = suite(cipher);
+        for count in 1..=40 {
+            check(&suite, 75, count, 75);
+            check(&suite, 75, count, 61);
+        }
+    }
+}
+
+#[test]
+fn any_length_of_the_last_datagram() {
+    for &cipher in Cipher::ALL {
+        let suite = suite(cipher);
+        let least = (suite.head_len() + suite.tail_len()).max(1);
+        for last_len in least..=90 {
+            check(&suite, 90, 3, last_len);
+            check(&suite, 90, 17, last_len);
+        }
+    }
+}
+
+#[test]
+fn any_length_of_all_datagrams() {
+    for &cipher in Cipher::ALL {
+        let suite = suite(cipher);
+        let least = (suite.head_len() + suite.tail_len()).max(1);
+        for segment in (least..100).chain([128, 1350, 1472, 1500]) {
+            check(&suite, segment, 5, segment);
+            check(&suite, segment, 18, least);
+        }
+    }
+}
+
+#[test]
+fn a_run_shorter_than_its_segment_is_one_datagram() {
+    for &cipher in Cipher::ALL {
+        check(&suite(cipher), 1400, 1, 52);
+    }
+}
+
+#[test]
+fn an_empty_run_draws_no_nonce() {
+    for &cipher in Cipher::ALL {
+        let mut entropy = Entropy::from_seed([5; 32]);
+        suite(cipher).seal_run(&mut entropy, &mut [], 1350);
+        assert_eq!(entropy.next_u64(), Entropy::from_seed([5; 32]).next_u64());
+    }
+}
+
+#[test]
+fn datagrams_of_a_run_have_nonces_of_their_own() {
+    // CRYPT-13
+    let suite = suite(Cipher::Aes128Gcm);
+    let mut run = vec![0; 40 * 64];
+    suite.seal_run(&mut Entropy::from_seed([5; 32]), &mut run, 64);
+    let nonces: std::collections::BTreeSet<_> = run.chunks(64).map(|datagram| &datagram[..12]).collect();
+    assert_eq!(nonces.len(), 40);
+}
