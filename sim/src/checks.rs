@@ -1,0 +1,120 @@
+//! The rules that every run is held to.
+
+use crate::link::Counters;
+use engine::{Deadline, Instant};
+
+/// A rule of the simulator, or of the engine's contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// A reader gets what its peer wrote, in order, and nothing else.
+    Bytes,
+    /// A stream in good order can be opened, read, written and ended.
+    Stream,
+    /// Packets into a link = packets delivered + dropped + in flight.
+    Conservation,
+    /// After draining, the deadline is not in the past.
+    Deadline,
+    /// A timer moves on: it does not fire again and again at one instant.
+    Spin,
+    /// A session ends only when somebody ends it.
+    Closed,
+    /// An undamaged datagram is never taken for a damaged one.
+    Refused,
+    /// A datagram goes to the peer and has one of the lengths announced.
+    Transmit,
+    /// Everything written arrives, and is acknowledged, in a bounded time after the sources stopped.
+    Liveness,
+}
+
+impl Rule {
+    /// The name in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bytes => "bytes",
+            Self::Stream => "stream",
+            Self::Conservation => "conservation",
+            Self::Deadline => "deadline",
+            Self::Spin => "spin",
+            Self::Closed => "closed",
+            Self::Refused => "refused",
+            Self::Transmit => "transmit",
+            Self::Liveness => "liveness",
+        }
+    }
+}
+
+/// A rule that was broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// When, microseconds.
+    pub at_us: u64,
+    /// Which rule.
+    pub rule: Rule,
+    /// How.
+    pub detail: String,
+}
+
+/// Most timeouts of one side at one instant.
+pub const TIMEOUTS_PER_INSTANT_MAX: u32 = 16;
+
+/// Counts how often a side's timer fired at one instant.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SpinGuard {
+    at: Instant,
+    fired: u32,
+}
+
+impl SpinGuard {
+    /// Notes a timeout; false when there were too many at this instant.
+    pub fn fire(&mut self, now: Instant) -> bool {
+        if now != self.at {
+            *self = Self { at: now, fired: 0 };
+        }
+        self.fired += 1;
+        self.fired <= TIMEOUTS_PER_INSTANT_MAX
+    }
+}
+
+/// The rule [`Rule::Deadline`].
+pub fn deadline_is_sane(now: Instant, deadline: Option<Deadline>) -> bool {
+    deadline.is_none_or(|deadline| deadline.at >= now)
+}
+
+/// The rule [`Rule::Conservation`]: `live` packet buffers are in use, and no packet is anywhere but in a link.
+pub fn is_conserved(links: [&Counters; 2], live: usize) -> bool {
+    let in_flight = links.map(Counters::in_flight);
+    in_flight[0].zip(in_flight[1]).is_some_and(|(up, down)| up + down == live as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::Timer;
+
+    #[test]
+    fn a_lost_or_invented_packet_is_noticed() {
+        let quiet = Counters::default();
+        let busy = Counters { sent_packets: 10, delivered_packets: 6, dropped_loss: 1, ..quiet };
+        assert!(is_conserved([&busy, &quiet], 3));
+        assert!(!is_conserved([&busy, &quiet], 2));
+        assert!(!is_conserved([&busy, &quiet], 4));
+        let invented = Counters { delivered_packets: 11, ..busy };
+        assert!(!is_conserved([&invented, &quiet], 0));
+    }
+
+    #[test]
+    fn a_timer_that_stands_still_is_noticed() {
+        let mut guard = SpinGuard::default();
+        assert!((0..TIMEOUTS_PER_INSTANT_MAX).all(|_| guard.fire(Instant::from_micros(5))));
+        assert!(!guard.fire(Instant::from_micros(5)));
+        assert!(guard.fire(Instant::from_micros(6)));
+    }
+
+    #[test]
+    fn a_deadline_in_the_past_is_noticed() {
+        let deadline = |us| Some(Deadline { at: Instant::from_micros(us), why: Timer::Flush });
+        assert!(deadline_is_sane(Instant::from_micros(5), None));
+        assert!(deadline_is_sane(Instant::from_micros(5), deadline(5)));
+        assert!(!deadline_is_sane(Instant::from_micros(5), deadline(4)));
+    }
+}

@@ -1,0 +1,54 @@
+use super::{Alarm, Node, Port, SERVER_ADDRESS, Wire};
+use crate::checks::Rule;
+use crate::scenario::SidePlan;
+use engine::{Entropy, Handled, Instant, Tunnel};
+
+/// The client: one tunnel.
+#[derive(Debug)]
+pub struct Client {
+    /// Its tunnel.
+    pub tunnel: Tunnel,
+    /// When it wants to be woken.
+    pub alarm: Alarm,
+    /// Datagrams the engine dropped.
+    pub refused_datagrams: u64,
+}
+
+impl Client {
+    /// A tunnel to the server.
+    pub fn new(plan: &SidePlan, entropy: Entropy) -> Self {
+        let tunnel = Tunnel::connect(&plan.config, Instant::ZERO, SERVER_ADDRESS, entropy);
+        Self { tunnel, alarm: Alarm::default(), refused_datagrams: 0 }
+    }
+
+    /// A datagram from the server arrived.
+    pub fn receive(&mut self, wire: &mut Wire, now: Instant, datagram: &mut [u8]) {
+        match self.tunnel.handle_datagram(now, datagram) {
+            Handled::Used => {}
+            Handled::Dropped(reason) => {
+                self.refused_datagrams += 1;
+                super::server::judge_drop(wire, now, Node::Client, reason);
+            }
+            Handled::Reopen(_) => {
+                wire.violate(now, Rule::Closed, "Client: the server opened a session".into())
+            }
+        }
+        wire.settle(now, Node::Client, &mut self.tunnel);
+    }
+
+    /// Fires what is due.
+    pub fn wake(&mut self, wire: &mut Wire, now: Instant) {
+        self.tunnel.handle_timeout(now);
+        wire.settle(now, Node::Client, &mut self.tunnel);
+    }
+
+    /// Reads the deadline.
+    pub fn arm(&mut self, wire: &mut Wire) {
+        self.alarm.arm(&mut wire.net.schedule, self.tunnel.poll_timeout());
+    }
+
+    /// The tunnel for an application.
+    pub fn port<'w>(&'w mut self, wire: &'w mut Wire, now: Instant) -> Port<'w> {
+        Port::new(now, Node::Client, &mut self.tunnel, wire)
+    }
+}

@@ -1,0 +1,127 @@
+//! The two ends of the network and the driver's duties: drain after every call, then look at the deadline.
+
+mod alarm;
+mod client;
+mod port;
+mod server;
+
+pub use alarm::Alarm;
+pub use client::Client;
+pub use port::Port;
+pub use server::Server;
+
+use crate::checks::{Rule, Violation, deadline_is_sane};
+use crate::link::Link;
+use crate::net::Net;
+use crate::trace::{Kind, Trace};
+use crate::{Direction, Side};
+use engine::{Event, Instant, SessionId, Transmit, Tunnel};
+use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+/// Where the client's datagrams come from.
+pub const CLIENT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 40_000);
+/// Where the server listens.
+pub const SERVER_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)), 29_900);
+
+/// Room given to `poll_transmit`: several datagrams of any mtu.
+const TRANSMIT_BYTES: usize = 64 * 1024;
+
+/// One tunnel of the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Node {
+    /// The client's only one.
+    Client,
+    /// The server's one of that id.
+    Server(SessionId),
+}
+
+impl Node {
+    /// The side it is on.
+    pub const fn side(self) -> Side {
+        match self {
+            Self::Client => Side::Client,
+            Self::Server(_) => Side::Server,
+        }
+    }
+}
+
+/// Everything outside of the tunnels: links, packets, trace, and what the engine reported.
+#[derive(Debug)]
+pub struct Wire {
+    /// Event queue and packets.
+    pub net: Net,
+    /// Client to server.
+    pub up: Link,
+    /// Server to client.
+    pub down: Link,
+    /// Fingerprint so far.
+    pub trace: Trace,
+    /// Events of the engine that no application has seen yet.
+    pub events: VecDeque<(Node, Event)>,
+    /// Rules broken so far.
+    pub violations: Vec<Violation>,
+    out: Vec<u8>,
+}
+
+impl Wire {
+    /// Two idle links.
+    pub fn new(up: Link, down: Link) -> Self {
+        Self {
+            net: Net::default(),
+            up,
+            down,
+            trace: Trace::new(),
+            events: VecDeque::new(),
+            violations: Vec::new(),
+            out: vec![0; TRANSMIT_BYTES],
+        }
+    }
+
+    /// The driver's duty after every call that changed `tunnel`: transmit, collect events, check the deadline.
+    pub fn settle(&mut self, now: Instant, node: Node, tunnel: &mut Tunnel) {
+        while let Some(transmit) = tunnel.poll_transmit(now, &mut self.out) {
+            self.transmit(now, node.side(), transmit);
+        }
+        while let Some(event) = tunnel.poll_event() {
+            self.events.push_back((node, event));
+        }
+        let deadline = tunnel.poll_timeout();
+        if !deadline_is_sane(now, deadline) {
+            self.violate(now, Rule::Deadline, format!("{:?}: {deadline:?}", node.side()));
+        }
+    }
+
+    /// Notes a broken rule; the run ends at the end of the current event.
+    pub fn violate(&mut self, now: Instant, rule: Rule, detail: String) {
+        self.violations.push(Violation { at_us: now.as_micros(), rule, detail });
+    }
+
+    /// The link of that direction.
+    pub const fn link(&mut self, direction: Direction) -> &mut Link {
+        match direction {
+            Direction::Up => &mut self.up,
+            Direction::Down => &mut self.down,
+        }
+    }
+
+    fn transmit(&mut self, now: Instant, side: Side, transmit: Transmit) {
+        let peer = match side {
+            Side::Client => SERVER_ADDRESS,
+            Side::Server => CLIENT_ADDRESS,
+        };
+        if transmit.to != peer || transmit.len == 0 || transmit.len > self.out.len() {
+            return self.violate(now, Rule::Transmit, format!("{side:?}: {transmit:?}"));
+        }
+        let link = match side.sends() {
+            Direction::Up => &mut self.up,
+            Direction::Down => &mut self.down,
+        };
+        let segment = transmit.segment.map_or(transmit.len, |bytes| usize::from(bytes.get()));
+        for datagram in self.out[..transmit.len].chunks(segment) {
+            let packet = self.net.packets.insert(datagram);
+            self.trace.record(now, side, Kind::Sent, self.net.packets.packet(packet).digest);
+            link.send(&mut self.net, now, packet);
+        }
+    }
+}

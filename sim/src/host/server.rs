@@ -1,0 +1,117 @@
+use super::{Alarm, CLIENT_ADDRESS, Node, Port, Wire};
+use crate::checks::Rule;
+use crate::scenario::SidePlan;
+use engine::{
+    CloseReason, Deadline, DropReason, Endpoint, EndpointLimits, Entropy, Handled, Incoming, Instant, Route,
+    SessionId, Stats, Tunnel,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+const SESSIONS_MAX: usize = 64;
+
+/// The server: an endpoint and the tunnels it accepted.
+#[derive(Debug)]
+pub struct Server {
+    endpoint: Endpoint,
+    sessions: BTreeMap<SessionId, Tunnel>,
+    /// When it wants to be woken.
+    pub alarm: Alarm,
+    /// Datagrams the engine dropped.
+    pub refused_datagrams: u64,
+}
+
+impl Server {
+    /// A server without sessions.
+    pub fn new(plan: &SidePlan, entropy: Entropy) -> Self {
+        let endpoint =
+            Endpoint::new(Arc::clone(&plan.config), EndpointLimits { sessions_max: SESSIONS_MAX }, entropy);
+        Self { endpoint, sessions: BTreeMap::new(), alarm: Alarm::default(), refused_datagrams: 0 }
+    }
+
+    /// A datagram from the client arrived.
+    pub fn receive(&mut self, wire: &mut Wire, now: Instant, datagram: &mut [u8]) {
+        match self.endpoint.route(now, CLIENT_ADDRESS, datagram) {
+            Route::Session(id, datagram) => self.feed(wire, now, id, datagram),
+            Route::Incoming(incoming) => self.accept(wire, now, incoming),
+            Route::Dropped(reason) => {
+                self.refused_datagrams += 1;
+                judge_drop(wire, now, Node::Server(SessionId(0)), reason);
+            }
+        }
+    }
+
+    /// Fires what is due.
+    pub fn wake(&mut self, wire: &mut Wire, now: Instant) {
+        for (&id, tunnel) in &mut self.sessions {
+            if tunnel.poll_timeout().is_some_and(|deadline| deadline.at <= now) {
+                tunnel.handle_timeout(now);
+                wire.settle(now, Node::Server(id), tunnel);
+            }
+        }
+    }
+
+    /// Reads the earliest deadline.
+    pub fn arm(&mut self, wire: &mut Wire) {
+        let deadline = self.sessions.values().map(Tunnel::poll_timeout).fold(None, Deadline::earliest);
+        self.alarm.arm(&mut wire.net.schedule, deadline);
+    }
+
+    /// A session's tunnel for an application.
+    pub fn port<'w>(&'w mut self, wire: &'w mut Wire, now: Instant, id: SessionId) -> Option<Port<'w>> {
+        let tunnel = self.sessions.get_mut(&id)?;
+        Some(Port::new(now, Node::Server(id), tunnel, wire))
+    }
+
+    /// Whether no session has anything queued or unacknowledged.
+    pub fn is_drained(&self) -> bool {
+        self.sessions.values().all(Tunnel::drained)
+    }
+
+    /// Counters of the latest session.
+    pub fn stats(&self) -> Stats {
+        self.sessions.last_key_value().map(|(_, tunnel)| tunnel.stats()).unwrap_or_default()
+    }
+
+    fn feed(&mut self, wire: &mut Wire, now: Instant, id: SessionId, datagram: &mut [u8]) {
+        let Some(tunnel) = self.sessions.get_mut(&id) else {
+            return wire.violate(now, Rule::Closed, "Server: routed to a session that was retired".into());
+        };
+        let handled = tunnel.handle_datagram(now, datagram);
+        wire.settle(now, Node::Server(id), tunnel);
+        match handled {
+            Handled::Used => {}
+            Handled::Dropped(reason) => {
+                self.refused_datagrams += 1;
+                judge_drop(wire, now, Node::Server(id), reason);
+            }
+            Handled::Reopen(incoming) => {
+                self.replace(wire, now, id);
+                self.accept(wire, now, incoming);
+            }
+        }
+    }
+
+    fn accept(&mut self, wire: &mut Wire, now: Instant, incoming: Incoming<'_>) {
+        let (id, mut tunnel) = self.endpoint.accept(now, incoming);
+        wire.settle(now, Node::Server(id), &mut tunnel);
+        self.sessions.insert(id, tunnel);
+    }
+
+    fn replace(&mut self, wire: &mut Wire, now: Instant, id: SessionId) {
+        if let Some(mut old) = self.sessions.remove(&id) {
+            old.close(now, CloseReason::Replaced);
+            wire.settle(now, Node::Server(id), &mut old);
+        }
+        self.endpoint.retire(id);
+    }
+}
+
+/// No link damages datagrams, so the engine must not find one damaged. Other reasons to drop one are legitimate: before
+/// the first datagram of a session arrived, a later one starts nothing.
+pub(super) fn judge_drop(wire: &mut Wire, now: Instant, node: Node, reason: DropReason) {
+    use DropReason::{Checksum, Malformed, Short};
+    if matches!(reason, Short | Checksum | Malformed) {
+        wire.violate(now, Rule::Refused, format!("{:?}: {reason:?}", node.side()));
+    }
+}

@@ -1,0 +1,126 @@
+use crate::net::PacketId;
+use engine::Instant;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// A transmitter and the tail-drop queue before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueuePlan {
+    /// Rate of the transmitter, bits per second, above zero.
+    pub bits_per_s: u64,
+    /// Most bytes that may wait; the packet being transmitted does not count.
+    pub bytes_max: u64,
+    /// Most packets that may wait.
+    pub packets_max: u64,
+}
+
+/// What became of a packet offered to a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offered {
+    /// Its last bit will be sent at that time; [`Queue::finish`] must be called then.
+    Starts(Instant),
+    /// It waits behind others.
+    Waits,
+    /// There was no room.
+    Full,
+}
+
+/// The queue element with its state.
+#[derive(Debug)]
+pub struct Queue {
+    plan: QueuePlan,
+    on_wire: Option<PacketId>,
+    waiting: VecDeque<(PacketId, u32)>,
+    waiting_bytes: u64,
+    /// Part of a microsecond by which the transmitter is late, in units of 1 / `bits_per_s` microseconds, so that the
+    /// rate is exact over a busy period.
+    late: u64,
+}
+
+impl Queue {
+    /// An idle transmitter.
+    pub fn new(plan: QueuePlan) -> Self {
+        Self { plan, on_wire: None, waiting: VecDeque::new(), waiting_bytes: 0, late: 0 }
+    }
+
+    /// Takes a packet of `bytes`.
+    pub fn offer(&mut self, now: Instant, packet: PacketId, bytes: u32) -> Offered {
+        if self.on_wire.is_none() {
+            self.late = 0;
+            return Offered::Starts(self.start(now, packet, bytes));
+        }
+        let fits = self.waiting_bytes + u64::from(bytes) <= self.plan.bytes_max
+            && (self.waiting.len() as u64) < self.plan.packets_max;
+        if !fits {
+            return Offered::Full;
+        }
+        self.waiting.push_back((packet, bytes));
+        self.waiting_bytes += u64::from(bytes);
+        Offered::Waits
+    }
+
+    /// The packet whose last bit was just sent, and when the next one will be done.
+    pub fn finish(&mut self, now: Instant) -> (Option<PacketId>, Option<Instant>) {
+        let sent = self.on_wire.take();
+        let next = self.waiting.pop_front().map(|(packet, bytes)| {
+            self.waiting_bytes -= u64::from(bytes);
+            self.start(now, packet, bytes)
+        });
+        (sent, next)
+    }
+
+    /// Bytes waiting now.
+    pub const fn waiting_bytes(&self) -> u64 {
+        self.waiting_bytes
+    }
+
+    fn start(&mut self, now: Instant, packet: PacketId, bytes: u32) -> Instant {
+        self.on_wire = Some(packet);
+        let work = u64::from(bytes) * 8 * 1_000_000 + self.late;
+        self.late = work % self.plan.bits_per_s;
+        now + Duration::from_micros(work / self.plan.bits_per_s)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::Packets;
+
+    fn plan(bits_per_s: u64) -> QueuePlan {
+        QueuePlan { bits_per_s, bytes_max: 10_000, packets_max: 4 }
+    }
+
+    #[test]
+    fn drops_at_the_tail_by_packets_and_by_bytes() {
+        let mut packets = Packets::default();
+        let mut offer = |queue: &mut Queue, bytes| queue.offer(Instant::ZERO, packets.insert(b""), bytes);
+        let mut by_packets = Queue::new(plan(1_000_000));
+        assert_eq!(offer(&mut by_packets, 1_000), Offered::Starts(Instant::from_millis(8)));
+        (0..4).for_each(|_| assert_eq!(offer(&mut by_packets, 100), Offered::Waits));
+        assert_eq!(offer(&mut by_packets, 1), Offered::Full);
+        let mut by_bytes = Queue::new(plan(1_000_000));
+        assert_eq!(offer(&mut by_bytes, 1_000), Offered::Starts(Instant::from_millis(8)));
+        assert_eq!(offer(&mut by_bytes, 9_000), Offered::Waits);
+        assert_eq!(offer(&mut by_bytes, 1_001), Offered::Full);
+        assert_eq!(offer(&mut by_bytes, 1_000), Offered::Waits);
+        assert_eq!(by_bytes.waiting_bytes(), 10_000);
+    }
+
+    /// 1 Gbit/s: 1000 bytes take 8 us, 1001 take 8.008 us; the fractions must not be lost over a busy period.
+    #[test]
+    fn the_rate_is_exact_over_a_busy_period() {
+        let mut packets = Packets::default();
+        let mut queue = Queue::new(plan(1_000_000_000));
+        let Offered::Starts(mut at) = queue.offer(Instant::ZERO, packets.insert(b""), 1_001) else {
+            panic!()
+        };
+        for _ in 1..100_000 {
+            queue.offer(at, packets.insert(b""), 1_001);
+            at = queue.finish(at).1.unwrap();
+        }
+        assert_eq!(at, Instant::from_micros(800_800));
+        assert!(queue.finish(at).0.is_some());
+        assert_eq!(queue.finish(at), (None, None));
+    }
+}

@@ -1,0 +1,178 @@
+//! What all parts of a run share: the event queue and the packet buffers.
+
+use crate::Direction;
+use crate::trace;
+use engine::Instant;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// Event queue and packets of one run.
+#[derive(Debug, Default)]
+pub struct Net {
+    /// What happens when.
+    pub schedule: Schedule,
+    /// The bytes of packets on their way.
+    pub packets: Packets,
+}
+
+/// Something that will happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Event {
+    /// The link's transmitter has sent the last bit of a packet.
+    Transmitted(Direction),
+    /// A packet reaches the receiving side.
+    Deliver(Direction, PacketId),
+    /// The workload of that index wants to act.
+    Tick(usize),
+    /// The sources stop offering new bytes.
+    Stop,
+    /// Everything must have arrived by now.
+    Limit,
+}
+
+/// The key that orders events: time, then the order in which they were scheduled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Key {
+    /// When.
+    pub at: Instant,
+    /// How many events were scheduled before it.
+    pub seq: u64,
+}
+
+/// A binary heap of events ordered by [`Key`].
+#[derive(Debug, Default)]
+pub struct Schedule {
+    heap: BinaryHeap<Reverse<(Key, Event)>>,
+    next_seq: u64,
+}
+
+impl Schedule {
+    /// Lets `event` happen at `at`, after everything already scheduled for that instant.
+    pub fn push(&mut self, at: Instant, event: Event) {
+        let key = self.key(at);
+        self.heap.push(Reverse((key, event)));
+    }
+
+    /// A key of the same order for something kept outside of the heap, such as a timer that is moved often.
+    pub fn key(&mut self, at: Instant) -> Key {
+        let seq = self.next_seq;
+        self.next_seq += 1;
+        Key { at, seq }
+    }
+
+    /// Key of the next event.
+    pub fn peek(&self) -> Option<Key> {
+        self.heap.peek().map(|Reverse((key, _))| *key)
+    }
+
+    /// Takes the next event.
+    pub fn pop(&mut self) -> Option<(Instant, Event)> {
+        self.heap.pop().map(|Reverse((key, event))| (key.at, event))
+    }
+}
+
+/// A packet held by [`Packets`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PacketId(u32);
+
+/// A datagram on its way, and the hash of its bytes as they were sent.
+#[derive(Debug, Default)]
+pub struct Packet {
+    /// The datagram, the UDP payload.
+    pub bytes: Vec<u8>,
+    /// [`trace::digest`] of `bytes`.
+    pub digest: u64,
+}
+
+/// A slab of packets that reuses its buffers.
+#[derive(Debug, Default)]
+pub struct Packets {
+    slots: Vec<Packet>,
+    free: Vec<PacketId>,
+}
+
+impl Packets {
+    /// Copies `datagram` into a buffer.
+    pub fn insert(&mut self, datagram: &[u8]) -> PacketId {
+        self.fill(datagram, trace::digest(datagram))
+    }
+
+    /// A second packet with the same bytes.
+    pub fn duplicate(&mut self, id: PacketId) -> PacketId {
+        let original = std::mem::take(&mut self.slots[id.0 as usize]);
+        let copy = self.fill(&original.bytes, original.digest);
+        self.slots[id.0 as usize] = original;
+        copy
+    }
+
+    /// The packet itself.
+    pub fn packet(&self, id: PacketId) -> &Packet {
+        &self.slots[id.0 as usize]
+    }
+
+    /// Bytes of the datagram.
+    pub fn len_bytes(&self, id: PacketId) -> u32 {
+        self.packet(id).bytes.len() as u32
+    }
+
+    /// Lends the packet out, to be given back by [`Packets::restore`].
+    pub fn take(&mut self, id: PacketId) -> Packet {
+        std::mem::take(&mut self.slots[id.0 as usize])
+    }
+
+    /// Gives the buffer of a packet that was taken back for reuse.
+    pub fn restore(&mut self, id: PacketId, packet: Packet) {
+        self.slots[id.0 as usize] = packet;
+        self.release(id);
+    }
+
+    /// Forgets the packet; its buffer is reused.
+    pub fn release(&mut self, id: PacketId) {
+        self.free.push(id);
+    }
+
+    /// Packets held now.
+    pub fn live(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    fn fill(&mut self, datagram: &[u8], digest: u64) -> PacketId {
+        let id = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Packet::default());
+            PacketId(self.slots.len() as u32 - 1)
+        });
+        let packet = &mut self.slots[id.0 as usize];
+        packet.bytes.clear();
+        packet.bytes.extend_from_slice(datagram);
+        packet.digest = digest;
+        id
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_come_by_time_then_by_order_of_scheduling() {
+        let mut schedule = Schedule::default();
+        schedule.push(Instant::from_micros(5), Event::Tick(1));
+        schedule.push(Instant::from_micros(3), Event::Tick(2));
+        schedule.push(Instant::from_micros(5), Event::Tick(0));
+        let order: Vec<_> =
+            std::iter::from_fn(|| schedule.pop()).map(|(at, e)| (at.as_micros(), e)).collect();
+        assert_eq!(order, [(3, Event::Tick(2)), (5, Event::Tick(1)), (5, Event::Tick(0))]);
+    }
+
+    #[test]
+    fn packets_are_copied_counted_and_reused() {
+        let mut packets = Packets::default();
+        let first = packets.insert(b"abc");
+        let copy = packets.duplicate(first);
+        assert_eq!((packets.packet(first).bytes.as_slice(), packets.live()), (&b"abc"[..], 2));
+        assert_eq!(packets.packet(copy).digest, packets.packet(first).digest);
+        packets.release(first);
+        assert_eq!((packets.live(), packets.packet(copy).bytes.as_slice()), (1, &b"abc"[..]));
+        assert_eq!(packets.insert(b"d"), first);
+    }
+}

@@ -1,0 +1,300 @@
+//! What a run found, as data. Its JSON form is what the report generator reads.
+//!
+//! A results file is `{"format": "karst-sim/1", "runs": [...]}`; each run is an [`Outcome`] whose keys are the field
+//! names below. All numbers are integers; times are microseconds of simulated time unless the name says otherwise. Keys
+//! are added, not renamed; a change of meaning changes the format's number.
+
+use crate::checks::Violation;
+use crate::link::Counters;
+use engine::Stats;
+use hdrhistogram::Histogram;
+use serde::{Serialize, Serializer};
+use std::time::Duration;
+
+/// The format's name and number.
+pub const FORMAT: &str = "karst-sim/1";
+
+/// A results file.
+#[derive(Clone, Debug, Serialize)]
+pub struct Results {
+    /// [`FORMAT`].
+    pub format: &'static str,
+    /// The runs, in the order they were made.
+    pub runs: Vec<Outcome>,
+}
+
+impl Results {
+    /// A results file of these runs.
+    pub const fn new(runs: Vec<Outcome>) -> Self {
+        Self { format: FORMAT, runs }
+    }
+}
+
+/// One run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Outcome {
+    /// Name of the scenario.
+    pub scenario: String,
+    /// What it shows.
+    pub description: String,
+    /// Seed of the run.
+    pub seed: u64,
+    /// No rule was broken.
+    pub ok: bool,
+    /// Rules that were broken; the first one ended the run.
+    pub violations: Vec<ViolationOutcome>,
+    /// Simulated time at the end.
+    pub sim_us: u64,
+    /// Real time the run took; 0 when nobody measured it. Not part of the result: it differs from run to run.
+    pub wall_us: u64,
+    /// Events processed.
+    pub events: u64,
+    /// Fingerprint, 16 hexadecimal digits.
+    #[serde(serialize_with = "hex")]
+    pub trace_hash: u64,
+    /// The workloads, in the scenario's order.
+    pub workloads: Vec<WorkOutcome>,
+    /// Payload read by receivers in each direction, bytes.
+    pub useful_bytes: PerDirection<u64>,
+    /// Link counters.
+    pub links: PerDirection<LinkOutcome>,
+    /// Engine counters.
+    pub client: SideOutcome,
+    /// Engine counters.
+    pub server: SideOutcome,
+}
+
+/// A pair of values, one for each direction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PerDirection<T> {
+    /// Client to server.
+    pub up: T,
+    /// Server to client.
+    pub down: T,
+}
+
+/// A broken rule.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ViolationOutcome {
+    /// When.
+    pub at_us: u64,
+    /// Name of the rule.
+    pub rule: &'static str,
+    /// How it was broken.
+    pub detail: String,
+}
+
+impl From<&Violation> for ViolationOutcome {
+    fn from(violation: &Violation) -> Self {
+        let Violation { at_us, rule, detail } = violation;
+        Self { at_us: *at_us, rule: rule.name(), detail: detail.clone() }
+    }
+}
+
+/// A workload; `kind` says which.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum WorkOutcome {
+    /// A transfer.
+    Bulk(BulkOutcome),
+    /// Messages sent back.
+    Echo(EchoOutcome),
+}
+
+/// A transfer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BulkOutcome {
+    /// Name of the workload.
+    pub name: String,
+    /// `up` or `down`.
+    pub direction: String,
+    /// Bytes the tunnel accepted from the writer.
+    pub bytes_written: u64,
+    /// Bytes the reader got and found equal.
+    pub bytes_read: u64,
+    /// Everything arrived, and as much as the scenario asked for.
+    pub complete: bool,
+    /// When the stream was opened.
+    pub start_us: u64,
+    /// When the last byte was read.
+    pub end_us: u64,
+    /// Bytes read over the time between, kbit/s.
+    pub goodput_kbit: u64,
+}
+
+/// Messages sent back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct EchoOutcome {
+    /// Name of the workload.
+    pub name: String,
+    /// Bytes per message.
+    pub message_bytes: u32,
+    /// Time between messages.
+    pub interval_us: u64,
+    /// Messages made.
+    pub sent: u64,
+    /// Messages that came back.
+    pub received: u64,
+    /// Bytes the tunnel accepted from the client.
+    pub bytes_written: u64,
+    /// Bytes that came back and were found equal.
+    pub bytes_read: u64,
+    /// From making a message to its last byte coming back.
+    pub latency_us: Percentiles,
+}
+
+/// A distribution, to three significant digits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Percentiles {
+    /// Samples.
+    pub count: u64,
+    /// Smallest.
+    pub min: u64,
+    /// Half of the samples are at most this.
+    pub p50: u64,
+    /// 90 % are.
+    pub p90: u64,
+    /// 99 % are.
+    pub p99: u64,
+    /// 99.9 % are.
+    pub p999: u64,
+    /// Largest.
+    pub max: u64,
+}
+
+/// Collects latencies.
+#[derive(Clone, Debug)]
+pub struct Latency(Histogram<u64>);
+
+impl Latency {
+    const MAX_US: u64 = 600 * 1_000_000;
+
+    /// Adds one; more than ten minutes count as ten minutes.
+    pub fn record(&mut self, latency: Duration) {
+        self.0.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(Self::MAX_US));
+    }
+
+    /// The distribution so far; all zero when there is none.
+    pub fn percentiles(&self) -> Percentiles {
+        let Self(histogram) = self;
+        if histogram.is_empty() {
+            return Percentiles::default();
+        }
+        Percentiles {
+            count: histogram.len(),
+            min: histogram.min(),
+            p50: histogram.value_at_quantile(0.5),
+            p90: histogram.value_at_quantile(0.9),
+            p99: histogram.value_at_quantile(0.99),
+            p999: histogram.value_at_quantile(0.999),
+            max: histogram.max(),
+        }
+    }
+}
+
+impl Default for Latency {
+    fn default() -> Self {
+        Self(Histogram::new_with_bounds(1, Self::MAX_US, 3).expect("constant bounds are valid"))
+    }
+}
+
+/// A link. Bytes include IP and UDP headers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LinkOutcome {
+    /// Packets handed to the link.
+    pub sent_packets: u64,
+    /// Their bytes.
+    pub sent_bytes: u64,
+    /// Packets handed to the receiver.
+    pub delivered_packets: u64,
+    /// Their bytes.
+    pub delivered_bytes: u64,
+    /// Extra copies made.
+    pub duplicated_packets: u64,
+    /// Packets held back.
+    pub reordered_packets: u64,
+    /// Dropped as larger than the mtu.
+    pub dropped_mtu: u64,
+    /// Dropped at random.
+    pub dropped_loss: u64,
+    /// Dropped before a full queue.
+    pub dropped_queue: u64,
+    /// Still inside at the end.
+    pub in_flight_packets: u64,
+    /// Most bytes that ever waited.
+    pub queue_peak_bytes: u64,
+}
+
+impl From<&Counters> for LinkOutcome {
+    fn from(counters: &Counters) -> Self {
+        Self {
+            sent_packets: counters.sent_packets,
+            sent_bytes: counters.sent_bytes,
+            delivered_packets: counters.delivered_packets,
+            delivered_bytes: counters.delivered_bytes,
+            duplicated_packets: counters.duplicated_packets,
+            reordered_packets: counters.reordered_packets,
+            dropped_mtu: counters.dropped_mtu,
+            dropped_loss: counters.dropped_loss,
+            dropped_queue: counters.dropped_queue,
+            in_flight_packets: counters.in_flight().unwrap_or(0),
+            queue_peak_bytes: counters.queue_peak_bytes,
+        }
+    }
+}
+
+/// Counters of one side's tunnel, under kcp-go's SNMP names where it has one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SideOutcome {
+    /// Datagrams the engine dropped.
+    pub refused_datagrams: u64,
+    /// Datagrams sent, parity included.
+    pub out_pkts: u64,
+    /// Datagrams fed in.
+    pub in_pkts: u64,
+    /// Segments encoded.
+    pub out_segs: u64,
+    /// Segments received.
+    pub in_segs: u64,
+    /// All retransmissions.
+    pub retrans_segs: u64,
+    /// Retransmissions by duplicate acknowledgements.
+    pub fast_retrans_segs: u64,
+    /// Retransmissions with nothing new to send.
+    pub early_retrans_segs: u64,
+    /// Retransmissions by timeout.
+    pub lost_segs: u64,
+    /// Segments received twice.
+    pub repeat_segs: u64,
+    /// Parity packets stored.
+    pub fec_parity_shards: u64,
+    /// Data shards rebuilt.
+    pub fec_recovered: u64,
+    /// Shard groups that could not be rebuilt.
+    pub fec_errs: u64,
+}
+
+impl SideOutcome {
+    /// The counters of a report, from the engine's.
+    pub const fn new(stats: &Stats, refused_datagrams: u64) -> Self {
+        Self {
+            refused_datagrams,
+            out_pkts: stats.out_pkts,
+            in_pkts: stats.in_pkts,
+            out_segs: stats.out_segs,
+            in_segs: stats.in_segs,
+            retrans_segs: stats.retrans_segs,
+            fast_retrans_segs: stats.fast_retrans_segs,
+            early_retrans_segs: stats.early_retrans_segs,
+            lost_segs: stats.lost_segs,
+            repeat_segs: stats.repeat_segs,
+            fec_parity_shards: stats.fec_parity_shards,
+            fec_recovered: stats.fec_recovered,
+            fec_errs: stats.fec_errs,
+        }
+    }
+}
+
+fn hex<S: Serializer>(hash: &u64, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(&format_args!("{hash:016x}"))
+}

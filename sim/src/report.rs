@@ -1,0 +1,114 @@
+//! An outcome as text for a terminal.
+
+use crate::outcome::{BulkOutcome, EchoOutcome, LinkOutcome, Outcome, SideOutcome, WorkOutcome};
+use std::fmt::{self, Display, Formatter};
+
+/// Shows an [`Outcome`] on a screen.
+#[derive(Debug)]
+pub struct Report<'o>(pub &'o Outcome);
+
+impl Display for Report<'_> {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        let Self(outcome) = self;
+        writeln!(out, "{}  seed {}", outcome.scenario, outcome.seed)?;
+        writeln!(out, "  {}", outcome.description)?;
+        for workload in &outcome.workloads {
+            match workload {
+                WorkOutcome::Bulk(bulk) => bulk_line(out, bulk)?,
+                WorkOutcome::Echo(echo) => echo_line(out, echo)?,
+            }
+        }
+        link_lines(out, "up", &outcome.links.up, outcome.useful_bytes.up)?;
+        link_lines(out, "down", &outcome.links.down, outcome.useful_bytes.down)?;
+        side_lines(out, "client", &outcome.client)?;
+        side_lines(out, "server", &outcome.server)?;
+        time_line(out, outcome)?;
+        writeln!(out, "  trace       {:016x}", outcome.trace_hash)?;
+        for violation in &outcome.violations {
+            let at = Ms(violation.at_us);
+            writeln!(out, "  FAILED      {} at {at}: {}", violation.rule, violation.detail)?;
+        }
+        writeln!(out, "  checks      {}", if outcome.ok { "ok" } else { "FAILED" })
+    }
+}
+
+fn bulk_line(out: &mut Formatter<'_>, bulk: &BulkOutcome) -> fmt::Result {
+    let elapsed_us = bulk.end_us.saturating_sub(bulk.start_us);
+    writeln!(
+        out,
+        "  bulk {:<6} {}: {:.2} Mbit/s goodput, {:.2} MB in {:.2} s{}",
+        bulk.direction,
+        bulk.name,
+        bulk.goodput_kbit as f64 / 1e3,
+        bulk.bytes_read as f64 / 1e6,
+        elapsed_us as f64 / 1e6,
+        if bulk.complete { "" } else { ", INCOMPLETE" },
+    )
+}
+
+fn echo_line(out: &mut Formatter<'_>, echo: &EchoOutcome) -> fmt::Result {
+    let latency = &echo.latency_us;
+    let (p50, p90, p99, max) = (Ms(latency.p50), Ms(latency.p90), Ms(latency.p99), Ms(latency.max));
+    writeln!(
+        out,
+        "  echo        {}: {} of {} back, p50 {p50}  p90 {p90}  p99 {p99}  max {max}",
+        echo.name, echo.received, echo.sent
+    )
+}
+
+fn link_lines(out: &mut Formatter<'_>, name: &str, link: &LinkOutcome, useful: u64) -> fmt::Result {
+    let per_useful = if useful == 0 { 0.0 } else { link.sent_bytes as f64 / useful as f64 };
+    writeln!(
+        out,
+        "  link {name:<6} {} packets, {:.2} MB on the wire, {per_useful:.3} per useful byte",
+        link.sent_packets,
+        link.sent_bytes as f64 / 1e6,
+    )?;
+    writeln!(
+        out,
+        "              dropped: loss {}, queue {}, mtu {}; reordered {}, duplicated {}; queue peak {:.1} kB",
+        link.dropped_loss,
+        link.dropped_queue,
+        link.dropped_mtu,
+        link.reordered_packets,
+        link.duplicated_packets,
+        link.queue_peak_bytes as f64 / 1e3,
+    )
+}
+
+fn side_lines(out: &mut Formatter<'_>, name: &str, side: &SideOutcome) -> fmt::Result {
+    writeln!(
+        out,
+        "  {name:<11} {} segments sent, {} again: timeout {}, fast {}, early {}; {} received twice",
+        side.out_segs,
+        side.retrans_segs,
+        side.lost_segs,
+        side.fast_retrans_segs,
+        side.early_retrans_segs,
+        side.repeat_segs,
+    )?;
+    writeln!(
+        out,
+        "              fec: {} recovered, {} groups beyond repair; {} datagrams refused",
+        side.fec_recovered, side.fec_errs, side.refused_datagrams,
+    )
+}
+
+fn time_line(out: &mut Formatter<'_>, outcome: &Outcome) -> fmt::Result {
+    let simulated = outcome.sim_us as f64 / 1e6;
+    write!(out, "  time        {simulated:.3} s simulated, {} events", outcome.events)?;
+    if outcome.wall_us == 0 {
+        return writeln!(out);
+    }
+    let wall = outcome.wall_us as f64 / 1e6;
+    writeln!(out, ", {wall:.3} s real, {:.1}x", simulated / wall)
+}
+
+/// Microseconds shown as milliseconds.
+struct Ms(u64);
+
+impl Display for Ms {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        write!(out, "{:.1} ms", self.0 as f64 / 1e3)
+    }
+}

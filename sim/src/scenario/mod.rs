@@ -1,0 +1,101 @@
+//! Scenario files: what is simulated, as data. The format is JSON; see [`Scenario::parse`] for its keys.
+
+mod file;
+mod plan;
+
+use crate::link::LinkPlan;
+use crate::work::WorkPlan;
+use engine::{Settings, TunnelConfig};
+use std::sync::Arc;
+
+/// Everything that decides a run, except its seed. Made by [`Scenario::parse`].
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// Short name, as in reports.
+    pub name: String,
+    /// One sentence: what the scenario shows.
+    pub description: String,
+    /// Seed used when none is given.
+    pub seed: u64,
+    /// Time after which sources stop offering bytes, microseconds.
+    pub duration_us: u64,
+    /// Time after the sources stopped within which everything must have arrived, microseconds.
+    pub drain_us: u64,
+    /// Client to server.
+    pub up: LinkPlan,
+    /// Server to client.
+    pub down: LinkPlan,
+    /// The client's options.
+    pub client: SidePlan,
+    /// The server's options.
+    pub server: SidePlan,
+    /// The applications, each on its own stream.
+    pub work: Vec<WorkPlan>,
+}
+
+/// Options of one side.
+#[derive(Clone, Debug)]
+pub struct SidePlan {
+    /// As kcptun names them.
+    pub settings: Settings,
+    /// What the engine made of them.
+    pub config: Arc<TunnelConfig>,
+}
+
+/// Why a scenario file was refused: one line of file, place in the file, and reason.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{file}: {path}: {reason}")]
+pub struct ScenarioError {
+    /// Name of the file as given.
+    pub file: String,
+    /// JSON path such as `links.down.rate_kbit`; `.` is the whole file.
+    pub path: String,
+    /// What is wrong there.
+    pub reason: String,
+}
+
+impl Scenario {
+    /// Reads the text of a scenario file; `file` only names it in errors.
+    ///
+    /// Times are milliseconds with up to three decimals and shares are percent with up to four, written as an integer
+    /// or, with decimals, as a string: `20`, `"0.25"`. Unknown keys are refused.
+    ///
+    /// | key | meaning |
+    /// |---|---|
+    /// | `name`, `description` | short name; one sentence |
+    /// | `seed` | used unless another is given |
+    /// | `duration_ms` | sources stop then, or when every workload with `bytes` is done |
+    /// | `drain_ms` | time for the rest to arrive (30000) |
+    /// | `links.up`, `links.down` | see below; an empty object is a perfect link |
+    /// | `client`, `server` | kcptun's JSON keys: `key crypt mode nodelay interval resend nc mtu sndwnd rcvwnd datashard parityshard nocomp acknodelay smuxver smuxbuf framesize streambuf keepalive qpp qpp-count`; kcptun's defaults where absent |
+    /// | `workloads` | array of `{"bulk": {...}}` and `{"echo": {...}}` |
+    ///
+    /// | link key | meaning |
+    /// |---|---|
+    /// | `mtu_bytes` | largest IP packet |
+    /// | `loss_pct`, `loss_burst_packets` | random loss; with the second, in runs of that mean length (Gilbert-Elliott) |
+    /// | `rate_kbit` | kbit/s including IP and UDP headers; needs `queue_bytes` or `queue_packets` |
+    /// | `queue_bytes`, `queue_packets` | room of the tail-drop queue |
+    /// | `delay_ms`, `jitter_ms` | constant delay, and the most that is added without changing the order |
+    /// | `reorder_pct`, `reorder_delay_ms` | share of packets held back, and for how long |
+    /// | `duplicate_pct` | share of packets that arrive twice |
+    ///
+    /// | workload key | meaning |
+    /// |---|---|
+    /// | `bulk.name`, `echo.name` | unique; also names its dice |
+    /// | `bulk.direction` | `up` or `down` |
+    /// | `bulk.bytes` | bytes to move; without it until the sources stop |
+    /// | `bulk.content` | `random` (default) or `text`, which compresses |
+    /// | `echo.message_bytes`, `echo.interval_ms` | size and period of the messages sent back by the server |
+    /// | `bulk.start_ms`, `echo.start_ms` | when the stream is opened (0) |
+    ///
+    /// # Errors
+    /// The first thing that is not JSON, unknown, missing, or impossible.
+    pub fn parse(file: &str, text: &str) -> Result<Self, ScenarioError> {
+        let refuse = |(path, reason)| ScenarioError { file: file.into(), path, reason };
+        file::read(text).and_then(plan::build).map_err(refuse)
+    }
+}
+
+/// Place in the file, and reason.
+type Refusal = (String, String);

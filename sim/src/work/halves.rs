@@ -1,0 +1,116 @@
+//! The two halves of a stream's end: one that writes a pattern, one that reads and compares it.
+
+use super::Pattern;
+use crate::checks::Rule;
+use crate::host::Port;
+use engine::StreamId;
+use engine::mux::{ReadError, WriteError};
+
+/// The writing half: offers the pattern up to a limit that may grow, then ends the stream.
+#[derive(Debug)]
+pub(super) struct Writer {
+    pattern: Pattern,
+    /// Bytes accepted by the tunnel.
+    pub(super) written: u64,
+    /// The stream was ended.
+    pub(super) finished: bool,
+}
+
+impl Writer {
+    pub(super) fn new(pattern: Pattern) -> Self {
+        Self { pattern, written: 0, finished: false }
+    }
+
+    /// Writes until `limit` bytes are written in all or the tunnel has no room.
+    pub(super) fn write_up_to(&mut self, port: &mut Port<'_>, id: StreamId, limit: u64) {
+        while self.written < limit && !self.finished {
+            let piece = self.pattern.upcoming();
+            let n = piece.len().min(usize::try_from(limit - self.written).unwrap_or(usize::MAX));
+            match port.write(id, &piece[..n]) {
+                Ok(n) => {
+                    self.pattern.advance(n);
+                    self.written += n as u64;
+                }
+                Err(WriteError::Blocked) => return,
+                Err(error) => {
+                    return port.violate(Rule::Stream, format!("write on stream {}: {error}", id.0));
+                }
+            }
+        }
+    }
+
+    /// Ends the stream, once.
+    pub(super) fn finish(&mut self, port: &mut Port<'_>, id: StreamId) {
+        if !self.finished {
+            self.finished = true;
+            finish(port, id);
+        }
+    }
+}
+
+/// The reading half: everything there is, compared with the pattern.
+#[derive(Debug)]
+pub(super) struct Reader {
+    pattern: Pattern,
+    tampered_at: Option<u64>,
+    /// Bytes read.
+    pub(super) read: u64,
+    /// The end of the stream was read.
+    pub(super) ended: bool,
+}
+
+impl Reader {
+    pub(super) fn new(pattern: Pattern) -> Self {
+        Self { pattern, tampered_at: None, read: 0, ended: false }
+    }
+
+    /// Expects another byte than was written at `offset`.
+    pub(super) fn tampered(mut self, offset: Option<u64>) -> Self {
+        self.tampered_at = offset;
+        self
+    }
+
+    /// Reads until nothing is left.
+    pub(super) fn read_all(&mut self, port: &mut Port<'_>, id: StreamId) {
+        while !self.ended {
+            let bytes = match port.peek(id) {
+                Ok(bytes) => bytes,
+                Err(ReadError::Blocked) => return,
+                Err(error) => return port.violate(Rule::Stream, format!("read on stream {}: {error}", id.0)),
+            };
+            let n = bytes.len();
+            self.ended = n == 0;
+            let planted = self.tampered_at.filter(|&at| (self.read..self.read + n as u64).contains(&at));
+            if let Err(offset) = self.pattern.check(bytes).and_then(|()| planted.map_or(Ok(()), Err)) {
+                return port.violate(Rule::Bytes, format!("stream {}: byte {offset} differs", id.0));
+            }
+            self.read += n as u64;
+            if n > 0 {
+                port.consume(id, n);
+            }
+        }
+    }
+}
+
+/// Reads an end of a stream that carries nothing in this direction.
+pub(super) fn read_nothing(port: &mut Port<'_>, id: StreamId) -> bool {
+    match port.peek(id) {
+        Ok([]) => true,
+        Ok(_) => {
+            port.violate(Rule::Bytes, format!("stream {}: bytes nobody wrote", id.0));
+            false
+        }
+        Err(ReadError::Blocked) => false,
+        Err(error) => {
+            port.violate(Rule::Stream, format!("read on stream {}: {error}", id.0));
+            false
+        }
+    }
+}
+
+/// Ends a stream's own direction.
+pub(super) fn finish(port: &mut Port<'_>, id: StreamId) {
+    if let Err(error) = port.finish(id) {
+        port.violate(Rule::Stream, format!("finish of stream {}: {error}", id.0));
+    }
+}

@@ -1,0 +1,327 @@
+use crate::checks::{Rule, is_conserved};
+use crate::host::{Client, Node, Port, Server, Wire};
+use crate::link::Link;
+use crate::net::{Event, Key, PacketId};
+use crate::outcome::{LinkOutcome, Outcome, PerDirection, SideOutcome, ViolationOutcome, WorkOutcome};
+use crate::rng::Seed;
+use crate::scenario::Scenario;
+use crate::trace::Kind;
+use crate::work::{Application, application};
+use crate::{Direction, Side};
+use engine::{Instant, SessionId, StreamId};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// One run of a scenario.
+pub struct World<'s> {
+    scenario: &'s Scenario,
+    seed: u64,
+    now: Instant,
+    events: u64,
+    ends: Ends,
+    work: Vec<Work>,
+    streams: BTreeMap<StreamId, usize>,
+    phase: Phase,
+}
+
+/// The two ends and what lies between; apart from the applications, so that both can be borrowed.
+struct Ends {
+    client: Client,
+    server: Server,
+    wire: Wire,
+}
+
+struct Work {
+    application: Box<dyn Application>,
+    /// The server's session that carries it.
+    session: Option<SessionId>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Sources offer bytes.
+    Offering,
+    /// They have stopped; the rest is arriving.
+    Draining,
+    /// The run is over.
+    Over,
+}
+
+/// What happens next.
+enum Next {
+    Scheduled,
+    Alarm(Side),
+}
+
+impl World<'_> {
+    /// Plays `scenario` to its end: until all workloads are done and nothing is left to acknowledge, until the time
+    /// for that is up, or until a rule is broken. The outcome depends on nothing but the arguments.
+    pub fn run(scenario: &Scenario, seed: u64) -> Outcome {
+        let mut world = World::new(scenario, seed);
+        while world.phase != Phase::Over && world.step() {}
+        world.outcome()
+    }
+}
+
+impl<'s> World<'s> {
+    fn new(scenario: &'s Scenario, seed: u64) -> Self {
+        let dice = Seed(seed);
+        let up = Link::new(Direction::Up, &scenario.up, dice);
+        let down = Link::new(Direction::Down, &scenario.down, dice);
+        let mut ends = Ends {
+            client: Client::new(&scenario.client, dice.stream("client")),
+            server: Server::new(&scenario.server, dice.stream("server")),
+            wire: Wire::new(up, down),
+        };
+        let schedule = &mut ends.wire.net.schedule;
+        for (index, plan) in scenario.work.iter().enumerate() {
+            schedule.push(Instant::from_micros(plan.start_us), Event::Tick(index));
+        }
+        schedule.push(Instant::from_micros(scenario.duration_us), Event::Stop);
+        let work = |plan| Work { application: application(plan, dice), session: None };
+        ends.client.arm(&mut ends.wire);
+        Self {
+            scenario,
+            seed,
+            now: Instant::ZERO,
+            events: 0,
+            ends,
+            work: scenario.work.iter().map(work).collect(),
+            streams: BTreeMap::new(),
+            phase: Phase::Offering,
+        }
+    }
+
+    /// Processes one event; false when nothing is left to happen.
+    fn step(&mut self) -> bool {
+        let Some((key, next)) = self.next() else {
+            self.violate(Rule::Liveness, "nothing is left to happen".into());
+            return false;
+        };
+        self.now = key.at;
+        self.events += 1;
+        match next {
+            Next::Alarm(side) => self.wake(side),
+            Next::Scheduled => {
+                if let Some((_, event)) = self.ends.wire.net.schedule.pop() {
+                    self.happen(event);
+                }
+            }
+        }
+        self.dispatch();
+        self.advance_phase();
+        self.ends.client.arm(&mut self.ends.wire);
+        self.ends.server.arm(&mut self.ends.wire);
+        self.check();
+        true
+    }
+
+    fn next(&self) -> Option<(Key, Next)> {
+        let scheduled = self.ends.wire.net.schedule.peek().map(|key| (key, Next::Scheduled));
+        let client = self.ends.client.alarm.key().map(|key| (key, Next::Alarm(Side::Client)));
+        let server = self.ends.server.alarm.key().map(|key| (key, Next::Alarm(Side::Server)));
+        [scheduled, client, server].into_iter().flatten().min_by_key(|(key, _)| *key)
+    }
+
+    fn wake(&mut self, side: Side) {
+        let Ends { client, server, wire } = &mut self.ends;
+        wire.trace.record(self.now, side, Kind::Timeout, 0);
+        let alarm = match side {
+            Side::Client => &mut client.alarm,
+            Side::Server => &mut server.alarm,
+        };
+        if !alarm.ring(self.now) {
+            wire.violate(self.now, Rule::Spin, format!("{side:?}: the timer fires again and again"));
+        }
+        match side {
+            Side::Client => client.wake(wire, self.now),
+            Side::Server => server.wake(wire, self.now),
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Transmitted(direction) => {
+                let Wire { net, up, down, .. } = &mut self.ends.wire;
+                let link = if direction == Direction::Up { up } else { down };
+                link.transmitted(net, self.now);
+            }
+            Event::Deliver(direction, packet) => self.deliver(direction, packet),
+            Event::Tick(index) => self.tick(index),
+            Event::Stop => self.stop(),
+            Event::Limit => self.expire(),
+        }
+    }
+
+    fn deliver(&mut self, direction: Direction, id: PacketId) {
+        let Ends { client, server, wire } = &mut self.ends;
+        let mut packet = wire.net.packets.take(id);
+        wire.link(direction).delivered(packet.bytes.len() as u32);
+        wire.trace.record(self.now, direction.receiver(), Kind::Delivered, packet.digest);
+        match direction {
+            Direction::Up => server.receive(wire, self.now, &mut packet.bytes),
+            Direction::Down => client.receive(wire, self.now, &mut packet.bytes),
+        }
+        wire.net.packets.restore(id, packet);
+    }
+
+    fn tick(&mut self, index: usize) {
+        let Ends { client, wire, .. } = &mut self.ends;
+        let application = &mut self.work[index].application;
+        let again = application.tick(&mut client.port(wire, self.now));
+        if let Some(id) = application.stream() {
+            self.streams.insert(id, index);
+        }
+        if let Some(at) = again {
+            self.ends.wire.net.schedule.push(at, Event::Tick(index));
+        }
+    }
+
+    /// Shows the applications what the engine reported, until it has nothing more to say.
+    fn dispatch(&mut self) {
+        while let Some((node, event)) = self.ends.wire.events.pop_front() {
+            if !self.ends.wire.violations.is_empty() {
+                return;
+            }
+            let (tag, id) = match event {
+                engine::Event::Opened(id) => (1_u64, id),
+                engine::Event::Readable(id) => (2, id),
+                engine::Event::Writable(id) => (3, id),
+                engine::Event::Finished(id) => (4, id),
+                other => {
+                    self.violate(Rule::Closed, format!("{:?}: {other:?}", node.side()));
+                    return;
+                }
+            };
+            self.ends.wire.trace.record(self.now, node.side(), Kind::Event, tag << 32 | u64::from(id.0));
+            self.show(node, id);
+        }
+    }
+
+    fn show(&mut self, node: Node, id: StreamId) {
+        let Some(work) = self.streams.get(&id).map(|&index| &mut self.work[index]) else {
+            return self
+                .violate(Rule::Stream, format!("{:?}: stream {} belongs to nobody", node.side(), id.0));
+        };
+        if let Node::Server(session) = node {
+            work.session = Some(session);
+        }
+        if let Some(mut port) = self.ends.port(self.now, node) {
+            work.application.advance(&mut port);
+        }
+    }
+
+    fn advance_phase(&mut self) {
+        if !self.ends.wire.violations.is_empty() {
+            self.phase = Phase::Over;
+        }
+        let all_done = |finite_only: bool| {
+            let mut work =
+                self.work.iter().filter(|work| !finite_only || work.application.is_finite()).peekable();
+            work.peek().is_some() && work.all(|work| work.application.is_done())
+        };
+        match self.phase {
+            Phase::Offering if all_done(true) => self.stop(),
+            Phase::Draining if all_done(false) && self.is_drained() => self.phase = Phase::Over,
+            _ => {}
+        }
+    }
+
+    /// The sources stop; from here on everything must arrive in a bounded time.
+    fn stop(&mut self) {
+        if self.phase != Phase::Offering {
+            return;
+        }
+        self.phase = Phase::Draining;
+        let limit = self.now + Duration::from_micros(self.scenario.drain_us);
+        self.ends.wire.net.schedule.push(limit, Event::Limit);
+        for work in &mut self.work {
+            work.application.stop();
+            let nodes = [Some(Node::Client), work.session.map(Node::Server)];
+            for node in nodes.into_iter().flatten() {
+                if let Some(mut port) = self.ends.port(self.now, node) {
+                    work.application.advance(&mut port);
+                }
+            }
+        }
+        self.dispatch();
+    }
+
+    /// The time to drain is up.
+    fn expire(&mut self) {
+        self.phase = Phase::Over;
+        let names = self.work.iter().zip(&self.scenario.work).filter(|(work, _)| !work.application.is_done());
+        let unfinished: Vec<&str> = names.map(|(_, plan)| plan.name.as_str()).collect();
+        let detail = if unfinished.is_empty() {
+            "something is still queued or unacknowledged".into()
+        } else {
+            format!("not done in time: {}", unfinished.join(", "))
+        };
+        self.violate(Rule::Liveness, detail);
+    }
+
+    fn is_drained(&self) -> bool {
+        self.ends.client.tunnel.drained() && self.ends.server.is_drained()
+    }
+
+    fn check(&mut self) {
+        let wire = &self.ends.wire;
+        if !is_conserved([wire.up.counters(), wire.down.counters()], wire.net.packets.live()) {
+            self.violate(Rule::Conservation, "packets appeared or disappeared".into());
+        }
+    }
+
+    fn violate(&mut self, rule: Rule, detail: String) {
+        self.phase = Phase::Over;
+        self.ends.wire.violate(self.now, rule, detail);
+    }
+
+    fn outcome(&self) -> Outcome {
+        let Ends { client, server, wire } = &self.ends;
+        let workloads: Vec<_> = self.work.iter().map(|work| work.application.outcome()).collect();
+        Outcome {
+            scenario: self.scenario.name.clone(),
+            description: self.scenario.description.clone(),
+            seed: self.seed,
+            ok: wire.violations.is_empty(),
+            violations: wire.violations.iter().map(ViolationOutcome::from).collect(),
+            sim_us: self.now.as_micros(),
+            wall_us: 0,
+            events: self.events,
+            trace_hash: wire.trace.hash(),
+            useful_bytes: useful_bytes(&workloads),
+            workloads,
+            links: PerDirection {
+                up: LinkOutcome::from(wire.up.counters()),
+                down: LinkOutcome::from(wire.down.counters()),
+            },
+            client: SideOutcome::new(&client.tunnel.stats(), client.refused_datagrams),
+            server: SideOutcome::new(&server.stats(), server.refused_datagrams),
+        }
+    }
+}
+
+impl Ends {
+    fn port(&mut self, now: Instant, node: Node) -> Option<Port<'_>> {
+        match node {
+            Node::Client => Some(self.client.port(&mut self.wire, now)),
+            Node::Server(id) => self.server.port(&mut self.wire, now, id),
+        }
+    }
+}
+
+/// Payload that receivers got in each direction. What an echo got back went both ways.
+fn useful_bytes(workloads: &[WorkOutcome]) -> PerDirection<u64> {
+    let mut useful = PerDirection::default();
+    for workload in workloads {
+        match workload {
+            WorkOutcome::Bulk(bulk) if bulk.direction == Direction::Up.name() => useful.up += bulk.bytes_read,
+            WorkOutcome::Bulk(bulk) => useful.down += bulk.bytes_read,
+            WorkOutcome::Echo(echo) => {
+                useful.up += echo.bytes_read;
+                useful.down += echo.bytes_read;
+            }
+        }
+    }
+    useful
+}

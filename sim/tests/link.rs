@@ -1,0 +1,123 @@
+//! A whole link: what goes in comes out, late, in order and as often as planned, and nothing is lost without a count.
+
+use engine::Instant;
+use sim::Direction;
+use sim::link::{Counters, HEADERS_BYTES, Link, LinkPlan, LossPlan, QueuePlan, ReorderPlan};
+use sim::net::{Event, Net};
+use sim::rng::Seed;
+
+const PACKETS: u32 = 20_000;
+const DATAGRAM_BYTES: usize = 972;
+
+/// Sends a packet every `gap_us`; the arrivals as (microsecond, number of the packet).
+fn play(plan: &LinkPlan, seed: u64, gap_us: u64) -> (Vec<(u64, u32)>, Counters) {
+    let mut net = Net::default();
+    let mut link = Link::new(Direction::Down, plan, Seed(seed));
+    for n in 0..PACKETS {
+        net.schedule.push(Instant::from_micros(u64::from(n) * gap_us), Event::Tick(n as usize));
+    }
+    let mut arrivals = Vec::new();
+    let mut datagram = [0; DATAGRAM_BYTES];
+    while let Some((now, event)) = net.schedule.pop() {
+        match event {
+            Event::Tick(n) => {
+                datagram[..4].copy_from_slice(&(n as u32).to_le_bytes());
+                let packet = net.packets.insert(&datagram);
+                link.send(&mut net, now, packet);
+            }
+            Event::Transmitted(_) => link.transmitted(&mut net, now),
+            Event::Deliver(_, id) => {
+                let bytes = &net.packets.packet(id).bytes;
+                arrivals
+                    .push((now.as_micros(), u32::from_le_bytes(bytes[..4].try_into().expect("four bytes"))));
+                link.delivered(bytes.len() as u32);
+                net.packets.release(id);
+            }
+            Event::Stop | Event::Limit => unreachable!(),
+        }
+        assert_eq!(link.counters().in_flight(), Some(net.packets.live() as u64));
+    }
+    assert_eq!(net.packets.live(), 0);
+    (arrivals, *link.counters())
+}
+
+fn numbers(arrivals: &[(u64, u32)]) -> Vec<u32> {
+    arrivals.iter().map(|&(_, n)| n).collect()
+}
+
+#[test]
+fn a_perfect_link_delivers_at_once() {
+    let (arrivals, counters) = play(&LinkPlan::default(), 1, 10);
+    assert!(arrivals.iter().all(|&(at, n)| at == u64::from(n) * 10));
+    assert_eq!(counters.delivered_packets, u64::from(PACKETS));
+    assert_eq!(
+        counters.delivered_bytes,
+        u64::from(PACKETS) * u64::from(DATAGRAM_BYTES as u32 + HEADERS_BYTES)
+    );
+}
+
+#[test]
+fn delay_and_jitter_keep_the_order() {
+    let plan = LinkPlan { delay_us: 20_000, jitter_us: 3_000, ..LinkPlan::default() };
+    let (arrivals, _) = play(&plan, 2, 100);
+    assert!(numbers(&arrivals).is_sorted());
+    let late = |&(at, n): &(u64, u32)| at - u64::from(n) * 100;
+    assert!(arrivals.iter().map(late).all(|us| (20_000..=23_000).contains(&us)));
+    assert!(arrivals.iter().map(late).any(|us| us > 22_900));
+}
+
+#[test]
+fn the_rate_is_kept_and_what_does_not_fit_is_dropped() {
+    // 1000 bytes on the wire every 0.5 ms are 16 Mbit/s into 8 Mbit/s.
+    let queue = QueuePlan { bits_per_s: 8_000_000, bytes_max: 10_000, packets_max: u64::MAX };
+    let (arrivals, counters) = play(&LinkPlan { queue: Some(queue), ..LinkPlan::default() }, 3, 500);
+    assert!(arrivals.windows(2).all(|pair| pair[1].0 - pair[0].0 == 1_000));
+    assert!(numbers(&arrivals).is_sorted());
+    let dropped = counters.dropped_queue;
+    assert!((9_980..=10_000).contains(&dropped), "{dropped}");
+    assert_eq!(counters.queue_peak_bytes, 10_000);
+}
+
+#[test]
+fn reordering_lets_later_packets_overtake() {
+    let reorder = ReorderPlan { ppm: 10_000, extra_us: 250 };
+    let plan = LinkPlan { reorder: Some(reorder), delay_us: 1_000, ..LinkPlan::default() };
+    let (arrivals, counters) = play(&plan, 4, 100);
+    let overtaken = numbers(&arrivals).windows(2).filter(|pair| pair[1] < pair[0]).count() as u64;
+    assert!((150..=250).contains(&counters.reordered_packets), "{}", counters.reordered_packets);
+    assert!(overtaken * 10 > counters.reordered_packets * 9, "{overtaken}");
+    assert_eq!(arrivals.len(), PACKETS as usize);
+}
+
+#[test]
+fn everything_at_once_is_counted() {
+    let plan = LinkPlan {
+        mtu_bytes: Some(1_000),
+        loss: LossPlan::Burst { ppm: 50_000, burst_thousandths: 2_000 },
+        queue: Some(QueuePlan { bits_per_s: 80_000_000, bytes_max: 20_000, packets_max: 15 }),
+        delay_us: 5_000,
+        jitter_us: 1_000,
+        reorder: Some(ReorderPlan { ppm: 5_000, extra_us: 2_000 }),
+        duplicate_ppm: 10_000,
+    };
+    let (arrivals, counters) = play(&plan, 5, 95);
+    assert_eq!(counters.delivered_packets, arrivals.len() as u64);
+    assert_eq!(counters.in_flight(), Some(0));
+    assert!((800..=1_200).contains(&counters.dropped_loss), "{}", counters.dropped_loss);
+    assert!((150..=250).contains(&counters.duplicated_packets), "{}", counters.duplicated_packets);
+    let small = LinkPlan { mtu_bytes: Some(999), ..plan };
+    assert_eq!(play(&small, 5, 95).1.dropped_mtu, u64::from(PACKETS));
+}
+
+/// Switching one fault off must not disturb the dice of the others.
+#[test]
+fn elements_throw_their_own_dice() {
+    let loss = LossPlan::Bernoulli { ppm: 100_000 };
+    let with = |loss, duplicate_ppm| LinkPlan { loss, duplicate_ppm, ..LinkPlan::default() };
+    let (alone, _) = play(&with(loss, 0), 6, 10);
+    let (both, _) = play(&with(loss, 50_000), 6, 10);
+    let mut both = numbers(&both);
+    both.dedup();
+    assert_eq!(both, numbers(&alone));
+    assert_ne!(numbers(&play(&with(loss, 0), 7, 10).0), numbers(&alone));
+}

@@ -1,0 +1,191 @@
+//! Scenario files: what is accepted, and that everything else is refused with file, place and reason.
+
+use serde_json::{Value, json};
+use sim::Scenario;
+use sim::link::{LossPlan, QueuePlan, ReorderPlan};
+use sim::work::WorkKind;
+
+fn minimal() -> Value {
+    json!({
+        "name": "test", "description": "One sentence.", "seed": 7, "duration_ms": 1000,
+        "links": { "up": {}, "down": {} },
+        "workloads": [{ "bulk": { "name": "download", "direction": "down", "bytes": 1000 } }]
+    })
+}
+
+/// The minimal file with one value put in place; `pointer` names it, missing parents are not made.
+fn with(pointer: &str, value: Value) -> Value {
+    let mut file = minimal();
+    let (parent, key) = pointer.rsplit_once('/').expect("a pointer");
+    let parent = file.pointer_mut(parent).expect("an existing parent");
+    match parent {
+        Value::Array(items) => items[key.parse::<usize>().expect("an index")] = value,
+        object => object[key] = value,
+    }
+    file
+}
+
+fn refusal(text: &str) -> (String, String) {
+    let error = Scenario::parse("some.json", text).map(|_| ()).expect_err(text);
+    assert_eq!(error.file, "some.json");
+    let line = error.to_string();
+    assert!(line.starts_with("some.json: ") && !line.contains('\n'), "{line}");
+    (error.path, error.reason)
+}
+
+#[track_caller]
+fn refused(file: &Value, path: &str, reason: &str) {
+    let (got_path, got_reason) = refusal(&file.to_string());
+    assert_eq!(got_path, path, "{got_reason}");
+    assert!(got_reason.contains(reason), "{got_reason}");
+}
+
+#[test]
+fn every_key_reaches_the_plan() {
+    let mut file = minimal();
+    file["drain_ms"] = json!("2.5");
+    file["links"]["down"] = json!({
+        "mtu_bytes": 1400, "loss_pct": "2.5", "loss_burst_packets": 3, "rate_kbit": 100, "queue_bytes": 64000,
+        "queue_packets": 50, "delay_ms": "0.25", "jitter_ms": 2, "reorder_pct": 1, "reorder_delay_ms": 5,
+        "duplicate_pct": "0.01"
+    });
+    file["client"] = json!({ "mode": "fast3", "sndwnd": 77, "datashard": 0, "qpp-count": 7 });
+    file["workloads"][0]["bulk"]["content"] = json!("text");
+    file["workloads"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({ "echo": { "name": "echo", "message_bytes": 9, "interval_ms": 50, "start_ms": 100 } }));
+    let plan = Scenario::parse("some.json", &file.to_string()).unwrap();
+    assert_eq!((plan.duration_us, plan.drain_us), (1_000_000, 2_500));
+    assert_eq!(plan.down.mtu_bytes, Some(1400));
+    assert_eq!(plan.down.loss, LossPlan::Burst { ppm: 25_000, burst_thousandths: 3_000 });
+    let queue = QueuePlan { bits_per_s: 100_000, bytes_max: 64_000, packets_max: 50 };
+    assert_eq!(plan.down.queue, Some(queue));
+    assert_eq!((plan.down.delay_us, plan.down.jitter_us), (250, 2_000));
+    assert_eq!(plan.down.reorder, Some(ReorderPlan { ppm: 10_000, extra_us: 5_000 }));
+    assert_eq!(plan.down.duplicate_ppm, 100);
+    assert_eq!(plan.up, sim::link::LinkPlan::default());
+    assert_eq!((plan.client.settings.sndwnd, plan.client.settings.qpp_count), (77, 7));
+    assert_eq!(plan.server.settings, engine::Settings::server());
+    assert_eq!((plan.work[1].name.as_str(), plan.work[1].start_us), ("echo", 100_000));
+    assert!(matches!(&plan.work[1].kind, WorkKind::Echo(echo) if echo.interval_us == 50_000));
+}
+
+#[test]
+fn what_is_not_a_scenario_is_refused() {
+    let (path, reason) = refusal("{");
+    assert_eq!(path, ".");
+    assert!(reason.contains("EOF"), "{reason}");
+    let (path, reason) = refusal(&format!("{} x", minimal()));
+    assert_eq!(path, ".");
+    assert!(reason.contains("trailing"), "{reason}");
+    let mut file = minimal();
+    file.as_object_mut().unwrap().remove("seed");
+    refused(&file, ".", "missing field `seed`");
+}
+
+#[test]
+fn unknown_keys_are_refused_where_they_stand() {
+    refused(&with("/speed", json!(1)), "speed", "unknown field `speed`");
+    refused(&with("/links/up", json!({ "rate_mbit": 1 })), "links.up.rate_mbit", "unknown field");
+    refused(&with("/links", json!({ "up": {}, "down": {}, "left": {} })), "links.left", "unknown field");
+    refused(&with("/client", json!({ "conn": 4 })), "client.conn", "unknown field");
+    let file = with("/workloads/0", json!({ "bulk": { "name": "a", "direction": "up", "size": 1 } }));
+    refused(&file, "workloads[0].bulk.size", "unknown field");
+    refused(&with("/workloads/0", json!({ "game": {} })), "workloads[0]", "unknown variant `game`");
+}
+
+#[test]
+fn values_of_the_wrong_kind_are_refused() {
+    refused(&with("/seed", json!(-1)), "seed", "invalid value");
+    refused(&with("/duration_ms", json!(0.5)), "duration_ms", "a string with at most 3 decimals");
+    let link = json!({ "loss_pct": "two" });
+    refused(&with("/links/down", link), "links.down.loss_pct", "an integer, or a string");
+    let file = with("/workloads/0", json!({ "bulk": { "name": "a", "direction": "left" } }));
+    refused(&file, "workloads[0].bulk.direction", "unknown variant `left`");
+}
+
+#[test]
+fn impossible_links_are_refused() {
+    let link = |keys: Value, key: &str, reason: &str| {
+        refused(&with("/links/up", keys), &format!("links.up.{key}"), reason);
+    };
+    link(json!({ "mtu_bytes": 20 }), "mtu_bytes", "between 68 and 65535");
+    link(json!({ "loss_pct": 101 }), "loss_pct", "more than 100 percent");
+    link(json!({ "loss_burst_packets": 3 }), "loss_burst_packets", "needs loss_pct");
+    link(json!({ "loss_pct": 1, "loss_burst_packets": "0.5" }), "loss_burst_packets", "between 1 and");
+    link(
+        json!({ "loss_pct": 80, "loss_burst_packets": 2 }),
+        "loss_burst_packets",
+        "too short for that loss_pct",
+    );
+    link(json!({ "queue_bytes": 9000 }), "queue_bytes", "needs rate_kbit");
+    link(json!({ "queue_packets": 9 }), "queue_packets", "needs rate_kbit");
+    link(json!({ "rate_kbit": 1000 }), "rate_kbit", "needs queue_bytes or queue_packets");
+    link(json!({ "rate_kbit": 0, "queue_packets": 1 }), "rate_kbit", "between 1 and");
+    link(json!({ "rate_kbit": 1, "queue_packets": 0 }), "queue_packets", "at least 1");
+    link(json!({ "rate_kbit": 1, "queue_bytes": 100 }), "queue_bytes", "at least 1500");
+    link(json!({ "delay_ms": 60001 }), "delay_ms", "at most a minute");
+    link(json!({ "jitter_ms": 60001 }), "jitter_ms", "at most a minute");
+    link(json!({ "reorder_pct": 1 }), "reorder_pct", "needs reorder_delay_ms");
+    link(json!({ "reorder_delay_ms": 1 }), "reorder_delay_ms", "needs reorder_pct");
+    link(json!({ "reorder_pct": 1, "reorder_delay_ms": 0 }), "reorder_delay_ms", "above 0");
+}
+
+#[test]
+fn impossible_frames_are_refused() {
+    refused(&with("/name", json!("")), "name", "must not be empty");
+    refused(&with("/description", json!(" ")), "description", "must not be empty");
+    refused(&with("/duration_ms", json!(0)), "duration_ms", "between 1 ms and a day");
+    refused(&with("/drain_ms", json!(86_400_001)), "drain_ms", "between 1 ms and a day");
+}
+
+#[test]
+fn impossible_options_are_refused() {
+    refused(&with("/client", json!({ "crypt": "rot13" })), "client.crypt", "unknown cipher `rot13`");
+    refused(&with("/server", json!({ "mode": "faster" })), "server.mode", "must be normal, fast");
+    let (path, _) = refusal(&with("/server", json!({ "smuxver": 9 })).to_string());
+    assert_eq!(path, "server.smuxver");
+}
+
+#[test]
+fn impossible_workloads_are_refused() {
+    refused(&with("/workloads", json!([])), "workloads", "between 1 and 1000");
+    let bulk = |keys: Value, key: &str, reason: &str| {
+        let mut all = json!({ "name": "a", "direction": "up" });
+        all.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
+        refused(&with("/workloads/0", json!({ "bulk": all })), &format!("workloads[0].bulk.{key}"), reason);
+    };
+    bulk(json!({ "name": "" }), "name", "must not be empty");
+    bulk(json!({ "bytes": 0 }), "bytes", "between 1 and");
+    bulk(json!({ "start_ms": 86_400_001 }), "start_ms", "at most a day");
+    let echo = |keys: Value, key: &str, reason: &str| {
+        let mut all = json!({ "name": "a", "message_bytes": 1, "interval_ms": 1 });
+        all.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
+        refused(&with("/workloads/0", json!({ "echo": all })), &format!("workloads[0].echo.{key}"), reason);
+    };
+    echo(json!({ "message_bytes": 0 }), "message_bytes", "between 1 and 65536");
+    echo(json!({ "interval_ms": 0 }), "interval_ms", "between 0.1 ms and a day");
+    echo(json!({ "start_ms": 86_400_001 }), "start_ms", "at most a day");
+    let twice = json!([
+        { "echo": { "name": "same", "message_bytes": 1, "interval_ms": 1 } },
+        { "bulk": { "name": "same", "direction": "up" } }
+    ]);
+    refused(&with("/workloads", twice), "workloads[1].bulk.name", "is used by another workload");
+}
+
+#[test]
+fn the_committed_scenarios_are_accepted() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios");
+    let mut read = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "json") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let scenario = Scenario::parse("file", &text).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+            assert_eq!(path.file_stem().unwrap().to_str().unwrap(), scenario.name);
+            read += 1;
+        }
+    }
+    assert!(read >= 3, "{read}");
+}
