@@ -1,0 +1,157 @@
+//! What a report says about a run, in words and rounded figures, whatever it is written in.
+
+use crate::results::{Bulk, Echo, Link, Run, Side, Workload};
+
+/// One run: a heading, a sentence, and a table.
+pub(crate) struct Facts {
+    pub(crate) heading: String,
+    pub(crate) description: String,
+    pub(crate) ok: bool,
+    pub(crate) rows: Vec<(String, String)>,
+}
+
+pub(crate) fn facts(run: &Run) -> Facts {
+    let mut rows = Vec::new();
+    for workload in &run.workloads {
+        rows.push(match workload {
+            Workload::Bulk(bulk) => bulk_row(bulk),
+            Workload::Echo(echo) => echo_row(echo),
+        });
+    }
+    link_rows(&mut rows, "up", &run.links.up, run.useful_bytes.up);
+    link_rows(&mut rows, "down", &run.links.down, run.useful_bytes.down);
+    side_rows(&mut rows, "client", &run.client);
+    side_rows(&mut rows, "server", &run.server);
+    rows.push(("simulated time".into(), seconds(run.sim_us)));
+    if run.wall_us > 0 {
+        let speed = run.sim_us as f64 / run.wall_us as f64;
+        rows.push(("real time".into(), format!("{} ({speed:.1} times faster)", seconds(run.wall_us))));
+    }
+    rows.push(("trace hash".into(), run.trace_hash.clone()));
+    rows.push(("checks".into(), verdict(run.ok).into()));
+    for violation in &run.violations {
+        let at = millis(violation.at_us);
+        rows.push((format!("broken rule: {}", violation.rule), format!("at {at}: {}", violation.detail)));
+    }
+    Facts {
+        heading: format!("{}, seed {}", run.scenario, run.seed),
+        description: run.description.clone(),
+        ok: run.ok,
+        rows,
+    }
+}
+
+/// Column heads of the table over all runs.
+pub(crate) const SUMMARY_HEADS: [&str; 8] = [
+    "scenario",
+    "seed",
+    "down Mbit/s",
+    "up Mbit/s",
+    "echo p50",
+    "echo p99",
+    "wire / useful down, up",
+    "checks",
+];
+
+/// One line of the table over all runs.
+pub(crate) fn summary(run: &Run) -> [String; SUMMARY_HEADS.len()] {
+    let goodput = |direction: &str| {
+        let kbit: u64 =
+            bulks(run).filter(|bulk| bulk.direction == direction).map(|bulk| bulk.goodput_kbit).sum();
+        mbit(kbit)
+    };
+    let echo = run.workloads.iter().find_map(|workload| match workload {
+        Workload::Echo(echo) => Some(&echo.latency_us),
+        Workload::Bulk(_) => None,
+    });
+    let down = per_useful(&run.links.down, run.useful_bytes.down);
+    let up = per_useful(&run.links.up, run.useful_bytes.up);
+    [
+        run.scenario.clone(),
+        run.seed.to_string(),
+        goodput("down"),
+        goodput("up"),
+        echo.map_or_else(|| "-".into(), |latency| millis(latency.p50)),
+        echo.map_or_else(|| "-".into(), |latency| millis(latency.p99)),
+        format!("{down}, {up}"),
+        verdict(run.ok).into(),
+    ]
+}
+
+fn bulks(run: &Run) -> impl Iterator<Item = &Bulk> {
+    run.workloads.iter().filter_map(|workload| match workload {
+        Workload::Bulk(bulk) => Some(bulk),
+        Workload::Echo(_) => None,
+    })
+}
+
+fn bulk_row(bulk: &Bulk) -> (String, String) {
+    let elapsed = seconds(bulk.end_us.saturating_sub(bulk.start_us));
+    let incomplete = if bulk.complete { "" } else { ", incomplete" };
+    let value = format!(
+        "{} Mbit/s: {} in {elapsed}{incomplete}",
+        mbit(bulk.goodput_kbit),
+        megabytes(bulk.bytes_read)
+    );
+    (format!("goodput {}, {}", bulk.direction, bulk.name), value)
+}
+
+fn echo_row(echo: &Echo) -> (String, String) {
+    let latency = &echo.latency_us;
+    let [p50, p90, p99, max] = [latency.p50, latency.p90, latency.p99, latency.max].map(millis);
+    let value =
+        format!("p50 {p50}, p90 {p90}, p99 {p99}, max {max} ({} of {} back)", echo.received, echo.sent);
+    (format!("latency, {}", echo.name), value)
+}
+
+fn link_rows(rows: &mut Vec<(String, String)>, name: &str, link: &Link, useful: u64) {
+    let wire = format!(
+        "{} in {} packets, {} per useful byte",
+        megabytes(link.sent_bytes),
+        link.sent_packets,
+        per_useful(link, useful)
+    );
+    rows.push((format!("on the wire {name}"), wire));
+    let drops = format!(
+        "loss {}, queue {}, mtu {}; the queue held up to {:.1} kB",
+        link.dropped_loss,
+        link.dropped_queue,
+        link.dropped_mtu,
+        link.queue_peak_bytes as f64 / 1e3
+    );
+    rows.push((format!("dropped {name}"), drops));
+}
+
+fn side_rows(rows: &mut Vec<(String, String)>, name: &str, side: &Side) {
+    let retransmissions = format!(
+        "timeout {}, fast {}, early {} of {} segments",
+        side.lost_segs, side.fast_retrans_segs, side.early_retrans_segs, side.out_segs
+    );
+    rows.push((format!("retransmissions by the {name}"), retransmissions));
+    let recovered = format!("{} packets, {} groups beyond repair", side.fec_recovered, side.fec_errs);
+    rows.push((format!("rebuilt by FEC at the {name}"), recovered));
+}
+
+const fn verdict(ok: bool) -> &'static str {
+    if ok { "ok" } else { "FAILED" }
+}
+
+fn per_useful(link: &Link, useful: u64) -> String {
+    if useful == 0 { "-".into() } else { format!("{:.3}", link.sent_bytes as f64 / useful as f64) }
+}
+
+fn mbit(kbit: u64) -> String {
+    format!("{:.2}", kbit as f64 / 1e3)
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{:.2} MB", bytes as f64 / 1e6)
+}
+
+fn seconds(us: u64) -> String {
+    format!("{:.2} s", us as f64 / 1e6)
+}
+
+fn millis(us: u64) -> String {
+    format!("{:.1} ms", us as f64 / 1e3)
+}

@@ -1,0 +1,59 @@
+//! A report as one HTML page that needs nothing else.
+
+use crate::facts::{SUMMARY_HEADS, facts, summary};
+use crate::results::Run;
+
+const HEAD: &str = r#"<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>karst: simulated runs</title>
+<style>
+:root { color-scheme: light dark; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+th, td { text-align: left; padding: .25rem .75rem .25rem 0; border-bottom: 1px solid #8884; vertical-align: top; }
+tbody th { font-weight: normal; opacity: .75; white-space: nowrap; }
+section { margin-top: 2.5rem; }
+.wide { overflow-x: auto; }
+.failed { color: #c00; font-weight: bold; }
+</style>
+</head>
+<body>
+<h1>Simulated runs</h1>
+"#;
+
+/// A table over all runs, then one per run.
+pub(crate) fn page(runs: &[Run]) -> String {
+    let mut out = String::from(HEAD);
+    let heads: String = SUMMARY_HEADS.iter().map(|head| format!("<th>{}</th>", escaped(head))).collect();
+    out.push_str(&format!("<div class=\"wide\"><table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n"));
+    for run in runs {
+        let cells: String = summary(run).iter().map(|cell| format!("<td>{}</td>", escaped(cell))).collect();
+        out.push_str(&format!("<tr{}>{cells}</tr>\n", class(run.ok)));
+    }
+    out.push_str("</tbody>\n</table></div>\n");
+    runs.iter().for_each(|run| section(&mut out, run));
+    out.push_str("</body>\n</html>\n");
+    out
+}
+
+fn section(out: &mut String, run: &Run) {
+    let facts = facts(run);
+    let (heading, description) = (escaped(&facts.heading), escaped(&facts.description));
+    out.push_str(&format!("<section{}>\n<h2>{heading}</h2>\n", class(facts.ok)));
+    out.push_str(&format!("<p>{description}</p>\n<table>\n<tbody>\n"));
+    for (label, value) in &facts.rows {
+        out.push_str(&format!("<tr><th>{}</th><td>{}</td></tr>\n", escaped(label), escaped(value)));
+    }
+    out.push_str("</tbody>\n</table>\n</section>\n");
+}
+
+const fn class(ok: bool) -> &'static str {
+    if ok { "" } else { " class=\"failed\"" }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}

@@ -1,0 +1,61 @@
+//! The report generator as a program: results in, page out.
+
+use std::process::{Command, Output};
+
+const RESULTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/two-runs.json");
+
+fn report(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_karst-report")).args(args).output().expect("karst-report starts")
+}
+
+fn text(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout.clone()).expect("reports are UTF-8")
+}
+
+#[test]
+fn html_holds_every_run_and_nothing_from_elsewhere() {
+    let out = std::env::temp_dir().join(format!("karst-report-{}.html", std::process::id()));
+    let written = report(&["html", RESULTS, "--out", out.to_str().unwrap()]);
+    assert!(written.status.success() && written.stdout.is_empty());
+    let page = std::fs::read_to_string(&out).unwrap();
+    std::fs::remove_file(&out).unwrap();
+    assert_eq!(page.matches("<section").count(), 2);
+    assert!(page.contains("Loss &amp; &lt;bursts&gt; | both ways."));
+    assert!(
+        page.contains("<tr><th>goodput down, download</th><td>80.00 Mbit/s: 200.00 MB in 20.00 s</td></tr>")
+    );
+    assert!(page.contains("<td>280.04 MB in 210000 packets, 1.400 per useful byte</td>"));
+    assert!(page.contains("<section class=\"failed\">\n<h2>broken, seed 1</h2>"));
+    assert!(!page.contains("http") && !page.contains("src=") && !page.contains("<script"));
+}
+
+#[test]
+fn markdown_has_a_line_per_run_and_a_table_per_run() {
+    let page = text(&report(&["md", RESULTS]));
+    let line = "| lossy-adsl | 3 | 80.00 | 10.00 | 45.5 ms | 120.2 ms | 1.400, 1.500 | ok |";
+    assert!(page.contains(line), "{page}");
+    assert!(page.contains("| broken | 1 | 0.00 | 0.00 | - | - | -, - | FAILED |"), "{page}");
+    assert!(
+        page.contains("| retransmissions by the server | timeout 10, fast 20, early 30 of 150000 segments |")
+    );
+    assert!(page.contains("| broken rule: bytes | at 1.5 ms: stream 3: byte 77 differs |"));
+    assert_eq!(page.matches("\n## ").count(), 2);
+}
+
+#[test]
+fn what_is_not_a_results_file_is_refused_with_its_name() {
+    let refused = |path: &str, reason: &str| {
+        let output = report(&["md", path]);
+        assert_eq!(output.status.code(), Some(2));
+        let line = String::from_utf8(output.stderr).unwrap();
+        assert!(line.contains(path) && line.contains(reason) && line.lines().count() == 1, "{line}");
+    };
+    refused("missing.json", "No such file");
+    let other = std::env::temp_dir().join(format!("karst-report-{}.json", std::process::id()));
+    std::fs::write(&other, r#"{"format": "karst-sim/9", "runs": []}"#).unwrap();
+    refused(other.to_str().unwrap(), "format is `karst-sim/9`");
+    std::fs::write(&other, "[]").unwrap();
+    refused(other.to_str().unwrap(), "expected struct Results");
+    std::fs::remove_file(&other).unwrap();
+}
