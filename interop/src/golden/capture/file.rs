@@ -32,6 +32,7 @@ pub(super) struct Sides {
 pub(super) struct Side {
     pub(super) crypt: String,
     pub(super) key: String,
+    pub(super) rcvwnd: i64,
     pub(super) datashard: usize,
     pub(super) parityshard: usize,
     pub(super) nocomp: bool,

@@ -4,6 +4,7 @@ use super::direction::{Decoded, Direction};
 use super::file::{CaptureFile, Carried, Connection, Leg};
 use super::mux;
 use super::pcap::{self, Datagram};
+use super::tunnel;
 use super::{Checked, Contents, broken, compare, differs};
 use engine::Generation;
 use engine::mux::Role;
@@ -39,8 +40,33 @@ pub(super) fn check(file: &CaptureFile, leg: &Leg, contents: &Contents, folder: 
     }
     if file.mux == "smux" {
         compared += check_streams(file, leg, contents, &connections)?;
+        compared += check_server(file, leg, contents, &datagrams)?;
     }
     Ok(compared)
+}
+
+/// The whole engine in the place of the recorded server; the number of streams that arrived equal.
+fn check_server(
+    file: &CaptureFile,
+    leg: &Leg,
+    contents: &Contents,
+    datagrams: &[Datagram<'_>],
+) -> Checked<usize> {
+    for (at, client) in leg.clients.iter().enumerate() {
+        let of_client = |datagram: &&Datagram<'_>| datagram.from.to_string() == *client;
+        let sent: Vec<_> = datagrams.iter().filter(of_client).collect();
+        let streams = tunnel::receive(&file.settings.server, generation(&file.peer.server_id), &sent)?;
+        for carried in leg.streams.iter().filter(|carried| carried.connection == at) {
+            let found = streams.0.get(&carried.mux_stream_id);
+            let place = format!("stream {} of the engine as server", carried.index);
+            let content = contents.0.get(carried.index).map(|content| &content[0][..]).unwrap_or_default();
+            equal(&place, content, found.map_or(&[][..], |found| &found.bytes))?;
+            if found.is_some_and(|found| found.fin) != carried.fin_c2s {
+                return differs(format!("{place}: FIN recorded {}", carried.fin_c2s));
+            }
+        }
+    }
+    Ok(leg.streams.len())
 }
 
 fn check_totals(leg: &Leg, frames: &[pcap::Frame<'_>], datagrams: &[Datagram<'_>]) -> Checked<()> {

@@ -15,6 +15,7 @@ mod leg;
 mod mux;
 pub mod pcap;
 mod snappy;
+mod tunnel;
 
 use super::Verdict;
 use file::CaptureFile;
