@@ -4,6 +4,9 @@ use super::{Case, Found, Verdict};
 use serde_json::{Value, json};
 use std::fmt;
 
+/// Ignored files in the table; the JSON form names all.
+const IGNORED_SHOWN: usize = 20;
+
 /// Everything one run of the golden replay has to say; `Display` is the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report(pub Found);
@@ -85,8 +88,11 @@ impl fmt::Display for Report {
             let (word, text) = words(&case.verdict);
             writeln!(f, "{name:width$}  {word:11}  {text}")?;
         }
-        for path in &self.0.ignored {
+        for path in self.0.ignored.iter().take(IGNORED_SHOWN) {
             writeln!(f, "{:width$}  ignored", path.display())?;
+        }
+        if self.0.ignored.len() > IGNORED_SHOWN {
+            writeln!(f, "and {} more files ignored", self.0.ignored.len() - IGNORED_SHOWN)?;
         }
         let Totals { pass, fail, unsupported, broken, compared } = self.totals();
         write!(

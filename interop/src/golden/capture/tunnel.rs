@@ -4,7 +4,7 @@
 //! shards must be detected, and its clock is that of the capture.
 
 use super::file::Side;
-use super::mux::{Carried, Streams};
+use super::mux::Streams;
 use super::pcap::Datagram;
 use super::{Checked, broken, differs};
 use engine::crypt::Cipher;
@@ -110,7 +110,7 @@ impl Server {
                         carried.bytes.extend_from_slice(&self.out[..len]);
                     }
                 }
-                Event::Finished(id) => self.streams.0.entry(id.0).or_insert_with(Carried::default).fin = true,
+                Event::Finished(id) => self.streams.0.entry(id.0).or_default().fin = true,
                 Event::Closed(reason) => return differs(format!("session closed: {reason}")),
                 _ => {}
             }
