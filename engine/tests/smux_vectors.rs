@@ -1,4 +1,5 @@
 //! Both versions against the bytes smux v1.5.52 wrote (scenarios/golden/vectors/smux.json).
+#![allow(clippy::unwrap_used, reason = "a test that cannot read its vectors should fail")]
 
 use engine::Instant;
 use engine::mux::{Mux, Role, Settings, Smux, StreamId, WriteError};

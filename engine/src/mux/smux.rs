@@ -503,3 +503,20 @@ impl Ticker {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// SMUX-3
+    #[test]
+    fn ids_run_out_for_good() {
+        for (role, last) in [(Role::Client, u32::MAX), (Role::Server, u32::MAX - 1)] {
+            let mut mux = Smux::new(Settings::default(), role, Instant::ZERO);
+            mux.last_id = Some(last - 2);
+            assert_eq!(mux.open(), Ok(StreamId(last)));
+            assert_eq!(mux.open(), Err(OpenError::IdsExhausted));
+            assert_eq!(mux.open(), Err(OpenError::IdsExhausted));
+        }
+    }
+}
