@@ -360,15 +360,18 @@ fn a_closed_stream_sends_what_it_took_and_drops_what_comes() {
     assert_eq!(mux.stream_count(), 0);
 }
 
-/// SMUX-18: also in the middle of a frame; the rest of it is not taken for a header.
+/// SMUX-18: also in the middle of a frame; the rest of it is neither a header nor held against the bucket.
 #[test]
 fn a_stream_may_be_closed_in_the_middle_of_a_frame() {
-    let mut mux = server();
+    let mut mux = session(Role::Server, |settings| {
+        (settings.receive_bytes_max, settings.stream_bytes_max) = (100, 100);
+    });
     feed(&mut mux, &frame(2, SYN, 3, &[]));
     let push = frame(2, PSH, 3, &[0xee; 100]);
     feed(&mut mux, &push[..50]);
     mux.close(StreamId(3));
     feed(&mut mux, &push[50..]);
+    assert!(mux.input_ready());
     feed(&mut mux, &frame(2, SYN, 5, &[]));
     frames(&mut mux);
     assert_eq!(mux.stream_count(), 1);
@@ -580,6 +583,13 @@ fn a_waiting_writer_is_woken_when_half_the_queue_is_free() {
         assert_eq!(mux.write_room(id), Ok(4000 - left));
     }
     assert_eq!(mux.poll_event(), Some(Event::Writable(id)));
+
+    let mut mux = session(Role::Client, |settings| settings.send_bytes_max = 1);
+    let id = mux.open().unwrap();
+    assert_eq!(mux.write(id, b"ab"), Ok(1));
+    assert_eq!(mux.write(id, b"b"), Err(WriteError::Blocked));
+    frames(&mut mux);
+    assert_eq!(events(&mut mux), [Event::Writable(id)]);
 }
 
 /// A session ended here is silent and knows no stream.
