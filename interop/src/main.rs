@@ -3,9 +3,11 @@
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use interop::golden::{Report, find};
-use interop::live::{Program, Programs, SETTINGS, Table, Work, matrix};
-use interop::relay::{Impairment, Relay};
+use interop::live::{MORE_SETTINGS, Program, Programs, SETTINGS, Table, Work, matrix};
+use interop::relay::Relay;
 use serde_json::Value;
+use sim::Scenario;
+use sim::link::{LinkPlan, LossPlan, ReorderPlan};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -46,6 +48,9 @@ struct LiveArgs {
     /// Server program; may be repeated [default: kcptun-server of the PATH, karst-server next to this program]
     #[arg(long, value_name = "NAME=PATH")]
     server: Vec<String>,
+    /// Every cipher, mode, and more, instead of the six settings of the tests
+    #[arg(long)]
+    all: bool,
     /// Run only the cells whose name contains this
     #[arg(long, value_name = "TEXT", default_value = "")]
     only: String,
@@ -63,8 +68,10 @@ struct LiveArgs {
     json: Option<PathBuf>,
 }
 
-/// Values for one direction count for both; `THERE,BACK` sets them apart (there: towards the server).
 #[derive(Args)]
+#[command(
+    after_help = "One value counts for both directions; THERE,BACK sets them apart (there: towards the server)."
+)]
 struct RelayArgs {
     /// Address for clients
     #[arg(long)]
@@ -72,6 +79,9 @@ struct RelayArgs {
     /// Address of the server
     #[arg(long)]
     to: SocketAddr,
+    /// Take both links from this scenario of the simulator: rate and queue, too
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["loss", "duplicate", "reorder", "reorder_by", "delay", "jitter"])]
+    scenario: Option<PathBuf>,
     /// Percent lost, up to four decimals
     #[arg(long, default_value = "0", value_parser = percents)]
     loss: [u32; 2],
@@ -87,17 +97,24 @@ struct RelayArgs {
     /// Milliseconds of delay of every datagram
     #[arg(long, default_value = "0", value_parser = millis)]
     delay: [u32; 2],
+    /// Milliseconds of extra delay at most, without changing the order
+    #[arg(long, default_value = "0", value_parser = millis)]
+    jitter: [u32; 2],
     /// Seed of the decisions
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }
 
-fn main() -> anyhow::Result<ExitCode> {
-    match Cli::parse().command {
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
         Command::Golden(args) => golden(&args),
         Command::Live(args) => live(&args),
         Command::Relay(args) => relay(&args),
-    }
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("karst-interop: {error:#}");
+        ExitCode::FAILURE
+    })
 }
 
 fn golden(args: &GoldenArgs) -> anyhow::Result<ExitCode> {
@@ -125,10 +142,12 @@ fn live(args: &LiveArgs) -> anyhow::Result<ExitCode> {
         stream_bytes: args.stream_bytes,
         limit: Duration::from_secs(args.limit),
     };
-    let mut cells = matrix(&given(&args.client, found.clients), &given(&args.server, found.servers), work);
+    let settings = if args.all { [SETTINGS, MORE_SETTINGS].concat() } else { SETTINGS.to_vec() };
+    let mut cells =
+        matrix(&given(&args.client, found.clients), &given(&args.server, found.servers), &settings, work);
     cells.retain(|cell| cell.name().contains(&args.only));
     if cells.is_empty() {
-        let settings: Vec<&str> = SETTINGS.iter().map(|setting| setting.name).collect();
+        let settings: Vec<&str> = settings.iter().map(|setting| setting.name).collect();
         eprintln!("no cell to run (settings: {})", settings.join(", "));
     }
     let table = Table::run(&cells, |line| println!("{line}"));
@@ -138,18 +157,35 @@ fn live(args: &LiveArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn relay(args: &RelayArgs) -> anyhow::Result<ExitCode> {
-    let impair = [0, 1].map(|at| Impairment {
-        loss_ppm: args.loss[at],
-        duplicate_ppm: args.duplicate[at],
-        reorder_ppm: args.reorder[at],
-        reorder_us: args.reorder_by[at],
-        delay_us: args.delay[at],
-    });
-    let relay = Relay::start(args.listen, args.to, impair, args.seed)
+    let plans = match &args.scenario {
+        Some(path) => links(path)?,
+        None => [0, 1].map(|at| args.link(at)),
+    };
+    let relay = Relay::start(args.listen, args.to, plans, args.seed)
         .with_context(|| format!("listening on {}", args.listen))?;
     println!("{} -> {}", relay.address(), args.to);
     relay.wait();
     Ok(ExitCode::SUCCESS)
+}
+
+/// The links of a scenario file.
+fn links(path: &Path) -> anyhow::Result<[LinkPlan; 2]> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    let scenario = Scenario::parse(&path.display().to_string(), &text)?;
+    Ok([scenario.up, scenario.down])
+}
+
+impl RelayArgs {
+    fn link(&self, at: usize) -> LinkPlan {
+        LinkPlan {
+            loss: LossPlan::Bernoulli { ppm: self.loss[at] },
+            delay_us: u64::from(self.delay[at]),
+            jitter_us: u64::from(self.jitter[at]),
+            reorder: Some(ReorderPlan { ppm: self.reorder[at], extra_us: u64::from(self.reorder_by[at]) }),
+            duplicate_ppm: self.duplicate[at],
+            ..LinkPlan::default()
+        }
+    }
 }
 
 fn write_json(path: Option<&Path>, value: &Value) -> anyhow::Result<()> {

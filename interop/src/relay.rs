@@ -1,52 +1,27 @@
-//! A UDP relay that impairs what passes it, in real time: `client -> relay -> server` and back.
+//! A UDP relay that behaves as a link of the simulator, in real time: `client -> relay -> server` and back.
 //!
-//! Decisions come from one seeded stream per direction. Real time decides the order in which datagrams meet them, so
-//! two runs with one seed are alike, not identical; use the simulator for that.
+//! Every client gets a path of its own: two [`Link`]s, one per direction, with the dice of the seed and its number. Real time
+//! decides when datagrams meet them, so two runs with one seed are alike, not identical; the simulator repeats itself exactly.
 
-use engine::Entropy;
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use engine::Instant;
+use sim::Direction;
+use sim::link::{Counters, Link, LinkPlan};
+use sim::net::{Event, Net};
+use sim::rng::Seed;
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Clients remembered at once; datagrams of further ones are dropped.
 const CLIENTS_MAX: usize = 1024;
 
 /// How often a blocked receive looks whether the relay was stopped.
 const STOP_CHECK: Duration = Duration::from_millis(50);
-
-/// What happens to the datagrams of one direction. Probabilities in parts per million.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Impairment {
-    /// Never forwarded.
-    pub loss_ppm: u32,
-    /// Forwarded twice.
-    pub duplicate_ppm: u32,
-    /// Held back for another `reorder_us` on top of the delay, so that later ones overtake.
-    pub reorder_ppm: u32,
-    /// Extra delay of the reordered, microseconds.
-    pub reorder_us: u32,
-    /// Delay of every datagram, microseconds.
-    pub delay_us: u32,
-}
-
-/// What a relay did in one direction.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Datagrams received.
-    pub received: u64,
-    /// Not forwarded on purpose.
-    pub lost: u64,
-    /// Forwarded twice.
-    pub duplicated: u64,
-    /// Held back.
-    pub reordered: u64,
-}
 
 /// A running relay; stops when dropped.
 #[derive(Debug)]
@@ -57,22 +32,25 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Listens on `listen` (port 0 picks one) and forwards to `to`: `impair[0]` on the way there, `impair[1]` back.
+    /// Listens on `listen` (port 0 picks one) and forwards to `to`: over `plans[0]` on the way there, `plans[1]` back.
     ///
     /// # Errors
     /// The address cannot be bound.
-    pub fn start(listen: SocketAddr, to: SocketAddr, impair: [Impairment; 2], seed: u64) -> io::Result<Self> {
+    pub fn start(listen: SocketAddr, to: SocketAddr, plans: [LinkPlan; 2], seed: u64) -> io::Result<Self> {
         let socket = Arc::new(bind(listen)?);
-        let mut bytes = [0; 32];
-        bytes[..8].copy_from_slice(&seed.to_le_bytes());
-        let mut entropy = Entropy::from_seed(bytes);
-        let directions = impair.map(|impair| Direction::new(impair, entropy.fork()));
-        let shared = Arc::new(Shared { to, stop: AtomicBool::new(false), directions });
-        let (queue, due) = channel();
-        let pacer = std::thread::spawn(move || pace(&due));
         let address = socket.local_addr()?;
-        let up = Upstream { socket, shared: Arc::clone(&shared), queue };
-        let reader = std::thread::spawn(move || up.run());
+        let shared = Arc::new(Shared { to, stop: AtomicBool::new(false), counters: Mutex::default() });
+        let (queue, arrivals) = channel();
+        let pacer = Pacer {
+            plans,
+            seed,
+            start: std::time::Instant::now(),
+            paths: Vec::new(),
+            shared: Arc::clone(&shared),
+        };
+        let pacer = std::thread::spawn(move || pacer.run(&arrivals));
+        let reader = Reader { socket, shared: Arc::clone(&shared), queue, clients: BTreeMap::new() };
+        let reader = std::thread::spawn(move || reader.run());
         Ok(Self { address, shared, threads: vec![reader, pacer] })
     }
 
@@ -81,9 +59,9 @@ impl Relay {
         self.address
     }
 
-    /// Counts so far, towards the server and back.
-    pub fn counts(&self) -> [Counts; 2] {
-        [self.shared.directions[0].counts.load(), self.shared.directions[1].counts.load()]
+    /// Totals of each client so far, towards the server and back, in the order in which the clients appeared.
+    pub fn counters(&self) -> Vec<[Counters; 2]> {
+        lock(&self.shared.counters).clone()
     }
 
     /// Runs until the process ends.
@@ -109,11 +87,15 @@ fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[derive(Debug)]
 struct Shared {
     to: SocketAddr,
     stop: AtomicBool,
-    directions: [Direction; 2],
+    counters: Mutex<Vec<[Counters; 2]>>,
 }
 
 impl Shared {
@@ -129,156 +111,166 @@ impl Shared {
     }
 }
 
-/// One direction's decisions.
-#[derive(Debug)]
-struct Direction {
-    impair: Impairment,
-    entropy: Mutex<Entropy>,
-    counts: AtomicCounts,
-}
-
-impl Direction {
-    fn new(impair: Impairment, entropy: Entropy) -> Self {
-        Self { impair, entropy: Mutex::new(entropy), counts: AtomicCounts::default() }
-    }
-
-    /// Queues a datagram as often and as late as the dice say.
-    fn forward(&self, queue: &Sender<Departure>, socket: &Arc<UdpSocket>, to: SocketAddr, bytes: &[u8]) {
-        let mut entropy = lock(&self.entropy);
-        let [lost, duplicated, reordered] =
-            [self.impair.loss_ppm, self.impair.duplicate_ppm, self.impair.reorder_ppm]
-                .map(|ppm| hits(&mut entropy, ppm));
-        drop(entropy);
-        self.counts.count(lost, duplicated, reordered);
-        if lost {
-            return;
-        }
-        let extra_us = if reordered { self.impair.reorder_us } else { 0 };
-        let at =
-            Instant::now() + Duration::from_micros(u64::from(self.impair.delay_us) + u64::from(extra_us));
-        for _ in 0..if duplicated { 2 } else { 1 } {
-            let _ = queue.send(Departure { at, socket: Arc::clone(socket), to, bytes: bytes.to_vec() });
-        }
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// True `ppm` times in a million, from 32 bits of the stream.
-fn hits(entropy: &mut Entropy, ppm: u32) -> bool {
-    (u64::from(entropy.next_u32()) * 1_000_000) >> 32 < u64::from(ppm)
-}
-
-#[derive(Debug, Default)]
-struct AtomicCounts([AtomicU64; 4]);
-
-impl AtomicCounts {
-    fn count(&self, lost: bool, duplicated: bool, reordered: bool) {
-        let forwarded = !lost;
-        for (counter, hit) in self.0.iter().zip([true, lost, forwarded && duplicated, forwarded && reordered])
-        {
-            counter.fetch_add(u64::from(hit), Ordering::Relaxed);
-        }
-    }
-
-    fn load(&self) -> Counts {
-        let [received, lost, duplicated, reordered] =
-            [0, 1, 2, 3].map(|at| self.0[at].load(Ordering::Relaxed));
-        Counts { received, lost, duplicated, reordered }
-    }
-}
-
-/// A datagram on its way.
-struct Departure {
-    at: Instant,
-    socket: Arc<UdpSocket>,
-    to: SocketAddr,
-    bytes: Vec<u8>,
+/// From the reading threads to the pacer.
+enum Arrival {
+    /// A new client: its path gets the next number.
+    Client { towards_server: Arc<UdpSocket>, towards_client: Arc<UdpSocket>, client: SocketAddr },
+    /// A datagram on the path of that number.
+    Datagram { path: usize, direction: Direction, bytes: Vec<u8> },
 }
 
 /// Reads from the clients; every client gets a socket of its own towards the server.
-struct Upstream {
+struct Reader {
     socket: Arc<UdpSocket>,
     shared: Arc<Shared>,
-    queue: Sender<Departure>,
+    queue: Sender<Arrival>,
+    clients: BTreeMap<SocketAddr, usize>,
 }
 
-impl Upstream {
-    fn run(self) {
-        let mut clients: BTreeMap<SocketAddr, Arc<UdpSocket>> = BTreeMap::new();
+impl Reader {
+    fn run(mut self) {
         let mut buffer = vec![0; 65_536];
         while let Some((len, from)) = self.shared.receive(&self.socket, &mut buffer) {
-            let Some(towards) = self.towards_server(&mut clients, from) else { continue };
-            self.shared.directions[0].forward(&self.queue, &towards, self.shared.to, &buffer[..len]);
+            let Some(path) = self.path(from) else { continue };
+            let bytes = buffer[..len].to_vec();
+            let _ = self.queue.send(Arrival::Datagram { path, direction: Direction::Up, bytes });
         }
     }
 
-    fn towards_server(
-        &self,
-        clients: &mut BTreeMap<SocketAddr, Arc<UdpSocket>>,
-        client: SocketAddr,
-    ) -> Option<Arc<UdpSocket>> {
-        if let Some(socket) = clients.get(&client) {
-            return Some(Arc::clone(socket));
+    fn path(&mut self, client: SocketAddr) -> Option<usize> {
+        if let Some(path) = self.clients.get(&client) {
+            return Some(*path);
         }
-        if clients.len() >= CLIENTS_MAX {
+        let path = self.clients.len();
+        if path >= CLIENTS_MAX {
             return None;
         }
         let any = if self.shared.to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
-        let socket = Arc::new(bind(any.parse().ok()?).ok()?);
-        clients.insert(client, Arc::clone(&socket));
-        let back = Downstream { socket: Arc::clone(&socket), client, out: Arc::clone(&self.socket) };
+        let towards_server = Arc::new(bind(any.parse().ok()?).ok()?);
+        self.clients.insert(client, path);
+        let (from_server, towards_client) = (Arc::clone(&towards_server), Arc::clone(&self.socket));
+        let _ = self.queue.send(Arrival::Client { towards_server, towards_client, client });
         let (shared, queue) = (Arc::clone(&self.shared), self.queue.clone());
-        std::thread::spawn(move || back.run(&shared, &queue));
-        Some(socket)
+        std::thread::spawn(move || read_answers(path, &from_server, &shared, &queue));
+        Some(path)
     }
 }
 
 /// Reads from the server for one client. Ends by itself when the relay stops.
-struct Downstream {
-    socket: Arc<UdpSocket>,
-    client: SocketAddr,
-    out: Arc<UdpSocket>,
+fn read_answers(path: usize, socket: &UdpSocket, shared: &Shared, queue: &Sender<Arrival>) {
+    let mut buffer = vec![0; 65_536];
+    while let Some((len, _)) = shared.receive(socket, &mut buffer) {
+        let bytes = buffer[..len].to_vec();
+        let _ = queue.send(Arrival::Datagram { path, direction: Direction::Down, bytes });
+    }
 }
 
-impl Downstream {
-    fn run(self, shared: &Shared, queue: &Sender<Departure>) {
-        let mut buffer = vec![0; 65_536];
-        while let Some((len, _)) = shared.receive(&self.socket, &mut buffer) {
-            shared.directions[1].forward(queue, &self.out, self.client, &buffer[..len]);
+/// The links of one client, and where they end.
+struct Path {
+    net: Net,
+    links: [Link; 2],
+    towards_server: Arc<UdpSocket>,
+    towards_client: Arc<UdpSocket>,
+    client: SocketAddr,
+}
+
+/// Drives all links with the clock.
+struct Pacer {
+    plans: [LinkPlan; 2],
+    seed: u64,
+    start: std::time::Instant,
+    paths: Vec<Path>,
+    shared: Arc<Shared>,
+}
+
+impl Pacer {
+    /// Ends when all reading threads have.
+    fn run(mut self, arrivals: &Receiver<Arrival>) {
+        loop {
+            match arrivals.recv_timeout(self.idle()) {
+                Ok(arrival) => self.arrive(arrival),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            self.deliver();
+        }
+    }
+
+    fn now(&self) -> Instant {
+        Instant::from_micros(self.start.elapsed().as_micros() as u64)
+    }
+
+    /// Time until something is due.
+    fn idle(&self) -> Duration {
+        let due = self.paths.iter().filter_map(|path| path.net.schedule.peek()).map(|key| key.at).min();
+        due.map_or(Duration::from_secs(1), |at| at.since(self.now()))
+    }
+
+    fn arrive(&mut self, arrival: Arrival) {
+        let now = self.now();
+        match arrival {
+            Arrival::Client { towards_server, towards_client, client } => {
+                let seed = Seed(self.seed.wrapping_add(self.paths.len() as u64));
+                let link = |direction: Direction| Link::new(direction, &self.plans[index(direction)], seed);
+                let links = [link(Direction::Up), link(Direction::Down)];
+                self.paths.push(Path { net: Net::default(), links, towards_server, towards_client, client });
+                lock(&self.shared.counters).push([Counters::default(); 2]);
+            }
+            Arrival::Datagram { path: number, direction, bytes } => {
+                let path = &mut self.paths[number];
+                let packet = path.net.packets.insert(&bytes);
+                path.links[index(direction)].send(&mut path.net, now, packet);
+                self.publish(number);
+            }
+        }
+    }
+
+    /// Everything that is due.
+    fn deliver(&mut self) {
+        let now = self.now();
+        for number in 0..self.paths.len() {
+            let mut any = false;
+            while self.paths[number].net.schedule.peek().is_some_and(|key| key.at <= now) {
+                self.paths[number].step(self.shared.to);
+                any = true;
+            }
+            if any {
+                self.publish(number);
+            }
+        }
+    }
+
+    fn publish(&self, number: usize) {
+        let links = &self.paths[number].links;
+        lock(&self.shared.counters)[number] = [*links[0].counters(), *links[1].counters()];
+    }
+}
+
+impl Path {
+    /// The next event, at the time it was scheduled for.
+    fn step(&mut self, server: SocketAddr) {
+        match self.net.schedule.pop() {
+            Some((at, Event::Transmitted(direction))) => {
+                self.links[index(direction)].transmitted(&mut self.net, at)
+            }
+            Some((_, Event::Deliver(direction, id))) => {
+                let packet = self.net.packets.take(id);
+                self.links[index(direction)].delivered(packet.bytes.len() as u32);
+                // Like a path, a relay does not tell when it could not deliver.
+                let _ = match direction {
+                    Direction::Up => self.towards_server.send_to(&packet.bytes, server),
+                    Direction::Down => self.towards_client.send_to(&packet.bytes, self.client),
+                };
+                self.net.packets.restore(id, packet);
+            }
+            _ => {}
         }
     }
 }
 
-/// Sends every datagram when it is due, equal times in the order of arrival. Ends when all readers have.
-fn pace(due: &Receiver<Departure>) {
-    let mut waiting = BinaryHeap::new();
-    let mut departures = BTreeMap::new();
-    let mut seq = 0_u64;
-    loop {
-        let wait =
-            waiting.peek().map_or(Duration::from_secs(1), |Reverse((at, _)): &Reverse<(Instant, u64)>| {
-                at.saturating_duration_since(Instant::now())
-            });
-        match due.recv_timeout(wait) {
-            Ok(departure) => {
-                waiting.push(Reverse((departure.at, seq)));
-                departures.insert(seq, departure);
-                seq += 1;
-            }
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return,
-        }
-        while let Some(Reverse((_, seq))) =
-            waiting.peek().copied().filter(|Reverse((at, _))| *at <= Instant::now())
-        {
-            waiting.pop();
-            if let Some(Departure { socket, to, bytes, .. }) = departures.remove(&seq) {
-                // Like a path, a relay does not tell when it could not deliver.
-                let _ = socket.send_to(&bytes, to);
-            }
-        }
+const fn index(direction: Direction) -> usize {
+    match direction {
+        Direction::Up => 0,
+        Direction::Down => 1,
     }
 }

@@ -2,7 +2,7 @@
 //! `KARST_REQUIRE_GO` is set.
 
 use interop::live::{Cell, Program, Programs, SETTINGS, Table, Work, matrix};
-use interop::relay::Impairment;
+use sim::link::{LinkPlan, LossPlan};
 use std::io::Write;
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ fn every_pair_carries_every_byte() {
     }
     let required = std::env::var_os("KARST_REQUIRE_GO").is_some_and(|value| value != "0");
     assert!(!required || programs.missing.is_empty(), "KARST_REQUIRE_GO is set, and programs are missing");
-    let cells = matrix(&programs.clients, &programs.servers, Work::default());
+    let cells = matrix(&programs.clients, &programs.servers, SETTINGS, Work::default());
     let table = Table::run(&cells, say);
     assert_eq!(table.failures(), 0, "{}", table.summary());
 }
@@ -44,7 +44,7 @@ fn silence_ends_in_the_bound() {
     let (Some(client), Some(server)) = (programs.clients.first(), programs.servers.first()) else {
         return say("SKIPPED silence_ends_in_the_bound: no program");
     };
-    let silent = Impairment { loss_ppm: 1_000_000, ..Impairment::default() };
+    let silent = LinkPlan { loss: LossPlan::Bernoulli { ppm: 1_000_000 }, ..LinkPlan::default() };
     let work = Work { limit: Duration::from_secs(2), ..Work::default() };
     let cell = Cell {
         client: client.clone(),

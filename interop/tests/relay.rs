@@ -2,7 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
-use interop::relay::{Impairment, Relay};
+use interop::relay::Relay;
+use sim::link::{LinkPlan, LossPlan, QueuePlan, ReorderPlan};
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ struct Path {
     relay: Relay,
 }
 
-fn path(there: Impairment) -> Path {
+fn path(there: LinkPlan) -> Path {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let socket = || {
         let socket = UdpSocket::bind(any).unwrap();
@@ -20,7 +21,7 @@ fn path(there: Impairment) -> Path {
         socket
     };
     let (client, server) = (socket(), socket());
-    let relay = Relay::start(any, server.local_addr().unwrap(), [there, Impairment::default()], 7).unwrap();
+    let relay = Relay::start(any, server.local_addr().unwrap(), [there, LinkPlan::default()], 7).unwrap();
     client.connect(relay.address()).unwrap();
     Path { client, server, relay }
 }
@@ -47,35 +48,42 @@ impl Path {
 
 #[test]
 fn nothing_happens_by_default() {
-    let path = path(Impairment::default());
+    let path = path(LinkPlan::default());
     assert_eq!(path.arrivals(200), (0..200).collect::<Vec<_>>());
 }
 
 #[test]
 fn answers_find_their_client() {
-    let path = path(Impairment::default());
+    let path = path(LinkPlan::default());
     path.client.send(b"ping").unwrap();
     let mut buffer = [0; 8];
     let (len, from) = path.server.recv_from(&mut buffer).unwrap();
     path.server.send_to(&buffer[..len], from).unwrap();
     assert_eq!(path.client.recv(&mut buffer).unwrap(), 4);
-    assert_eq!(path.relay.counts().map(|counts| counts.received), [1, 1]);
+    assert_eq!(path.relay.counters()[0].map(|counters| counters.sent_packets), [1, 1]);
 }
 
 #[test]
 fn loss_and_duplicates_have_their_share() {
-    let path = path(Impairment { loss_ppm: 300_000, duplicate_ppm: 200_000, ..Impairment::default() });
+    let path = path(LinkPlan {
+        loss: LossPlan::Bernoulli { ppm: 300_000 },
+        duplicate_ppm: 200_000,
+        ..LinkPlan::default()
+    });
     let arrived = path.arrivals(1000);
-    let [there, _] = path.relay.counts();
-    assert_eq!(arrived.len() as u64, there.received - there.lost + there.duplicated);
-    assert_eq!(there.received, 1000);
-    assert!((240..360).contains(&there.lost), "{there:?}");
-    assert!((90..190).contains(&there.duplicated), "{there:?}");
+    let [there, _] = path.relay.counters()[0];
+    assert_eq!(arrived.len() as u64, there.delivered_packets);
+    assert_eq!(there.sent_packets, 1000);
+    assert!((240..360).contains(&there.dropped_loss), "{there:?}");
+    assert!((90..190).contains(&there.duplicated_packets), "{there:?}");
 }
 
 #[test]
 fn the_held_back_are_overtaken_and_the_others_keep_their_order() {
-    let path = path(Impairment { reorder_ppm: 100_000, reorder_us: 20_000, ..Impairment::default() });
+    let path = path(LinkPlan {
+        reorder: Some(ReorderPlan { ppm: 100_000, extra_us: 20_000 }),
+        ..LinkPlan::default()
+    });
     let arrived = path.arrivals(500);
     let overtaken = arrived.windows(2).filter(|pair| pair[1] < pair[0]).count();
     assert_eq!(arrived.len(), 500);
@@ -84,8 +92,28 @@ fn the_held_back_are_overtaken_and_the_others_keep_their_order() {
 
 #[test]
 fn delay_delays() {
-    let path = path(Impairment { delay_us: 80_000, ..Impairment::default() });
+    let path = path(LinkPlan { delay_us: 80_000, ..LinkPlan::default() });
     let start = Instant::now();
     assert_eq!(path.arrivals(1), [0]);
     assert!(start.elapsed() >= Duration::from_millis(80));
+}
+
+/// The queue of the simulator's link, against the clock: 100 datagrams of 1028 bytes at 8 Mbit/s take 0.1 s.
+#[test]
+fn a_rate_takes_its_time_and_a_full_queue_drops() {
+    let queue = QueuePlan { bits_per_s: 8_000_000, bytes_max: 1_000_000, packets_max: 99 };
+    let path = path(LinkPlan { queue: Some(queue), ..LinkPlan::default() });
+    let start = Instant::now();
+    for _ in 0..150 {
+        path.client.send(&[0; 1000]).unwrap();
+        std::thread::sleep(Duration::from_micros(100));
+    }
+    let mut arrived = 0;
+    let mut last = start;
+    while path.server.recv_from(&mut [0; 1000]).is_ok() {
+        (arrived, last) = (arrived + 1, Instant::now());
+    }
+    assert!(last - start >= Duration::from_millis(100), "{:?}", last - start);
+    assert!((100..150).contains(&arrived), "{arrived}");
+    assert_eq!(path.relay.counters()[0][0].dropped_queue, 150 - arrived);
 }

@@ -2,7 +2,8 @@
 
 use super::process::Process;
 use super::{Program, Setting, Work, ports, work};
-use crate::relay::{Counts, Impairment, Relay};
+use crate::relay::Relay;
+use sim::link::{Counters, LinkPlan};
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ pub struct Cell {
     /// Flags of both.
     pub setting: Setting,
     /// A relay between them; none: straight.
-    pub impaired: Option<Impairment>,
+    pub impaired: Option<LinkPlan>,
     /// What goes through.
     pub work: Work,
 }
@@ -28,8 +29,24 @@ pub struct Passed {
     pub elapsed: Duration,
     /// Bytes that were checked, both directions.
     pub bytes: usize,
-    /// What the relay did, if there was one, both directions together.
-    pub relay: Option<Counts>,
+    /// What the relay got and did not forward, if there was one, both directions together.
+    pub relay: Option<Lost>,
+}
+
+/// Datagrams at a relay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lost {
+    /// Received from both ends.
+    pub received: u64,
+    /// Not forwarded.
+    pub lost: u64,
+}
+
+impl Lost {
+    fn sum(paths: &[[Counters; 2]]) -> Self {
+        let sum = |of: fn(&Counters) -> u64| paths.iter().flatten().map(of).sum();
+        Self { received: sum(|counters| counters.sent_packets), lost: sum(Counters::dropped) }
+    }
 }
 
 /// Err: why the cell failed, with the last output of both programs.
@@ -38,7 +55,7 @@ pub type Outcome = Result<Passed, String>;
 impl Cell {
     /// `client -> server, setting, path`.
     pub fn name(&self) -> String {
-        let path = self.impaired.map_or("clean", |_| "impaired");
+        let path = self.impaired.as_ref().map_or("clean", |_| "impaired");
         format!("{} -> {}  {}  {path}", self.client.name, self.server.name, self.setting.name)
     }
 
@@ -62,7 +79,7 @@ impl Cell {
         Ok(Passed {
             elapsed: start.elapsed(),
             bytes: 2 * self.work.streams * self.work.stream_bytes,
-            relay: relay.map(|relay| sum(relay.counts())),
+            relay: relay.map(|relay| Lost::sum(&relay.counters())),
         })
     }
 
@@ -73,23 +90,14 @@ impl Cell {
     }
 
     fn start_relay(&self, server_port: u16) -> std::io::Result<Option<Relay>> {
-        let Some(impairment) = self.impaired else { return Ok(None) };
+        let Some(plan) = &self.impaired else { return Ok(None) };
         let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        Relay::start(at(0), at(server_port), [impairment; 2], 1).map(Some)
+        Relay::start(at(0), at(server_port), [plan.clone(), plan.clone()], 1).map(Some)
     }
 }
 
 fn flag(name: &str, port: u16) -> Vec<String> {
     vec![name.to_owned(), format!("127.0.0.1:{port}")]
-}
-
-fn sum([there, back]: [Counts; 2]) -> Counts {
-    Counts {
-        received: there.received + back.received,
-        lost: there.lost + back.lost,
-        duplicated: there.duplicated + back.duplicated,
-        reordered: there.reordered + back.reordered,
-    }
 }
 
 fn ended(client: &mut Process, server: &mut Process) -> Option<String> {

@@ -7,11 +7,11 @@ mod programs;
 mod table;
 mod work;
 
-pub use cell::{Cell, Outcome, Passed};
+pub use cell::{Cell, Lost, Outcome, Passed};
 pub use programs::{Missing, Program, Programs, ROLES};
 pub use table::Table;
 
-use crate::relay::Impairment;
+use sim::link::{LinkPlan, LossPlan, ReorderPlan};
 use std::time::Duration;
 
 /// Flags that both programs get.
@@ -33,14 +33,45 @@ pub const SETTINGS: &[Setting] = &[
     Setting { name: "none", flags: &["--smuxver", "1", "--crypt", "none"] },
 ];
 
-/// The path of the impaired cells: both directions lose one datagram in ten and hold some back.
-pub const IMPAIRED: Impairment = Impairment {
-    loss_ppm: 100_000,
-    duplicate_ppm: 10_000,
-    reorder_ppm: 100_000,
-    reorder_us: 15_000,
-    delay_us: 5_000,
-};
+/// Settings beyond [`SETTINGS`]: every cipher Debian's kcptun has, modes, sizes, shapes.
+pub const MORE_SETTINGS: &[Setting] = &[
+    Setting { name: "aes-192", flags: &["--smuxver", "1", "--crypt", "aes-192"] },
+    Setting { name: "salsa20", flags: &["--smuxver", "1", "--crypt", "salsa20"] },
+    Setting { name: "blowfish", flags: &["--smuxver", "1", "--crypt", "blowfish"] },
+    Setting { name: "twofish", flags: &["--smuxver", "1", "--crypt", "twofish"] },
+    Setting { name: "cast5", flags: &["--smuxver", "1", "--crypt", "cast5"] },
+    Setting { name: "3des", flags: &["--smuxver", "1", "--crypt", "3des"] },
+    Setting { name: "tea", flags: &["--smuxver", "1", "--crypt", "tea"] },
+    Setting { name: "xtea", flags: &["--smuxver", "1", "--crypt", "xtea"] },
+    Setting { name: "xor", flags: &["--smuxver", "1", "--crypt", "xor"] },
+    Setting { name: "sm4", flags: &["--smuxver", "1", "--crypt", "sm4"] },
+    Setting { name: "normal", flags: &["--smuxver", "1", "--mode", "normal"] },
+    Setting { name: "fast2", flags: &["--smuxver", "1", "--mode", "fast2"] },
+    Setting { name: "fast3", flags: &["--smuxver", "1", "--mode", "fast3"] },
+    Setting {
+        name: "cwnd",
+        flags: &["--smuxver", "1", "--mode", "manual", "--nc", "0", "--resend", "2", "--interval", "10"],
+    },
+    Setting { name: "mtu-512", flags: &["--smuxver", "1", "--mtu", "512"] },
+    Setting { name: "mtu-1472", flags: &["--smuxver", "1", "--mtu", "1472"] },
+    Setting { name: "fec-3-2", flags: &["--smuxver", "1", "--datashard", "3", "--parityshard", "2"] },
+    Setting { name: "fec-20-10", flags: &["--smuxver", "1", "--datashard", "20", "--parityshard", "10"] },
+    Setting { name: "windows", flags: &["--smuxver", "2", "--sndwnd", "1024", "--rcvwnd", "1024"] },
+    Setting { name: "window-16", flags: &["--smuxver", "2", "--sndwnd", "16", "--rcvwnd", "16"] },
+    Setting { name: "streambuf-4096", flags: &["--smuxver", "2", "--streambuf", "4096"] },
+    Setting { name: "acknodelay", flags: &["--smuxver", "1", "--acknodelay"] },
+];
+
+/// The path of the impaired cells, in both directions: one datagram in ten is lost, some are held back or doubled.
+pub fn impaired() -> LinkPlan {
+    LinkPlan {
+        loss: LossPlan::Bernoulli { ppm: 100_000 },
+        delay_us: 5_000,
+        reorder: Some(ReorderPlan { ppm: 100_000, extra_us: 15_000 }),
+        duplicate_ppm: 10_000,
+        ..LinkPlan::default()
+    }
+}
 
 /// Size and bounds of the work in each cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,20 +90,20 @@ impl Default for Work {
     }
 }
 
-/// Every client with every server, in every setting on a clean path, and once on an impaired one.
-pub fn matrix(clients: &[Program], servers: &[Program], work: Work) -> Vec<Cell> {
+/// Every client with every server, in every setting on a clean path, and in the first one on an impaired path.
+pub fn matrix(clients: &[Program], servers: &[Program], settings: &[Setting], work: Work) -> Vec<Cell> {
     let mut cells = Vec::new();
     for client in clients {
         for server in servers {
-            let cell = |setting, impaired| Cell {
+            let cell = |setting: &Setting, impaired| Cell {
                 client: client.clone(),
                 server: server.clone(),
-                setting,
+                setting: *setting,
                 impaired,
                 work,
             };
-            cells.extend(SETTINGS.iter().map(|setting| cell(*setting, None)));
-            cells.push(cell(SETTINGS[0], Some(IMPAIRED)));
+            cells.extend(settings.iter().map(|setting| cell(setting, None)));
+            cells.extend(settings.first().map(|setting| cell(setting, Some(impaired()))));
         }
     }
     cells
