@@ -35,6 +35,17 @@ pub struct Incoming<'d> {
     pub(crate) payload: &'d [u8],
 }
 
+impl Incoming<'_> {
+    /// Whether it looks like the first datagram of a new conversation, not like one out of the middle of a known one.
+    pub fn starts_session(&self) -> bool {
+        Identity::of(self.payload).is_ok_and(|identity| identity.replaces().is_some())
+    }
+
+    fn begins_with_data(&self) -> bool {
+        Identity::of(self.payload).is_ok_and(|identity| identity.starts().is_some())
+    }
+}
+
 /// Where a datagram goes.
 #[derive(Debug)]
 #[must_use]
@@ -43,8 +54,18 @@ pub enum Route<'d> {
     Session(SessionId, &'d mut [u8]),
     /// To [`Endpoint::accept`].
     Incoming(Incoming<'d>),
+    /// A conversation of this session from an unknown address: to [`Tunnel::migrate`], then, if that took it, to
+    /// [`Endpoint::moved`]. If it did not, [`Incoming::starts_session`] says whether it may be accepted as a new session.
+    Moved(SessionId, Incoming<'d>),
     /// Nowhere.
     Dropped(DropReason),
+}
+
+/// Where a session's peer is, and what it calls the session.
+#[derive(Debug)]
+struct Place {
+    address: SocketAddr,
+    conv: u32,
 }
 
 /// Address to session table of one listening socket.
@@ -54,7 +75,9 @@ pub struct Endpoint {
     limits: EndpointLimits,
     entropy: Entropy,
     by_address: AddressMap<SessionId>,
-    addresses: BTreeMap<SessionId, SocketAddr>,
+    sessions: BTreeMap<SessionId, Place>,
+    /// The newest session of each conversation.
+    by_conv: BTreeMap<u32, SessionId>,
     next_id: u64,
     stats: Stats,
 }
@@ -63,8 +86,8 @@ impl Endpoint {
     /// An endpoint without sessions.
     pub fn new(config: Arc<TunnelConfig>, limits: EndpointLimits, mut entropy: Entropy) -> Self {
         let by_address = AddressMap::new(&mut entropy);
-        let addresses = BTreeMap::new();
-        Self { config, limits, entropy, by_address, addresses, next_id: 0, stats: Stats::default() }
+        let (sessions, by_conv) = (BTreeMap::new(), BTreeMap::new());
+        Self { config, limits, entropy, by_address, sessions, by_conv, next_id: 0, stats: Stats::default() }
     }
 
     /// Finds the session of a datagram by its source address, or looks whether it may start one.
@@ -73,7 +96,15 @@ impl Endpoint {
             return Route::Session(id, datagram);
         }
         match self.open(datagram) {
-            Ok((range, conv)) => Route::Incoming(Incoming { from, conv, payload: &datagram[range] }),
+            Ok((range, conv)) => {
+                let incoming = Incoming { from, conv, payload: &datagram[range] };
+                match self.by_conv.get(&conv) {
+                    Some(&id) if self.config.migrate => Route::Moved(id, incoming),
+                    _ if self.is_full() => Route::Dropped(DropReason::TooManySessions),
+                    _ if incoming.begins_with_data() => Route::Incoming(incoming),
+                    _ => Route::Dropped(DropReason::NoSession),
+                }
+            }
             Err(reason) => Route::Dropped(reason),
         }
     }
@@ -89,10 +120,7 @@ impl Endpoint {
                 DropReason::Checksum
             }
         })?;
-        let conv = Identity::of(&datagram[range.clone()])?.starts().ok_or(DropReason::NoSession)?;
-        if self.addresses.len() >= self.limits.sessions_max {
-            return Err(DropReason::TooManySessions);
-        }
+        let conv = Identity::of(&datagram[range.clone()])?.conv().ok_or(DropReason::NoSession)?;
         Ok((range, conv))
     }
 
@@ -101,11 +129,13 @@ impl Endpoint {
     pub fn accept(&mut self, now: Instant, incoming: Incoming<'_>) -> (SessionId, Tunnel) {
         let id = SessionId(self.next_id);
         self.next_id += 1;
-        if let Some(replaced) = self.by_address.insert(incoming.from, id) {
-            self.addresses.remove(&replaced);
+        if let Some(&replaced) = self.by_address.find(incoming.from) {
+            self.retire(replaced);
         }
-        self.addresses.insert(id, incoming.from);
-        debug_assert_eq!(self.by_address.len(), self.addresses.len());
+        self.by_address.insert(incoming.from, id);
+        self.by_conv.insert(incoming.conv, id);
+        self.sessions.insert(id, Place { address: incoming.from, conv: incoming.conv });
+        debug_assert_eq!(self.by_address.len(), self.sessions.len());
         let entropy = self.entropy.fork();
         let mut tunnel = Tunnel::accept(&self.config, now, incoming.from, incoming.conv, entropy);
         if let Ok(identity) = Identity::of(incoming.payload) {
@@ -117,14 +147,29 @@ impl Endpoint {
 
     /// Forgets a session; its address may start a new one.
     pub fn retire(&mut self, id: SessionId) {
-        if let Some(address) = self.addresses.remove(&id) {
-            self.by_address.remove(address);
+        let Some(place) = self.sessions.remove(&id) else { return };
+        self.by_address.remove(place.address);
+        if self.by_conv.get(&place.conv) == Some(&id) {
+            self.by_conv.remove(&place.conv);
         }
+    }
+
+    /// Notes that a session's peer is now at `address`.
+    pub fn moved(&mut self, id: SessionId, address: SocketAddr) {
+        let Some(place) = self.sessions.get_mut(&id) else { return };
+        self.by_address.remove(place.address);
+        place.address = address;
+        self.by_address.insert(address, id);
+    }
+
+    /// Whether no further session fits.
+    pub fn is_full(&self) -> bool {
+        self.sessions.len() >= self.limits.sessions_max
     }
 
     /// Sessions held.
     pub fn session_count(&self) -> usize {
-        self.addresses.len()
+        self.sessions.len()
     }
 
     /// Counters of datagrams that reached no session.

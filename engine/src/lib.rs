@@ -72,7 +72,7 @@ pub use mux::StreamId;
 pub use settings::{Settings, SettingsError};
 pub use stats::Stats;
 pub use time::{Deadline, Instant, Timer};
-pub use tunnel::{CloseReason, DropReason, Event, Handled, Transmit, Tunnel, TunnelConfig};
+pub use tunnel::{CloseReason, DropReason, Event, Handled, Mismatch, Transmit, Tunnel, TunnelConfig};
 
 /// Behaviours that differ between generations of kcp-go; the wire format is the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -53,6 +53,12 @@ pub struct Settings {
     pub qpp: bool,
     /// Number of pads.
     pub qpp_count: i64,
+    /// Bytes per second sent at most; 0 and less for no limit.
+    pub ratelimit: i64,
+    /// Ask a silent server whether it is there (karst's own; not on the wire of a healthy session).
+    pub probe: bool,
+    /// Follow clients whose address changes (karst's own).
+    pub migrate: bool,
 }
 
 impl Settings {
@@ -80,6 +86,9 @@ impl Settings {
             keepalive: 10,
             qpp: false,
             qpp_count: 61,
+            ratelimit: 0,
+            probe: true,
+            migrate: true,
         }
     }
 
@@ -110,6 +119,9 @@ impl Settings {
             ack_nodelay: self.acknodelay,
             mux: self.mux()?,
             qpp: self.pads()?,
+            rate_bytes_s: u64::try_from(self.ratelimit).unwrap_or(0),
+            probe: self.probe,
+            migrate: self.migrate,
             warnings,
         };
         self.set_mtu(&mut config);
@@ -157,6 +169,7 @@ impl Settings {
             receive_bytes_max: bytes(self.smuxbuf),
             stream_bytes_max: bytes(self.streambuf),
             half_close: true,
+            announce: true,
             ..mux::Settings::default()
         };
         let flag = |error| match error {

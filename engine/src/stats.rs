@@ -55,4 +55,6 @@ pub struct Stats {
     pub ring_buffer_snd_buffer: u64,
     /// Out-of-band packets, counted and dropped.
     pub oob_packets: u64,
+    /// Times the session followed its peer to another address (not a kcp-go counter).
+    pub migrations: u64,
 }

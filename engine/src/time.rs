@@ -91,6 +91,10 @@ pub enum Timer {
     Keepalive,
     /// smux checks whether the peer was heard.
     PeerCheck,
+    /// The peer has not answered for a while and is asked whether it is there.
+    Probe,
+    /// The rate limit lets the next datagrams go.
+    Pace,
 }
 
 #[cfg(test)]

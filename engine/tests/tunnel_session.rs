@@ -86,11 +86,11 @@ fn sessions_are_bounded() {
     let suite = default_suite();
     for port in 1..=20_u16 {
         let from = ([203, 0, 113, 9], port).into();
-        let mut datagram = segment(&suite, 1, 81, 0);
+        let mut datagram = segment(&suite, u32::from(port), 81, 0);
         match pair.endpoint.route(pair.now, from, &mut datagram) {
             Route::Incoming(incoming) => drop(pair.endpoint.accept(pair.now, incoming)),
             Route::Dropped(reason) => assert_eq!((reason, port > 4), (DropReason::TooManySessions, true)),
-            Route::Session(..) => panic!("unknown address"),
+            Route::Moved(..) | Route::Session(..) => panic!("unknown address"),
         }
     }
     assert_eq!(pair.endpoint.session_count(), 4);

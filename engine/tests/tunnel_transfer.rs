@@ -41,7 +41,7 @@ fn every_mode_recovers_from_loss_in_both_directions() {
     for mode in [Mode::Normal, Mode::Fast, Mode::Fast2, Mode::Fast3, Mode::Manual] {
         for fec in [false, true] {
             let mut pair = Pair::new(both(|s| {
-                s.mode = mode;
+                (s.mode, s.nocomp) = (mode, true);
                 s.datashard *= i64::from(fec);
             }));
             pair.drop = Box::new(|_, n| n % 7 == 3 || n % 31 < 3);

@@ -65,7 +65,7 @@ impl Arq {
                 return Err(InputError::Truncated);
             };
             let Some(command) = header.command() else { return Err(InputError::Command) };
-            self.segment_in(&header, command, payload, source, &mut effects);
+            self.segment_in(&header, command, payload, source, now.ms(), &mut effects);
             datagram = rest;
         }
         self.counters.in_segs += effects.segments;
@@ -88,12 +88,20 @@ impl Arq {
         command: Command,
         payload: &[u8],
         source: Source,
+        now_ms: u32,
         effects: &mut Effects,
     ) {
         if source == Source::Regular {
             self.rmt_wnd = u32::from(header.wnd);
         }
-        effects.slides |= self.una_in(header.una);
+        if source == Source::Regular {
+            self.peer_lost_state |= self.shows_lost_state(header, command);
+        }
+        if self.una_in(header.una) {
+            effects.slides = true;
+            self.una_moved_ms = now_ms;
+            self.probing = false;
+        }
         effects.segments += 1;
         match command {
             Command::Ack => {
@@ -109,6 +117,19 @@ impl Arq {
             }
             Command::Wask => self.tell_window = true,
             Command::Wins => {}
+        }
+    }
+
+    /// KCP-23: what was sent after una had reached snd_una cannot be acknowledged with a lower una, unless the peer started
+    /// over. The answer to a probe shows the same when nothing is acknowledged, because it lies beyond the new window.
+    fn shows_lost_state(&self, header: &Header, command: Command) -> bool {
+        if diff(header.una, self.snd_una) >= 0 {
+            return false;
+        }
+        match command {
+            Command::Ack => diff(header.ts, self.una_moved_ms) > 0,
+            Command::Wins => self.probing,
+            Command::Push | Command::Wask => false,
         }
     }
 
@@ -157,6 +178,9 @@ impl Arq {
         let Ok(index) = usize::try_from(offset) else { return false };
         if index >= self.rcv_buf.len() {
             self.rcv_buf.resize_with(index + 1, || None);
+        }
+        if diff(header.sn, self.rcv_top) >= 0 {
+            self.rcv_top = header.sn.wrapping_add(1);
         }
         let new = self.rcv_buf[index].is_none();
         if new {

@@ -128,6 +128,13 @@ pub struct Arq {
     rcv_buf: VecDeque<Option<Queued>>,
     rcv_buf_len: usize,
     acks: VecDeque<(u32, u32)>,
+    /// Clock at which snd_una moved last.
+    una_moved_ms: u32,
+    /// Highest sn received, plus one.
+    rcv_top: u32,
+    /// A window probe of [`Arq::probe_peer`] waits for its answer.
+    probing: bool,
+    peer_lost_state: bool,
     plan: Option<Plan>,
     flush_next_ms: u32,
     pool: Vec<Vec<u8>>,
@@ -189,6 +196,10 @@ impl Arq {
             rcv_buf: VecDeque::new(),
             rcv_buf_len: 0,
             acks: VecDeque::new(),
+            una_moved_ms: 0,
+            rcv_top: 0,
+            probing: false,
+            peer_lost_state: false,
             plan: None,
             flush_next_ms: 100,
             pool: Vec::new(),
@@ -199,6 +210,7 @@ impl Arq {
     /// Starts the sequence numbers elsewhere than at 0. Only before the first segment.
     pub fn set_serials(&mut self, snd_una: u32, snd_nxt: u32, rcv_nxt: u32) {
         (self.snd_una, self.snd_nxt, self.rcv_nxt) = (snd_una, snd_nxt, rcv_nxt);
+        self.rcv_top = rcv_nxt;
     }
 
     /// Stream mode: writes fill up the last unnumbered segment and carry no fragment count.
@@ -257,6 +269,37 @@ impl Arq {
     /// Segments queued or in flight; a session writes while this is below the send window (KCP-5).
     pub fn waitsnd(&self) -> usize {
         self.snd_queue.len() + self.snd_buf.len()
+    }
+
+    /// Asks the peer's window with the next flush, whether it is closed or not: the answer shows whether it still knows
+    /// this conversation (KCP-23).
+    pub fn probe_peer(&mut self) {
+        self.ask_window = true;
+        self.probing = true;
+    }
+
+    /// Whether the peer turned out to have forgotten the conversation: it expects sns again that it had confirmed (KCP-23).
+    pub fn peer_lost_state(&self) -> bool {
+        self.peer_lost_state
+    }
+
+    /// Whether `datagram` carries this conversation further than everything received before: data beyond the highest sn,
+    /// or a higher una. No replay can (KCP-24).
+    pub fn advanced_by(&self, mut datagram: &[u8]) -> bool {
+        while let Some((header, rest)) = Header::parse(datagram) {
+            let Some((_, rest)) = rest.split_at_checked(header.len as usize) else { return false };
+            if header.conv != self.conv {
+                return false;
+            }
+            let ahead = diff(header.sn, self.rcv_top);
+            let pushes = header.command() == Some(Command::Push) && (0..self.rcv_wnd as i32).contains(&ahead);
+            let confirms = diff(header.una, self.snd_una) > 0 && diff(header.una, self.snd_nxt) <= 0;
+            if pushes || confirms {
+                return true;
+            }
+            datagram = rest;
+        }
+        false
     }
 
     /// Counters since creation.

@@ -45,6 +45,9 @@ pub struct Settings {
     pub send_bytes_max: usize,
     /// Whether writing goes on after the peer finished. `false` is what smux v1.5.52 does (SMUX-17).
     pub half_close: bool,
+    /// Tells the peer that this end half-closes, by a NOP with an id that others ignore, and half-closes only toward peers
+    /// that say the same (SMUX-26).
+    pub announce: bool,
 }
 
 impl Default for Settings {
@@ -60,6 +63,7 @@ impl Default for Settings {
             streams_max: 65_536,
             send_bytes_max: 65_536,
             half_close: false,
+            announce: false,
         }
     }
 }
@@ -272,4 +276,10 @@ pub trait Mux: Send {
 
     /// Streams held, those included that only wait for their last frames to be taken.
     fn stream_count(&self) -> usize;
+
+    /// Queues a keepalive frame at once, if none waits: something new for a peer that is silent to answer.
+    fn probe(&mut self);
+
+    /// Whether the peer announced that it half-closes.
+    fn peer_half_closes(&self) -> bool;
 }

@@ -18,15 +18,22 @@ use stream::{Fin, Stream};
 /// Refused streams whose FIN was not sent yet; a peer that opens more gets no answer for them (SMUX-22).
 const REFUSALS_MAX: usize = 1024;
 
+/// Stream id of the NOP that announces half-close; every smux reads a NOP without looking at its id (SMUX-26).
+const ANNOUNCEMENT: StreamId = StreamId(0x6b61_7273);
+
 /// One end of a smux session.
 #[derive(Debug)]
 pub struct Smux {
     settings: Settings,
+    role: Role,
     last_id: Option<u32>,
     streams: BTreeMap<StreamId, Stream>,
     turns: VecDeque<Turn>,
     refused: VecDeque<StreamId>,
     nop_queued: bool,
+    /// Half-close is wanted and waits for the peer's announcement.
+    half_close_offered: bool,
+    peer_announced: bool,
     reading: Reading,
     /// Bytes that may still be received; a frame may overdraw it once (SMUX-14).
     bucket: i64,
@@ -45,6 +52,9 @@ impl Smux {
         settings.receive_bytes_max = settings.receive_bytes_max.clamp(1, i32::MAX as usize);
         settings.stream_bytes_max = settings.stream_bytes_max.clamp(1, i32::MAX as usize);
         settings.send_bytes_max = settings.send_bytes_max.clamp(1, i32::MAX as usize);
+        let half_close_offered = settings.announce && settings.half_close;
+        settings.half_close &= !settings.announce;
+        let announces = half_close_offered && role == Role::Client;
         let ticker = |ms| (settings.keepalive_ms > 0).then(|| Ticker::new(now, ms));
         Self {
             last_id: Some(match role {
@@ -52,9 +62,11 @@ impl Smux {
                 Role::Server => 0,
             }),
             streams: BTreeMap::new(),
-            turns: VecDeque::new(),
+            turns: announces.then_some(Turn::Announcement).into_iter().collect(),
             refused: VecDeque::new(),
             nop_queued: false,
+            half_close_offered,
+            peer_announced: false,
             reading: Reading::Header(Partial::default()),
             bucket: settings.receive_bytes_max as i64,
             broken: None,
@@ -64,6 +76,7 @@ impl Smux {
             events: VecDeque::new(),
             closed: false,
             settings,
+            role,
         }
     }
 
@@ -177,6 +190,7 @@ impl Smux {
     fn handle_header(&mut self, header: Header) -> Reading {
         let id = header.id;
         match header.command {
+            Command::Nop if id == ANNOUNCEMENT => self.handle_announcement(),
             Command::Nop => {}
             Command::Syn => self.handle_syn(id),
             Command::Fin => self.handle_fin(id),
@@ -188,6 +202,17 @@ impl Smux {
             }
         }
         Reading::Header(Partial::default())
+    }
+
+    /// SMUX-26: the server answers, so that a peer that does not announce sees nothing unusual.
+    fn handle_announcement(&mut self) {
+        if std::mem::replace(&mut self.peer_announced, true) || !self.half_close_offered {
+            return;
+        }
+        self.settings.half_close = true;
+        if self.role == Role::Server {
+            self.turns.push_back(Turn::Announcement);
+        }
     }
 
     fn handle_syn(&mut self, id: StreamId) {
@@ -380,6 +405,9 @@ impl Mux for Smux {
                 self.nop_queued = false;
                 Header { command: Command::Nop, len: 0, id: StreamId(0) }.put(self.settings.version, out);
             }
+            Turn::Announcement => {
+                Header { command: Command::Nop, len: 0, id: ANNOUNCEMENT }.put(self.settings.version, out);
+            }
         }
         true
     }
@@ -402,9 +430,8 @@ impl Mux for Smux {
     }
 
     fn handle_timeout(&mut self, now: Instant) {
-        if self.keepalive.as_mut().is_some_and(|ticker| ticker.tick(now)) && !self.nop_queued {
-            self.nop_queued = true; // SMUX-20
-            self.turns.push_back(Turn::Keepalive);
+        if self.keepalive.as_mut().is_some_and(|ticker| ticker.tick(now)) {
+            self.probe(); // SMUX-20
         }
         if self.peer_check.as_mut().is_some_and(|ticker| ticker.tick(now)) {
             // SMUX-21: while the bucket is empty nothing is read, so silence proves nothing.
@@ -436,6 +463,16 @@ impl Mux for Smux {
     fn stream_count(&self) -> usize {
         self.streams.len()
     }
+
+    fn probe(&mut self) {
+        if !self.closed && !std::mem::replace(&mut self.nop_queued, true) {
+            self.turns.push_back(Turn::Keepalive);
+        }
+    }
+
+    fn peer_half_closes(&self) -> bool {
+        self.peer_announced
+    }
 }
 
 /// Who sends the next frame; each stands in the queue at most once (SMUX-15).
@@ -444,6 +481,7 @@ enum Turn {
     Stream(StreamId),
     Refusal,
     Keepalive,
+    Announcement,
 }
 
 /// What the next byte from the peer belongs to.

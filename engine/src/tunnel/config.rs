@@ -35,6 +35,12 @@ pub struct TunnelConfig {
     pub mux: mux::Settings,
     /// Pads applied to the bytes of every stream; both ends must agree.
     pub qpp: Option<Pads>,
+    /// Bytes per second that this end sends at most, whole datagrams; 0 for no limit.
+    pub rate_bytes_s: u64,
+    /// Ask a silent peer whether it is there, and notice when it lost its state (KCP-23).
+    pub probe: bool,
+    /// Follow a peer whose address changes (KCP-24).
+    pub migrate: bool,
     /// Values that had to be replaced, in words, for the operator.
     pub warnings: Vec<String>,
 }

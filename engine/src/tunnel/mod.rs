@@ -6,11 +6,16 @@
 
 mod config;
 mod identity;
+mod liveness;
+mod migrate;
+mod mismatch;
+mod pacer;
 mod receive;
 mod transmit;
 
 pub use config::{MTU_MAX, TunnelConfig};
 pub(crate) use identity::Identity;
+pub use mismatch::Mismatch;
 pub use transmit::Transmit;
 
 use crate::arq::{Arq, Flush};
@@ -23,6 +28,8 @@ use crate::snappy;
 use crate::stats::Stats;
 use crate::time::{Deadline, Instant, Timer};
 use core::time::Duration;
+use liveness::Liveness;
+use pacer::Pacer;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -91,6 +98,8 @@ pub enum CloseReason {
     Corrupt,
     /// The peer started a new session at the same address.
     Replaced,
+    /// The peer lost its state: it was restarted, or sees this side under an address it does not know.
+    PeerRestarted,
 }
 
 impl core::fmt::Display for CloseReason {
@@ -101,6 +110,7 @@ impl core::fmt::Display for CloseReason {
             Self::Protocol => "invalid protocol: do smuxver and nocomp match on both sides?",
             Self::Corrupt => "corrupt compressed stream: does nocomp match on both sides?",
             Self::Replaced => "replaced by a new session of the same peer",
+            Self::PeerRestarted => "the peer lost its state: restarted, or the path to it changed",
         })
     }
 }
@@ -121,6 +131,13 @@ pub struct Tunnel {
     events: VecDeque<Event>,
     closed: Option<CloseReason>,
     stats: Stats,
+    liveness: Liveness,
+    pacer: Option<Pacer>,
+    moved_at: Option<Instant>,
+    /// First bytes of the peer's stream, before and after decompression.
+    first_raw: [u8; 4],
+    first_plain: [u8; 4],
+    mismatch: Option<Mismatch>,
     /// Next periodic flush (KCP-12).
     flush_at: Instant,
     /// `flush_at`, or later, if a flush could have anything to do then.
@@ -189,6 +206,12 @@ impl Tunnel {
             events: VecDeque::new(),
             closed: None,
             stats: Stats::default(),
+            liveness: Liveness::default(),
+            pacer: Pacer::new(config.rate_bytes_s, now),
+            moved_at: None,
+            first_raw: [0; 4],
+            first_plain: [0; 4],
+            mismatch: None,
             flush_at: now.ms_boundary_after(config.tuning.interval_ms),
             flush_deadline: None,
             flush_periodic: false,
@@ -223,6 +246,21 @@ impl Tunnel {
     /// Whether every byte that was written has been acknowledged.
     pub fn drained(&self) -> bool {
         self.arq.waitsnd() == 0 && !self.mux.has_frames()
+    }
+
+    /// Which setting differs from the peer's, once a session failed because of one.
+    pub fn mismatch(&self) -> Option<Mismatch> {
+        self.mismatch
+    }
+
+    /// How long nothing has been heard since something was sent that the peer must answer; zero while it answers.
+    pub fn silent_for(&self, now: Instant) -> Duration {
+        self.liveness.silent_for(now)
+    }
+
+    /// Whether the peer passes on the end of one direction alone (SMUX-26).
+    pub fn peer_half_closes(&self) -> bool {
+        self.mux.peer_half_closes()
     }
 
     /// Streams alive.
@@ -387,7 +425,11 @@ impl Tunnel {
             return None;
         }
         let flush = self.flush_deadline.map(|at| Deadline { at, why: Timer::Flush });
-        Deadline::earliest(flush, self.mux.poll_timeout())
+        let probe = self.liveness.probe_at().filter(|_| self.probes());
+        let probe = probe.map(|at| Deadline { at, why: Timer::Probe });
+        let pace = self.pacer.as_ref().and_then(Pacer::resume_at).map(|at| Deadline { at, why: Timer::Pace });
+        let session = Deadline::earliest(flush, self.mux.poll_timeout());
+        Deadline::earliest(session, Deadline::earliest(probe, pace))
     }
 
     /// Does what is due at `now`.
@@ -396,12 +438,26 @@ impl Tunnel {
             return;
         }
         self.mux.handle_timeout(now);
+        self.probe_if_silent(now);
         if self.flush_deadline.is_some() && self.flush_at <= now {
             self.arq.flush(now, Flush::Full);
             self.flush_periodic = true;
             self.flush_at = now.ms_boundary_after(self.arq.interval_ms());
         }
         self.settle(now);
+    }
+
+    /// Servers do not probe: it is the client that can dial anew.
+    fn probes(&self) -> bool {
+        self.config.probe && self.role == Role::Client
+    }
+
+    fn probe_if_silent(&mut self, now: Instant) {
+        if self.probes() && self.liveness.probe_due(now, self.arq.state().rto_ms) {
+            self.arq.probe_peer();
+            self.mux.probe();
+            self.arq.flush(now, Flush::Full);
+        }
     }
 
     /// Carries bytes between the layers until nothing moves, and re-arms the flush timer.

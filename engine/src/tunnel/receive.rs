@@ -1,6 +1,6 @@
 //! The way in: datagram to streams.
 
-use super::{CloseReason, DropReason, Handled, Identity, Tunnel};
+use super::{CloseReason, DropReason, Handled, Identity, Mismatch, Tunnel};
 use crate::arq::Source;
 use crate::crypt::OpenError;
 use crate::endpoint::Incoming;
@@ -42,6 +42,7 @@ impl Tunnel {
         payload: &[u8],
         identity: Identity,
     ) -> Result<(), DropReason> {
+        self.liveness.heard();
         self.stats.in_pkts += 1;
         self.stats.in_bytes += payload.len() as u64;
         let result = match identity.kind {
@@ -49,6 +50,9 @@ impl Tunnel {
             Some(Kind::Data) => self.shard_in(now, payload, true),
             Some(_) => self.shard_in(now, payload, false),
         };
+        if self.config.probe && self.arq.peer_lost_state() {
+            self.shut(CloseReason::PeerRestarted);
+        }
         self.settle(now);
         result
     }
@@ -83,15 +87,16 @@ impl Tunnel {
             match self.feed_mux() {
                 Ok(true) => continue,
                 Ok(false) => {}
-                Err(reason) => return self.shut(reason),
+                Err(reason) => return self.shut_mismatched(reason),
             }
             let Some(segment) = self.arq.take() else { return };
+            remember_first(&mut self.first_raw, self.stats.bytes_received, &segment);
             self.stats.bytes_received += segment.len() as u64;
             if let Some(decoder) = &mut self.snappy_in {
                 let pushed = decoder.push(&segment);
                 self.arq.recycle(segment);
                 if pushed.is_err() {
-                    return self.shut(CloseReason::Corrupt);
+                    return self.shut_mismatched(CloseReason::Corrupt);
                 }
             } else {
                 self.arq.recycle(std::mem::replace(&mut self.plain, segment));
@@ -109,6 +114,9 @@ impl Tunnel {
         if bytes.is_empty() {
             return Ok(false);
         }
+        if self.first_plain[0] == 0 {
+            remember_first(&mut self.first_plain, 0, bytes);
+        }
         let taken = self.mux.input(bytes).map_err(|_| CloseReason::Protocol)?;
         debug_assert!(
             taken > 0 || !self.mux.input_ready(),
@@ -119,6 +127,12 @@ impl Tunnel {
             None => self.plain_at += taken,
         }
         Ok(true)
+    }
+
+    fn shut_mismatched(&mut self, reason: CloseReason) {
+        let version = self.config.mux.version;
+        self.mismatch = Mismatch::find(self.config.compress, version, &self.first_raw, &self.first_plain);
+        self.shut(reason);
     }
 
     fn count_unopened(&mut self, error: &OpenError) -> DropReason {
@@ -137,5 +151,13 @@ impl Tunnel {
             _ => self.stats.kcp_in_errors += 1,
         }
         reason
+    }
+}
+
+/// Copies what of `bytes`, which start at `offset` of the stream, belongs to its first bytes.
+fn remember_first(first: &mut [u8; 4], offset: u64, bytes: &[u8]) {
+    let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+    for (slot, byte) in first.iter_mut().skip(offset).zip(bytes) {
+        *slot = *byte;
     }
 }

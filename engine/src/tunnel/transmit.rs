@@ -1,7 +1,7 @@
 //! The way out: streams to datagrams.
 
 use super::Tunnel;
-use crate::arq::Flush;
+use crate::arq::{Arq, Flush};
 use crate::fec;
 use crate::time::Instant;
 use std::net::SocketAddr;
@@ -28,9 +28,15 @@ impl Tunnel {
     /// Writes the next datagrams, sealed, into `out`, which must hold at least one mtu. With more room, datagrams of equal
     /// size follow each other, ready for segmentation offload; a shorter one ends the run.
     pub fn poll_transmit(&mut self, now: Instant, out: &mut [u8]) -> Option<Transmit> {
-        let room = out.len().min(RUN_BYTES_MAX);
-        let out = &mut out[..room];
         assert!(out.len() >= self.config.mtu, "poll_transmit needs room for one mtu");
+        let mut room = out.len().min(RUN_BYTES_MAX);
+        if let Some(pacer) = self.pacer.as_mut().filter(|_| pending(&self.arq, &self.held, &self.fec_out)) {
+            room = room.min(pacer.allowance(now, self.config.mtu));
+            if room == 0 {
+                return None;
+            }
+        }
+        let out = &mut out[..room];
         let mut filled = 0;
         let mut segment = 0;
         for count in 0..RUN_DATAGRAMS_MAX {
@@ -53,6 +59,12 @@ impl Tunnel {
         }
         let run = &mut out[..filled];
         self.config.suite.seal_run(&mut self.entropy, run, segment);
+        if let Some(pacer) = &mut self.pacer {
+            pacer.spend(filled);
+        }
+        if self.arq.waitsnd() > 0 {
+            self.liveness.sent(now, self.arq.state().rto_ms);
+        }
         self.stats.out_pkts += filled.div_ceil(segment) as u64;
         self.stats.out_bytes += filled as u64;
         let several = filled > segment;
@@ -119,4 +131,11 @@ impl Tunnel {
             self.arq.flush(now, Flush::Full);
         }
     }
+}
+
+/// Whether a datagram may be waiting to be written.
+fn pending(arq: &Arq, held: &[u8], encoder: &Option<fec::Encoder>) -> bool {
+    arq.flushing()
+        || !held.is_empty()
+        || encoder.as_ref().is_some_and(|encoder| encoder.parity_pending().is_some())
 }

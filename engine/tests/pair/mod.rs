@@ -8,7 +8,7 @@
 
 use engine::{
     Deadline, Endpoint, EndpointLimits, Entropy, Event, Handled, Instant, Route, SessionId, Settings,
-    StreamId, Tunnel,
+    StreamId, Tunnel, TunnelConfig,
 };
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -49,10 +49,14 @@ pub fn both(change: impl Fn(&mut Settings)) -> (Settings, Settings) {
 
 impl Pair {
     pub fn new((client, server): (Settings, Settings)) -> Self {
+        Self::with_configs(client.tunnel_config().unwrap(), server.tunnel_config().unwrap())
+    }
+
+    pub fn with_configs(client: TunnelConfig, server: TunnelConfig) -> Self {
         let now = Instant::from_millis(1_000);
         let server_address = "192.0.2.1:29900".parse().unwrap();
-        let client_config = Arc::new(client.tunnel_config().unwrap());
-        let server_config = Arc::new(server.tunnel_config().unwrap());
+        let client_config = Arc::new(client);
+        let server_config = Arc::new(server);
         let limits = EndpointLimits { sessions_max: 4 };
         Self {
             now,
@@ -145,6 +149,16 @@ impl Pair {
                 }
             }
             Route::Incoming(incoming) => incoming,
+            Route::Moved(id, incoming) => {
+                let (held, tunnel) =
+                    self.server.as_mut().expect("the endpoint knows a session the driver lost");
+                assert_eq!(*held, id);
+                match tunnel.migrate(self.now, incoming) {
+                    Ok(()) => return self.endpoint.moved(id, self.client_address),
+                    Err(incoming) if incoming.starts_session() => incoming,
+                    Err(_) => return,
+                }
+            }
             Route::Dropped(_) => return,
         };
         self.server = Some(self.endpoint.accept(self.now, incoming));

@@ -1,0 +1,219 @@
+//! What users suffer from most: restarts, changed addresses, half-close, and flags that differ.
+
+mod pair;
+
+use engine::mux::WriteError;
+use engine::{CloseReason, Endpoint, EndpointLimits, Entropy, Mismatch, Settings};
+use pair::{Pair, ReadState, both, pattern, read_all};
+use std::sync::Arc;
+use std::time::Duration;
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// The server is killed and started again: all its sessions are forgotten.
+fn restart_server(pair: &mut Pair, settings: &Settings) {
+    let config = Arc::new(settings.tunnel_config().unwrap());
+    pair.endpoint = Endpoint::new(config, EndpointLimits { sessions_max: 4 }, Entropy::from_seed([9; 32]));
+    pair.server = None;
+}
+
+fn close_time(pair: &mut Pair) -> Duration {
+    let start = pair.now;
+    pair.run_until(LIMIT, |pair| pair.client.is_closed());
+    assert_eq!(pair.client.closed(), Some(CloseReason::PeerRestarted));
+    pair.now.since(start)
+}
+
+#[test]
+fn a_restarted_server_shows_with_the_first_answer() {
+    // KCP-23
+    let settings = both(|_| {});
+    let mut pair = Pair::new(settings.clone());
+    pair.upload(&pattern(5_000), LIMIT);
+    pair.run_for(Duration::from_secs(1));
+    restart_server(&mut pair, &settings.1);
+    pair.client.open_stream(pair.now).unwrap();
+    let took = close_time(&mut pair);
+    assert!(took < Duration::from_millis(200), "{took:?}");
+}
+
+#[test]
+fn a_restarted_server_shows_even_when_it_answers_nothing() {
+    // After more than a window of segments the new server ignores all data: only the probe is answered.
+    let settings = both(|s| s.nocomp = true);
+    let mut pair = Pair::new(settings.clone());
+    pair.upload(&pattern(3_000_000), LIMIT);
+    restart_server(&mut pair, &settings.1);
+    pair.client.open_stream(pair.now).unwrap();
+    let took = close_time(&mut pair);
+    assert!(took < Duration::from_secs(3), "{took:?}");
+}
+
+#[test]
+fn without_probing_the_restart_goes_unnoticed() {
+    let mut settings = both(|s| s.nocomp = true);
+    settings.0.probe = false;
+    let mut pair = Pair::new(settings.clone());
+    pair.upload(&pattern(3_000_000), LIMIT);
+    restart_server(&mut pair, &settings.1);
+    pair.client.open_stream(pair.now).unwrap();
+    pair.run_for(Duration::from_secs(20));
+    assert!(!pair.client.is_closed());
+}
+
+#[test]
+fn reordering_and_loss_are_no_restart() {
+    let mut pair = Pair::new(both(|_| {}));
+    pair.drop = Box::new(|_, n| n % 3 == 0);
+    let data = pattern(300_000);
+    assert!(pair.upload(&data, Duration::from_secs(200)) == data);
+    assert!(!pair.client.is_closed() && !pair.server().is_closed());
+}
+
+#[test]
+fn a_stream_survives_a_change_of_address() {
+    // KCP-24
+    let mut pair = Pair::new(both(|_| {}));
+    let id = pair.client.open_stream(pair.now).unwrap();
+    let data = pattern(1_000_000);
+    let (mut written, mut got) = (0, Vec::new());
+    let mut port = 5000;
+    pair.run_until(Duration::from_secs(60), |pair| {
+        if written < data.len() {
+            written += pair.client.write(pair.now, id, &data[written..]).unwrap_or(0);
+        }
+        let now = pair.now;
+        if pair.server.is_some() {
+            read_all(pair.server(), now, id, &mut got);
+        }
+        if got.len() > (port - 4999) * 250_000 {
+            pair.client_address.set_port(port as u16);
+            port += 1;
+        }
+        got.len() == data.len()
+    });
+    assert!(got == data);
+    assert_eq!(pair.server().stats().migrations, port as u64 - 5000);
+    assert!(pair.server().stats().migrations >= 2);
+    assert_eq!(pair.server().peer(), pair.client_address);
+    assert_eq!(pair.endpoint.session_count(), 1);
+}
+
+#[test]
+fn a_replay_moves_nothing() {
+    let mut pair = Pair::new(both(|s| s.datashard = 0));
+    let id = pair.client.open_stream(pair.now).unwrap();
+    pair.client.write(pair.now, id, &pattern(5_000)).unwrap();
+    let mut out = [0; 1500];
+    let mut recorded = Vec::new();
+    while let Some(transmit) = pair.client.poll_transmit(pair.now, &mut out) {
+        recorded.push(out[..transmit.len].to_vec());
+    }
+    for datagram in &recorded {
+        pair.deliver_to_server(&mut datagram.clone());
+    }
+    let honest = pair.client_address;
+    pair.client_address = "203.0.113.66:666".parse().unwrap();
+    for datagram in &recorded[1..] {
+        pair.deliver_to_server(&mut datagram.clone());
+    }
+    assert_eq!(pair.server().peer(), honest);
+    assert_eq!(pair.endpoint.session_count(), 1);
+}
+
+#[test]
+fn sessions_stay_where_they_are_when_moving_is_off() {
+    let mut settings = both(|_| {});
+    settings.1.migrate = false;
+    let mut pair = Pair::new(settings);
+    pair.upload(&pattern(5_000), LIMIT);
+    pair.run_for(Duration::from_secs(1));
+    pair.client_address.set_port(999);
+    pair.client.open_stream(pair.now).unwrap();
+    // The server makes a new session, as kcp-go does; the client sees that and gives up the old one.
+    assert!(close_time(&mut pair) < Duration::from_secs(1));
+}
+
+#[test]
+fn half_close_passes_the_late_reply() {
+    // SMUX-26
+    for smuxver in [1, 2] {
+        let mut pair = Pair::new(both(|s| s.smuxver = smuxver));
+        let id = pair.client.open_stream(pair.now).unwrap();
+        pair.client.write(pair.now, id, b"question").unwrap();
+        pair.client.finish(pair.now, id).unwrap();
+        let mut question = Vec::new();
+        pair.run_until(LIMIT, |pair| {
+            let now = pair.now;
+            pair.server.is_some() && read_all(pair.server(), now, id, &mut question) == ReadState::Ended
+        });
+        let reply = pattern(500_000);
+        let (mut written, mut got) = (0, Vec::new());
+        pair.run_until(LIMIT, |pair| {
+            let now = pair.now;
+            if written < reply.len() {
+                written += pair.server().write(now, id, &reply[written..]).unwrap_or(0);
+                if written == reply.len() {
+                    pair.server().finish(now, id).unwrap();
+                }
+            }
+            read_all(&mut pair.client, now, id, &mut got) == ReadState::Ended
+        });
+        assert!(got == reply && question == b"question");
+        assert!(pair.client.peer_half_closes() && pair.server().peer_half_closes());
+        pair.run_for(Duration::from_secs(1));
+        assert_eq!((pair.client.stream_count(), pair.server().stream_count()), (0, 0));
+    }
+}
+
+#[test]
+fn half_close_is_not_used_toward_a_peer_that_does_not_announce_it() {
+    let (client, server) = both(|_| {});
+    let mut client = client.tunnel_config().unwrap();
+    client.mux.announce = false;
+    client.mux.half_close = false;
+    let mut pair = Pair::with_configs(client, server.tunnel_config().unwrap());
+    let id = pair.client.open_stream(pair.now).unwrap();
+    pair.client.finish(pair.now, id).unwrap();
+    pair.run_until(LIMIT, |pair| {
+        let now = pair.now;
+        pair.server.is_some() && read_all(pair.server(), now, id, &mut Vec::new()) == ReadState::Ended
+    });
+    let now = pair.now;
+    assert_eq!(pair.server().write(now, id, b"late"), Err(WriteError::PeerFinished));
+    assert!(!pair.server().peer_half_closes());
+}
+
+#[test]
+fn the_side_that_cannot_parse_knows_which_flag_differs() {
+    type Change = fn(&mut Settings);
+    let cases: [(Change, Mismatch); 4] = [
+        (|client| client.nocomp = true, Mismatch::PeerDoesNotCompress),
+        (|client| client.smuxver = 1, Mismatch::PeerSmuxVersion(1)),
+        (|client| (client.nocomp, client.smuxver) = (true, 1), Mismatch::PeerDoesNotCompress),
+        (|_| {}, Mismatch::PeerCompresses),
+    ];
+    for (change, expected) in cases {
+        let mut settings = both(|_| {});
+        change(&mut settings.0);
+        settings.1.nocomp = expected == Mismatch::PeerCompresses;
+        let mut pair = Pair::new(settings);
+        pair.client.open_stream(pair.now).unwrap();
+        pair.run_until(LIMIT, |pair| pair.server.as_ref().is_some_and(|(_, server)| server.is_closed()));
+        assert_eq!(pair.server().mismatch(), Some(expected));
+    }
+}
+
+#[test]
+fn the_rate_limit_holds_and_does_not_spin() {
+    let mut settings = both(|s| s.nocomp = true);
+    settings.0.ratelimit = 200_000;
+    let mut pair = Pair::new(settings);
+    let start = pair.now;
+    let data = pattern(1_000_000);
+    assert!(pair.upload(&data, Duration::from_secs(60)) == data);
+    let seconds = pair.now.since(start).as_secs_f64();
+    let rate = pair.client.stats().out_bytes as f64 / seconds;
+    assert!((150_000.0..230_000.0).contains(&rate), "{rate} bytes per second");
+    assert!(pair.timeouts < 20_000, "{} timeouts in {seconds} s", pair.timeouts);
+}
