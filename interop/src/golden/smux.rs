@@ -170,6 +170,7 @@ fn settings(header: &Value) -> Result<Settings, String> {
         // A Go write is bounded by the window alone.
         send_bytes_max: usize::MAX,
         half_close: false,
+        announce: false,
     })
 }
 

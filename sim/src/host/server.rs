@@ -34,6 +34,7 @@ impl Server {
         match self.endpoint.route(now, CLIENT_ADDRESS, datagram) {
             Route::Session(id, datagram) => self.feed(wire, now, id, datagram),
             Route::Incoming(incoming) => self.accept(wire, now, incoming),
+            Route::Moved(id, incoming) => self.migrate(wire, now, id, incoming),
             Route::Dropped(reason) => {
                 self.refused_datagrams += 1;
                 judge_drop(wire, now, Node::Server(SessionId(0)), reason);
@@ -71,6 +72,24 @@ impl Server {
     /// Counters of the latest session.
     pub fn stats(&self) -> Stats {
         self.sessions.last_key_value().map(|(_, tunnel)| tunnel.stats()).unwrap_or_default()
+    }
+
+    fn migrate(&mut self, wire: &mut Wire, now: Instant, id: SessionId, incoming: Incoming<'_>) {
+        let Some(tunnel) = self.sessions.get_mut(&id) else {
+            return wire.violate(
+                now,
+                Rule::Closed,
+                "Server: a session that was retired is said to have moved".into(),
+            );
+        };
+        match tunnel.migrate(now, incoming) {
+            Ok(()) => {
+                self.endpoint.moved(id, tunnel.peer());
+                wire.settle(now, Node::Server(id), tunnel);
+            }
+            Err(incoming) if incoming.starts_session() => self.accept(wire, now, incoming),
+            Err(_) => self.refused_datagrams += 1,
+        }
     }
 
     fn feed(&mut self, wire: &mut Wire, now: Instant, id: SessionId, datagram: &mut [u8]) {

@@ -146,6 +146,7 @@ fn settings(at: &str, options: Options, defaults: Settings) -> Result<Settings, 
         keepalive: options.keepalive.unwrap_or(defaults.keepalive),
         qpp: options.qpp.unwrap_or(defaults.qpp),
         qpp_count: options.qpp_count.unwrap_or(defaults.qpp_count),
+        ..defaults
     })
 }
 

@@ -69,6 +69,7 @@ impl Server {
                     return differs("taken for the start of another session");
                 }
             }
+            Route::Moved(..) => return differs("taken for a session that changed its address"),
             // Counted by the crypt layer's check already.
             Route::Dropped(_) => {}
         }
