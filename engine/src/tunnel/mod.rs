@@ -332,7 +332,8 @@ impl Tunnel {
                 if room > 0 {
                     pads.out.encrypt(qpp, &mut self.frame);
                 }
-                self.mux.write(id, &self.frame)?
+                // Without room the multiplexer must see that something was to be written: it says blocked and wakes.
+                self.mux.write(id, if room > 0 { &self.frame } else { data })?
             }
             _ => self.mux.write(id, data)?,
         };
