@@ -12,12 +12,21 @@ const IV: [u8; 16] =
 
 /// Seals datagrams of all kinds of lengths under `keys` random keys, and compares with `oracle` applied to the plain ones.
 fn compare(cipher: Cipher, keys: usize, oracle: impl Fn(&[u8; 32], &mut [u8])) {
+    compare_at(cipher, keys, (20..70).chain([1333, 1350, 1500]), oracle);
+}
+
+fn compare_at(
+    cipher: Cipher,
+    keys: usize,
+    lens: impl Iterator<Item = usize> + Clone,
+    oracle: impl Fn(&[u8; 32], &mut [u8]),
+) {
     let mut entropy = Entropy::from_seed([cipher as u8; 32]);
     for _ in 0..keys {
         let mut key = [0; 32];
         entropy.fill(&mut key);
         let suite = Suite::new(cipher, &MasterKey::from(key));
-        for len in (20..70).chain([1333, 1350, 1500]) {
+        for len in lens.clone() {
             let mut plain = vec![0; len];
             entropy.fill(&mut plain);
             let mut sealed = plain.clone();
@@ -73,8 +82,8 @@ fn cast5() {
 
 #[test]
 fn salsa20() {
-    // CRYPT-10
-    compare(Cipher::Salsa20, 20, |key, datagram| {
+    // CRYPT-10: every length, since short and long datagrams take different ways.
+    compare_at(Cipher::Salsa20, 2, 20..=1500, |key, datagram| {
         let (nonce, rest) = datagram.split_at_mut(8);
         salsa20::Salsa20::new_from_slices(key, nonce).unwrap().apply_keystream(rest);
     });

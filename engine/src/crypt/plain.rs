@@ -1,30 +1,8 @@
-//! The transformations that are no block cipher: salsa20, xor, none.
+//! The transformations without cryptography: xor, none.
 
 use super::{MasterKey, Transform};
-use ::salsa20::cipher::{KeyIvInit, StreamCipher};
 use pbkdf2::pbkdf2_hmac;
 use sha1::Sha1;
-
-/// Salsa20/20: bytes 0..8 are its nonce and stay clear, the rest is encrypted from block 0 on (CRYPT-10).
-pub(super) struct Salsa20([u8; 32]);
-
-impl Salsa20 {
-    pub(super) fn new(key: &MasterKey) -> Self {
-        Self(*key.as_bytes())
-    }
-}
-
-impl Transform for Salsa20 {
-    fn encrypt(&self, datagram: &mut [u8]) {
-        if let Some((nonce, rest)) = datagram.split_first_chunk_mut::<8>() {
-            ::salsa20::Salsa20::new(&self.0.into(), &(*nonce).into()).apply_keystream(rest);
-        }
-    }
-
-    fn decrypt(&self, datagram: &mut [u8]) {
-        self.encrypt(datagram);
-    }
-}
 
 /// A fixed table over the whole datagram, nonce included (CRYPT-11).
 pub(super) struct Xor(Box<[u8; Self::TABLE_LEN]>);
