@@ -1,7 +1,7 @@
 //! Quantum permutation pad: a keyed substitution over the application bytes of each stream, above the multiplexer
 //! (xtaci/qpp v1.1.23 and later; kcptun `--QPP`).
 //!
-//! Lengths stay the same, there is no header and no integrity. Every stream, and both directions of every stream, start
+//! Lengths stay the same, there is no header and no integrity (QPP-9). Every stream, and both directions of every stream, start
 //! with the same key stream (QPP-7): this is obfuscation on top of the packet cipher and no replacement for it.
 
 use aes::Aes256;
@@ -76,6 +76,7 @@ impl Pads {
 }
 
 impl fmt::Debug for Pads {
+    /// Without the permutations (QPP-10).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pads").field("count", &self.count()).finish_non_exhaustive()
     }
@@ -109,7 +110,7 @@ impl Generator {
         generator
     }
 
-    /// Encrypts the next bytes of the stream in place (QPP-6). How the stream is split into calls makes no difference.
+    /// Encrypts the next bytes of the stream in place (QPP-6). How the stream is split into calls makes no difference (QPP-8).
     pub fn encrypt(&mut self, pads: &Pads, bytes: &mut [u8]) {
         self.apply(bytes, &pads.0.forward, |pad, byte, mask| pad[usize::from(byte ^ mask)]);
     }

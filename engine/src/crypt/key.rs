@@ -27,6 +27,7 @@ impl MasterKey {
 }
 
 impl fmt::Debug for MasterKey {
+    /// Without the key (CRYPT-16).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("MasterKey(..)")
     }

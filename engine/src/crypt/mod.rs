@@ -91,7 +91,7 @@ impl Suite {
 
     /// Seals a run of datagrams of `segment` bytes back to back, the last one possibly shorter, each with a fresh nonce.
     ///
-    /// The result equals that of [`Self::seal`] called for each datagram in order.
+    /// The result equals that of [`Self::seal`] called for each datagram in order (CRYPT-15).
     ///
     /// # Panics
     /// When `segment` or the last datagram is shorter than head and tail, or `segment` is 0.
@@ -115,7 +115,7 @@ impl Suite {
         }
     }
 
-    /// Decrypts a received datagram in place and checks its CRC or tag; the range of the payload inside it.
+    /// Decrypts a received datagram in place and checks its CRC or tag; the range of the payload inside it (CRYPT-14).
     ///
     /// The nonce is not looked at: there is no replay protection (CRYPT-3). The payload may be empty.
     ///
@@ -139,6 +139,7 @@ impl Suite {
 }
 
 impl fmt::Debug for Suite {
+    /// The cipher's name alone (CRYPT-16).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Suite").field(&self.cipher.name()).finish()
     }
