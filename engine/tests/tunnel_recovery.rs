@@ -1,4 +1,5 @@
 //! What users suffer from most: restarts, changed addresses, half-close, and flags that differ.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod pair;
 

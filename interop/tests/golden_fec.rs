@@ -1,4 +1,5 @@
 //! The engine's FEC replays every recorded trace of kcp-go's, and a tampered trace turns the replay red.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use flate2::read::GzDecoder;
 use interop::golden::fec::replay;

@@ -1,4 +1,5 @@
 //! Every recorded behaviour of kcp-go's KCP is reproduced byte for byte (KCP-1 to KCP-21).
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use flate2::read::GzDecoder;
 use interop::golden::kcp::replay;

@@ -192,7 +192,7 @@ mod x86 {
         let mut table = [[0; 16]; 256];
         let mut i = 0;
         while i < 256 * 16 {
-            table[i / 16][i % 16] = PRODUCTS[i / 16][i % 16 << shift];
+            table[i / 16][i % 16] = PRODUCTS[i / 16][(i % 16) << shift];
             i += 1;
         }
         table
