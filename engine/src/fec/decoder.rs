@@ -22,7 +22,7 @@ enum Store {
     Go2021 { list: List, autotune: Autotune2021 },
 }
 
-/// When the 2026 decoder leaves the tuning state, in which it recovers nothing (FEC-12).
+/// When the 2026 decoder leaves the tuning state, in which it recovers nothing (FEC-18).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TuneExit {
     /// When it finds any shape, as kcp-go v5.6.64 and later.
@@ -192,6 +192,7 @@ impl Decoder {
         match store {
             Store::Go2026 { groups, autotune, tuning, exit } => {
                 autotune.sample(kind == Kind::Data, seqid);
+                // FEC-20
                 if seqid >= shape.paws() {
                     return;
                 }

@@ -85,7 +85,7 @@ impl Encoder {
     /// Turns `packet`, [`HEADER_LEN`] reserved bytes and then KCP bytes, into a data packet: writes the header and folds the
     /// shard into the parity (FEC-2, FEC-3). `now_ms` is [`crate::Instant::as_millis`].
     ///
-    /// Parity that was not polled before is discarded: it belongs on the wire right behind the packet that completed it.
+    /// Parity that was not polled before is discarded: it belongs on the wire right behind the packet that completed it (FEC-19).
     pub fn encode(&mut self, now_ms: u64, packet: &mut [u8]) {
         debug_assert!(packet.len() >= HEADER_LEN, "no room for the FEC header");
         write_header(packet, self.next_seqid, Kind::Data);

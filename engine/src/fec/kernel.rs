@@ -121,7 +121,7 @@ mod x86 {
     /// Runs over a source in whole vectors. The last one overlaps its neighbour, with the bytes already done masked to
     /// zero, which multiplies to zero and adds nothing.
     ///
-    /// A macro, because a helper function without the caller's target features would not inline the `product` closure.
+    /// A macro, because a function without the caller's target features would not inline the `product` closure.
     macro_rules! accumulate {
         ($weights:expr, $source:expr, $rows:expr, $product:expr) => {{
             let len = $source.len();
