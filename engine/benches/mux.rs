@@ -59,15 +59,17 @@ impl Transfer {
     }
 
     fn carry(&mut self) {
-        let Self { client, server, wire, .. } = self;
-        for (from, to) in [(&mut *client, &mut *server), (server, client)] {
-            while from.poll_frame(wire) {
-                assert_eq!(to.input(wire), Ok(wire.len()));
-                wire.clear();
-            }
-            while from.poll_event().is_some() {}
-        }
+        carry(&mut self.client, &mut self.server, &mut self.wire);
+        carry(&mut self.server, &mut self.client, &mut self.wire);
     }
+}
+
+fn carry(from: &mut Smux, to: &mut Smux, wire: &mut Vec<u8>) {
+    while from.poll_frame(wire) {
+        assert_eq!(to.input(wire), Ok(wire.len()));
+        wire.clear();
+    }
+    while from.poll_event().is_some() {}
 }
 
 fn text(len: usize) -> Vec<u8> {
