@@ -23,7 +23,7 @@ impl Display for Report<'_> {
         side_lines(out, "client", &outcome.client)?;
         side_lines(out, "server", &outcome.server)?;
         time_line(out, outcome)?;
-        writeln!(out, "  trace       {:016x}", outcome.trace_hash)?;
+        writeln!(out, "  trace hash  {:016x}", outcome.trace_hash)?;
         for violation in &outcome.violations {
             let at = Ms(violation.at_us);
             writeln!(out, "  FAILED      {} at {at}: {}", violation.rule, violation.detail)?;

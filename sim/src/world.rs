@@ -1,4 +1,4 @@
-use crate::checks::{Rule, is_conserved};
+use crate::checks::{EVENTS_PER_INSTANT_MAX, Rule, SpinGuard, is_conserved};
 use crate::host::{Client, Node, Port, Server, Wire};
 use crate::link::Link;
 use crate::net::{Event, Key, PacketId};
@@ -18,6 +18,7 @@ pub struct World<'s> {
     seed: u64,
     now: Instant,
     events: u64,
+    progress: SpinGuard,
     ends: Ends,
     work: Vec<Work>,
     streams: BTreeMap<StreamId, usize>,
@@ -85,6 +86,7 @@ impl<'s> World<'s> {
             seed,
             now: Instant::ZERO,
             events: 0,
+            progress: SpinGuard::new(EVENTS_PER_INSTANT_MAX),
             ends,
             work: scenario.work.iter().map(work).collect(),
             streams: BTreeMap::new(),
@@ -100,6 +102,7 @@ impl<'s> World<'s> {
         };
         self.now = key.at;
         self.events += 1;
+        self.note_progress();
         match next {
             Next::Alarm(side) => self.wake(side),
             Next::Scheduled => {
@@ -180,6 +183,7 @@ impl<'s> World<'s> {
     /// Shows the applications what the engine reported, until it has nothing more to say.
     fn dispatch(&mut self) {
         while let Some((node, event)) = self.ends.wire.events.pop_front() {
+            self.note_progress();
             if !self.ends.wire.violations.is_empty() {
                 return;
             }
@@ -262,6 +266,12 @@ impl<'s> World<'s> {
 
     fn is_drained(&self) -> bool {
         self.ends.client.tunnel.drained() && self.ends.server.is_drained()
+    }
+
+    fn note_progress(&mut self) {
+        if !self.progress.allows(self.now) {
+            self.violate(Rule::Spin, "events cause each other for ever".into());
+        }
     }
 
     fn check(&mut self) {

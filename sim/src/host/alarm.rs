@@ -1,9 +1,9 @@
-use crate::checks::SpinGuard;
+use crate::checks::{SpinGuard, TIMEOUTS_PER_INSTANT_MAX};
 use crate::net::{Key, Schedule};
 use engine::{Deadline, Instant};
 
 /// A side's timer. It is kept outside of the event heap, because it moves with almost every datagram.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Alarm {
     armed: Option<Key>,
     spin: SpinGuard,
@@ -26,6 +26,12 @@ impl Alarm {
     /// It rang; false when it rang too often at this instant.
     pub fn ring(&mut self, now: Instant) -> bool {
         self.armed = None;
-        self.spin.fire(now)
+        self.spin.allows(now)
+    }
+}
+
+impl Default for Alarm {
+    fn default() -> Self {
+        Self { armed: None, spin: SpinGuard::new(TIMEOUTS_PER_INSTANT_MAX) }
     }
 }

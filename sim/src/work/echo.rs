@@ -174,9 +174,13 @@ impl Mirror {
             return false;
         }
         match port.write(id, self.held.make_contiguous()) {
+            Ok(0) => {
+                port.violate(Rule::Stream, format!("stream {} took nothing, unblocked", id.0));
+                false
+            }
             Ok(n) => {
                 self.held.drain(..n);
-                n > 0
+                true
             }
             Err(WriteError::Blocked) => false,
             Err(error) => {

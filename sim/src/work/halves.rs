@@ -27,6 +27,9 @@ impl Writer {
             let piece = self.pattern.upcoming();
             let n = piece.len().min(usize::try_from(limit - self.written).unwrap_or(usize::MAX));
             match port.write(id, &piece[..n]) {
+                Ok(0) => {
+                    return port.violate(Rule::Stream, format!("stream {} took nothing, unblocked", id.0));
+                }
                 Ok(n) => {
                     self.pattern.advance(n);
                     self.written += n as u64;
