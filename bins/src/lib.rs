@@ -1,8 +1,10 @@
 //! What karst-client and karst-server are made of: options, logging, sockets, and the loop that drives the engine.
 
 pub mod config;
+pub mod driver;
 pub mod flags;
 pub mod log;
+pub mod net;
 
 /// Version of the programs.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

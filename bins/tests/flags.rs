@@ -1,4 +1,5 @@
 //! The command line: the table, Go's syntax, and the one-line errors.
+#![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
 use bins::config::{Command, Config, ConfigError, load};
 use bins::flags::{GoError, Side, TABLE, help, parse, parse_bool, parse_int};
@@ -11,7 +12,7 @@ fn words(line: &str) -> Vec<String> {
 fn run_with(side: Side, line: &str, key: Option<&str>) -> Result<Config, ConfigError> {
     let environment = |name: &str| (name == "KCPTUN_KEY").then(|| key.map(Into::into)).flatten();
     match load(side, &words(line), environment)? {
-        Command::Run(config, _) => Ok(*config),
+        Command::Run(config, ..) => Ok(*config),
         Command::Print(text) => panic!("printed {text}"),
     }
 }

@@ -1,4 +1,5 @@
 //! The JSON file: Go's rules, and errors that name file, key and type.
+#![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
 use bins::config::{Command, Config, apply, load};
 use bins::flags::Side;
@@ -110,7 +111,7 @@ fn unknown_keys_are_named_but_not_fatal() {
     assert_eq!(applied.names, ["mtu"]);
     let path = file("unknown.json", br#"{"colour": 1}"#);
     let line = [String::from("-c"), path.display().to_string()];
-    let Ok(Command::Run(_, warnings)) = load(Side::Client, &line, |_| None) else { panic!() };
+    let Ok(Command::Run(_, _, warnings)) = load(Side::Client, &line, |_| None) else { panic!() };
     assert_eq!(warnings, [format!("{}: unknown key \"colour\" ignored", path.display())]);
 }
 
@@ -129,7 +130,7 @@ fn options_without_effect_may_only_repeat_their_default() {
 fn the_file_overrides_the_flags() {
     let path = file("override.json", br#"{"mtu": 900}"#).display().to_string();
     let line = ["--mtu", "1200", "-c", &path, "--ds", "5"].map(String::from);
-    let Ok(Command::Run(config, _)) = load(Side::Client, &line, |_| None) else { panic!() };
+    let Ok(Command::Run(config, ..)) = load(Side::Client, &line, |_| None) else { panic!() };
     assert_eq!((config.settings.mtu, config.settings.datashard), (900, 5));
 }
 

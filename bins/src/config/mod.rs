@@ -46,8 +46,8 @@ pub struct Config {
 pub enum Command {
     /// Print this on standard output and exit with 0.
     Print(String),
-    /// Run with this, after logging the warnings.
-    Run(Box<Config>, Vec<String>),
+    /// Run with this; the origins tell whom to blame for a value, and the warnings are to be logged.
+    Run(Box<Config>, Origins, Vec<String>),
 }
 
 /// Why a program does not start. The text is one line and names the culprit (CLI-8).
@@ -108,8 +108,13 @@ pub fn load(
         origins.set_all(&applied.names, &Origin::File(path.clone()));
         warnings.extend(applied.unknown.iter().map(|key| format!("{path}: unknown key \"{key}\" ignored")));
     }
+    if config.settings.ratelimit < 0 {
+        let text = format!("ratelimit {} is negative, falling back to 0", config.settings.ratelimit);
+        config.settings.ratelimit = 0;
+        warnings.push(text);
+    }
     config.check().map_err(|error| origins.blame(&error))?;
-    Ok(Command::Run(Box::new(config), warnings))
+    Ok(Command::Run(Box::new(config), origins, warnings))
 }
 
 impl Config {
@@ -193,14 +198,15 @@ enum Origin {
 
 /// Where each value that is not a default came from; the last entry of a name counts.
 #[derive(Debug, Default)]
-struct Origins(Vec<(&'static str, Origin)>);
+pub struct Origins(Vec<(&'static str, Origin)>);
 
 impl Origins {
     fn set_all(&mut self, names: &[&'static str], origin: &Origin) {
         self.0.extend(names.iter().map(|name| (*name, origin.clone())));
     }
 
-    fn blame(&self, error: &SettingsError) -> ConfigError {
+    /// The error under the name its value was given by.
+    pub fn blame(&self, error: &SettingsError) -> ConfigError {
         let SettingsError { flag, reason } = error;
         let last = self.0.iter().rev().find(|(name, _)| name == flag).map(|(_, origin)| origin);
         let (origin, usage) = match last {

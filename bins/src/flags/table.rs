@@ -138,7 +138,7 @@ pub static TABLE: &[Flag] = &[
     Flag {
         name: "ratelimit",
         json: Some("ratelimit"),
-        field: Later(Kind::Int),
+        field: Int(|c| &mut c.settings.ratelimit),
         client: Some("0"),
         server: Some("0"),
         since: 2026,

@@ -1,0 +1,105 @@
+//! karst-server: sessions in, connections to the target out (CLI-22).
+
+use super::client::Why;
+use super::hub::{Hub, Notice, Scratch};
+use super::pipe::pipe;
+use super::stop::{self, Stop};
+use super::stream::Stream;
+use crate::config::Config;
+use crate::log::log_line;
+use crate::net::address::Address;
+use crate::net::udp::UdpSocket;
+use crate::net::wire::Wire;
+use engine::{Endpoint, EndpointLimits, Entropy, TunnelConfig};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a target may take to accept.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+
+/// Sessions of one port.
+const SESSIONS_MAX: usize = 4096;
+
+pub(crate) struct Server {
+    hubs: Vec<Rc<Hub>>,
+    streams: Rc<Streams>,
+    smuxver: i64,
+}
+
+/// What every stream needs.
+struct Streams {
+    target: Address,
+    quiet: bool,
+}
+
+impl Server {
+    pub(crate) fn new(
+        config: &Config,
+        target: Address,
+        sockets: Vec<UdpSocket>,
+        tunnel_config: TunnelConfig,
+        mut entropy: Entropy,
+    ) -> Self {
+        let scratch = Scratch::new();
+        let tunnel_config = Arc::new(tunnel_config);
+        let limits = EndpointLimits { sessions_max: SESSIONS_MAX };
+        let hub = |socket| {
+            let endpoint = Endpoint::new(Arc::clone(&tunnel_config), limits, entropy.fork());
+            Hub::server(&scratch, Box::new(socket), endpoint)
+        };
+        let hubs = sockets.into_iter().map(hub).collect();
+        let streams = Rc::new(Streams { target, quiet: config.quiet });
+        Self { hubs, streams, smuxver: config.settings.smuxver }
+    }
+
+    /// Forwards until the program is told to stop.
+    pub(crate) async fn run(&self, mut stop: Stop) {
+        for hub in &self.hubs {
+            let streams = Rc::clone(&self.streams);
+            let smuxver = self.smuxver;
+            let on_notice = move |hub: &Rc<Hub>, notice| on_notice(hub, &streams, smuxver, notice);
+            tokio::task::spawn_local(Rc::clone(hub).run(on_notice));
+        }
+        stop.requested().await;
+        tokio::select! {
+            biased;
+            () = stop.requested() => {}
+            () = stop::drain(&self.hubs) => {}
+        }
+    }
+}
+
+fn on_notice(hub: &Rc<Hub>, streams: &Rc<Streams>, smuxver: i64, notice: Notice) {
+    match notice {
+        Notice::Accepted(peer) => {
+            log_line!("remote address: {peer}");
+            log_line!("smux version: {smuxver} on connection: {} -> {peer}", hub.local_addr());
+        }
+        Notice::Opened(session, id) => {
+            let stream = hub.stream(session, id);
+            tokio::task::spawn_local(forward(stream, Rc::clone(streams)));
+        }
+        Notice::Ended(peer, reason, mismatch) => {
+            log_line!("session {peer} closed: {}", Why(reason, mismatch));
+        }
+    }
+}
+
+async fn forward(stream: Stream, streams: Rc<Streams>) {
+    let label = stream.label();
+    let wire = match Wire::connect(&streams.target, CONNECT_LIMIT).await {
+        Ok(wire) => wire,
+        Err(error) => return log_line!("dial {}: {error} in: {label}", streams.target),
+    };
+    if !streams.quiet {
+        log_line!("stream opened in: {label} out: {wire}");
+    }
+    let result = pipe(&stream, &wire).await;
+    if !streams.quiet {
+        if let Err(error) = &result {
+            log_line!("pipe: {error} in: {label} out: {wire}");
+        }
+        log_line!("stream closed in: {label} out: {wire}");
+    }
+}

@@ -1,0 +1,238 @@
+//! From the command line to a running program (CLI-8, CLI-16).
+
+use super::client::Client;
+use super::server::Server;
+use super::stop::Stop;
+use crate::config::{Command, Config, ConfigError, Origins, load};
+use crate::flags::{self, Side};
+use crate::log::log_line;
+use crate::net::address::{Address, PortRange, bind_candidates};
+use crate::net::udp::UdpSocket;
+use crate::net::wire::{Listener, first_working};
+use engine::settings::{Mode, SettingsError};
+use engine::{Entropy, TunnelConfig};
+use std::fmt::Display;
+use std::io;
+use std::process::ExitCode;
+use tokio::runtime::Builder;
+use tokio::task::LocalSet;
+
+/// Why a program ended before it ran.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+enum StartError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("{0}")]
+    System(String),
+}
+
+/// Runs one of the programs with the process's own command line and environment.
+pub fn run(side: Side) -> ExitCode {
+    match start(side) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nothing is left to tell it to when standard error is gone.
+            let _ = io::Write::write_fmt(
+                &mut io::stderr(),
+                format_args!("{}: {}\n", side.program(), error.to_string().replace(['\n', '\r'], " ")),
+            );
+            ExitCode::from(match error {
+                StartError::Config(error) => error.exit_code(),
+                StartError::System(_) => 1,
+            })
+        }
+    }
+}
+
+fn start(side: Side) -> Result<(), StartError> {
+    let words: Vec<String> =
+        std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let environment = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+    let (config, origins, warnings) = match load(side, &words, environment)? {
+        Command::Print(text) => {
+            let _ = io::Write::write_all(&mut io::stdout(), text.as_bytes());
+            return Ok(());
+        }
+        Command::Run(config, origins, warnings) => (config, origins, warnings),
+    };
+    let tunnel_config = config.settings.tunnel_config().map_err(|error| origins.blame(&error))?;
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|error| system("random numbers", error))?;
+    let runtime =
+        Builder::new_current_thread().enable_all().build().map_err(|error| system("runtime", error))?;
+    let start =
+        Start { config: *config, origins, warnings, tunnel_config, entropy: Entropy::from_seed(seed) };
+    LocalSet::new().block_on(&runtime, start.run())
+}
+
+/// What a program starts with.
+struct Start {
+    config: Config,
+    origins: Origins,
+    warnings: Vec<String>,
+    tunnel_config: TunnelConfig,
+    entropy: Entropy,
+}
+
+impl Start {
+    async fn run(self) -> Result<(), StartError> {
+        let stop = Stop::new().map_err(|error| system("signals", error))?;
+        match self.config.side {
+            Side::Client => self.run_client(stop).await,
+            Side::Server => self.run_server(stop).await,
+        }
+    }
+
+    async fn run_client(self, stop: Stop) -> Result<(), StartError> {
+        let Config { listen, remote, .. } = &self.config;
+        let local = self.checked("localaddr", Address::parse(listen))?;
+        let remote = self.checked("remoteaddr", PortRange::parse(remote))?;
+        let listener =
+            Listener::bind(&local).await.map_err(|error| cannot_listen("localaddr", &local, &error))?;
+        self.log(&listener.to_string());
+        let client = Client::new(&self.config, remote, self.tunnel_config, self.entropy);
+        client.run(listener, stop).await;
+        Ok(())
+    }
+
+    async fn run_server(self, stop: Stop) -> Result<(), StartError> {
+        let Config { listen, target, .. } = &self.config;
+        let range = self.checked("listen", PortRange::parse(listen))?;
+        let target = self.checked("target", Address::parse(target))?;
+        let mut sockets = Vec::new();
+        for port in range.min..=range.max {
+            sockets.push(self.bind_udp(&range.host, port).await?);
+        }
+        self.log(listen);
+        for port in range.min..=range.max {
+            log_line!("Listening on: {}/udp", Address::Tcp(range.host.clone(), port));
+        }
+        let server = Server::new(&self.config, target, sockets, self.tunnel_config, self.entropy);
+        server.run(stop).await;
+        Ok(())
+    }
+
+    async fn bind_udp(&self, host: &str, port: u16) -> Result<UdpSocket, StartError> {
+        let refuse = |error| cannot_listen("listen", &Address::Tcp(host.into(), port), &error);
+        let candidates = bind_candidates(host, port).await.map_err(refuse)?;
+        first_working(&candidates, |address| UdpSocket::bind(address, self.config.sockbuf)).map_err(refuse)
+    }
+
+    /// An address that does not parse is the option's fault.
+    fn checked<T>(&self, flag: &'static str, parsed: Result<T, impl Display>) -> Result<T, ConfigError> {
+        parsed.map_err(|error| self.origins.blame(&SettingsError { flag, reason: error.to_string() }))
+    }
+
+    fn log(&self, listening: &str) {
+        for warning in self.warnings.iter().chain(&self.tunnel_config.warnings) {
+            log_line!("{warning}");
+        }
+        for line in parameters(&self.config, listening) {
+            log_line!("{line}");
+        }
+    }
+}
+
+fn system(what: &str, error: impl Display) -> StartError {
+    StartError::System(format!("{what}: {error}"))
+}
+
+fn cannot_listen(flag: &str, address: &Address, error: &io::Error) -> StartError {
+    system(&format!("--{flag} {address}: cannot listen"), error)
+}
+
+/// Options in the order of the client's start-up lines.
+const CLIENT_LINES: &[&str] = &[
+    "listening on:",
+    "encryption:",
+    "QPP",
+    "QPP Count",
+    "nodelay parameters:",
+    "remote address:",
+    "sndwnd:",
+    "compression:",
+    "mtu",
+    "ratelimit",
+    "datashard:",
+    "acknodelay",
+    "dscp",
+    "sockbuf",
+    "smuxbuf",
+    "framesize",
+    "streambuf",
+    "keepalive",
+    "conn",
+    "autoexpire",
+    "scavengettl",
+    "snmplog",
+    "snmpperiod",
+    "quiet",
+    "tcp",
+    "pprof",
+];
+
+/// Options in the order of the server's start-up lines.
+const SERVER_LINES: &[&str] = &[
+    "listening on:",
+    "target",
+    "encryption:",
+    "nodelay parameters:",
+    "sndwnd:",
+    "compression:",
+    "mtu",
+    "ratelimit",
+    "datashard:",
+    "acknodelay",
+    "dscp",
+    "sockbuf",
+    "smuxbuf",
+    "framesize",
+    "streambuf",
+    "keepalive",
+    "snmplog",
+    "snmpperiod",
+    "pprof",
+    "quiet",
+    "tcp",
+];
+
+/// The lines logged at start, in kcptun's order and wording; `listening` is the address in use.
+pub fn parameters(config: &Config, listening: &str) -> Vec<String> {
+    let settings = &config.settings;
+    let order = match config.side {
+        Side::Client => CLIENT_LINES,
+        Side::Server => SERVER_LINES,
+    };
+    let line = |item: &&str| match *item {
+        "listening on:" => format!("listening on: {listening}"),
+        "encryption:" => format!("encryption: {}", config.crypt),
+        "QPP Count" => format!("QPP Count: {}", settings.qpp_count),
+        "nodelay parameters:" => format!("nodelay parameters: {}", nodelay_parameters(config)),
+        "remote address:" => format!("remote address: {}", config.remote),
+        "sndwnd:" => format!("sndwnd: {} rcvwnd: {}", settings.sndwnd, settings.rcvwnd),
+        "compression:" => format!("compression: {}", !settings.nocomp),
+        "datashard:" => format!("datashard: {} parityshard: {}", settings.datashard, settings.parityshard),
+        name => format!("{name}: {}", shown(config, name)),
+    };
+    let head = [format!("version: {}", crate::VERSION), format!("smux version: {}", settings.smuxver)];
+    let tail = ["initiating key derivation", "key derivation done"].map(String::from);
+    head.into_iter().chain(order.iter().map(line)).chain(tail).collect()
+}
+
+fn shown(config: &Config, name: &str) -> String {
+    flags::find(config.side, name).map(|flag| config.clone().shown(flag)).unwrap_or_default()
+}
+
+fn nodelay_parameters(config: &Config) -> String {
+    let settings = &config.settings;
+    match settings.mode {
+        Mode::Normal => "0 40 2 1".into(),
+        Mode::Fast => "0 30 2 1".into(),
+        Mode::Fast2 => "1 20 2 1".into(),
+        Mode::Fast3 => "1 10 2 1".into(),
+        Mode::Manual => {
+            format!("{} {} {} {}", settings.nodelay, settings.interval, settings.resend, settings.nc)
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! The end of a program (CLI-25).
+
+use super::hub::Hub;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// How long queued data may take to leave.
+const DRAIN_MS_MAX: u64 = 1000;
+const DRAIN_STEP_MS: u64 = 5;
+
+/// Waits for SIGTERM and SIGINT.
+#[derive(Debug)]
+pub(crate) struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    pub(crate) async fn requested(&mut self) {
+        tokio::select! {
+            biased;
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Ends all streams and gives what they had taken a moment to arrive.
+pub(crate) async fn drain(hubs: &[Rc<Hub>]) {
+    hubs.iter().for_each(|hub| hub.close_all_streams());
+    for _ in 0..DRAIN_MS_MAX / DRAIN_STEP_MS {
+        if hubs.iter().all(|hub| hub.is_drained()) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(DRAIN_STEP_MS)).await;
+    }
+}

@@ -1,0 +1,100 @@
+//! One stream of a session, as its task sees it.
+
+use super::hub::{Hub, Scratch};
+use engine::mux::{ReadError, WriteError};
+use engine::{SessionId, StreamId};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use tokio::sync::Notify;
+
+/// Wakes the task of a stream.
+#[derive(Debug, Default)]
+pub(crate) struct Signals {
+    pub(crate) readable: Notify,
+    pub(crate) writable: Notify,
+}
+
+impl Signals {
+    pub(crate) fn wake_all(&self) {
+        self.readable.notify_one();
+        self.writable.notify_one();
+    }
+}
+
+/// Handle of a stream; dropping it closes the stream.
+pub(crate) struct Stream {
+    hub: Rc<Hub>,
+    session: SessionId,
+    id: StreamId,
+    signals: Rc<Signals>,
+    /// Of the session, which may be gone when it is logged.
+    peer: Option<SocketAddr>,
+}
+
+impl Stream {
+    pub(crate) fn new(hub: Rc<Hub>, session: SessionId, id: StreamId, signals: Rc<Signals>) -> Self {
+        let peer = hub.peer(session);
+        Self { hub, session, id, signals, peer }
+    }
+
+    /// The thread's buffers.
+    pub(crate) fn scratch(&self) -> &Scratch {
+        &self.hub.scratch
+    }
+
+    /// As kcptun logs it: the session's peer and the stream's number.
+    pub(crate) fn label(&self) -> String {
+        match self.peer {
+            Some(peer) => format!("{peer}({})", self.id.0),
+            None => format!("?({})", self.id.0),
+        }
+    }
+
+    pub(crate) fn write(&self, bytes: &[u8]) -> Result<usize, WriteError> {
+        let now = self.hub.scratch.clock.now();
+        let written = self.hub.with_tunnel(self.session, |tunnel| tunnel.write(now, self.id, bytes));
+        written.unwrap_or(Err(WriteError::Closed))
+    }
+
+    /// Offers the unread bytes (none at the end of the stream) to `take`, which says how many it took.
+    pub(crate) fn read_with<E>(
+        &self,
+        take: impl FnOnce(&[u8]) -> Result<usize, E>,
+    ) -> Result<Result<usize, E>, ReadError> {
+        let looked = self.hub.look_at_tunnel(self.session, |tunnel| tunnel.peek(self.id).map(take));
+        let taken = looked.unwrap_or(Err(ReadError::Closed))?;
+        if let Ok(count @ 1..) = taken {
+            let now = self.hub.scratch.clock.now();
+            self.hub.with_tunnel(self.session, |tunnel| tunnel.consume(now, self.id, count));
+        }
+        Ok(taken)
+    }
+
+    pub(crate) fn finish(&self) -> Result<(), WriteError> {
+        let now = self.hub.scratch.clock.now();
+        let finished = self.hub.with_tunnel(self.session, |tunnel| tunnel.finish(now, self.id));
+        finished.unwrap_or(Err(WriteError::Closed))
+    }
+
+    /// Whether the peer, having ended its direction, still takes what is written here.
+    pub(crate) fn peer_half_closes(&self) -> bool {
+        let looked = self.hub.look_at_tunnel(self.session, |tunnel| tunnel.peer_half_closes());
+        looked.unwrap_or(false)
+    }
+
+    /// Waits until a write that was refused as blocked is worth another try.
+    pub(crate) async fn writable(&self) {
+        self.signals.writable.notified().await;
+    }
+
+    /// Waits until a read that was refused as blocked is worth another try.
+    pub(crate) async fn readable(&self) {
+        self.signals.readable.notified().await;
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.hub.close_stream(self.session, self.id);
+    }
+}

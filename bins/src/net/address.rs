@@ -1,0 +1,171 @@
+//! Addresses as kcptun reads them.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+
+/// A host and a range of UDP ports (CLI-28; kcptun std/multiport.go).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortRange {
+    /// Name or address, without brackets; empty for any.
+    pub host: String,
+    /// First port, at least 1.
+    pub min: u16,
+    /// Last port, at least `min`.
+    pub max: u16,
+}
+
+/// Why a text is no address.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AddressError {
+    /// Not of the form host:port or host:min-max.
+    #[error("malformed address {0:?}, expected HOST:PORT or HOST:MIN-MAX")]
+    Malformed(String),
+    /// Not 1 <= min <= max <= 65535.
+    #[error("ports of {0:?} must be from 1 to 65535, the lower one first")]
+    Ports(String),
+}
+
+impl PortRange {
+    /// Finds the last colon followed by a digit; text after the ports is ignored, as kcptun's pattern does.
+    ///
+    /// # Errors
+    /// There is no such colon, or the numbers are no port range.
+    pub fn parse(text: &str) -> Result<Self, AddressError> {
+        let colon = text
+            .match_indices(':')
+            .map(|(at, _)| at)
+            .rfind(|at| text.as_bytes().get(at + 1).is_some_and(u8::is_ascii_digit))
+            .ok_or_else(|| AddressError::Malformed(text.into()))?;
+        let ports = text.get(colon + 1..).unwrap_or_default();
+        let (min, rest) = take_digits(ports);
+        let (max, _) = take_digits(rest.strip_prefix('-').unwrap_or(rest));
+        let max = if max.is_empty() { min } else { max };
+        let host = text.get(..colon).unwrap_or_default();
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        match (min.parse(), max.parse()) {
+            (Ok(min), Ok(max)) if 1 <= min && min <= max => Ok(Self { host: host.into(), min, max }),
+            _ => Err(AddressError::Ports(text.into())),
+        }
+    }
+
+    /// Number of ports, at least 1.
+    pub const fn count(&self) -> u64 {
+        (self.max - self.min) as u64 + 1
+    }
+}
+
+/// At most five digits.
+fn take_digits(text: &str) -> (&str, &str) {
+    let digits = text.bytes().take(5).take_while(u8::is_ascii_digit).count();
+    text.split_at(digits)
+}
+
+/// Where a stream connection comes from or goes to (CLI-29; Go net.SplitHostPort decides).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// Host, possibly empty, and port.
+    Tcp(String, u16),
+    /// Path of a unix socket.
+    Unix(String),
+}
+
+impl Address {
+    /// Anything that does not split into host and port is a path.
+    ///
+    /// # Errors
+    /// It does split, but the port is no number from 0 to 65535.
+    pub fn parse(text: &str) -> Result<Self, AddressError> {
+        let Some((host, port)) = split_host_port(text) else {
+            return Ok(Self::Unix(text.into()));
+        };
+        let port = if port.is_empty() { Ok(0) } else { port.parse() };
+        port.map(|port| Self::Tcp(host.into(), port)).map_err(|_| AddressError::Ports(text.into()))
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(host, port) if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp(host, port) => write!(f, "{host}:{port}"),
+            Self::Unix(path) => f.write_str(path),
+        }
+    }
+}
+
+fn split_host_port(text: &str) -> Option<(&str, &str)> {
+    let (host, port) = text.rsplit_once(':')?;
+    let (host, port) = match host.strip_prefix('[') {
+        Some(inner) => (inner.strip_suffix(']')?, port),
+        None if host.contains(':') => return None,
+        None => (host, port),
+    };
+    let bracket = |text: &str| text.contains(['[', ']']);
+    (!bracket(host) && !bracket(port)).then_some((host, port))
+}
+
+/// Looks a name up. As Go does, the first IPv4 address is preferred; an empty host is this machine.
+///
+/// # Errors
+/// The lookup failed or found nothing.
+pub async fn resolve(host: &str, port: u16) -> io::Result<SocketAddr> {
+    let host = if host.is_empty() { "127.0.0.1" } else { host };
+    let found: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
+    let first = found.iter().find(|address| address.is_ipv4()).or(found.first());
+    first.copied().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no address found"))
+}
+
+/// The addresses to bind for `host`, best first: both families at once for an empty host, else what it resolves to.
+///
+/// # Errors
+/// The lookup failed.
+pub async fn bind_candidates(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    if host.is_empty() {
+        return Ok(vec![([0u16; 8], port).into(), ([0u8; 4], port).into()]);
+    }
+    Ok(vec![resolve(host, port).await?])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // CLI-28
+    #[test]
+    fn ports_are_found_as_kcptuns_pattern_finds_them() {
+        let range = |text: &str| PortRange::parse(text).map(|r| (r.host, r.min, r.max));
+        let found = |host: &str, min, max| Ok((host.to_owned(), min, max));
+        assert_eq!(range("vps:29900"), found("vps", 29900, 29900));
+        assert_eq!(range(":29900-29910"), found("", 29900, 29910));
+        assert_eq!(range("h:29900abc"), found("h", 29900, 29900));
+        assert_eq!(range("h:29900-"), found("h", 29900, 29900));
+        assert_eq!(range("h:30-40-50"), found("h", 30, 40));
+        assert_eq!(range("h:2990029905"), found("h", 29900, 29905));
+        assert_eq!(range("h:80  "), found("h", 80, 80));
+        assert_eq!(range("::1:29900"), found("::1", 29900, 29900));
+        assert_eq!(range("[::1]:29900-29910"), found("::1", 29900, 29910));
+        for text in ["h:123456", "h:0", "h:40-30", "h:70000", "h:1-70000"] {
+            assert_eq!(range(text), Err(AddressError::Ports(text.into())), "{text}");
+        }
+        for text in ["nonsense", "h:", "", ":", "h:x", "é:"] {
+            assert_eq!(range(text), Err(AddressError::Malformed(text.into())), "{text}");
+        }
+    }
+
+    // CLI-29
+    #[test]
+    fn what_does_not_split_into_host_and_port_is_a_path() {
+        let tcp = |host: &str, port| Ok(Address::Tcp(host.into(), port));
+        assert_eq!(Address::parse(":12948"), tcp("", 12948));
+        assert_eq!(Address::parse(":"), tcp("", 0));
+        assert_eq!(Address::parse("127.0.0.1:80"), tcp("127.0.0.1", 80));
+        assert_eq!(Address::parse("[::1]:80"), tcp("::1", 80));
+        for path in ["/tmp/x.sock", "x.sock", "12948", "127.0.0.1", "::1:80", "[::1:80", "a]:80", ""] {
+            assert_eq!(Address::parse(path), Ok(Address::Unix(path.into())), "{path}");
+        }
+        assert_eq!(Address::parse("h:name"), Err(AddressError::Ports("h:name".into())));
+        assert_eq!(Address::Tcp("::1".into(), 80).to_string(), "[::1]:80");
+    }
+}

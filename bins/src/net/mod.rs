@@ -1,0 +1,5 @@
+//! Addresses and sockets.
+
+pub mod address;
+pub mod udp;
+pub mod wire;

@@ -1,0 +1,331 @@
+//! Datagrams in batches: recvmmsg with UDP_GRO, sendmsg with UDP_SEGMENT (CLI-26).
+//!
+//! Only fewer, larger packets make the kernel cheaper, so runs of equal datagrams go out in one call. Path MTU discovery
+//! is left at the system's default, as Go leaves it.
+
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use std::cell::Cell;
+use std::io;
+use std::mem::{size_of, zeroed};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroU16;
+use std::os::fd::{AsRawFd, RawFd};
+use std::ptr;
+use std::task::{Context, Poll};
+use tokio::io::Interest;
+
+/// What carries datagrams: UDP here, something else elsewhere.
+pub trait Datagrams {
+    /// The address bound.
+    fn local_addr(&self) -> SocketAddr;
+
+    /// Ready when [`Datagrams::try_recv`] is worth a try; wakes the task then.
+    fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Ready when [`Datagrams::try_send`] is worth a try; wakes the task then.
+    fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Replaces the content of `batch` by what has arrived.
+    ///
+    /// # Errors
+    /// `WouldBlock` when nothing has arrived; anything else is the socket's error.
+    fn try_recv(&self, batch: &mut RecvBatch) -> io::Result<()>;
+
+    /// Sends one datagram, or a run of datagrams of `segment` bytes each. Returns the bytes that were taken, all of them or
+    /// a whole number of datagrams; when fewer, the socket would block.
+    ///
+    /// # Errors
+    /// `WouldBlock` when nothing was taken.
+    fn try_send(&self, to: SocketAddr, bytes: &[u8], segment: Option<NonZeroU16>) -> io::Result<usize>;
+
+    /// Datagrams the system refused; they are lost, as if on the way.
+    fn send_errors(&self) -> u64;
+}
+
+const SLOTS: usize = 8;
+const SLOT_BYTES: usize = 65_536;
+
+/// Datagrams received by one call; reused from call to call.
+#[derive(Debug)]
+pub struct RecvBatch {
+    bytes: Vec<u8>,
+    received: Vec<Received>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Received {
+    from: SocketAddr,
+    len: usize,
+    /// Size of the datagrams in the slot; the last one may be shorter.
+    segment: usize,
+}
+
+impl Default for RecvBatch {
+    fn default() -> Self {
+        Self { bytes: vec![0; SLOTS * SLOT_BYTES], received: Vec::with_capacity(SLOTS) }
+    }
+}
+
+impl RecvBatch {
+    /// Calls `each` with every datagram and its source, in the order of arrival.
+    pub fn for_each(&mut self, mut each: impl FnMut(SocketAddr, &mut [u8])) {
+        for (slot, received) in self.bytes.chunks_exact_mut(SLOT_BYTES).zip(&self.received) {
+            for datagram in slot[..received.len].chunks_mut(received.segment) {
+                each(received.from, datagram);
+            }
+        }
+    }
+
+    /// Whether the call filled every slot, so that more may be waiting.
+    pub fn is_full(&self) -> bool {
+        self.received.len() == SLOTS
+    }
+}
+
+/// A UDP socket.
+#[derive(Debug)]
+pub struct UdpSocket {
+    socket: tokio::net::UdpSocket,
+    local: SocketAddr,
+    segmentation: Cell<bool>,
+    send_errors: Cell<u64>,
+}
+
+impl UdpSocket {
+    /// Binds `address`; an IPv6 wildcard takes both families. Buffers are set to `sockbuf_bytes` as far as the system
+    /// allows.
+    ///
+    /// # Errors
+    /// The address cannot be bound.
+    pub fn bind(address: SocketAddr, sockbuf_bytes: i64) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+        if address.is_ipv6() {
+            socket.set_only_v6(!address.ip().is_unspecified())?;
+        }
+        socket.set_nonblocking(true)?;
+        if let Ok(bytes) = usize::try_from(sockbuf_bytes.min(i64::from(i32::MAX))) {
+            // The system's own limit applies quietly; a refusal leaves its default.
+            let _ = socket.set_recv_buffer_size(bytes);
+            let _ = socket.set_send_buffer_size(bytes);
+        }
+        enable_gro(socket.as_raw_fd());
+        socket.bind(&address.into())?;
+        let socket = tokio::net::UdpSocket::from_std(socket.into())?;
+        let local = socket.local_addr()?;
+        Ok(Self { socket, local, segmentation: Cell::new(true), send_errors: Cell::new(0) })
+    }
+
+    /// Whether runs of datagrams still go out in one call.
+    pub fn uses_segmentation(&self) -> bool {
+        self.segmentation.get()
+    }
+
+    /// One call; `Ok` also for errors that lose the datagram, which are counted.
+    fn send(&self, to: &SockAddr, bytes: &[u8], segment: Option<NonZeroU16>) -> io::Result<()> {
+        let fd = self.socket.as_raw_fd();
+        loop {
+            match send_message(fd, to, bytes, segment) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
+                Err(error) if segment.is_some() && refuses_segmentation(&error) => return Err(error),
+                Err(_) => {
+                    self.send_errors.set(self.send_errors.get() + 1);
+                    return Ok(());
+                }
+                Ok(()) => return Ok(()),
+            }
+        }
+    }
+
+    fn send_run(&self, to: &SockAddr, bytes: &[u8], segment: NonZeroU16) -> io::Result<usize> {
+        if self.segmentation.get() {
+            match self.send(to, bytes, Some(segment)) {
+                Ok(()) => return Ok(bytes.len()),
+                Err(error) if refuses_segmentation(&error) => self.segmentation.set(false),
+                Err(error) => return Err(error),
+            }
+        }
+        let mut sent = 0;
+        for datagram in bytes.chunks(usize::from(segment.get())) {
+            match self.send(to, datagram, None) {
+                Ok(()) => sent += datagram.len(),
+                Err(_) if sent > 0 => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(sent)
+    }
+
+    /// An IPv6 socket speaks to IPv4 peers under their mapped addresses.
+    fn name_of(&self, to: SocketAddr) -> SockAddr {
+        match (self.local, to) {
+            (SocketAddr::V6(_), SocketAddr::V4(to)) => {
+                SocketAddr::new(IpAddr::V6(to.ip().to_ipv6_mapped()), to.port()).into()
+            }
+            _ => to.into(),
+        }
+    }
+}
+
+impl Datagrams for UdpSocket {
+    fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.socket.poll_recv_ready(cx)
+    }
+
+    fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.socket.poll_send_ready(cx)
+    }
+
+    fn try_recv(&self, batch: &mut RecvBatch) -> io::Result<()> {
+        batch.received.clear();
+        self.socket.try_io(Interest::READABLE, || receive_messages(self.socket.as_raw_fd(), batch))
+    }
+
+    fn try_send(&self, to: SocketAddr, bytes: &[u8], segment: Option<NonZeroU16>) -> io::Result<usize> {
+        let to = self.name_of(to);
+        self.socket.try_io(Interest::WRITABLE, || match segment {
+            Some(segment) if bytes.len() > usize::from(segment.get()) => self.send_run(&to, bytes, segment),
+            _ => self.send(&to, bytes, None).map(|()| bytes.len()),
+        })
+    }
+
+    fn send_errors(&self) -> u64 {
+        self.send_errors.get()
+    }
+}
+
+/// Drivers without scatter-gather, old kernels and paths with a smaller MTU refuse segmented sends.
+fn refuses_segmentation(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EIO | libc::EINVAL | libc::EMSGSIZE))
+}
+
+fn enable_gro(fd: RawFd) {
+    let on: libc::c_int = 1;
+    // SAFETY: the pointer and the length describe a live c_int. A kernel without UDP_GRO refuses, which changes nothing.
+    unsafe {
+        libc::setsockopt(
+            fd,
+            libc::SOL_UDP,
+            libc::UDP_GRO,
+            ptr::from_ref(&on).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        );
+    }
+}
+
+/// Room for one control message, aligned as its header must be.
+#[derive(Clone, Copy)]
+#[repr(C, align(8))]
+struct Control([u8; 64]);
+
+fn send_message(fd: RawFd, to: &SockAddr, bytes: &[u8], segment: Option<NonZeroU16>) -> io::Result<()> {
+    let mut control = Control([0; 64]);
+    let mut part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    // SAFETY: msghdr is plain data for which all zeros is a valid value.
+    let mut message: libc::msghdr = unsafe { zeroed() };
+    message.msg_name = to.as_ptr().cast_mut().cast();
+    message.msg_namelen = to.len();
+    message.msg_iov = &raw mut part;
+    message.msg_iovlen = 1;
+    if let Some(segment) = segment {
+        put_segment(&mut message, &mut control, segment.get());
+    }
+    // SAFETY: every pointer in `message` is to a local or an argument that outlives the call; sendmsg only reads them.
+    match unsafe { libc::sendmsg(fd, &raw const message, 0) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+fn put_segment(message: &mut libc::msghdr, control: &mut Control, segment: u16) {
+    message.msg_control = control.0.as_mut_ptr().cast();
+    // SAFETY: CMSG_SPACE and CMSG_LEN only compute. The control buffer is aligned and larger than CMSG_SPACE(2), so the
+    // first header and its two bytes of data lie inside it.
+    unsafe {
+        message.msg_controllen = libc::CMSG_SPACE(size_of::<u16>() as u32) as _;
+        let header = libc::CMSG_FIRSTHDR(message);
+        (*header).cmsg_level = libc::SOL_UDP;
+        (*header).cmsg_type = libc::UDP_SEGMENT;
+        (*header).cmsg_len = libc::CMSG_LEN(size_of::<u16>() as u32) as _;
+        ptr::write_unaligned(libc::CMSG_DATA(header).cast(), segment);
+    }
+}
+
+fn receive_messages(fd: RawFd, batch: &mut RecvBatch) -> io::Result<()> {
+    // SAFETY: all three are plain data for which all zeros is a valid value.
+    let mut names: [libc::sockaddr_storage; SLOTS] = unsafe { zeroed() };
+    // SAFETY: as above.
+    let mut parts: [libc::iovec; SLOTS] = unsafe { zeroed() };
+    // SAFETY: as above.
+    let mut messages: [libc::mmsghdr; SLOTS] = unsafe { zeroed() };
+    let mut controls = [Control([0; 64]); SLOTS];
+    for (index, slot) in batch.bytes.chunks_exact_mut(SLOT_BYTES).enumerate() {
+        parts[index] = libc::iovec { iov_base: slot.as_mut_ptr().cast(), iov_len: slot.len() };
+        let header = &mut messages[index].msg_hdr;
+        header.msg_name = (&raw mut names[index]).cast();
+        header.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+        header.msg_iov = &raw mut parts[index];
+        header.msg_iovlen = 1;
+        header.msg_control = controls[index].0.as_mut_ptr().cast();
+        header.msg_controllen = size_of::<Control>() as _;
+    }
+    // SAFETY: the headers point to slots, names and control buffers of the given lengths, all alive during the call.
+    let count = unsafe {
+        libc::recvmmsg(fd, messages.as_mut_ptr(), SLOTS as u32, libc::MSG_DONTWAIT as _, ptr::null_mut())
+    };
+    let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
+    for (message, name) in messages.iter().zip(&names).take(count) {
+        let len = (message.msg_len as usize).min(SLOT_BYTES);
+        let segment = segment_of(&message.msg_hdr).unwrap_or(len).max(1);
+        // A source that is no internet address cannot be answered; an empty slot keeps the count of slots.
+        let (from, len) = match address_of(name) {
+            Some(from) => (from, len),
+            None => (SocketAddr::from(([0; 4], 0)), 0),
+        };
+        batch.received.push(Received { from, len, segment });
+    }
+    Ok(())
+}
+
+/// Size of the datagrams the kernel joined, if it did.
+fn segment_of(header: &libc::msghdr) -> Option<usize> {
+    // SAFETY: the kernel filled msg_control and msg_controllen; the CMSG functions stay inside that range.
+    unsafe {
+        let mut control = libc::CMSG_FIRSTHDR(header);
+        while !control.is_null() {
+            if (*control).cmsg_level == libc::SOL_UDP && (*control).cmsg_type == libc::UDP_GRO {
+                let size: libc::c_int = ptr::read_unaligned(libc::CMSG_DATA(control).cast());
+                return usize::try_from(size).ok();
+            }
+            control = libc::CMSG_NXTHDR(header, control);
+        }
+    }
+    None
+}
+
+/// The source of a datagram; mapped IPv4 addresses as IPv4, so that a peer has one address only.
+fn address_of(name: &libc::sockaddr_storage) -> Option<SocketAddr> {
+    match i32::from(name.ss_family) {
+        libc::AF_INET => {
+            // SAFETY: the family says that the kernel wrote a sockaddr_in; the storage is larger and aligned for it.
+            let name = unsafe { &*ptr::from_ref(name).cast::<libc::sockaddr_in>() };
+            let ip = Ipv4Addr::from(u32::from_be(name.sin_addr.s_addr));
+            Some(SocketAddr::new(IpAddr::V4(ip), u16::from_be(name.sin_port)))
+        }
+        libc::AF_INET6 => {
+            // SAFETY: the family says that the kernel wrote a sockaddr_in6; the storage is larger and aligned for it.
+            let name = unsafe { &*ptr::from_ref(name).cast::<libc::sockaddr_in6>() };
+            let ip = Ipv6Addr::from(name.sin6_addr.s6_addr);
+            let port = u16::from_be(name.sin6_port);
+            Some(match ip.to_ipv4_mapped() {
+                Some(ip) => SocketAddr::new(IpAddr::V4(ip), port),
+                None => std::net::SocketAddrV6::new(ip, port, 0, name.sin6_scope_id).into(),
+            })
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,224 @@
+//! Local connections: TCP or unix sockets behind one type.
+
+use super::address::{Address, bind_candidates, resolve};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use std::fmt;
+use std::io;
+use std::net::{Shutdown, SocketAddr};
+use std::time::Duration;
+use tokio::io::Interest;
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+
+const BACKLOG: i32 = 4096;
+
+/// A byte stream to a local application or to a target.
+#[derive(Debug)]
+pub enum Wire {
+    /// Over TCP, with the peer's address.
+    Tcp(TcpStream, SocketAddr),
+    /// Over a unix socket, with its path.
+    Unix(UnixStream, String),
+}
+
+impl Wire {
+    /// Connects to `address` within `limit`.
+    ///
+    /// # Errors
+    /// The lookup or the connection failed, or took too long.
+    pub async fn connect(address: &Address, limit: Duration) -> io::Result<Self> {
+        match tokio::time::timeout(limit, Self::dial(address)).await {
+            Ok(connected) => connected,
+            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "connection timed out")),
+        }
+    }
+
+    async fn dial(address: &Address) -> io::Result<Self> {
+        match address {
+            Address::Tcp(host, port) => {
+                let peer = resolve(host, *port).await?;
+                let stream = TcpStream::connect(peer).await?;
+                Ok(Self::of_tcp(stream, peer))
+            }
+            Address::Unix(path) => Ok(Self::Unix(UnixStream::connect(path).await?, path.clone())),
+        }
+    }
+
+    fn of_tcp(stream: TcpStream, peer: SocketAddr) -> Self {
+        // Bytes were already held back as long as the tunnel wants to.
+        let _ = stream.set_nodelay(true);
+        Self::Tcp(stream, SocketAddr::new(peer.ip().to_canonical(), peer.port()))
+    }
+
+    /// Reads what is there; 0 at the end.
+    ///
+    /// # Errors
+    /// `WouldBlock` when nothing is there; else the connection is broken.
+    pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream, _) => stream.try_read(buffer),
+            Self::Unix(stream, _) => stream.try_read(buffer),
+        }
+    }
+
+    /// Writes what fits.
+    ///
+    /// # Errors
+    /// `WouldBlock` when nothing fits; else the connection is broken.
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream, _) => stream.try_write(bytes),
+            Self::Unix(stream, _) => stream.try_write(bytes),
+        }
+    }
+
+    /// Waits until [`Wire::try_read`] is worth a try.
+    ///
+    /// # Errors
+    /// The runtime is gone.
+    pub async fn readable(&self) -> io::Result<()> {
+        self.ready(Interest::READABLE).await
+    }
+
+    /// Waits until [`Wire::try_write`] is worth a try.
+    ///
+    /// # Errors
+    /// The runtime is gone.
+    pub async fn writable(&self) -> io::Result<()> {
+        self.ready(Interest::WRITABLE).await
+    }
+
+    /// Waits until the peer resets the connection.
+    pub async fn broken(&self) {
+        let _ = self.ready(Interest::ERROR).await;
+    }
+
+    async fn ready(&self, interest: Interest) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream, _) => stream.ready(interest).await.map(|_| ()),
+            Self::Unix(stream, _) => stream.ready(interest).await.map(|_| ()),
+        }
+    }
+
+    /// Tells the peer that nothing more will be written.
+    pub fn shutdown_write(&self) {
+        // Fails only when the connection is gone, which reading will tell.
+        let _ = self.sock_ref().shutdown(Shutdown::Write);
+    }
+
+    /// Makes closing reset the connection, so that the peer does not take a cut stream for a complete one.
+    pub fn reset_on_close(&self) {
+        let _ = self.sock_ref().set_linger(Some(Duration::ZERO));
+    }
+
+    fn sock_ref(&self) -> SockRef<'_> {
+        match self {
+            Self::Tcp(stream, _) => SockRef::from(stream),
+            Self::Unix(stream, _) => SockRef::from(stream),
+        }
+    }
+}
+
+impl fmt::Display for Wire {
+    /// The peer's address or path.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(_, peer) => write!(f, "{peer}"),
+            Self::Unix(_, path) => f.write_str(path),
+        }
+    }
+}
+
+/// Accepts local connections.
+#[derive(Debug)]
+pub enum Listener {
+    /// On a TCP port.
+    Tcp(TcpListener),
+    /// On a unix socket, with its path, which is removed at the end.
+    Unix(UnixListener, String),
+}
+
+impl Listener {
+    /// Listens on `address`.
+    ///
+    /// # Errors
+    /// The address cannot be looked up or bound.
+    pub async fn bind(address: &Address) -> io::Result<Self> {
+        match address {
+            Address::Tcp(host, port) => {
+                let candidates = bind_candidates(host, *port).await?;
+                first_working(&candidates, listen_tcp).map(Self::Tcp)
+            }
+            Address::Unix(path) => Ok(Self::Unix(UnixListener::bind(path)?, path.clone())),
+        }
+    }
+
+    /// The next connection.
+    ///
+    /// # Errors
+    /// The system has no room for one now.
+    pub async fn accept(&self) -> io::Result<Wire> {
+        match self {
+            Self::Tcp(listener) => listener.accept().await.map(|(stream, peer)| Wire::of_tcp(stream, peer)),
+            Self::Unix(listener, path) => {
+                listener.accept().await.map(|(stream, _)| Wire::Unix(stream, path.clone()))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Listener {
+    /// The actual address or the path.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(listener) => match listener.local_addr() {
+                Ok(address) => write!(f, "{address}"),
+                Err(error) => write!(f, "{error}"),
+            },
+            Self::Unix(_, path) => f.write_str(path),
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Self::Unix(_, path) = self {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+fn listen_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(!address.ip().is_unspecified())?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Tries `open` with each address, going on only when a family is not there at all.
+///
+/// # Errors
+/// That of the last address tried.
+pub fn first_working<T>(
+    candidates: &[SocketAddr],
+    open: impl Fn(SocketAddr) -> io::Result<T>,
+) -> io::Result<T> {
+    let mut result = Err(io::Error::new(io::ErrorKind::NotFound, "no address"));
+    for address in candidates {
+        result = open(*address);
+        let missing = |error: &io::Error| {
+            matches!(
+                error.raw_os_error(),
+                Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL | libc::EPROTONOSUPPORT)
+            )
+        };
+        if !result.as_ref().err().is_some_and(missing) {
+            break;
+        }
+    }
+    result
+}
