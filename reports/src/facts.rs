@@ -128,7 +128,7 @@ fn side_rows(rows: &mut Vec<(String, String)>, name: &str, side: &Side) {
         side.lost_segs, side.fast_retrans_segs, side.early_retrans_segs, side.out_segs
     );
     rows.push((format!("retransmissions by the {name}"), retransmissions));
-    let recovered = format!("{} packets, {} groups beyond repair", side.fec_recovered, side.fec_errs);
+    let recovered = format!("{} packets, {} rebuilds failed", side.fec_recovered, side.fec_errs);
     rows.push((format!("rebuilt by FEC at the {name}"), recovered));
 }
 

@@ -270,7 +270,7 @@ pub struct SideOutcome {
     pub fec_parity_shards: u64,
     /// Data shards rebuilt.
     pub fec_recovered: u64,
-    /// Shard groups that could not be rebuilt.
+    /// Attempts to rebuild a shard group that failed.
     pub fec_errs: u64,
 }
 

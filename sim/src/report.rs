@@ -89,7 +89,7 @@ fn side_lines(out: &mut Formatter<'_>, name: &str, side: &SideOutcome) -> fmt::R
     )?;
     writeln!(
         out,
-        "              fec: {} recovered, {} groups beyond repair; {} datagrams refused",
+        "              fec: {} recovered, {} rebuilds failed; {} datagrams refused",
         side.fec_recovered, side.fec_errs, side.refused_datagrams,
     )
 }
