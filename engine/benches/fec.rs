@@ -1,4 +1,5 @@
-//! Throughput of the code in bytes of data, at the shape and size kcptun uses by default: 10 + 3 packets of 1350 bytes.
+//! Throughput of the code in bytes of data, at the shape and size kcptun uses by default: 10 + 3 packets of
+//! 1350 bytes.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use engine::Generation;

@@ -9,7 +9,8 @@ fn shape(data: usize, parity: usize) -> Shape {
     Shape::new(data, parity).unwrap()
 }
 
-/// A packet of a peer with groups of `shape`; the decoder looks at header bytes only until it has `data` of a group.
+/// A packet of a peer with groups of `shape`; the decoder looks at header bytes only until it has `data` of a
+/// group.
 fn packet(shape: Shape, seqid: u32) -> Vec<u8> {
     let is_data = (seqid as usize) % shape.total() < shape.data();
     let code = if is_data { Kind::Data } else { Kind::Parity }.code();
@@ -97,7 +98,8 @@ fn any_shape_is_reached_from_any_other() {
                         Decoder::new(Some(shape(data, parity)), generation).with_tune_exit(exit);
                     let adopted = adopted_at(&mut decoder, peer);
                     assert!(adopted.is_some(), "{generation:?} {data}+{parity} to {peer_data}+{peer_parity}");
-                    // Two whole groups and the next edge; 2021 needs the samples before the first edge in place, too.
+                    // Two whole groups and the next edge; 2021 needs the samples before the first edge in
+                    // place, too.
                     assert!(adopted < Some(300), "{adopted:?}");
                 }
             }

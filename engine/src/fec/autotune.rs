@@ -36,8 +36,8 @@ impl Autotune {
 
     /// Lengths of a run of data and of a run of parity packets, if both are seen whole (FEC-13).
     ///
-    /// Seqids are ordered by their distance from the oldest one: unlike a pairwise comparison that is an order for any
-    /// seqids. Equal ones, of a peer that started anew, keep their order of arrival.
+    /// Seqids are ordered by their distance from the oldest one: unlike a pairwise comparison that is an
+    /// order for any seqids. Equal ones, of a peer that started anew, keep their order of arrival.
     pub(crate) fn detect(&mut self) -> Option<(usize, usize)> {
         let (newer, older) = self.samples.split_at(self.oldest);
         let pivot = older.first()?.seqid;
@@ -85,8 +85,8 @@ impl Autotune2021 {
         Some((self.period(true)?, self.period(false)?))
     }
 
-    /// Continuity counts at the first edge and from there to the next one. Without a first edge the run is taken to start
-    /// at the first sample.
+    /// Continuity counts at the first edge and from there to the next one. Without a first edge the run is
+    /// taken to start at the first sample.
     fn period(&self, wanted: bool) -> Option<usize> {
         let follows = |pair: &[Sample]| pair[0].seqid.wrapping_add(1) == pair[1].seqid;
         let rises = |pair: &[Sample]| pair[0].data != wanted && pair[1].data == wanted && follows(pair);

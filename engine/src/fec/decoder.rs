@@ -28,8 +28,8 @@ pub enum TuneExit {
     /// When it finds any shape, as kcp-go v5.6.64 and later.
     #[default]
     AnyShape,
-    /// Only when it finds another shape than its own, as kcp-go v5.6.63: after one misplaced packet of an otherwise
-    /// unchanged peer it never recovers anything again.
+    /// Only when it finds another shape than its own, as kcp-go v5.6.63: after one misplaced packet of an
+    /// otherwise unchanged peer it never recovers anything again.
     OtherShape,
 }
 
@@ -72,8 +72,8 @@ pub struct DecoderState {
 }
 
 impl Decoder {
-    /// A decoder for groups of `shape`; `None` starts with one to one and detection, as a session without FEC does
-    /// (FEC-15).
+    /// A decoder for groups of `shape`; `None` starts with one to one and detection, as a session without FEC
+    /// does (FEC-15).
     pub fn new(shape: Option<Shape>, generation: Generation) -> Self {
         let store = match generation {
             Generation::Go2026 => Store::Go2026 {
@@ -106,10 +106,11 @@ impl Decoder {
         self
     }
 
-    /// Takes a whole FEC packet from the seqid on. What it made possible to rebuild is polled afterwards; what was not
-    /// polled before is discarded.
+    /// Takes a whole FEC packet from the seqid on. What it made possible to rebuild is polled afterwards;
+    /// what was not polled before is discarded.
     ///
-    /// Anything but a data or parity packet of [`HEADER_LEN`] to [`PACKET_BYTES_MAX`] bytes is ignored (FEC-16, FEC-17).
+    /// Anything but a data or parity packet of [`HEADER_LEN`] to [`PACKET_BYTES_MAX`] bytes is ignored
+    /// (FEC-16, FEC-17).
     pub fn decode(&mut self, now_ms: u64, packet: &[u8]) {
         self.rebuilder.clear();
         if !(HEADER_LEN..=PACKET_BYTES_MAX).contains(&packet.len()) {
@@ -121,8 +122,8 @@ impl Decoder {
         }
     }
 
-    /// The next rebuilt KCP datagram, without size field and padding; valid until the next call. Shards whose size field
-    /// makes no sense are counted and skipped (FEC-9).
+    /// The next rebuilt KCP datagram, without size field and padding; valid until the next call. Shards whose
+    /// size field makes no sense are counted and skipped (FEC-9).
     pub fn poll_recovered(&mut self) -> Option<&[u8]> {
         loop {
             let size = match self.rebuilder.peek()? {
@@ -141,7 +142,8 @@ impl Decoder {
         }
     }
 
-    /// The next rebuilt shard as it is: size field, KCP bytes, zero padding to the longest shard of its group.
+    /// The next rebuilt shard as it is: size field, KCP bytes, zero padding to the longest shard of its
+    /// group.
     pub fn poll_recovered_shard(&mut self) -> Option<&[u8]> {
         self.rebuilder.poll()
     }
@@ -160,7 +162,8 @@ impl Decoder {
         Counters { shard_set: shard_set as u64, shard_min: u64::from(shard_min), ..self.counters }
     }
 
-    /// The numbers kcp-go's decoder of 2026 keeps, for traces; for the 2021 generation only shape and packets count.
+    /// The numbers kcp-go's decoder of 2026 keeps, for traces; for the 2021 generation only shape and packets
+    /// count.
     pub fn state(&self) -> DecoderState {
         let (data, parity, paws) = (self.shape.data(), self.shape.parity(), self.shape.paws());
         let none = DecoderState {

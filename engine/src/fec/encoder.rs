@@ -8,7 +8,8 @@ use crate::Generation;
 /// A longer pause before the last data packet of a group makes its parity worthless (FEC-5).
 const PARITY_GAP_MS: u64 = 500;
 
-/// Makes data packets and their parity. One per session; parity is accumulated as data packets pass, no packet is kept.
+/// Makes data packets and their parity. One per session; parity is accumulated as data packets pass, no
+/// packet is kept.
 #[derive(Debug)]
 pub struct Encoder {
     shape: Shape,
@@ -82,10 +83,11 @@ impl Encoder {
         self.shape
     }
 
-    /// Turns `packet`, [`HEADER_LEN`] reserved bytes and then KCP bytes, into a data packet: writes the header and folds the
-    /// shard into the parity (FEC-2, FEC-3). `now_ms` is [`crate::Instant::as_millis`].
+    /// Turns `packet`, [`HEADER_LEN`] reserved bytes and then KCP bytes, into a data packet: writes the
+    /// header and folds the shard into the parity (FEC-2, FEC-3). `now_ms` is [`crate::Instant::as_millis`].
     ///
-    /// Parity that was not polled before is discarded: it belongs on the wire right behind the packet that completed it (FEC-19).
+    /// Parity that was not polled before is discarded: it belongs on the wire right behind the packet that
+    /// completed it (FEC-19).
     pub fn encode(&mut self, now_ms: u64, packet: &mut [u8]) {
         debug_assert!(packet.len() >= HEADER_LEN, "no room for the FEC header");
         write_header(packet, self.next_seqid, Kind::Data);
@@ -97,8 +99,8 @@ impl Encoder {
         self.latest_ms = Some(now_ms);
     }
 
-    /// Writes the next parity packet to `out` and returns its length. `None`: none is pending, or `out` is shorter than
-    /// [`Encoder::parity_pending`].
+    /// Writes the next parity packet to `out` and returns its length. `None`: none is pending, or `out` is
+    /// shorter than [`Encoder::parity_pending`].
     pub fn poll_parity(&mut self, out: &mut [u8]) -> Option<usize> {
         let pending = self.pending?;
         let packet = out.get_mut(..SHARD_OFFSET + pending.shard_bytes)?;
@@ -138,7 +140,8 @@ impl Encoder {
         self.shards += 1;
     }
 
-    /// The group's seqids are used up in any case; whether parity is sent depends on the last gap only (FEC-5).
+    /// The group's seqids are used up in any case; whether parity is sent depends on the last gap only
+    /// (FEC-5).
     fn complete_group(&mut self, now_ms: u64) {
         let continuous = match self.generation {
             Generation::Go2021 => true,

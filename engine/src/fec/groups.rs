@@ -6,7 +6,8 @@ use crate::time::diff;
 
 /// Groups kept behind the newest one (FEC-10).
 const GROUPS_BEHIND_MAX: u32 = 3;
-/// Groups held at most. Real peers need those above; seqids half the number space apart could keep more (FEC-17).
+/// Groups held at most. Real peers need those above; seqids half the number space apart could keep more
+/// (FEC-17).
 const GROUPS_MAX: usize = 8;
 
 #[derive(Debug, Default)]
@@ -42,12 +43,14 @@ impl Groups {
         self.held.iter().map(|group| group.packets.len()).sum()
     }
 
-    /// Forgets all groups; their numbers mean nothing under another shape. The newest number stays, as in kcp-go.
+    /// Forgets all groups; their numbers mean nothing under another shape. The newest number stays, as in
+    /// kcp-go.
     pub(crate) fn clear(&mut self) {
         self.drop_where(|_| true);
     }
 
-    /// Stores a packet, rebuilds its group when `data` packets of it are there, drops old groups (FEC-9, FEC-10).
+    /// Stores a packet, rebuilds its group when `data` packets of it are there, drops old groups (FEC-9,
+    /// FEC-10).
     pub(crate) fn insert(
         &mut self,
         shape: Shape,

@@ -1,7 +1,7 @@
 //! Multiply-accumulate over shards: the inner loop of the code, in the widest form the machine has (FEC-8).
 //!
-//! Multiplication by a constant is linear over bits. AVX2 looks the two nibbles of each byte up in 16-entry tables, GFNI
-//! multiplies each byte with an 8x8 bit matrix. All forms give the same bytes as the scalar one.
+//! Multiplication by a constant is linear over bits. AVX2 looks the two nibbles of each byte up in 16-entry
+//! tables, GFNI multiplies each byte with an 8x8 bit matrix. All forms give the same bytes as the scalar one.
 
 use super::galois;
 
@@ -40,8 +40,8 @@ impl Kernel {
         Self(Form::Scalar)
     }
 
-    /// Adds `weights[n] * source` to `rows[n]`, for every row. Rows may be longer than the source, which counts as
-    /// zero-padded; they must not be shorter.
+    /// Adds `weights[n] * source` to `rows[n]`, for every row. Rows may be longer than the source, which
+    /// counts as zero-padded; they must not be shorter.
     pub(crate) fn mul_add(self, weights: &[u8], source: &[u8], rows: &mut [Vec<u8>]) {
         debug_assert_eq!(weights.len(), rows.len());
         for (weights, rows) in weights.chunks(LANES).zip(rows.chunks_mut(LANES)) {
@@ -118,10 +118,11 @@ mod x86 {
     /// The 32 bytes from offset n on select the last n bytes of a vector.
     static TAIL_MASK: [u8; 2 * BLOCK] = tail_mask();
 
-    /// Runs over a source in whole vectors. The last one overlaps its neighbour, with the bytes already done masked to
-    /// zero, which multiplies to zero and adds nothing.
+    /// Runs over a source in whole vectors. The last one overlaps its neighbour, with the bytes already done
+    /// masked to zero, which multiplies to zero and adds nothing.
     ///
-    /// A macro, because a function without the caller's target features would not inline the `product` closure.
+    /// A macro, because a function without the caller's target features would not inline the `product`
+    /// closure.
     macro_rules! accumulate {
         ($weights:expr, $source:expr, $rows:expr, $product:expr) => {{
             let len = $source.len();

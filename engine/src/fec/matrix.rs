@@ -1,14 +1,14 @@
 //! Coefficients of the code (FEC-7).
 //!
-//! klauspost's default matrix is a Vandermonde matrix V[r][c] = r^c times the inverse of its own top square. A column of
-//! shard bytes is then the values, at the points 0, 1, 2, ..., of one polynomial of degree below `data`, and every shard
-//! is a Lagrange interpolation of any `data` others. So parity rows and the rows that rebuild lost shards come from one
-//! formula; nothing is ever inverted, and no choice of shards can fail.
+//! klauspost's default matrix is a Vandermonde matrix V[r][c] = r^c times the inverse of its own top square.
+//! A column of shard bytes is then the values, at the points 0, 1, 2, ..., of one polynomial of degree below
+//! `data`, and every shard is a Lagrange interpolation of any `data` others. So parity rows and the rows that
+//! rebuild lost shards come from one formula; nothing is ever inverted, and no choice of shards can fail.
 
 use super::galois::{exp, log, mul};
 
-/// Fills `out` with the weights that turn the shards at `known` into the shards at `wanted`: the weight of `known[k]` in
-/// `wanted[w]` is `out[k * wanted.len() + w]`.
+/// Fills `out` with the weights that turn the shards at `known` into the shards at `wanted`: the weight of
+/// `known[k]` in `wanted[w]` is `out[k * wanted.len() + w]`.
 ///
 /// Points must be distinct, and no wanted point may be known.
 pub(crate) fn interpolate(known: &[u8], wanted: &[u8], out: &mut Vec<u8>) {

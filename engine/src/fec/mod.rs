@@ -1,7 +1,9 @@
-//! Forward error correction: Reed-Solomon shards over the datagrams of one session, as kcp-go's fec.go does it.
+//! Forward error correction: Reed-Solomon shards over the datagrams of one session, as kcp-go's fec.go does
+//! it.
 //!
-//! Every outgoing KCP datagram becomes a *data packet*; after `data` of them follow `parity` packets. A shard is what the
-//! code covers: the bytes of a packet from offset 6, zero-padded to the longest of its group (FEC-2, FEC-3).
+//! Every outgoing KCP datagram becomes a *data packet*; after `data` of them follow `parity` packets. A shard
+//! is what the code covers: the bytes of a packet from offset 6, zero-padded to the longest of its group
+//! (FEC-2, FEC-3).
 //!
 //! | offset | size | field |
 //! |---|---|---|
@@ -65,7 +67,8 @@ impl Kind {
     }
 }
 
-/// What an opened datagram is; `None` is plain KCP, whose command and frg at this offset cannot collide (FEC-1).
+/// What an opened datagram is; `None` is plain KCP, whose command and frg at this offset cannot collide
+/// (FEC-1).
 pub fn kind(payload: &[u8]) -> Option<Kind> {
     Kind::from_code(u16::from_le_bytes(payload.get(4..6)?.try_into().ok()?))
 }
@@ -75,8 +78,8 @@ pub fn seqid(packet: &[u8]) -> u32 {
     packet.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes))
 }
 
-/// Writes the header of an out-of-band packet into the first [`HEADER_LEN`] bytes of `packet`; the rest is conv and message
-/// (FEC-16). Shorter packets are left alone.
+/// Writes the header of an out-of-band packet into the first [`HEADER_LEN`] bytes of `packet`; the rest is
+/// conv and message (FEC-16). Shorter packets are left alone.
 pub fn write_out_of_band_header(packet: &mut [u8]) {
     write_header(packet, SEQID_OUT_OF_BAND, Kind::OutOfBand);
 }

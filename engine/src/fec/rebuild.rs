@@ -21,7 +21,8 @@ pub(crate) struct Rebuilder {
     known: Vec<u8>,
     missing: Vec<u8>,
     weights: Vec<u8>,
-    /// The first `missing.len()` are the rebuilt shards in ascending place, of which `polled` were handed out.
+    /// The first `missing.len()` are the rebuilt shards in ascending place, of which `polled` were handed
+    /// out.
     shards: Vec<Vec<u8>>,
     polled: usize,
 }
@@ -38,8 +39,8 @@ impl Rebuilder {
         self.polled = 0;
     }
 
-    /// Rebuilds from `group`, which holds at least `data` packets of different places, sorted by place; how many shards
-    /// that gave. With more than `data` packets the first ones count, as in klauspost's library.
+    /// Rebuilds from `group`, which holds at least `data` packets of different places, sorted by place; how
+    /// many shards that gave. With more than `data` packets the first ones count, as in klauspost's library.
     pub(crate) fn rebuild(&mut self, shape: Shape, group: &[Stored]) -> usize {
         debug_assert!(group.len() >= shape.data());
         debug_assert!(group.is_sorted_by(|a, b| a.index < b.index));

@@ -1,7 +1,7 @@
 //! Replays recorded traces of the FEC encoder and decoder (kcp-go fec.go).
 //!
-//! The encoder gets the recorded payloads at the recorded times, the decoder the recorded packets in the recorded order;
-//! every packet, every rebuilt shard and every number of their states is compared.
+//! The encoder gets the recorded payloads at the recorded times, the decoder the recorded packets in the
+//! recorded order; every packet, every rebuilt shard and every number of their states is compared.
 
 use super::Mismatch;
 use engine::Generation;
