@@ -28,7 +28,7 @@ fn unpack(text: &str) -> Vec<u8> {
     }
 }
 
-/// SNAP-1, SNAP-2, SNAP-3, SNAP-4
+/// SNAP-1, SNAP-2, SNAP-3, SNAP-4, SNAP-12
 #[test]
 fn writes_what_go_writes() {
     let cases = cases();

@@ -35,7 +35,7 @@ pub struct Smux {
     half_close_offered: bool,
     peer_announced: bool,
     reading: Reading,
-    /// Bytes that may still be received; a frame may overdraw it once (SMUX-14).
+    /// Bytes that may still be received, the only limit (SMUX-13); a frame may overdraw it once (SMUX-14).
     bucket: i64,
     broken: Option<ProtocolError>,
     heard: bool,

@@ -57,7 +57,7 @@ impl Encoder {
         }
     }
 
-    /// A chunk is compressed only if that saves an eighth (SNAP-4).
+    /// Appends header and data together (SNAP-12); compressed only if that saves an eighth (SNAP-4).
     fn put_chunk(&mut self, block: &[u8], out: &mut Vec<u8>) {
         let room = raw::max_compress_len(block.len());
         if self.scratch.len() < room {
@@ -77,7 +77,8 @@ impl Encoder {
     }
 }
 
-/// Why a compressed stream cannot be read on. Final for its direction (SNAP-8).
+/// Why a compressed stream cannot be read on; any input ends in bytes or one of these (SNAP-11). Final for its
+/// direction (SNAP-8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SnappyError {
@@ -102,7 +103,7 @@ pub enum SnappyError {
 #[derive(Default)]
 pub struct Decoder {
     blocks: raw::Decoder,
-    /// A chunk of which some bytes have come, header included; at most [`COMPRESSED_CHUNK_MAX`] + 4 bytes.
+    /// A chunk of which some bytes have come (SNAP-10), header included; at most [`COMPRESSED_CHUNK_MAX`] + 4 bytes.
     partial: Vec<u8>,
     skip_bytes: usize,
     started: bool,

@@ -162,7 +162,7 @@ pub(super) struct ReceiveHalf {
     /// A Readable event was given and no read was refused since.
     pub(super) reader_told: bool,
     queue: ByteQueue,
-    /// Bytes at the end of the queue whose frame is not complete; a frame becomes readable as a whole.
+    /// Bytes at the end of the queue whose frame is not complete; a frame becomes readable as a whole (SMUX-25).
     partial_bytes: usize,
     read_total: u32,
     since_update: u32,
