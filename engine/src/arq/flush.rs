@@ -14,8 +14,6 @@ const PROBE_LIMIT_MS: u32 = 120_000;
 #[derive(Debug)]
 pub(super) struct Plan {
     kind: Flush,
-    wnd: u16,
-    una: u32,
     /// ts and sn of the acknowledgement written last, which WASK and WINS repeat (KCP-7).
     last_ack: (u32, u32),
     cwnd: u32,
@@ -51,8 +49,6 @@ impl Arq {
         }
         self.plan = Some(Plan {
             kind,
-            wnd: self.wnd_unused(),
-            una: self.rcv_nxt,
             last_ack: (0, 0),
             cwnd,
             moved,
@@ -232,10 +228,16 @@ impl Arq {
 
     fn write_header(&mut self, command: Command, plan: &Plan, out: &mut [u8], at: &mut usize) {
         let (ts, sn) = plan.last_ack;
-        let header = Header { wnd: plan.wnd, una: plan.una, ts, sn, ..Header::new(self.conv, command) };
+        let header = Header { ts, sn, ..self.header(command) };
         header.write(&mut out[*at..*at + OVERHEAD]);
         *at += OVERHEAD;
         self.counters.out_segs += 1;
+    }
+
+    /// What is true now, not when the flush started: input and reads come between two polls. An acknowledgement with an
+    /// older una could be the last word about a segment, and the sender would hold that for ever.
+    fn header(&self, command: Command) -> Header {
+        Header { wnd: self.wnd_unused(), una: self.rcv_nxt, ..Header::new(self.conv, command) }
     }
 
     /// KCP-11: first transmissions and retransmissions, oldest first.
@@ -291,6 +293,7 @@ impl Arq {
         at: &mut usize,
     ) {
         let rto_ms = self.rtt.rto_ms;
+        let header = self.header(Command::Push);
         let after_fast = match self.generation {
             Generation::Go2021 => 0,
             Generation::Go2026 => FASTACK_DONE,
@@ -322,12 +325,10 @@ impl Arq {
         self.dead |= segment.xmit >= DEAD_LINK;
         let header = Header {
             frg: segment.frg,
-            wnd: plan.wnd,
             ts: current,
             sn: plan.cursor_sn,
-            una: plan.una,
             len: segment.data.len() as u32,
-            ..Header::new(self.conv, Command::Push)
+            ..header
         };
         header.write(&mut out[*at..*at + OVERHEAD]);
         *at += OVERHEAD;

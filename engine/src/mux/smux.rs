@@ -80,6 +80,28 @@ impl Smux {
         }
     }
 
+    /// Asserts what must hold between any two calls: the bucket's account and the queue of turns.
+    pub fn assert_invariants(&self) {
+        if self.closed {
+            return assert!(self.streams.is_empty() && self.turns.is_empty());
+        }
+        let unread: usize = self.streams.values().map(|stream| stream.receive.readable_bytes()).sum();
+        let receive_bytes_max = self.settings.receive_bytes_max as i64;
+        assert_eq!(self.bucket, receive_bytes_max - unread as i64, "the bucket lost count");
+        assert!(self.bucket > -i64::from(u16::MAX), "overdrawn by more than a frame");
+        let partial: usize = self.streams.values().map(|stream| stream.receive.partial_bytes()).sum();
+        assert!(partial < usize::from(u16::MAX), "more than one frame is incomplete");
+        assert!(self.refused.len() <= REFUSALS_MAX);
+        for (id, stream) in &self.streams {
+            let turns = self.turns.iter().filter(|turn| **turn == Turn::Stream(*id)).count();
+            assert_eq!(turns, usize::from(stream.has_turn), "turns of {id:?}");
+            assert_eq!(stream.has_turn, stream.send.has_frames(), "{id:?} waits for no turn, or in vain");
+        }
+        let turns = self.streams.values().filter(|stream| stream.has_turn).count();
+        let others = usize::from(self.nop_queued) + usize::from(!self.refused.is_empty());
+        assert_eq!(self.turns.len(), turns + others, "turns of forgotten streams");
+    }
+
     fn unused_id(&mut self) -> Option<StreamId> {
         loop {
             // SMUX-3: once the next addition would overflow, no stream can be opened any more.

@@ -173,6 +173,10 @@ impl ReceiveHalf {
         self.queue.len() - self.partial_bytes
     }
 
+    pub(super) fn partial_bytes(&self) -> usize {
+        self.partial_bytes
+    }
+
     pub(super) fn readable(&mut self) -> &mut [u8] {
         let n = self.readable_bytes();
         &mut self.queue.as_mut_slice()[..n]
