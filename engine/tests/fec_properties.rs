@@ -63,7 +63,7 @@ fn encode(shape: Shape, first: u32, payloads: &[Vec<u8>]) -> Vec<Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(config(96))]
+    #![proptest_config(config(32))]
 
     // FEC-3, FEC-7
     #[test]
@@ -154,7 +154,7 @@ fn hostile() -> impl Strategy<Value = Hostile> {
 }
 
 proptest! {
-    #![proptest_config(config(160))]
+    #![proptest_config(config(64))]
 
     // FEC-17
     #[test]
