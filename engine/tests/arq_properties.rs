@@ -357,8 +357,8 @@ proptest! {
         let [mut a, mut b] = joined(generation, 0, 200);
         let [mut peer, _] = joined(generation, 0, 200);
         for i in 0..count {
-            a.send(&vec![i as u8; 30]).unwrap();
-            peer.send(&vec![i as u8; 30]).unwrap();
+            a.send(&[i as u8; 30]).unwrap();
+            peer.send(&[i as u8; 30]).unwrap();
         }
         a.flush(start, Flush::Full);
         for datagram in emitted(&mut a, start, usize::MAX) {
