@@ -497,7 +497,8 @@ impl Tunnel {
     /// is sent is what an ever-ticking timer would send.
     fn arm_flush(&mut self, now: Instant) {
         let interval_ms = self.arq.interval_ms();
-        if self.flush_deadline.is_none() && self.flush_at <= now {
+        // A flush that is due stays due; one that was not wanted at its time moves on by whole intervals.
+        if self.flush_deadline != Some(self.flush_at) && self.flush_at <= now {
             let late_ms = now.since(self.flush_at).as_millis() as u64;
             let periods = late_ms / u64::from(interval_ms) + 1;
             self.flush_at = self.flush_at + Duration::from_millis(periods * u64::from(interval_ms));
