@@ -142,6 +142,7 @@ impl End {
         assert!(state.rcv_queue <= self.plan.rcv_wnd as usize, "{state:?}");
         assert!(state.rcv_buf <= self.plan.rcv_wnd as usize, "{state:?}");
         assert!(self.wanted.starts_with(&self.got), "not the bytes that were sent, or not in order");
+        assert!(!self.arq.peer_lost_state(), "a healthy peer is taken for one that started over"); // KCP-23
     }
 
     fn send(&mut self) {
@@ -268,7 +269,7 @@ impl World {
 proptest! {
     #![proptest_config(config(1000))]
 
-    // KCP-2, KCP-5, KCP-15, KCP-16, KCP-18
+    // KCP-2, KCP-5, KCP-15, KCP-16, KCP-18, KCP-23
     #[test]
     fn every_byte_arrives_in_order(plan in plans()) {
         World::new(plan).run();

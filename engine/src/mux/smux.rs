@@ -98,7 +98,9 @@ impl Smux {
             assert_eq!(stream.has_turn, stream.send.has_frames(), "{id:?} waits for no turn, or in vain");
         }
         let turns = self.streams.values().filter(|stream| stream.has_turn).count();
-        let others = usize::from(self.nop_queued) + usize::from(!self.refused.is_empty());
+        let announcements = self.turns.iter().filter(|turn| **turn == Turn::Announcement).count();
+        assert!(announcements <= 1, "announced twice");
+        let others = usize::from(self.nop_queued) + usize::from(!self.refused.is_empty()) + announcements;
         assert_eq!(self.turns.len(), turns + others, "turns of forgotten streams");
     }
 
