@@ -1,0 +1,374 @@
+//! A server with whatever arrives, one honest client among others, and the driver's contract around both.
+
+use super::Script;
+use engine::crypt::Cipher;
+use engine::fec::Kind;
+use engine::{
+    CloseReason, Endpoint, EndpointLimits, Entropy, Event, Generation, Handled, Instant, Route, SessionId,
+    Settings, StreamId, Tunnel, TunnelConfig, snappy,
+};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, LazyLock};
+
+const SESSIONS_MAX: usize = 4;
+const STREAMS_MAX: usize = 16;
+const WINDOW: i64 = 32;
+/// Datagrams on the path at most.
+const PATH_MAX: usize = 64;
+/// Datagrams one drain may send: windows, acknowledgements, parity.
+const DRAIN_MAX: usize = 70_000;
+
+/// Deriving keys is slow, so this is done once; [`config`] changes the rest.
+static BASE: LazyLock<TunnelConfig> = LazyLock::new(|| {
+    let settings = Settings {
+        crypt: Cipher::Null,
+        sndwnd: WINDOW,
+        rcvwnd: WINDOW,
+        datashard: 3,
+        parityshard: 2,
+        smuxbuf: 10_000,
+        streambuf: 5000,
+        qpp: true,
+        qpp_count: 3,
+        ..Settings::server()
+    };
+    let mut config = settings.tunnel_config().expect("settings of the target");
+    config.mux.streams_max = STREAMS_MAX;
+    config
+});
+
+/// The first byte picks the configuration; then operations on a server, its applications and one client.
+///
+/// Everything is drained after every operation; sessions, streams and queues keep to their limits, and no timer spins.
+pub fn tunnel(data: &[u8]) {
+    let mut script = Script::new(data);
+    let mut world = World::new(&config(script.byte()));
+    while !script.is_over() {
+        world.step(&mut script);
+        world.drain();
+    }
+}
+
+fn config(choice: u8) -> Arc<TunnelConfig> {
+    let bit = |n: u8| choice >> n & 1 == 1;
+    let mut config = BASE.clone();
+    config.fec = config.fec.filter(|_| bit(0));
+    config.compress = !bit(1);
+    config.mux.version = if bit(2) { 1 } else { 2 };
+    config.qpp = config.qpp.filter(|_| bit(3));
+    config.ack_nodelay = bit(4);
+    config.generation = if bit(5) { Generation::Go2021 } else { Generation::Go2026 };
+    config.rate_bytes_s = if bit(6) { 20_000 } else { 0 };
+    config.migrate = !bit(7);
+    Arc::new(config)
+}
+
+/// A tunnel and what its application knows.
+struct End {
+    tunnel: Tunnel,
+    streams: BTreeSet<StreamId>,
+    /// A blocked socket: nothing is sent meanwhile.
+    blocked: bool,
+    closed: bool,
+}
+
+struct World {
+    config: Arc<TunnelConfig>,
+    now: Instant,
+    endpoint: Endpoint,
+    client: End,
+    sessions: BTreeMap<SessionId, End>,
+    path: VecDeque<(bool, Vec<u8>)>,
+}
+
+impl World {
+    fn new(config: &Arc<TunnelConfig>) -> Self {
+        let now = Instant::from_millis(1000);
+        let limits = EndpointLimits { sessions_max: SESSIONS_MAX };
+        let client = Tunnel::connect(config, now, address(255), Entropy::from_seed([1; 32]));
+        Self {
+            config: Arc::clone(config),
+            now,
+            endpoint: Endpoint::new(Arc::clone(config), limits, Entropy::from_seed([2; 32])),
+            client: End::new(client),
+            sessions: BTreeMap::new(),
+            path: VecDeque::new(),
+        }
+    }
+
+    fn step(&mut self, script: &mut Script<'_>) {
+        let now = self.now;
+        let op = script.byte();
+        match op & 15 {
+            0 => {
+                let from = op >> 4;
+                self.arrive(from, script.piece().to_vec());
+            }
+            1 => self.deliver(script, false),
+            2 => self.deliver(script, true),
+            3 | 4 => {
+                let from = op >> 4;
+                let datagram = self.forged(from, script);
+                self.arrive(from, datagram);
+            }
+            5 => self.end(op).open(now),
+            6 => self.end(op).write(now, script),
+            7 | 8 => self.end(op).read(now, script),
+            9 => {
+                let end = self.end(op);
+                let id = end.stream(script);
+                let _ = end.tunnel.finish(now, id);
+            }
+            10 => {
+                let end = self.end(op);
+                let id = end.stream(script);
+                end.tunnel.close_stream(now, id);
+            }
+            11 => self.next_deadline(),
+            12 => self.pass(u64::from(script.byte()) * 10),
+            13 => {
+                let end = self.end(op);
+                end.blocked = !end.blocked;
+            }
+            14 if script.byte() == 0 => self.end(op).tunnel.close(now, CloseReason::Local),
+            _ => {
+                while let Some((to_server, datagram)) = self.path.pop_front() {
+                    self.hand_over(to_server, datagram);
+                    self.drain_once();
+                }
+            }
+        }
+    }
+
+    /// The client, or one of the server's sessions.
+    fn end(&mut self, choice: u8) -> &mut End {
+        let at = usize::from(choice >> 5) % (SESSIONS_MAX + 1);
+        match self.sessions.values_mut().nth(at) {
+            Some(end) if choice & 16 != 0 => end,
+            _ => &mut self.client,
+        }
+    }
+
+    fn deliver(&mut self, script: &mut Script<'_>, damage: bool) {
+        let choice = usize::from(script.byte());
+        if self.path.is_empty() {
+            return;
+        }
+        let at = choice % self.path.len();
+        let (to_server, mut datagram) = self.path[at].clone();
+        if choice & 64 == 0 {
+            self.path.remove(at);
+        }
+        if damage {
+            let at = usize::from(script.byte()) % datagram.len();
+            datagram[at] ^= script.byte();
+        }
+        self.hand_over(to_server, datagram);
+    }
+
+    fn hand_over(&mut self, to_server: bool, mut datagram: Vec<u8>) {
+        if to_server {
+            self.arrive(0, datagram);
+        } else {
+            let _ = self.client.tunnel.handle_datagram(self.now, &mut datagram);
+        }
+    }
+
+    /// What a driver does with a datagram.
+    fn arrive(&mut self, from: u8, mut datagram: Vec<u8>) {
+        let incoming = match self.endpoint.route(self.now, address(from), &mut datagram) {
+            Route::Session(id, datagram) => {
+                let end = self.sessions.get_mut(&id).expect("the endpoint knows a session the driver lost");
+                match end.tunnel.handle_datagram(self.now, datagram) {
+                    Handled::Reopen(incoming) => {
+                        end.tunnel.close(self.now, CloseReason::Replaced);
+                        end.drain(self.now, |_| {});
+                        self.sessions.remove(&id);
+                        incoming
+                    }
+                    Handled::Used | Handled::Dropped(_) => return,
+                }
+            }
+            Route::Moved(id, incoming) => {
+                let end = self.sessions.get_mut(&id).expect("the endpoint knows a session the driver lost");
+                match end.tunnel.migrate(self.now, incoming) {
+                    Ok(()) => return self.endpoint.moved(id, address(from)),
+                    Err(incoming) if incoming.starts_session() && !self.endpoint.is_full() => incoming,
+                    Err(_) => return,
+                }
+            }
+            Route::Incoming(incoming) => incoming,
+            Route::Dropped(_) => return,
+        };
+        let (id, tunnel) = self.endpoint.accept(self.now, incoming);
+        self.sessions.insert(id, End::new(tunnel));
+    }
+
+    /// A push with numbers around the true ones whose payload the upper layers may understand.
+    fn forged(&self, from: u8, script: &mut Script<'_>) -> Vec<u8> {
+        let known = self.sessions.values().find(|end| end.tunnel.peer() == address(from));
+        let (conv, state) = match known {
+            Some(end) => (end.tunnel.conv(), Some(end.tunnel.arq().state())),
+            None => (u32::from(from), None),
+        };
+        let kinds = script.byte();
+        let mut payload = script.piece().to_vec();
+        if self.config.compress && kinds & 1 == 1 {
+            let mut chunks = Vec::new();
+            snappy::Encoder::new().encode(&payload, &mut chunks);
+            payload = chunks;
+        }
+        let mut datagram = Vec::new();
+        if kinds & 2 != 0 {
+            let kind = script.pick(&[Kind::Data, Kind::Parity, Kind::OutOfBand]);
+            datagram.extend_from_slice(&u32::from(script.byte()).to_le_bytes());
+            datagram.extend_from_slice(&kind.code().to_le_bytes());
+            datagram.extend_from_slice(&(payload.len() as u16 + 26).to_le_bytes());
+        }
+        let (rcv_nxt, snd_una) = state.map_or((0, 0), |state| (state.rcv_nxt, state.snd_una));
+        let (sn, una) =
+            if kinds & 4 == 0 { (rcv_nxt, snd_una) } else { (script.near(rcv_nxt), script.near(snd_una)) };
+        let cmd = if kinds & 8 == 0 { 81 } else { 81 + script.byte() % 4 };
+        datagram.extend_from_slice(&conv.to_le_bytes());
+        datagram.extend_from_slice(&[cmd, 0, kinds, 0]);
+        for word in [self.now.ms(), sn, una, payload.len() as u32] {
+            datagram.extend_from_slice(&word.to_le_bytes());
+        }
+        datagram.extend_from_slice(&payload);
+        datagram
+    }
+
+    fn ends(&mut self) -> impl Iterator<Item = &mut End> {
+        std::iter::once(&mut self.client).chain(self.sessions.values_mut())
+    }
+
+    fn next_deadline(&mut self) {
+        let next = self.ends().filter_map(|end| end.tunnel.poll_timeout()).min_by_key(|deadline| deadline.at);
+        let Some(next) = next else { return };
+        assert!(next.at > self.now, "{next:?} lies in the past of {:?}", self.now);
+        self.now = next.at;
+        self.timeouts();
+    }
+
+    fn pass(&mut self, ms: u64) {
+        self.now = Instant::from_millis(self.now.as_millis() + ms);
+        self.timeouts();
+    }
+
+    fn timeouts(&mut self) {
+        let now = self.now;
+        for end in self.ends() {
+            if end.tunnel.poll_timeout().is_none_or(|deadline| deadline.at > now) {
+                continue;
+            }
+            end.tunnel.handle_timeout(now);
+            let blocked = std::mem::take(&mut end.blocked);
+            end.drain(now, |_| {});
+            end.blocked = blocked;
+            let next = end.tunnel.poll_timeout();
+            assert!(next.is_none_or(|deadline| deadline.at > now), "a timer spins: {next:?} at {now:?}");
+        }
+    }
+
+    fn drain(&mut self) {
+        self.drain_once();
+        let closed: Vec<SessionId> =
+            self.sessions.iter().filter(|(_, end)| end.closed).map(|(id, _)| *id).collect();
+        for id in closed {
+            self.sessions.remove(&id);
+            self.endpoint.retire(id);
+        }
+        assert_eq!(self.endpoint.session_count(), self.sessions.len());
+        assert!(self.sessions.len() <= SESSIONS_MAX);
+    }
+
+    fn drain_once(&mut self) {
+        let (now, path) = (self.now, &mut self.path);
+        self.client.drain(now, |datagram| path.push_back((true, datagram.to_vec())));
+        for end in self.sessions.values_mut() {
+            let from_client = end.tunnel.peer() == address(0);
+            end.drain(now, |datagram| {
+                if from_client {
+                    path.push_back((false, datagram.to_vec()));
+                }
+            });
+        }
+        while self.path.len() > PATH_MAX {
+            self.path.pop_front();
+        }
+    }
+}
+
+impl End {
+    fn new(tunnel: Tunnel) -> Self {
+        Self { tunnel, streams: BTreeSet::new(), blocked: false, closed: false }
+    }
+
+    fn drain(&mut self, now: Instant, mut send: impl FnMut(&[u8])) {
+        let mut out = [0; 6000];
+        for count in 0.. {
+            assert!(count < DRAIN_MAX, "poll_transmit does not end");
+            if self.blocked {
+                break;
+            }
+            let Some(transmit) = self.tunnel.poll_transmit(now, &mut out) else { break };
+            assert_eq!(transmit.to, self.tunnel.peer());
+            let segment = transmit.segment.map_or(transmit.len, |segment| usize::from(segment.get()));
+            out[..transmit.len].chunks(segment).for_each(&mut send);
+        }
+        while let Some(event) = self.tunnel.poll_event() {
+            match event {
+                Event::Opened(id) => assert!(self.streams.insert(id), "opened twice"),
+                Event::Closed(_) => assert!(!std::mem::replace(&mut self.closed, true), "closed twice"),
+                _ => {}
+            }
+        }
+        self.check();
+    }
+
+    fn check(&self) {
+        let arq = self.tunnel.arq();
+        arq.assert_invariants();
+        let (state, window) = (arq.state(), WINDOW as usize);
+        // A frame is sent whole once the window has room for its first byte.
+        let frame_segments = 8192 / arq.mss() + 3;
+        assert!(state.snd_queue + state.snd_buf <= window + frame_segments, "{state:?}");
+        assert!(state.snd_buf <= window && state.rcv_queue <= window && state.rcv_buf <= window, "{state:?}");
+        assert!(self.tunnel.stream_count() <= STREAMS_MAX);
+        assert_eq!(self.closed, self.tunnel.is_closed(), "no event told the end");
+        let _ = (self.tunnel.stats(), self.tunnel.drained());
+    }
+
+    fn stream(&self, script: &mut Script<'_>) -> StreamId {
+        let choice = usize::from(script.byte());
+        let known = self.streams.iter().nth(choice % (self.streams.len() + 1));
+        known.copied().unwrap_or(StreamId(choice as u32))
+    }
+
+    fn open(&mut self, now: Instant) {
+        if let Ok(id) = self.tunnel.open_stream(now) {
+            self.streams.insert(id);
+        }
+    }
+
+    fn write(&mut self, now: Instant, script: &mut Script<'_>) {
+        let id = self.stream(script);
+        let data = script.piece().repeat(script.pick(&[1, 1, 100]));
+        if let Ok(n) = self.tunnel.write(now, id, &data) {
+            assert!(n <= data.len() && (n > 0 || data.is_empty()));
+        }
+    }
+
+    fn read(&mut self, now: Instant, script: &mut Script<'_>) {
+        let id = self.stream(script);
+        let mut buf = vec![0; usize::from(script.byte()) * 32];
+        if let Ok(n) = self.tunnel.read(now, id, &mut buf) {
+            assert!(n <= buf.len());
+        }
+    }
+}
+
+fn address(n: u8) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::new(192, 0, 2, n), 4000))
+}
