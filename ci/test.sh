@@ -5,31 +5,37 @@ cd "$(dirname "$0")/.."
 
 say() { printf '\n== %s\n' "$*"; }
 
-install_peers() {
-  command -v kcptun-client >/dev/null && command -v kcptun-server >/dev/null && return
-  say "installing Debian's kcptun, the Go peer of the interoperation tests"
-  local sudo=""
+# kcptun is the Go peer of the interoperation tests, cc links.
+install_tools() {
+  local missing=() sudo=""
+  command -v kcptun-client >/dev/null && command -v kcptun-server >/dev/null || missing+=(kcptun)
+  command -v cc >/dev/null || missing+=(build-essential)
+  [ ${#missing[@]} -gt 0 ] || return 0
+  say "installing ${missing[*]}"
   [ "$(id -u)" = 0 ] || sudo=sudo
   $sudo apt-get update -qq
-  $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq kcptun
+  $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${missing[@]}"
 }
 
-install_peers
-export KARST_REQUIRE_GO=1 INSTA_UPDATE=no
+install_tools
+cargo fetch --locked --quiet
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
+export KARST_BIN_DIR=$CARGO_TARGET_DIR/ci KARST_REQUIRE_GO=1
 
 say "format, house style, lints"
 cargo fmt --all --check
 ci/tidy.sh
+ci/requirements.sh
 cargo clippy --workspace --all-targets --quiet -- -D warnings
 
 say "build"
-cargo build --workspace --release --quiet
+cargo build --workspace --profile ci --quiet
 
 say "tests"
-KARST_BIN_DIR="$PWD/${CARGO_TARGET_DIR:-target}/release" cargo test --workspace --release --no-fail-fast
+cargo test --workspace --profile ci --no-fail-fast
 
 say "golden data"
-cargo run --quiet --release -p interop -- golden scenarios/golden
+cargo run --quiet --profile ci -p interop -- golden scenarios/golden
 
-say "the first scenario, debug against release"
+say "determinism: one scenario twice, and in debug"
 ci/determinism.sh
