@@ -243,6 +243,48 @@ fn relay(front: UdpSocket, elsewhere: UdpSocket, server: SocketAddr, honest: Arc
     });
 }
 
+/// KCP-24: a client behind a NAT that gives it another port goes on.
+#[test]
+fn a_client_whose_address_changes_keeps_its_streams() {
+    let udp = free_udp();
+    let server = start_server(target(echo), udp, &[]);
+    let front = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (_client, local) = start_client(front.local_addr().unwrap(), &[]);
+    let rebound = Arc::new(AtomicU64::new(0));
+    nat(front, udp, Arc::clone(&rebound));
+    let mut stream = connect(local);
+    stream.write_all(b"hello").unwrap();
+    stream.read_exact(&mut [0; 5]).unwrap();
+    rebound.store(1, Ordering::SeqCst);
+    assert!(exchange(stream, sample(6, MEBIBYTE)) == sample(6, MEBIBYTE));
+    assert_eq!(server.log().matches("remote address: ").count(), 1, "the session is the old one");
+}
+
+/// Passes datagrams both ways, under another port once told so.
+fn nat(front: UdpSocket, server: SocketAddr, rebound: Arc<AtomicU64>) {
+    let backs = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
+    let client = Arc::new(std::sync::Mutex::new(None));
+    for back in &backs {
+        let (back, front, client) =
+            (back.try_clone().unwrap(), front.try_clone().unwrap(), Arc::clone(&client));
+        thread::spawn(move || {
+            let mut buffer = [0; 2048];
+            while let Ok(count) = back.recv(&mut buffer) {
+                let to = client.lock().unwrap().unwrap();
+                let _ = front.send_to(&buffer[..count], to);
+            }
+        });
+    }
+    thread::spawn(move || {
+        let mut buffer = [0; 2048];
+        while let Ok((count, from)) = front.recv_from(&mut buffer) {
+            *client.lock().unwrap() = Some(from);
+            let back = &backs[usize::from(rebound.load(Ordering::SeqCst) > 0)];
+            let _ = back.send_to(&buffer[..count], server);
+        }
+    });
+}
+
 // CLI-24
 #[test]
 fn a_restarted_server_resets_the_old_connections_and_serves_new_ones() {

@@ -17,7 +17,7 @@ pub struct Applied {
     pub unknown: Vec<String>,
 }
 
-/// Why a JSON file was refused.
+/// Why a JSON file was refused (CLI-12).
 #[derive(Debug, thiserror::Error)]
 #[error("{path}: {reason}")]
 pub struct FileError {
@@ -104,6 +104,7 @@ fn find(side: Side, key: &str) -> Option<&'static Flag> {
         .find(|flag| flag.json.is_some_and(|name| name.eq_ignore_ascii_case(key)))
 }
 
+/// CLI-11
 fn store(flag: &Flag, key: &str, raw: &str, config: &mut Config) -> Result<(), FileReason> {
     let value = Value::read(flag.kind(), key, raw)?;
     match (flag.field, value) {

@@ -128,6 +128,7 @@ impl Client {
     }
 }
 
+/// CLI-18
 fn on_notice(hub: &Rc<Hub>, notice: Notice) {
     match notice {
         // kcptun's servers open no streams.

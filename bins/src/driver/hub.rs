@@ -454,3 +454,7 @@ impl Session {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "hub_tests.rs"]
+mod tests;

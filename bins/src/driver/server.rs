@@ -70,6 +70,7 @@ impl Server {
     }
 }
 
+/// CLI-18
 fn on_notice(hub: &Rc<Hub>, streams: &Rc<Streams>, smuxver: i64, notice: Notice) {
     match notice {
         Notice::Accepted(peer) => {
