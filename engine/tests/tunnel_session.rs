@@ -99,6 +99,7 @@ fn sessions_are_bounded() {
 
 #[test]
 fn a_wrong_key_is_counted_and_silent() {
+    // CLI-7
     let mut settings = both(|_| {});
     settings.0.key = "other".into();
     let mut pair = Pair::new(settings);
