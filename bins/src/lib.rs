@@ -3,8 +3,10 @@
 pub mod config;
 pub mod driver;
 pub mod flags;
+pub mod local_time;
 pub mod log;
 pub mod net;
+pub mod snmp;
 
 /// Version of the programs.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

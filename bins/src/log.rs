@@ -1,15 +1,64 @@
-//! Log lines in the form of Go's log package (CLI-17).
+//! Log lines in the form of Go's log package, or as JSON (CLI-17, CLI-30).
 
+use crate::local_time::LocalTime;
 use std::fmt;
-use std::io::Write;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::sync::OnceLock;
 
-/// Writes `YYYY/MM/DD HH:MM:SS text`, local time, as one line to standard error.
+/// Shape of a line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// `YYYY/MM/DD HH:MM:SS text`
+    #[default]
+    Text,
+    /// `{"time":"..","message":".."}`, time as in RFC 3339.
+    Json,
+}
+
+impl Format {
+    /// The format of that name: text or json.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "text" => Some(Self::Text),
+            "json" => Some(Self::Json),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Sink {
+    /// Standard error when `None`.
+    file: Option<File>,
+    format: Format,
+}
+
+static SINK: OnceLock<Sink> = OnceLock::new();
+
+/// Sends the lines from here on to `path`, appended, in `format`; an empty path is standard error. Works once in a process.
+///
+/// # Errors
+/// The file cannot be opened for writing.
+pub fn open(path: &str, format: Format) -> io::Result<()> {
+    let file = match path {
+        "" => None,
+        path => Some(OpenOptions::new().append(true).create(true).open(path)?),
+    };
+    let _ = SINK.set(Sink { file, format });
+    Ok(())
+}
+
+/// Writes one line, local time, to the log.
 pub fn line(text: fmt::Arguments<'_>) {
-    let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let line = format!("{} {}\n", LocalTime::at(now_s), OneLine(text));
+    let standard = Sink::default();
+    let sink = SINK.get().unwrap_or(&standard);
+    let line = render(sink.format, &LocalTime::now(), &text.to_string());
     // A log that cannot be written is no reason to stop forwarding.
-    let _ = std::io::stderr().lock().write_all(line.as_bytes());
+    let _ = match &sink.file {
+        Some(file) => (&*file).write_all(line.as_bytes()),
+        None => io::stderr().lock().write_all(line.as_bytes()),
+    };
 }
 
 /// `log::line(format_args!(..))`.
@@ -18,36 +67,34 @@ macro_rules! log_line {
 }
 pub(crate) use log_line;
 
-/// Text whose line ends are blanks, so that nothing from outside can forge a line.
-struct OneLine<'a>(fmt::Arguments<'a>);
-
-impl fmt::Display for OneLine<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = self.0.to_string();
-        f.write_str(&text.replace(['\n', '\r'], " "))
+/// Line ends inside the text become blanks, so that nothing from outside can forge a line.
+fn render(format: Format, time: &LocalTime, text: &str) -> String {
+    match format {
+        Format::Text => {
+            format!("{} {}\n", time.format("2006/01/02 15:04:05"), text.replace(['\n', '\r'], " "))
+        }
+        Format::Json => {
+            let time = time.format("2006-01-02T15:04:05.000Z07:00");
+            format!("{}\n", serde_json::json!({ "time": time, "message": text }))
+        }
     }
 }
 
-/// A moment in the local time zone.
-struct LocalTime(libc::tm);
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl LocalTime {
-    fn at(unix_s: u64) -> Self {
-        let seconds = libc::time_t::try_from(unix_s).unwrap_or(0);
-        // SAFETY: `tm` is plain data for which all zeros is a valid value; both pointers are to live locals.
-        Self(unsafe {
-            let mut tm = std::mem::zeroed();
-            libc::localtime_r(&seconds, &mut tm);
-            tm
-        })
-    }
-}
-
-impl fmt::Display for LocalTime {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let tm = &self.0;
-        let (year, month) = (tm.tm_year + 1900, tm.tm_mon + 1);
-        write!(f, "{year:04}/{month:02}/{:02} ", tm.tm_mday)?;
-        write!(f, "{:02}:{:02}:{:02}", tm.tm_hour, tm.tm_min, tm.tm_sec)
+    // CLI-17, CLI-30
+    #[test]
+    fn a_line_is_one_line_in_both_formats() {
+        let time = LocalTime::at(1_772_849_109, 123_456_789);
+        let text = render(Format::Text, &time, "a\nb\r\"c\"");
+        assert!(text.starts_with("2026/03/0") && text.ends_with(" a b \"c\"\n"), "{text}");
+        let text = render(Format::Json, &time, "a\nb\r\"c\"");
+        assert_eq!(text.matches('\n').count(), 1);
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(value["message"], "a\nb\r\"c\"");
+        assert!(value["time"].as_str().unwrap().contains(".123"), "{text}");
+        assert_eq!(Format::from_name("xml"), None);
     }
 }

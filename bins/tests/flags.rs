@@ -248,3 +248,21 @@ fn odd_words_are_refused_or_ignored() {
         let _ = parse(Side::Client, &[word.into(), word.into()], &mut Config::new(Side::Client));
     }
 }
+
+// CLI-35
+#[test]
+fn karsts_own_manners_can_be_switched_off() {
+    let settings = |side, line| run_with(side, line, None).unwrap().settings;
+    assert!(settings(Side::Server, "").migrate && settings(Side::Server, "").probe);
+    assert!(!settings(Side::Server, "--no-migrate").migrate);
+    assert!(!settings(Side::Server, "--no-probe").probe && !settings(Side::Client, "--no-probe").probe);
+}
+
+// CLI-34, CLI-30
+#[test]
+fn code_points_and_formats_are_checked() {
+    assert_eq!(refusal(Side::Client, "--dscp 64"), "--dscp: must be from 0 to 63, not 64");
+    assert_eq!(refusal(Side::Server, "--dscp=-1"), "--dscp: must be from 0 to 63, not -1");
+    assert_eq!(client("--dscp 63").unwrap().socket_options().dscp, 63);
+    assert_eq!(refusal(Side::Client, "--log-format xml"), "--log-format: must be text or json, not \"xml\"");
+}

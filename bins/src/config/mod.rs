@@ -5,6 +5,8 @@ mod json;
 pub use json::{FileError, FileReason, apply};
 
 use crate::flags::{self, Field, Flag, Side, TABLE, UsageError};
+use crate::log::Format;
+use crate::net::udp::SocketOptions;
 use engine::Settings;
 use engine::crypt::Cipher;
 use engine::settings::{Mode, SettingsError};
@@ -29,8 +31,22 @@ pub struct Config {
     pub conn: i64,
     /// SO_RCVBUF and SO_SNDBUF of every UDP socket, bytes.
     pub sockbuf: i64,
+    /// Differentiated services code point of every datagram, 0 to 63.
+    pub dscp: i64,
+    /// Start a new session when a client's address changes; `settings.migrate` holds the opposite.
+    pub no_migrate: bool,
+    /// Do not ask a silent peer whether it is there; `settings.probe` holds the opposite.
+    pub no_probe: bool,
+    /// Log file, empty for standard error.
+    pub log: String,
+    /// Name of the log's format; [`Config::check`] knows them.
+    pub log_format: String,
     /// No lines about streams.
     pub quiet: bool,
+    /// File for the counters, its name in Go's time layout; empty for none.
+    pub snmplog: String,
+    /// Seconds between two rows of counters.
+    pub snmpperiod: i64,
     /// JSON file, empty for none.
     pub file: String,
     /// Print the help only.
@@ -136,7 +152,14 @@ impl Config {
             mode: default("mode"),
             conn: 1,
             sockbuf: 4_194_304,
+            dscp: 0,
+            no_migrate: false,
+            no_probe: false,
+            log: String::new(),
+            log_format: default("log-format"),
             quiet: false,
+            snmplog: String::new(),
+            snmpperiod: 60,
             file: String::new(),
             help: false,
             version: false,
@@ -152,6 +175,16 @@ impl Config {
             Field::Bool(field) => field(self).to_string(),
             Field::Later(_) => flag.default_for(self.side).unwrap_or_default().to_owned(),
         }
+    }
+
+    /// What every UDP socket is set to.
+    pub fn socket_options(&self) -> SocketOptions {
+        SocketOptions { buffer_bytes: self.sockbuf, dscp: u8::try_from(self.dscp).unwrap_or(0) }
+    }
+
+    /// Shape of the log's lines.
+    pub fn log_format(&self) -> Format {
+        Format::from_name(&self.log_format).unwrap_or_default()
     }
 
     /// Variables count even when they are empty.
@@ -181,6 +214,14 @@ impl Config {
         };
         self.settings.crypt = cipher;
         self.settings.mode = Mode::from_name(&self.mode);
+        self.settings.migrate = !self.no_migrate;
+        self.settings.probe = !self.no_probe;
+        if !(0..64).contains(&self.dscp) {
+            return refuse("dscp", format!("must be from 0 to 63, not {}", self.dscp));
+        }
+        if Format::from_name(&self.log_format).is_none() {
+            return refuse("log-format", format!("must be text or json, not {:?}", self.log_format));
+        }
         if self.side == Side::Client && !(1..=i64::from(u16::MAX)).contains(&self.conn) {
             return refuse("conn", format!("must be from 1 to {}, not {}", u16::MAX, self.conn));
         }

@@ -1,5 +1,6 @@
 //! karst-client: local connections in, streams out (CLI-20).
 
+use super::census::Census;
 use super::hub::{Hub, Notice, Scratch};
 use super::pipe::pipe;
 use super::stop::{self, Stop};
@@ -7,7 +8,7 @@ use super::stream::Stream;
 use crate::config::Config;
 use crate::log::log_line;
 use crate::net::address::{PortRange, resolve};
-use crate::net::udp::UdpSocket;
+use crate::net::udp::{SocketOptions, UdpSocket};
 use crate::net::wire::{Listener, Wire};
 use engine::{CloseReason, Entropy, Mismatch, Tunnel, TunnelConfig};
 use std::cell::RefCell;
@@ -25,7 +26,7 @@ pub(crate) struct Client {
     scratch: Rc<Scratch>,
     tunnel_config: Arc<TunnelConfig>,
     remote: PortRange,
-    sockbuf_bytes: i64,
+    socket_options: SocketOptions,
     smuxver: i64,
     quiet: bool,
     entropy: RefCell<Entropy>,
@@ -43,12 +44,17 @@ impl Client {
             scratch: Scratch::new(),
             tunnel_config: Arc::new(tunnel_config),
             remote,
-            sockbuf_bytes: config.sockbuf,
+            socket_options: config.socket_options(),
             smuxver: config.settings.smuxver,
             quiet: config.quiet,
             entropy: RefCell::new(entropy),
             slots: RefCell::new(vec![None; usize::try_from(config.conn).unwrap_or(1).max(1)]),
         }
+    }
+
+    /// The sessions, for those who count them.
+    pub(crate) fn census(&self) -> &Rc<Census> {
+        &self.scratch.census
     }
 
     /// Forwards until the program is told to stop.
@@ -119,7 +125,7 @@ impl Client {
             SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
             SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
         };
-        let socket = UdpSocket::bind(any, self.sockbuf_bytes)?;
+        let socket = UdpSocket::bind(any, self.socket_options)?;
         let tunnel = Tunnel::connect(&self.tunnel_config, self.scratch.clock.now(), to, entropy);
         let hub = Hub::client(&self.scratch, Box::new(socket), tunnel);
         log_line!("smux version: {} on connection: {} -> {to}", self.smuxver, hub.local_addr());

@@ -1,12 +1,14 @@
 //! One datagram socket and the sessions behind it.
 
+use super::census::{Census, Opened};
 use super::clock::Clock;
 use super::stream::{Signals, Stream};
 use crate::net::udp::{Datagrams, RecvBatch};
+use crate::snmp::add;
 use engine::mux::OpenError;
 use engine::{
-    CloseReason, Endpoint, Event, Handled, Incoming, Instant, Mismatch, Route, SessionId, StreamId, Transmit,
-    Tunnel,
+    CloseReason, Endpoint, Event, Handled, Incoming, Instant, Mismatch, Route, SessionId, Stats, StreamId,
+    Transmit, Tunnel,
 };
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -26,6 +28,7 @@ const RECEIVE_CALLS_MAX: usize = 8;
 /// Buffers that every hub and stream of the thread uses in turn, never across an await.
 pub(crate) struct Scratch {
     pub(crate) clock: Clock,
+    pub(crate) census: Rc<Census>,
     receive: RefCell<RecvBatch>,
     send: RefCell<Vec<u8>>,
     /// For bytes on their way from a connection to a tunnel.
@@ -36,6 +39,7 @@ impl Scratch {
     pub(crate) fn new() -> Rc<Self> {
         Rc::new(Self {
             clock: Clock::start(),
+            census: Rc::default(),
             receive: RefCell::default(),
             send: RefCell::new(vec![0; SEND_BYTES]),
             read: RefCell::new(vec![0; 32_768]),
@@ -71,6 +75,7 @@ struct State {
     timers: BTreeSet<(Instant, SessionId)>,
     unsent: Option<Unsent>,
     notices: Vec<Notice>,
+    census: Rc<Census>,
 }
 
 struct Session {
@@ -107,13 +112,16 @@ impl Hub {
             timers: BTreeSet::new(),
             unsent: None,
             notices: Vec::new(),
+            census: Rc::clone(&scratch.census),
         };
-        Rc::new(Self {
+        let hub = Rc::new(Self {
             scratch: Rc::clone(scratch),
             socket,
             state: RefCell::new(state),
             marked: Notify::new(),
-        })
+        });
+        scratch.census.add_hub(&hub);
+        hub
     }
 
     pub(crate) fn local_addr(&self) -> SocketAddr {
@@ -128,6 +136,13 @@ impl Hub {
     /// Whether the client's session ended.
     pub(crate) fn is_over(&self) -> bool {
         self.state.borrow().is_over()
+    }
+
+    /// Adds the counters of the live sessions, and of datagrams that reached none.
+    pub(crate) fn add_stats(&self, sum: &mut Stats) {
+        let state = self.state.borrow();
+        state.sessions.values().for_each(|session| add(sum, &session.tunnel.stats()));
+        state.endpoint.iter().for_each(|endpoint| add(sum, &endpoint.stats()));
     }
 
     /// Whether everything written was acknowledged.
@@ -307,6 +322,7 @@ const CLIENT_SESSION: SessionId = SessionId(0);
 
 impl State {
     fn insert(&mut self, id: SessionId, tunnel: Tunnel) {
+        self.census.opened(if self.endpoint.is_some() { Opened::Passive } else { Opened::Active });
         self.sessions.insert(id, Session { tunnel, streams: BTreeMap::new(), marked: false, armed_at: None });
         self.mark(id);
     }
@@ -433,6 +449,7 @@ impl State {
         let Some(session) = self.sessions.remove(&id) else { return };
         session.streams.values().for_each(|signals| signals.wake_all());
         session.armed_at.map(|at| self.timers.remove(&(at, id)));
+        self.census.ended(session.tunnel.stats());
         if let Some(endpoint) = &mut self.endpoint {
             endpoint.retire(id);
         }

@@ -5,9 +5,11 @@
 //! change marks its session; the hub's own task then sends what there is to send, wakes who has to be woken, and arms one
 //! timer.
 
+mod census;
 mod client;
 mod clock;
 mod hub;
+mod monitor;
 mod pipe;
 mod server;
 mod startup;

@@ -1,5 +1,6 @@
 //! karst-server: sessions in, connections to the target out (CLI-22).
 
+use super::census::Census;
 use super::client::Why;
 use super::hub::{Hub, Notice, Scratch};
 use super::pipe::pipe;
@@ -23,6 +24,7 @@ const SESSIONS_MAX: usize = 4096;
 
 pub(crate) struct Server {
     hubs: Vec<Rc<Hub>>,
+    census: Rc<Census>,
     streams: Rc<Streams>,
     smuxver: i64,
 }
@@ -50,7 +52,13 @@ impl Server {
         };
         let hubs = sockets.into_iter().map(hub).collect();
         let streams = Rc::new(Streams { target, quiet: config.quiet });
-        Self { hubs, streams, smuxver: config.settings.smuxver }
+        let census = Rc::clone(&scratch.census);
+        Self { hubs, census, streams, smuxver: config.settings.smuxver }
+    }
+
+    /// The sessions, for those who count them.
+    pub(crate) fn census(&self) -> &Rc<Census> {
+        &self.census
     }
 
     /// Forwards until the program is told to stop.

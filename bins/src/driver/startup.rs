@@ -1,11 +1,12 @@
 //! From the command line to a running program (CLI-8, CLI-16).
 
 use super::client::Client;
+use super::monitor;
 use super::server::Server;
 use super::stop::Stop;
 use crate::config::{Command, Config, ConfigError, Origins, load};
 use crate::flags::{self, Side};
-use crate::log::log_line;
+use crate::log::{self, log_line};
 use crate::net::address::{Address, PortRange, bind_candidates};
 use crate::net::udp::UdpSocket;
 use crate::net::wire::{Listener, first_working};
@@ -56,6 +57,8 @@ fn start(side: Side) -> Result<(), StartError> {
         }
         Command::Run(config, origins, warnings) => (config, origins, warnings),
     };
+    log::open(&config.log, config.log_format())
+        .map_err(|error| system(&format!("--log {}: cannot be opened", config.log), error))?;
     let tunnel_config = config.settings.tunnel_config().map_err(|error| origins.blame(&error))?;
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| system("random numbers", error))?;
@@ -92,6 +95,7 @@ impl Start {
             Listener::bind(&local).await.map_err(|error| cannot_listen("localaddr", &local, &error))?;
         self.log(&listener.to_string());
         let client = Client::new(&self.config, remote, self.tunnel_config, self.entropy);
+        monitor::start(&self.config, client.census()).map_err(|error| system("signals", error))?;
         client.run(listener, stop).await;
         Ok(())
     }
@@ -109,6 +113,7 @@ impl Start {
             log_line!("Listening on: {}/udp", Address::Tcp(range.host.clone(), port));
         }
         let server = Server::new(&self.config, target, sockets, self.tunnel_config, self.entropy);
+        monitor::start(&self.config, server.census()).map_err(|error| system("signals", error))?;
         server.run(stop).await;
         Ok(())
     }
@@ -116,7 +121,8 @@ impl Start {
     async fn bind_udp(&self, host: &str, port: u16) -> Result<UdpSocket, StartError> {
         let refuse = |error| cannot_listen("listen", &Address::Tcp(host.into(), port), &error);
         let candidates = bind_candidates(host, port).await.map_err(refuse)?;
-        first_working(&candidates, |address| UdpSocket::bind(address, self.config.sockbuf)).map_err(refuse)
+        first_working(&candidates, |address| UdpSocket::bind(address, self.config.socket_options()))
+            .map_err(refuse)
     }
 
     /// An address that does not parse is the option's fault.

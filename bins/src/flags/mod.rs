@@ -36,6 +36,8 @@ impl Side {
 pub struct Flag {
     /// Long name, as kcptun has it.
     pub name: &'static str,
+    /// Chapter of the help.
+    pub group: Group,
     /// Other spellings.
     pub aliases: &'static [&'static str],
     /// Key in the JSON file.
@@ -50,7 +52,7 @@ pub struct Flag {
     pub server: Option<&'static str>,
     /// Left out of the help, as in kcptun.
     pub hidden: bool,
-    /// Year of the first kcptun reference that has it, 2021 or 2026.
+    /// Year of the first kcptun reference that has it, 2021 or 2026; [`KARST`] when none has.
     pub since: u16,
     /// Text of the help.
     pub help: &'static str,
@@ -83,6 +85,44 @@ impl Flag {
     /// Whether `spelling` is the name or an alias.
     pub fn answers_to(&self, spelling: &str) -> bool {
         self.name == spelling || self.aliases.contains(&spelling)
+    }
+}
+
+/// [`Flag::since`] of an option that kcptun does not have.
+pub const KARST: u16 = u16::MAX;
+
+/// A chapter of the help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Group {
+    /// Where from and where to.
+    Addresses,
+    /// Secret and ciphers.
+    Security,
+    /// Datagrams, FEC and retransmission.
+    Transport,
+    /// Multiplexer and sessions.
+    Streams,
+    /// Logs and counters.
+    Diagnostics,
+    /// The program itself.
+    Program,
+}
+
+impl Group {
+    /// Every chapter, in order.
+    pub const ALL: &[Self] =
+        &[Self::Addresses, Self::Security, Self::Transport, Self::Streams, Self::Diagnostics, Self::Program];
+
+    /// Heading of the chapter.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Addresses => "Addresses",
+            Self::Security => "Security",
+            Self::Transport => "Transport",
+            Self::Streams => "Sessions and streams",
+            Self::Diagnostics => "Logs and statistics",
+            Self::Program => "Program",
+        }
     }
 }
 

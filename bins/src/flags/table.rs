@@ -1,10 +1,11 @@
 //! The one table of options (CLI-1; kcptun client/main.go, server/main.go; the JSON keys are those of config.go).
 
 use super::Field::{Bool, Int, Later, Str};
-use super::{Flag, Kind};
+use super::{Flag, Group, KARST, Kind};
 
 const BASE: Flag = Flag {
     name: "",
+    group: Group::Program,
     aliases: &[],
     json: None,
     env: None,
@@ -16,10 +17,11 @@ const BASE: Flag = Flag {
     help: "",
 };
 
-/// Every option of kcptun 2021 and 2026, in the order of its help.
+/// Every option of kcptun 2021 and 2026 in the order of its help, and those of karst.
 pub static TABLE: &[Flag] = &[
     Flag {
         name: "localaddr",
+        group: Group::Addresses,
         aliases: &["l"],
         json: Some("localaddr"),
         field: Str(|c| &mut c.listen),
@@ -29,6 +31,7 @@ pub static TABLE: &[Flag] = &[
     },
     Flag {
         name: "remoteaddr",
+        group: Group::Addresses,
         aliases: &["r"],
         json: Some("remoteaddr"),
         field: Str(|c| &mut c.remote),
@@ -38,6 +41,7 @@ pub static TABLE: &[Flag] = &[
     },
     Flag {
         name: "listen",
+        group: Group::Addresses,
         aliases: &["l"],
         json: Some("listen"),
         field: Str(|c| &mut c.listen),
@@ -47,6 +51,7 @@ pub static TABLE: &[Flag] = &[
     },
     Flag {
         name: "target",
+        group: Group::Addresses,
         aliases: &["t"],
         json: Some("target"),
         field: Str(|c| &mut c.target),
@@ -56,6 +61,7 @@ pub static TABLE: &[Flag] = &[
     },
     Flag {
         name: "key",
+        group: Group::Security,
         json: Some("key"),
         env: Some("KCPTUN_KEY"),
         field: Str(|c| &mut c.settings.key),
@@ -66,6 +72,7 @@ pub static TABLE: &[Flag] = &[
     },
     Flag {
         name: "crypt",
+        group: Group::Security,
         json: Some("crypt"),
         field: Str(|c| &mut c.crypt),
         client: Some("aes"),
@@ -75,6 +82,7 @@ pub static TABLE: &[Flag] = &[
     },
     Flag {
         name: "mode",
+        group: Group::Transport,
         json: Some("mode"),
         field: Str(|c| &mut c.mode),
         client: Some("fast"),
@@ -84,6 +92,7 @@ pub static TABLE: &[Flag] = &[
     },
     Flag {
         name: "QPP",
+        group: Group::Security,
         json: Some("qpp"),
         field: Bool(|c| &mut c.settings.qpp),
         client: Some("false"),
@@ -94,6 +103,7 @@ pub static TABLE: &[Flag] = &[
     },
     Flag {
         name: "QPPCount",
+        group: Group::Security,
         json: Some("qpp-count"),
         field: Int(|c| &mut c.settings.qpp_count),
         client: Some("61"),
@@ -104,6 +114,7 @@ pub static TABLE: &[Flag] = &[
     },
     Flag {
         name: "conn",
+        group: Group::Addresses,
         json: Some("conn"),
         field: Int(|c| &mut c.conn),
         client: Some("1"),
@@ -112,6 +123,7 @@ pub static TABLE: &[Flag] = &[
     },
     Flag {
         name: "autoexpire",
+        group: Group::Streams,
         json: Some("autoexpire"),
         field: Later(Kind::Int),
         client: Some("0"),
@@ -120,6 +132,7 @@ pub static TABLE: &[Flag] = &[
     },
     Flag {
         name: "scavengettl",
+        group: Group::Streams,
         json: Some("scavengettl"),
         field: Later(Kind::Int),
         client: Some("600"),
@@ -128,6 +141,7 @@ pub static TABLE: &[Flag] = &[
     },
     Flag {
         name: "mtu",
+        group: Group::Transport,
         json: Some("mtu"),
         field: Int(|c| &mut c.settings.mtu),
         client: Some("1350"),
@@ -137,6 +151,7 @@ pub static TABLE: &[Flag] = &[
     },
     Flag {
         name: "ratelimit",
+        group: Group::Transport,
         json: Some("ratelimit"),
         field: Int(|c| &mut c.settings.ratelimit),
         client: Some("0"),
@@ -147,6 +162,7 @@ pub static TABLE: &[Flag] = &[
     },
     Flag {
         name: "sndwnd",
+        group: Group::Transport,
         json: Some("sndwnd"),
         field: Int(|c| &mut c.settings.sndwnd),
         client: Some("128"),
@@ -156,6 +172,7 @@ pub static TABLE: &[Flag] = &[
     },
     Flag {
         name: "rcvwnd",
+        group: Group::Transport,
         json: Some("rcvwnd"),
         field: Int(|c| &mut c.settings.rcvwnd),
         client: Some("512"),
@@ -165,6 +182,7 @@ pub static TABLE: &[Flag] = &[
     },
     Flag {
         name: "datashard",
+        group: Group::Transport,
         aliases: &["ds"],
         json: Some("datashard"),
         field: Int(|c| &mut c.settings.datashard),
@@ -175,6 +193,7 @@ pub static TABLE: &[Flag] = &[
     },
     Flag {
         name: "parityshard",
+        group: Group::Transport,
         aliases: &["ps"],
         json: Some("parityshard"),
         field: Int(|c| &mut c.settings.parityshard),
@@ -185,8 +204,9 @@ pub static TABLE: &[Flag] = &[
     },
     Flag {
         name: "dscp",
+        group: Group::Transport,
         json: Some("dscp"),
-        field: Later(Kind::Int),
+        field: Int(|c| &mut c.dscp),
         client: Some("0"),
         server: Some("0"),
         help: "set DSCP(6bit)",
@@ -194,6 +214,7 @@ pub static TABLE: &[Flag] = &[
     },
     Flag {
         name: "nocomp",
+        group: Group::Streams,
         json: Some("nocomp"),
         field: Bool(|c| &mut c.settings.nocomp),
         client: Some("false"),
@@ -203,6 +224,7 @@ pub static TABLE: &[Flag] = &[
     },
     Flag {
         name: "acknodelay",
+        group: Group::Transport,
         json: Some("acknodelay"),
         field: Bool(|c| &mut c.settings.acknodelay),
         client: Some("false"),
@@ -213,6 +235,7 @@ pub static TABLE: &[Flag] = &[
     },
     Flag {
         name: "nodelay",
+        group: Group::Transport,
         json: Some("nodelay"),
         field: Int(|c| &mut c.settings.nodelay),
         client: Some("0"),
@@ -223,6 +246,7 @@ pub static TABLE: &[Flag] = &[
     },
     Flag {
         name: "interval",
+        group: Group::Transport,
         json: Some("interval"),
         field: Int(|c| &mut c.settings.interval),
         client: Some("50"),
@@ -233,6 +257,7 @@ pub static TABLE: &[Flag] = &[
     },
     Flag {
         name: "resend",
+        group: Group::Transport,
         json: Some("resend"),
         field: Int(|c| &mut c.settings.resend),
         client: Some("0"),
@@ -243,6 +268,7 @@ pub static TABLE: &[Flag] = &[
     },
     Flag {
         name: "nc",
+        group: Group::Transport,
         json: Some("nc"),
         field: Int(|c| &mut c.settings.nc),
         client: Some("0"),
@@ -253,6 +279,7 @@ pub static TABLE: &[Flag] = &[
     },
     Flag {
         name: "sockbuf",
+        group: Group::Transport,
         json: Some("sockbuf"),
         field: Int(|c| &mut c.sockbuf),
         client: Some("4194304"),
@@ -261,7 +288,29 @@ pub static TABLE: &[Flag] = &[
         ..BASE
     },
     Flag {
+        name: "no-probe",
+        group: Group::Transport,
+        json: Some("no-probe"),
+        field: Bool(|c| &mut c.no_probe),
+        client: Some("false"),
+        server: Some("false"),
+        since: KARST,
+        help: "keep a silent session until its keepalive timeout, as kcptun does, instead of asking the peer whether it is there",
+        ..BASE
+    },
+    Flag {
+        name: "no-migrate",
+        group: Group::Transport,
+        json: Some("no-migrate"),
+        field: Bool(|c| &mut c.no_migrate),
+        server: Some("false"),
+        since: KARST,
+        help: "start a new session when the address of a client changes, as kcptun does, instead of following it",
+        ..BASE
+    },
+    Flag {
         name: "smuxver",
+        group: Group::Streams,
         json: Some("smuxver"),
         field: Int(|c| &mut c.settings.smuxver),
         client: Some("2"),
@@ -271,6 +320,7 @@ pub static TABLE: &[Flag] = &[
     },
     Flag {
         name: "smuxbuf",
+        group: Group::Streams,
         json: Some("smuxbuf"),
         field: Int(|c| &mut c.settings.smuxbuf),
         client: Some("4194304"),
@@ -280,6 +330,7 @@ pub static TABLE: &[Flag] = &[
     },
     Flag {
         name: "framesize",
+        group: Group::Streams,
         json: Some("framesize"),
         field: Int(|c| &mut c.settings.framesize),
         client: Some("8192"),
@@ -290,6 +341,7 @@ pub static TABLE: &[Flag] = &[
     },
     Flag {
         name: "streambuf",
+        group: Group::Streams,
         json: Some("streambuf"),
         field: Int(|c| &mut c.settings.streambuf),
         client: Some("2097152"),
@@ -299,6 +351,7 @@ pub static TABLE: &[Flag] = &[
     },
     Flag {
         name: "keepalive",
+        group: Group::Streams,
         json: Some("keepalive"),
         field: Int(|c| &mut c.settings.keepalive),
         client: Some("10"),
@@ -308,6 +361,7 @@ pub static TABLE: &[Flag] = &[
     },
     Flag {
         name: "closewait",
+        group: Group::Streams,
         json: Some("closewait"),
         field: Later(Kind::Int),
         client: Some("0"),
@@ -318,8 +372,9 @@ pub static TABLE: &[Flag] = &[
     },
     Flag {
         name: "snmplog",
+        group: Group::Diagnostics,
         json: Some("snmplog"),
-        field: Later(Kind::Str),
+        field: Str(|c| &mut c.snmplog),
         client: Some(""),
         server: Some(""),
         help: "collect snmp to file, aware of timeformat in golang, like: ./snmp-20060102.log",
@@ -327,8 +382,9 @@ pub static TABLE: &[Flag] = &[
     },
     Flag {
         name: "snmpperiod",
+        group: Group::Diagnostics,
         json: Some("snmpperiod"),
-        field: Later(Kind::Int),
+        field: Int(|c| &mut c.snmpperiod),
         client: Some("60"),
         server: Some("60"),
         help: "snmp collect period, in seconds",
@@ -336,15 +392,28 @@ pub static TABLE: &[Flag] = &[
     },
     Flag {
         name: "log",
+        group: Group::Diagnostics,
         json: Some("log"),
-        field: Later(Kind::Str),
+        field: Str(|c| &mut c.log),
         client: Some(""),
         server: Some(""),
         help: "specify a log file to output, default goes to stderr",
         ..BASE
     },
     Flag {
+        name: "log-format",
+        group: Group::Diagnostics,
+        json: Some("log-format"),
+        field: Str(|c| &mut c.log_format),
+        client: Some("text"),
+        server: Some("text"),
+        since: KARST,
+        help: "text, or json for one object per line",
+        ..BASE
+    },
+    Flag {
         name: "quiet",
+        group: Group::Diagnostics,
         json: Some("quiet"),
         field: Bool(|c| &mut c.quiet),
         client: Some("false"),
@@ -354,6 +423,7 @@ pub static TABLE: &[Flag] = &[
     },
     Flag {
         name: "tcp",
+        group: Group::Transport,
         json: Some("tcp"),
         field: Later(Kind::Bool),
         client: Some("false"),
@@ -363,6 +433,7 @@ pub static TABLE: &[Flag] = &[
     },
     Flag {
         name: "pprof",
+        group: Group::Diagnostics,
         json: Some("pprof"),
         field: Later(Kind::Bool),
         client: Some("false"),
@@ -372,6 +443,7 @@ pub static TABLE: &[Flag] = &[
     },
     Flag {
         name: "c",
+        group: Group::Program,
         field: Str(|c| &mut c.file),
         client: Some(""),
         server: Some(""),
@@ -380,6 +452,7 @@ pub static TABLE: &[Flag] = &[
     },
     Flag {
         name: "help",
+        group: Group::Program,
         aliases: &["h"],
         field: Bool(|c| &mut c.help),
         client: Some("false"),
@@ -389,6 +462,7 @@ pub static TABLE: &[Flag] = &[
     },
     Flag {
         name: "version",
+        group: Group::Program,
         aliases: &["v"],
         field: Bool(|c| &mut c.version),
         client: Some("false"),

@@ -3,6 +3,7 @@
 //! Only fewer, larger packets make the kernel cheaper, so runs of equal datagrams go out in one call. Path MTU discovery
 //! is left at the system's default, as Go leaves it.
 
+use crate::log::log_line;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::cell::Cell;
 use std::io;
@@ -82,6 +83,15 @@ impl RecvBatch {
     }
 }
 
+/// What every UDP socket of a program is set to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SocketOptions {
+    /// SO_RCVBUF and SO_SNDBUF, bytes, as far as the system allows; not positive for its defaults.
+    pub buffer_bytes: i64,
+    /// Differentiated services code point, 0 to 63.
+    pub dscp: u8,
+}
+
 /// A UDP socket.
 #[derive(Debug)]
 pub struct UdpSocket {
@@ -92,22 +102,22 @@ pub struct UdpSocket {
 }
 
 impl UdpSocket {
-    /// Binds `address`; an IPv6 wildcard takes both families. Buffers are set to `sockbuf_bytes` as far as the system
-    /// allows.
+    /// Binds `address`; an IPv6 wildcard takes both families.
     ///
     /// # Errors
     /// The address cannot be bound.
-    pub fn bind(address: SocketAddr, sockbuf_bytes: i64) -> io::Result<Self> {
+    pub fn bind(address: SocketAddr, options: SocketOptions) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
         if address.is_ipv6() {
             socket.set_only_v6(!address.ip().is_unspecified())?;
         }
         socket.set_nonblocking(true)?;
-        if let Ok(bytes) = usize::try_from(sockbuf_bytes.min(i64::from(i32::MAX))) {
+        if let Ok(bytes @ 1..) = usize::try_from(options.buffer_bytes.min(i64::from(i32::MAX))) {
             // The system's own limit applies quietly; a refusal leaves its default.
             let _ = socket.set_recv_buffer_size(bytes);
             let _ = socket.set_send_buffer_size(bytes);
         }
+        set_dscp(&socket, address.is_ipv6(), options.dscp);
         enable_gro(socket.as_raw_fd());
         socket.bind(&address.into())?;
         let socket = tokio::net::UdpSocket::from_std(socket.into())?;
@@ -201,6 +211,21 @@ impl Datagrams for UdpSocket {
 /// Drivers without scatter-gather, old kernels and paths with a smaller MTU refuse segmented sends.
 fn refuses_segmentation(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EIO | libc::EINVAL | libc::EMSGSIZE))
+}
+
+/// The code point is the upper six bits of IPv4's type of service and of IPv6's traffic class alike (CLI-34). Peers that an
+/// IPv6 socket reaches over IPv4 get the former, so it is set there too.
+fn set_dscp(socket: &Socket, is_ipv6: bool, dscp: u8) {
+    if dscp == 0 {
+        return;
+    }
+    let octet = u32::from(dscp) << 2;
+    let v4 = socket.set_tos_v4(octet);
+    let v6 = if is_ipv6 { socket.set_tclass_v6(octet) } else { Ok(()) };
+    // As in kcptun, a system that refuses is no reason not to start.
+    if let Err(error) = v6.and(v4) {
+        log_line!("SetDSCP: {error}");
+    }
 }
 
 fn enable_gro(fd: RawFd) {
@@ -327,5 +352,23 @@ fn address_of(name: &libc::sockaddr_storage) -> Option<SocketAddr> {
             })
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // CLI-34
+    #[tokio::test]
+    async fn the_code_point_is_in_the_upper_six_bits_for_both_families() {
+        let options = SocketOptions { dscp: 46, ..SocketOptions::default() };
+        let socket = UdpSocket::bind(([127, 0, 0, 1], 0).into(), options).unwrap();
+        assert_eq!(socket2::SockRef::from(&socket.socket).tos_v4().unwrap(), 184);
+        // A machine without IPv6 has nothing to show.
+        if let Ok(socket) = UdpSocket::bind(([0u16; 8], 0).into(), options) {
+            let socket = socket2::SockRef::from(&socket.socket);
+            assert_eq!((socket.tclass_v6().unwrap(), socket.tos_v4().unwrap()), (184, 184));
+        }
     }
 }
