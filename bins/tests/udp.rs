@@ -1,20 +1,20 @@
 //! The socket layer: runs of datagrams keep their boundaries, on both families, whatever the system supports (CLI-26).
 #![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
-use bins::net::udp::{Datagrams, RecvBatch, UdpSocket};
+use bins::net::udp::{Datagrams, RecvBatch, SocketOptions, UdpSocket};
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use tokio::runtime::Builder;
 
-const SOCKBUF: i64 = 4 << 20;
+const OPTIONS: SocketOptions = SocketOptions { buffer_bytes: 4 << 20, dscp: 0 };
 
 fn run(test: impl Future<Output = ()>) {
     Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
 }
 
 fn bind(address: &str) -> UdpSocket {
-    UdpSocket::bind(address.parse().unwrap(), SOCKBUF).unwrap()
+    UdpSocket::bind(address.parse().unwrap(), OPTIONS).unwrap()
 }
 
 async fn receive(socket: &UdpSocket, count: usize) -> Vec<(SocketAddr, Vec<u8>)> {
