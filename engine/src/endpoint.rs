@@ -76,7 +76,7 @@ pub struct Endpoint {
     entropy: Entropy,
     by_address: AddressMap<SessionId>,
     sessions: BTreeMap<SessionId, Place>,
-    /// The newest session of each conversation.
+    /// The session that moves with each conversation: the oldest one that is alive.
     by_conv: BTreeMap<u32, SessionId>,
     next_id: u64,
     stats: Stats,
@@ -133,7 +133,8 @@ impl Endpoint {
             self.retire(replaced);
         }
         self.by_address.insert(incoming.from, id);
-        self.by_conv.insert(incoming.conv, id);
+        // A replayed first datagram makes a session, but must not take the conversation from the one that has it.
+        self.by_conv.entry(incoming.conv).or_insert(id);
         self.sessions.insert(id, Place { address: incoming.from, conv: incoming.conv });
         debug_assert_eq!(self.by_address.len(), self.sessions.len());
         let entropy = self.entropy.fork();
