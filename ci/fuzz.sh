@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 seconds=${1:-60}
 [ $# = 0 ] || shift
 folder=interop/fuzz
-[ $# -gt 0 ] || set -- datagram_open kcp_input fec_decode smux1 smux2 snappy_decode qpp tunnel json_config
+[ $# -gt 0 ] || set -- datagram_open kcp_input fec_decode smux1 smux2 snappy_decode qpp tunnel session json_config
 # Freed memory that the address sanitizer holds back would count as the target's.
 export ASAN_OPTIONS="quarantine_size_mb=16:${ASAN_OPTIONS:-}"
 work=${CARGO_TARGET_DIR:-$folder/target}/fuzz-run

@@ -135,6 +135,13 @@ def tunnel_seeds():
         put("tunnel", f"upload-{config}", bytes([config]) + upload * 2)
 
 
+def session_seeds():
+    talk = bytes([0, 1, 0, 200, 1, 9, 9, 130, 0, 90, 1, 9, 9, 131, 0, 255, 3, 0, 99, 13, 1, 0, 255, 2, 8, 3, 6, 2, 10, 9, 11, 60, 9])
+    end = bytes([4, 0, 9, 131, 0, 255, 132, 0, 15, 3, 3, 0, 1, 0, 12, 2, 0, 9, 10, 9, 133, 0, 9])
+    for config in range(0, 256, 11):
+        put("session", f"talk-{config}", bytes([config]) + talk * 3 + end)
+
+
 def json_seeds():
     texts = [
         '{"localaddr":":12948","remoteaddr":"vps:29900","key":"it\'s a secrect","crypt":"aes","mode":"fast3","conn":1,"mtu":1350,"sndwnd":128,"rcvwnd":512,"datashard":10,"parityshard":3,"dscp":0,"nocomp":false,"acknodelay":false,"nodelay":1,"interval":20,"resend":2,"nc":1,"sockbuf":4194304,"smuxver":1,"smuxbuf":4194304,"streambuf":2097152,"keepalive":10,"quiet":true,"tcp":false,"autoexpire":0,"scavengettl":600,"log":""}',
@@ -145,5 +152,5 @@ def json_seeds():
         put("json_config", f"text-{at}", text.encode())
 
 
-for seeds in (seal_seeds, kcp_seeds, fec_seeds, smux_seeds, snappy_seeds, qpp_seeds, tunnel_seeds, json_seeds):
+for seeds in (seal_seeds, kcp_seeds, fec_seeds, smux_seeds, snappy_seeds, qpp_seeds, tunnel_seeds, session_seeds, json_seeds):
     seeds()

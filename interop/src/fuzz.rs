@@ -9,6 +9,7 @@ mod fec;
 mod mux;
 mod qpp;
 mod script;
+mod session;
 mod snappy;
 mod tunnel;
 
@@ -18,6 +19,7 @@ pub use fec::fec_decode;
 pub use mux::{smux1, smux2};
 pub use qpp::qpp;
 pub use script::Script;
+pub use session::session;
 pub use snappy::snappy_decode;
 pub use tunnel::tunnel;
 
@@ -26,7 +28,7 @@ pub type Body = fn(&[u8]);
 
 /// The targets by the name of their corpus folder. The JSON reader's target is in the programs' crate, which this one must
 /// not depend on.
-pub const TARGETS: [(&str, Body); 8] = [
+pub const TARGETS: [(&str, Body); 9] = [
     ("datagram_open", datagram_open),
     ("kcp_input", kcp_input),
     ("fec_decode", fec_decode),
@@ -35,4 +37,5 @@ pub const TARGETS: [(&str, Body); 8] = [
     ("snappy_decode", snappy_decode),
     ("qpp", qpp),
     ("tunnel", tunnel),
+    ("session", session),
 ];

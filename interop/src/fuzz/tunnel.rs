@@ -50,7 +50,7 @@ pub fn tunnel(data: &[u8]) {
     }
 }
 
-fn config(choice: u8) -> Arc<TunnelConfig> {
+pub(super) fn config(choice: u8) -> Arc<TunnelConfig> {
     let bit = |n: u8| choice >> n & 1 == 1;
     let mut config = BASE.clone();
     config.fec = config.fec.filter(|_| bit(0));
@@ -369,6 +369,6 @@ impl End {
     }
 }
 
-fn address(n: u8) -> SocketAddr {
+pub(super) fn address(n: u8) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::new(192, 0, 2, n), 4000))
 }
