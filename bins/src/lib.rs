@@ -5,7 +5,9 @@ pub mod driver;
 pub mod flags;
 pub mod local_time;
 pub mod log;
+pub mod metrics;
 pub mod net;
+pub mod service;
 pub mod snmp;
 
 /// Version of the programs.

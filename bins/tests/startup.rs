@@ -56,7 +56,8 @@ fn usage_errors_exit_with_2() {
         (&["--mtu", "many"], "invalid value \"many\" for flag -mtu: parse error"),
         (&["--tcp"], "not supported yet: --tcp"),
         (&["--keepalive", "31"], "--keepalive: keep-alive timeout must be larger than keep-alive interval"),
-        (&["--smuxver", "3"], "--smuxver: unsupported protocol version"),
+        (&["--smuxver", "3"], "--smuxver: unsupported smux version:3"),
+        (&["--smuxver", "0"], "--smuxver: unsupported protocol version"),
         (&["--QPP", "--QPPCount=0"], "--QPPCount: 0 must be greater than 0 when QPP is enabled"),
     ];
     for (words, reason) in cases {

@@ -1,10 +1,12 @@
-//! Options as a program runs with them: defaults, then the environment, then flags, then the JSON file (CLI-9).
+//! Options as a program runs with them: defaults, then the environment, then flags, then the JSON file (CLI-9, CLI-38).
 
 mod json;
+mod sip003;
 
 pub use json::{FileError, FileReason, apply};
+pub use sip003::PluginError;
 
-use crate::flags::{self, Field, Flag, Side, TABLE, UsageError};
+use crate::flags::{self, Field, Flag, Shell, Side, TABLE, UsageError};
 use crate::log::Format;
 use crate::net::udp::SocketOptions;
 use engine::Settings;
@@ -47,10 +49,18 @@ pub struct Config {
     pub snmplog: String,
     /// Seconds between two rows of counters.
     pub snmpperiod: i64,
+    /// Address that metrics are served on, empty for none.
+    pub metrics: String,
     /// JSON file, empty for none.
     pub file: String,
     /// Print the help only.
     pub help: bool,
+    /// Print the help with the hidden options only.
+    pub help_all: bool,
+    /// Print the manual page only.
+    pub man: bool,
+    /// Print the completions of this shell only.
+    pub completions: String,
     /// Print the version only.
     pub version: bool,
     /// What the engine needs.
@@ -76,6 +86,9 @@ pub enum ConfigError {
     /// The JSON file.
     #[error(transparent)]
     File(#[from] FileError),
+    /// The environment of a shadowsocks plugin.
+    #[error(transparent)]
+    Plugin(#[from] PluginError),
     /// A value that cannot work, and where it was given.
     #[error("{origin}: {reason}")]
     Value {
@@ -93,7 +106,7 @@ impl ConfigError {
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) | Self::Value { usage: true, .. } => 2,
-            Self::File(_) | Self::Value { usage: false, .. } => 1,
+            Self::File(_) | Self::Plugin(_) | Self::Value { usage: false, .. } => 1,
         }
     }
 }
@@ -109,13 +122,16 @@ pub fn load(
 ) -> Result<Command, ConfigError> {
     let mut config = Config::new(side);
     let mut origins = config.apply_environment(&environment);
+    let plugin = sip003::apply(&environment, &mut config)?;
+    for (name, variable) in plugin.addresses {
+        origins.set_all(&[name], &Origin::Environment(variable));
+    }
+    origins.set_all(&plugin.names, &Origin::Plugin);
     let given = flags::parse(side, words, &mut config)?;
     origins.set_all(&given.names, &Origin::Flag);
-    if config.help || matches!(given.word.as_deref(), Some("help" | "h")) {
-        return Ok(Command::Print(flags::help(side)));
-    }
-    if config.version {
-        return Ok(Command::Print(format!("{} version {}\n", side.program(), crate::VERSION)));
+    config.help |= matches!(given.word.as_deref(), Some("help" | "h"));
+    if let Some(text) = config.printout().map_err(|error| origins.blame(&error))? {
+        return Ok(Command::Print(text));
     }
     let mut warnings = Vec::new();
     if !config.file.is_empty() {
@@ -160,8 +176,12 @@ impl Config {
             quiet: false,
             snmplog: String::new(),
             snmpperiod: 60,
+            metrics: String::new(),
             file: String::new(),
             help: false,
+            help_all: false,
+            man: false,
+            completions: String::new(),
             version: false,
             settings,
         }
@@ -202,6 +222,27 @@ impl Config {
         origins
     }
 
+    /// What was asked to be printed instead of running.
+    fn printout(&self) -> Result<Option<String>, SettingsError> {
+        if self.help || self.help_all {
+            return Ok(Some(flags::help(self.side, self.help_all)));
+        }
+        if self.version {
+            return Ok(Some(format!("{} version {}\n", self.side.program(), crate::VERSION)));
+        }
+        if self.man {
+            return Ok(Some(flags::man(self.side)));
+        }
+        if self.completions.is_empty() {
+            return Ok(None);
+        }
+        let Some(shell) = Shell::from_name(&self.completions) else {
+            let reason = format!("must be bash, zsh or fish, not {:?}", self.completions);
+            return Err(SettingsError { flag: "completions", reason });
+        };
+        Ok(Some(flags::completions(self.side, shell)))
+    }
+
     /// Turns names into values and refuses what cannot work (CLI-14, CLI-15).
     fn check(&mut self) -> Result<(), SettingsError> {
         let refuse = |flag, reason: String| Err(SettingsError { flag, reason });
@@ -223,7 +264,10 @@ impl Config {
             return refuse("log-format", format!("must be text or json, not {:?}", self.log_format));
         }
         if self.side == Side::Client && !(1..=i64::from(u16::MAX)).contains(&self.conn) {
-            return refuse("conn", format!("must be from 1 to {}, not {}", u16::MAX, self.conn));
+            return refuse("conn", format!("conn must be greater than 0 and at most {}", u16::MAX));
+        }
+        if self.settings.smuxver > 2 {
+            return refuse("smuxver", format!("unsupported smux version:{}", self.settings.smuxver));
         }
         Ok(())
     }
@@ -233,6 +277,7 @@ impl Config {
 #[derive(Clone, Debug)]
 enum Origin {
     Environment(&'static str),
+    Plugin,
     Flag,
     File(String),
 }
@@ -252,6 +297,7 @@ impl Origins {
         let last = self.0.iter().rev().find(|(name, _)| name == flag).map(|(_, origin)| origin);
         let (origin, usage) = match last {
             Some(Origin::Environment(variable)) => (format!("${variable}"), false),
+            Some(Origin::Plugin) => (format!("SS_PLUGIN_OPTIONS: {flag}"), false),
             Some(Origin::File(path)) => (format!("{path}: key \"{}\"", json_key(flag)), false),
             Some(Origin::Flag) => (format!("--{flag}"), true),
             None => (format!("--{flag} (default)"), true),

@@ -1,10 +1,13 @@
 //! Every session of the program: how many there are, and the sum of their counters (CLI-7).
 
 use super::hub::Hub;
+use crate::flags::Side;
+use crate::metrics::{Ratios, SESSIONS_LISTED_MAX, Session, Snapshot, memory_bytes};
 use crate::snmp::{Totals, add, without_gauges};
 use engine::Stats;
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
+use std::time::Duration;
 
 /// Which program a session was opened by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,8 +51,34 @@ impl Census {
         self.totals.set(totals);
     }
 
+    /// The state of the program; `uptime` since it started.
+    pub(crate) fn snapshot(&self, side: Side, uptime: Duration) -> Snapshot {
+        let (mut sessions, mut left_out, mut streams) = (Vec::new(), 0, 0);
+        for hub in self.hubs() {
+            hub.each_tunnel(|local, tunnel| {
+                streams += tunnel.stream_count();
+                match sessions.len() {
+                    ..SESSIONS_LISTED_MAX => sessions.push(Session::of(local, tunnel)),
+                    _ => left_out += 1,
+                }
+            });
+        }
+        let counters = self.totals();
+        Snapshot {
+            program: side.program(),
+            version: crate::VERSION,
+            uptime_s: uptime.as_secs(),
+            memory_bytes: memory_bytes(),
+            streams,
+            ratios: Ratios::of(&counters.stats),
+            counters,
+            sessions,
+            sessions_left_out: left_out,
+        }
+    }
+
     /// Every hub that lives.
-    pub(crate) fn hubs(&self) -> Vec<Rc<Hub>> {
+    fn hubs(&self) -> Vec<Rc<Hub>> {
         self.hubs.borrow().iter().filter_map(Weak::upgrade).collect()
     }
 

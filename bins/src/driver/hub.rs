@@ -145,6 +145,12 @@ impl Hub {
         state.endpoint.iter().for_each(|endpoint| add(sum, &endpoint.stats()));
     }
 
+    /// Shows every live session, with the address of its socket.
+    pub(crate) fn each_tunnel(&self, mut show: impl FnMut(SocketAddr, &Tunnel)) {
+        let state = self.state.borrow();
+        state.sessions.values().for_each(|session| show(self.local_addr(), &session.tunnel));
+    }
+
     /// Whether everything written was acknowledged.
     pub(crate) fn is_drained(&self) -> bool {
         self.state.borrow().sessions.values().all(|session| session.tunnel.drained())

@@ -1,22 +1,29 @@
-//! What tells about the program while it runs: counters to a file and to the log.
+//! What tells about the program while it runs: counters to a file, to the log and over HTTP.
 
 use super::census::Census;
 use crate::config::Config;
 use crate::local_time::LocalTime;
 use crate::log::log_line;
+use crate::net::http;
+use crate::net::wire::Listener;
 use crate::snmp;
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::spawn_local;
-use tokio::time::{MissedTickBehavior, interval_at};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 /// Starts what `config` asks for; it ends with the program.
 ///
 /// # Errors
 /// The system refuses the signal's handler.
-pub(crate) fn start(config: &Config, census: &Rc<Census>) -> io::Result<()> {
+pub(crate) fn start(config: &Config, census: &Rc<Census>, metrics: Option<Listener>) -> io::Result<()> {
+    if let Some(listener) = metrics {
+        let (side, started, census) = (config.side, Instant::now(), Rc::clone(census));
+        let page = move |path: &str| census.snapshot(side, started.elapsed()).page(path);
+        spawn_local(http::serve(listener, page));
+    }
     spawn_local(dump(signal(SignalKind::user_defined1())?, Rc::clone(census)));
     if let (false, Ok(period_s @ 1..)) = (config.snmplog.is_empty(), u64::try_from(config.snmpperiod)) {
         spawn_local(write_rows(config.snmplog.clone(), Duration::from_secs(period_s), Rc::clone(census)));
@@ -33,7 +40,7 @@ async fn dump(mut signal: Signal, census: Rc<Census>) {
 
 /// The first row after the first period (CLI-31). A row that cannot be written is lost; the next one is tried all the same.
 async fn write_rows(path: String, period: Duration, census: Rc<Census>) {
-    let start = tokio::time::Instant::now();
+    let start = Instant::now();
     // Longer than the clock reaches is never.
     let Some(first) = start.checked_add(period) else { return };
     let mut ticks = interval_at(first, period);

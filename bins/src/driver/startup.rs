@@ -10,6 +10,7 @@ use crate::log::{self, log_line};
 use crate::net::address::{Address, PortRange, bind_candidates};
 use crate::net::udp::UdpSocket;
 use crate::net::wire::{Listener, first_working};
+use crate::service;
 use engine::settings::{Mode, SettingsError};
 use engine::{Entropy, TunnelConfig};
 use std::fmt::Display;
@@ -93,9 +94,11 @@ impl Start {
         let remote = self.checked("remoteaddr", PortRange::parse(remote))?;
         let listener =
             Listener::bind(&local).await.map_err(|error| cannot_listen("localaddr", &local, &error))?;
+        let metrics = self.bind_metrics().await?;
         self.log(&listener.to_string());
         let client = Client::new(&self.config, remote, self.tunnel_config, self.entropy);
-        monitor::start(&self.config, client.census()).map_err(|error| system("signals", error))?;
+        monitor::start(&self.config, client.census(), metrics).map_err(|error| system("signals", error))?;
+        service::ready();
         client.run(listener, stop).await;
         Ok(())
     }
@@ -108,12 +111,14 @@ impl Start {
         for port in range.min..=range.max {
             sockets.push(self.bind_udp(&range.host, port).await?);
         }
+        let metrics = self.bind_metrics().await?;
         self.log(listen);
         for port in range.min..=range.max {
             log_line!("Listening on: {}/udp", Address::Tcp(range.host.clone(), port));
         }
         let server = Server::new(&self.config, target, sockets, self.tunnel_config, self.entropy);
-        monitor::start(&self.config, server.census()).map_err(|error| system("signals", error))?;
+        monitor::start(&self.config, server.census(), metrics).map_err(|error| system("signals", error))?;
+        service::ready();
         server.run(stop).await;
         Ok(())
     }
@@ -123,6 +128,17 @@ impl Start {
         let candidates = bind_candidates(host, port).await.map_err(refuse)?;
         first_working(&candidates, |address| UdpSocket::bind(address, self.config.socket_options()))
             .map_err(refuse)
+    }
+
+    async fn bind_metrics(&self) -> Result<Option<Listener>, StartError> {
+        let address = match self.config.metrics.as_str() {
+            "" => return Ok(None),
+            text => self.checked("metrics", Address::parse(text))?,
+        };
+        let listener =
+            Listener::bind(&address).await.map_err(|error| cannot_listen("metrics", &address, &error))?;
+        log_line!("metrics on: {listener}");
+        Ok(Some(listener))
     }
 
     /// An address that does not parse is the option's fault.

@@ -1,6 +1,7 @@
 //! The end of a program (CLI-25).
 
 use super::hub::Hub;
+use crate::service;
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
@@ -28,6 +29,7 @@ impl Stop {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
+        service::stopping();
     }
 }
 

@@ -1,51 +1,77 @@
-//! The help text, in the form of urfave/cli v1.
+//! The help text: urfave/cli's lines, under headings.
 
-use super::{Flag, Kind, Side, TABLE};
+use super::{Flag, Group, Kind, Side, TABLE};
 use std::fmt::Write;
 
-/// Help of one program: every option that has an effect, with its default (CLI-27).
-pub fn help(side: Side) -> String {
-    let rows: Vec<(String, String)> = TABLE
-        .iter()
-        .filter(|flag| flag.is_supported() && !flag.hidden)
-        .filter_map(|flag| Some((left(flag), right(flag, flag.default_for(side)?))))
+/// Help of one program: every option that has an effect, with its default; hidden ones only when `all` (CLI-27).
+pub fn help(side: Side, all: bool) -> String {
+    let rows: Vec<(Group, String, String)> = listed(side)
+        .filter(|(flag, _)| all || !flag.hidden)
+        .map(|(flag, default)| (flag.group, forms(flag).join(", "), right(flag, default)))
         .collect();
-    let width = rows.iter().map(|(left, _)| left.len()).max().unwrap_or(0);
-    let what = match side {
-        Side::Client => "client",
-        Side::Server => "server",
-    };
+    let width = rows.iter().map(|(_, left, _)| left.len()).max().unwrap_or(0);
     let mut text = format!(
-        "NAME:\n   {program} - kcptun compatible {what}(with SMUX)\n\nUSAGE:\n   {program} [global options]\n\n\
-         VERSION:\n   {version}\n\nGLOBAL OPTIONS:\n",
+        "NAME:\n   {program} - kcptun compatible {what}(with SMUX)\n\nUSAGE:\n   {program} [options]\n\n\
+         VERSION:\n   {version}\n\nOPTIONS:\n",
         program = side.program(),
+        what = what(side),
         version = crate::VERSION,
     );
-    for (left, right) in rows {
-        let _ = writeln!(text, "   {left:width$}  {right}");
+    for group in Group::ALL {
+        let _ = writeln!(text, "\n {}:", group.title());
+        for (_, left, right) in rows.iter().filter(|(of, ..)| of == group) {
+            let _ = writeln!(text, "   {left:width$}  {right}");
+        }
     }
     text
 }
 
-fn left(flag: &Flag) -> String {
-    let value = if flag.kind() == Kind::Bool { "" } else { " value" };
-    let mut forms = Vec::with_capacity(2);
-    for name in std::iter::once(&flag.name).chain(flag.aliases) {
-        let dashes = if name.len() == 1 { "-" } else { "--" };
-        forms.push(format!("{dashes}{name}{value}"));
+/// Options of `side` that have an effect, with their defaults, in the table's order.
+pub(super) fn listed(side: Side) -> impl Iterator<Item = (&'static Flag, &'static str)> {
+    TABLE
+        .iter()
+        .filter(|flag| flag.is_supported())
+        .filter_map(move |flag| flag.default_for(side).map(|default| (flag, default)))
+}
+
+/// What the program is.
+pub(super) const fn what(side: Side) -> &'static str {
+    match side {
+        Side::Client => "client",
+        Side::Server => "server",
     }
-    forms.join(", ")
+}
+
+/// `--name value` for every spelling.
+pub(super) fn forms(flag: &Flag) -> Vec<String> {
+    let value = if flag.kind() == Kind::Bool { "" } else { " value" };
+    spellings(flag).map(|spelling| format!("{spelling}{value}")).collect()
+}
+
+/// Every spelling with its dashes.
+pub(super) fn spellings(flag: &Flag) -> impl Iterator<Item = String> {
+    std::iter::once(&flag.name).chain(flag.aliases).map(|name| {
+        let dashes = if name.len() == 1 { "-" } else { "--" };
+        format!("{dashes}{name}")
+    })
 }
 
 fn right(flag: &Flag, default: &str) -> String {
     let mut text = flag.help.to_owned();
-    let _ = match flag.kind() {
-        Kind::Str if !default.is_empty() => write!(text, " (default: \"{default}\")"),
-        Kind::Int => write!(text, " (default: {default})"),
-        Kind::Str | Kind::Bool => Ok(()),
-    };
+    if let Some(default) = shown_default(flag, default) {
+        let _ = write!(text, " (default: {default})");
+    }
     if let Some(name) = flag.env {
         let _ = write!(text, " [${name}]");
     }
     text
+}
+
+/// The default as the help shows it, if it is worth showing.
+pub(super) fn shown_default(flag: &Flag, default: &str) -> Option<String> {
+    match flag.kind() {
+        Kind::Str if !default.is_empty() => Some(format!("\"{default}\"")),
+        Kind::Int => Some(default.to_owned()),
+        Kind::Str | Kind::Bool => None,
+    }
 }

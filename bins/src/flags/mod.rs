@@ -1,12 +1,18 @@
 //! The options of both programs: one table, Go's way of writing them, and the help made from the table.
 
+mod completions;
 mod go;
 mod help;
+mod man;
+mod markdown;
 mod parse;
 mod table;
 
+pub use completions::{Shell, completions};
 pub use go::{GoError, parse_bool, parse_int};
 pub use help::help;
+pub use man::man;
+pub use markdown::markdown;
 pub use parse::{Given, UsageError, parse};
 pub use table::TABLE;
 

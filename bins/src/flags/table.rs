@@ -442,6 +442,17 @@ pub static TABLE: &[Flag] = &[
         ..BASE
     },
     Flag {
+        name: "metrics",
+        group: Group::Diagnostics,
+        json: Some("metrics"),
+        field: Str(|c| &mut c.metrics),
+        client: Some(""),
+        server: Some(""),
+        since: KARST,
+        help: "address for Prometheus (/metrics) and JSON (/status) over HTTP, empty for none",
+        ..BASE
+    },
+    Flag {
         name: "c",
         group: Group::Program,
         field: Str(|c| &mut c.file),
@@ -461,6 +472,16 @@ pub static TABLE: &[Flag] = &[
         ..BASE
     },
     Flag {
+        name: "help-all",
+        group: Group::Program,
+        field: Bool(|c| &mut c.help_all),
+        client: Some("false"),
+        server: Some("false"),
+        since: KARST,
+        help: "show help with the options for experts",
+        ..BASE
+    },
+    Flag {
         name: "version",
         group: Group::Program,
         aliases: &["v"],
@@ -468,6 +489,26 @@ pub static TABLE: &[Flag] = &[
         client: Some("false"),
         server: Some("false"),
         help: "print the version",
+        ..BASE
+    },
+    Flag {
+        name: "man",
+        group: Group::Program,
+        field: Bool(|c| &mut c.man),
+        client: Some("false"),
+        server: Some("false"),
+        since: KARST,
+        help: "print the manual page (roff)",
+        ..BASE
+    },
+    Flag {
+        name: "completions",
+        group: Group::Program,
+        field: Str(|c| &mut c.completions),
+        client: Some(""),
+        server: Some(""),
+        since: KARST,
+        help: "print the completions of a shell: bash, zsh, fish",
         ..BASE
     },
 ];

@@ -1,5 +1,6 @@
 //! Addresses and sockets.
 
 pub mod address;
+pub mod http;
 pub mod udp;
 pub mod wire;

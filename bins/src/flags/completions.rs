@@ -1,0 +1,128 @@
+//! Completions of shells, made from the table (CLI-40).
+
+use super::help::{listed, spellings};
+use super::{Flag, Kind, Side};
+use engine::crypt::Cipher;
+use std::fmt::Write;
+
+/// A shell with completions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shell {
+    /// GNU bash.
+    Bash,
+    /// zsh.
+    Zsh,
+    /// fish.
+    Fish,
+}
+
+impl Shell {
+    /// The shell of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "bash" => Some(Self::Bash),
+            "zsh" => Some(Self::Zsh),
+            "fish" => Some(Self::Fish),
+            _ => None,
+        }
+    }
+}
+
+/// The script that a shell loads to complete the options of one program.
+pub fn completions(side: Side, shell: Shell) -> String {
+    match shell {
+        Shell::Bash => bash(side),
+        Shell::Zsh => zsh(side),
+        Shell::Fish => fish(side),
+    }
+}
+
+/// What may follow an option.
+enum Values {
+    Nothing,
+    Words(Vec<&'static str>),
+    File,
+    Text,
+}
+
+fn values(flag: &Flag) -> Values {
+    match flag.name {
+        _ if flag.kind() == Kind::Bool => Values::Nothing,
+        "crypt" => Values::Words(Cipher::ALL.iter().map(|cipher| cipher.name()).collect()),
+        "mode" => Values::Words(vec!["normal", "fast", "fast2", "fast3", "manual"]),
+        "log-format" => Values::Words(vec!["text", "json"]),
+        "completions" => Values::Words(vec!["bash", "zsh", "fish"]),
+        "c" | "log" | "snmplog" => Values::File,
+        _ => Values::Text,
+    }
+}
+
+fn bash(side: Side) -> String {
+    let program = side.program();
+    let function = format!("_{}", program.replace('-', "_"));
+    let mut cases = String::new();
+    for (flag, _) in listed(side) {
+        let reply = match values(flag) {
+            Values::Nothing => continue,
+            Values::Words(words) => format!("COMPREPLY=($(compgen -W '{}' -- \"$cur\"))", words.join(" ")),
+            Values::File => "COMPREPLY=($(compgen -f -- \"$cur\"))".into(),
+            Values::Text => "COMPREPLY=()".into(),
+        };
+        let spellings: Vec<String> = spellings(flag).collect();
+        let _ = writeln!(cases, "    {}) {reply}; return ;;", spellings.join("|"));
+    }
+    let all: Vec<String> = listed(side).flat_map(|(flag, _)| spellings(flag)).collect();
+    format!(
+        "{function}() {{\n  local cur=${{COMP_WORDS[COMP_CWORD]}} prev=${{COMP_WORDS[COMP_CWORD-1]}}\n  \
+         case \"$prev\" in\n{cases}  esac\n  COMPREPLY=($(compgen -W '{}' -- \"$cur\"))\n}}\n\
+         complete -F {function} {program}\n",
+        all.join(" ")
+    )
+}
+
+fn zsh(side: Side) -> String {
+    let program = side.program();
+    let mut text = format!("#compdef {program}\n_arguments");
+    for (flag, _) in listed(side) {
+        let help = quoted(
+            &flag.help.replace('\\', "\\\\").replace('[', "\\[").replace(']', "\\]").replace(':', "\\:"),
+        );
+        let action = match values(flag) {
+            Values::Nothing => String::new(),
+            Values::Words(words) => format!(":value:({})", words.join(" ")),
+            Values::File => ":file:_files".into(),
+            Values::Text => ":value: ".into(),
+        };
+        let equals = if action.is_empty() || flag.name.len() == 1 { "" } else { "=" };
+        for spelling in spellings(flag) {
+            let equals = if spelling.starts_with("--") { equals } else { "" };
+            let _ = write!(text, " \\\n  '{spelling}{equals}[{help}]{action}'");
+        }
+    }
+    text.push('\n');
+    text
+}
+
+fn fish(side: Side) -> String {
+    let program = side.program();
+    let mut text = format!("complete -c {program} -f\n");
+    for (flag, _) in listed(side) {
+        let _ = write!(text, "complete -c {program}");
+        for name in std::iter::once(&flag.name).chain(flag.aliases) {
+            let _ = write!(text, " {} {name}", if name.len() == 1 { "-s" } else { "-l" });
+        }
+        let _ = match values(flag) {
+            Values::Nothing => Ok(()),
+            Values::Words(words) => write!(text, " -x -a '{}'", words.join(" ")),
+            Values::File => write!(text, " -r -F"),
+            Values::Text => write!(text, " -x"),
+        };
+        let _ = writeln!(text, " -d '{}'", flag.help.replace('\\', "\\\\").replace('\'', "\\'"));
+    }
+    text
+}
+
+/// For single quotes of a POSIX shell.
+fn quoted(text: &str) -> String {
+    text.replace('\'', "'\\''")
+}

@@ -1,0 +1,236 @@
+//! What `--metrics` shows: Prometheus text about the process, and JSON that also lists sessions (CLI-36).
+
+use crate::net::http::Page;
+use crate::snmp::Totals;
+use engine::{Stats, Tunnel};
+use serde::Serialize;
+use std::fmt::Write;
+use std::net::SocketAddr;
+
+/// Sessions that the JSON lists at most.
+pub const SESSIONS_LISTED_MAX: usize = 256;
+
+/// The state of the program at a moment.
+#[derive(Clone, Debug, Serialize)]
+pub struct Snapshot {
+    /// karst-client or karst-server.
+    pub program: &'static str,
+    /// Of the program.
+    pub version: &'static str,
+    /// Since it started.
+    pub uptime_s: u64,
+    /// Resident memory; 0 where the system does not tell.
+    pub memory_bytes: u64,
+    /// Streams alive.
+    pub streams: usize,
+    /// Ratios over the process.
+    #[serde(flatten)]
+    pub ratios: Ratios,
+    /// kcp-go's counters under their names.
+    #[serde(serialize_with = "by_name")]
+    pub counters: Totals,
+    /// Up to [`SESSIONS_LISTED_MAX`] live sessions.
+    pub sessions: Vec<Session>,
+    /// Live sessions that are not listed.
+    pub sessions_left_out: usize,
+}
+
+/// What counters mean when seen together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Ratios {
+    /// Retransmitted segments among all sent: what the path loses, as the sender sees it.
+    pub retransmission_ratio: f64,
+    /// Bytes of datagrams sent per byte that was to be sent (after compression): the price of FEC, headers and repetition.
+    pub amplification: f64,
+}
+
+impl Ratios {
+    /// Of counters of one or all sessions; 0 before anything was sent.
+    pub fn of(stats: &Stats) -> Self {
+        let ratio = |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
+        Self {
+            retransmission_ratio: ratio(stats.retrans_segs, stats.out_segs),
+            amplification: ratio(stats.out_bytes, stats.bytes_sent),
+        }
+    }
+}
+
+/// One session of the JSON.
+#[derive(Clone, Debug, Serialize)]
+pub struct Session {
+    /// Address of this end's socket.
+    pub local: SocketAddr,
+    /// Address of the other end.
+    pub peer: SocketAddr,
+    /// KCP's conversation number.
+    pub conv: u32,
+    /// Streams alive.
+    pub streams: usize,
+    /// Smoothed round trip.
+    pub rtt_ms: i32,
+    /// Its variation.
+    pub rtt_variation_ms: i32,
+    /// Retransmission timeout.
+    pub rto_ms: u32,
+    /// Congestion window; without effect when `nc` is 1.
+    pub congestion_window_packets: u32,
+    /// Send window of this end.
+    pub send_window_packets: u32,
+    /// What the peer says it can take.
+    pub peer_window_packets: u32,
+    /// Segments waiting to be sent for the first time.
+    pub queued_packets: usize,
+    /// Segments sent and not acknowledged.
+    pub in_flight_packets: usize,
+    /// Ratios of this session.
+    #[serde(flatten)]
+    pub ratios: Ratios,
+    /// Datagrams rebuilt by FEC.
+    pub fec_recovered: u64,
+    /// Groups that FEC could not rebuild.
+    pub fec_errors: u64,
+    /// Bytes that were to be sent, after compression.
+    pub bytes_sent: u64,
+    /// Bytes received in order, before decompression.
+    pub bytes_received: u64,
+    /// Bytes of datagrams sent.
+    pub wire_bytes_sent: u64,
+    /// Times the peer changed its address.
+    pub migrations: u64,
+}
+
+impl Session {
+    /// The state of a tunnel behind the socket `local`.
+    pub fn of(local: SocketAddr, tunnel: &Tunnel) -> Self {
+        let (stats, arq) = (tunnel.stats(), tunnel.arq().state());
+        Self {
+            local,
+            peer: tunnel.peer(),
+            conv: tunnel.conv(),
+            streams: tunnel.stream_count(),
+            rtt_ms: arq.srtt_ms,
+            rtt_variation_ms: arq.rttvar_ms,
+            rto_ms: arq.rto_ms,
+            congestion_window_packets: arq.cwnd,
+            send_window_packets: tunnel.arq().snd_wnd(),
+            peer_window_packets: arq.rmt_wnd,
+            queued_packets: arq.snd_queue,
+            in_flight_packets: arq.snd_buf,
+            ratios: Ratios::of(&stats),
+            fec_recovered: stats.fec_recovered,
+            fec_errors: stats.fec_errs,
+            bytes_sent: stats.bytes_sent,
+            bytes_received: stats.bytes_received,
+            wire_bytes_sent: stats.out_bytes,
+            migrations: stats.migrations,
+        }
+    }
+}
+
+fn by_name<S: serde::Serializer>(totals: &Totals, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(totals.fields())
+}
+
+impl Snapshot {
+    /// The page of a path: `/metrics` or `/status`.
+    pub fn page(&self, path: &str) -> Option<Page> {
+        match path {
+            "/metrics" => {
+                Some(Page { kind: "text/plain; version=0.0.4; charset=utf-8", body: self.prometheus() })
+            }
+            "/status" => {
+                let body = serde_json::to_string_pretty(self).ok()? + "\n";
+                Some(Page { kind: "application/json", body })
+            }
+            _ => None,
+        }
+    }
+
+    /// Prometheus text; no label has more than one value, so that a scrape stays small however many peers there are.
+    fn prometheus(&self) -> String {
+        let mut text = String::with_capacity(8192);
+        let label = format!("program=\"{}\",version=\"{}\"", self.program, self.version);
+        let _ = write!(
+            text,
+            "# HELP karst_info The program.\n# TYPE karst_info gauge\nkarst_info{{{label}}} 1\n"
+        );
+        for ((field, value), (name, help)) in self.counters.fields().iter().zip(METRICS) {
+            debug_assert!(help.starts_with(field));
+            metric(&mut text, name, help.split_once(": ").map_or(help, |(_, help)| help), *value as f64);
+        }
+        let Ratios { retransmission_ratio, amplification } = self.ratios;
+        let rtt_ms = self.sessions.iter().map(|session| session.rtt_ms).max().unwrap_or(0);
+        for (name, help, value) in [
+            ("karst_streams", "Streams alive.", self.streams as f64),
+            (
+                "karst_migrations_total",
+                "Peers followed to another address.",
+                self.counters.stats.migrations as f64,
+            ),
+            (
+                "karst_rtt_max_seconds",
+                "Longest smoothed round trip of the sessions listed.",
+                f64::from(rtt_ms) / 1e3,
+            ),
+            ("karst_retransmission_ratio", "Retransmitted segments per segment sent.", retransmission_ratio),
+            ("karst_amplification_ratio", "Bytes sent on the wire per byte to send.", amplification),
+            ("karst_uptime_seconds", "Time since the program started.", self.uptime_s as f64),
+            ("process_resident_memory_bytes", "Resident memory.", self.memory_bytes as f64),
+        ] {
+            metric(&mut text, name, help, value);
+        }
+        text
+    }
+}
+
+fn metric(text: &mut String, name: &str, help: &str, value: f64) {
+    let kind = if name.ends_with("_total") { "counter" } else { "gauge" };
+    let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n");
+}
+
+/// Name and help of each of [`Totals::fields`], in their order; the help starts with the field's own name.
+const METRICS: [(&str, &str); 30] = [
+    ("karst_bytes_sent_total", "BytesSent: Bytes to send, after compression."),
+    ("karst_bytes_received_total", "BytesReceived: Bytes received in order, before decompression."),
+    ("karst_sessions_max", "MaxConn: Most sessions at a time."),
+    ("karst_sessions_dialled_total", "ActiveOpens: Sessions dialled."),
+    ("karst_sessions_accepted_total", "PassiveOpens: Sessions accepted."),
+    ("karst_sessions", "CurrEstab: Sessions alive."),
+    ("karst_in_errors_total", "InErrs: Datagrams too short or from a foreign source."),
+    ("karst_in_checksum_errors_total", "InCsumErrors: Datagrams whose checksum or tag is wrong."),
+    ("karst_in_kcp_errors_total", "KCPInErrors: Datagrams that KCP refused."),
+    ("karst_in_packets_total", "InPkts: Datagrams taken in."),
+    ("karst_out_packets_total", "OutPkts: Datagrams sent, parity included."),
+    ("karst_in_segments_total", "InSegs: Segments taken in."),
+    ("karst_out_segments_total", "OutSegs: Segments sent."),
+    ("karst_in_bytes_total", "InBytes: Bytes of datagrams taken in, without the cipher's header."),
+    ("karst_out_bytes_total", "OutBytes: Bytes of datagrams sent."),
+    ("karst_retransmitted_segments_total", "RetransSegs: Segments sent again, for any reason."),
+    (
+        "karst_fast_retransmitted_segments_total",
+        "FastRetransSegs: Segments sent again as later ones arrived.",
+    ),
+    (
+        "karst_early_retransmitted_segments_total",
+        "EarlyRetransSegs: Segments sent again with nothing new to send.",
+    ),
+    ("karst_lost_segments_total", "LostSegs: Segments sent again by timeout."),
+    ("karst_repeated_segments_total", "RepeatSegs: Segments received more than once."),
+    ("karst_fec_full_groups_total", "FECFullShardSet: Groups complete without repair."),
+    ("karst_fec_recovered_total", "FECRecovered: Datagrams rebuilt."),
+    ("karst_fec_errors_total", "FECErrs: Groups that could not be rebuilt."),
+    ("karst_fec_parity_packets_total", "FECParityShards: Parity packets received."),
+    ("karst_fec_groups", "FECShardSet: Groups held."),
+    ("karst_fec_newest_group", "FECShardMin: Number of the newest group."),
+    ("karst_send_queue_segments", "RingBufferSndQueue: Segments waiting to be sent."),
+    ("karst_receive_queue_segments", "RingBufferRcvQueue: Segments waiting to be read."),
+    ("karst_send_buffer_segments", "RingBufferSndBuffer: Segments sent and not acknowledged."),
+    ("karst_out_of_band_packets_total", "OOBPackets: Out-of-band packets received."),
+];
+
+/// Resident memory of this process, 0 where the system does not tell.
+pub fn memory_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    kib.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or(0) * 1024
+}
