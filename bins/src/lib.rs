@@ -7,6 +7,7 @@ pub mod local_time;
 pub mod log;
 pub mod metrics;
 pub mod net;
+pub mod profile;
 pub mod service;
 pub mod snmp;
 

@@ -133,16 +133,19 @@ fn by_name<S: serde::Serializer>(totals: &Totals, serializer: S) -> Result<S::Ok
 
 impl Snapshot {
     /// The page of a path: `/metrics` or `/status`.
-    pub fn page(&self, path: &str) -> Option<Page> {
+    pub fn page(&self, target: &str) -> Page {
+        let path = target.split('?').next().unwrap_or_default();
         match path {
-            "/metrics" => {
-                Some(Page { kind: "text/plain; version=0.0.4; charset=utf-8", body: self.prometheus() })
-            }
-            "/status" => {
-                let body = serde_json::to_string_pretty(self).ok()? + "\n";
-                Some(Page { kind: "application/json", body })
-            }
-            _ => None,
+            "/metrics" => Page {
+                status: "200 OK",
+                kind: "text/plain; version=0.0.4; charset=utf-8",
+                body: self.prometheus().into_bytes(),
+            },
+            "/status" => match serde_json::to_vec_pretty(self) {
+                Ok(body) => Page { status: "200 OK", kind: "application/json", body },
+                Err(error) => Page::text("500 Internal Server Error", &error.to_string()),
+            },
+            _ => Page::text("404 Not Found", "only /metrics and /status"),
         }
     }
 

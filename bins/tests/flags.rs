@@ -266,3 +266,11 @@ fn code_points_and_formats_are_checked() {
     assert_eq!(client("--dscp 63").unwrap().socket_options().dscp, 63);
     assert_eq!(refusal(Side::Client, "--log-format xml"), "--log-format: must be text or json, not \"xml\"");
 }
+
+// CLI-42
+#[test]
+fn profiles_are_for_this_machine_unless_told_otherwise() {
+    assert_eq!(client("").unwrap().pprof_address(), None);
+    assert_eq!(client("--pprof").unwrap().pprof_address(), Some("127.0.0.1:6060"));
+    assert_eq!(client("--pprof-addr :1").unwrap().pprof_address(), Some(":1"));
+}

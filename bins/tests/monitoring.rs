@@ -9,17 +9,25 @@ use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Status line and body.
 fn get(to: SocketAddr, request: &str) -> (String, String) {
+    let (status, body) = get_bytes(to, request);
+    (status, String::from_utf8(body).unwrap())
+}
+
+fn get_bytes(to: SocketAddr, request: &str) -> (String, Vec<u8>) {
     let mut stream = connect(to);
     stream.write_all(request.as_bytes()).unwrap();
-    let mut text = String::new();
-    stream.read_to_string(&mut text).unwrap();
-    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).unwrap();
+    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+    let (head, body) = (String::from_utf8(bytes[..end].to_vec()).unwrap(), bytes[end + 4..].to_vec());
     let length = format!("Content-Length: {}", body.len());
     assert!(head.contains(&length), "{head}");
-    (head.lines().next().unwrap().to_owned(), body.to_owned())
+    (head.lines().next().unwrap().to_owned(), body)
 }
 
 fn address_after(log: &str, text: &str) -> SocketAddr {
@@ -119,4 +127,40 @@ fn the_service_manager_is_told_of_start_and_end() {
     assert_eq!(told(), "STOPPING=1\n");
     assert!(server.wait().unwrap().success());
     std::fs::remove_file(&path).unwrap();
+}
+
+// CLI-42: while a transfer keeps the program busy, its profile has samples.
+#[test]
+fn profiles_are_served_where_asked() {
+    let udp = free_udp();
+    let server = start_server(target(echo), udp, &["--crypt", "aes"]);
+    let words =
+        ["-r", &udp.to_string(), "-l", "127.0.0.1:0", "--crypt", "aes", "--pprof-addr", "127.0.0.1:0"];
+    let client = Program::client(&words);
+    let log = client.wait_for("key derivation done");
+    let (local, profiles) = (address_after(&log, "listening on: "), address_after(&log, "profiles on: "));
+    // The first profile of a process starts late: names of functions are looked up first.
+    let enough = Arc::new(AtomicBool::new(false));
+    let stop = Arc::clone(&enough);
+    let carrying = std::thread::spawn(move || {
+        while !stop.load(Ordering::Relaxed) {
+            let data = sample(4, 1_000_000);
+            assert_eq!(exchange(connect(local), data.clone()), data);
+        }
+    });
+    let (status, profile) = get_bytes(profiles, "GET /debug/pprof/profile?seconds=1 HTTP/1.1\r\n\r\n");
+    assert_eq!(status, "HTTP/1.1 200 OK");
+    enough.store(true, Ordering::Relaxed);
+    let text = String::from_utf8_lossy(&profile);
+    // The first field is the type of the samples; the names are in the table of strings.
+    assert_eq!(profile[..2], [0x0a, 4]);
+    for name in ["nanoseconds", "samples", "karst_client::main"] {
+        assert!(profile.windows(name.len()).any(|window| window == name.as_bytes()), "{name} in {text}");
+    }
+    carrying.join().unwrap();
+    for target in ["/debug/pprof/profile?seconds=0", "/debug/pprof/profile?seconds=x"] {
+        assert_eq!(get(profiles, &format!("GET {target} HTTP/1.1\r\n\r\n")).0, "HTTP/1.1 400 Bad Request");
+    }
+    assert_eq!(get(profiles, "GET /debug/pprof/heap HTTP/1.1\r\n\r\n").0, "HTTP/1.1 404 Not Found");
+    drop(server);
 }

@@ -118,7 +118,7 @@ fn a_refused_target_closes_only_its_own_stream() {
     thread::spawn(move || echo(connection));
 
     assert_eq!(exchange(pair.connect(), b"two".to_vec()), b"");
-    pair.server.wait_for("Connection refused");
+    pair.server.wait_for("connect: connection refused");
     let mut got = [0; 3];
     first.read_exact(&mut got).unwrap();
     assert_eq!(&got, b"one");

@@ -14,6 +14,9 @@ use engine::crypt::Cipher;
 use engine::settings::{Mode, SettingsError};
 use std::path::Path;
 
+/// Where profiles are served unless told otherwise: kcptun's port, for this machine only (CLI-42).
+pub const PPROF_ADDRESS: &str = "127.0.0.1:6060";
+
 /// Everything one program was told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -51,6 +54,10 @@ pub struct Config {
     pub snmpperiod: i64,
     /// Address that metrics are served on, empty for none.
     pub metrics: String,
+    /// Serve profiles on [`PPROF_ADDRESS`].
+    pub pprof: bool,
+    /// Address that profiles are served on instead, empty for none.
+    pub pprof_addr: String,
     /// JSON file, empty for none.
     pub file: String,
     /// Print the help only.
@@ -177,6 +184,8 @@ impl Config {
             snmplog: String::new(),
             snmpperiod: 60,
             metrics: String::new(),
+            pprof: false,
+            pprof_addr: String::new(),
             file: String::new(),
             help: false,
             help_all: false,
@@ -200,6 +209,14 @@ impl Config {
     /// What every UDP socket is set to.
     pub fn socket_options(&self) -> SocketOptions {
         SocketOptions { buffer_bytes: self.sockbuf, dscp: u8::try_from(self.dscp).unwrap_or(0) }
+    }
+
+    /// Where profiles are served; `None` for nowhere.
+    pub fn pprof_address(&self) -> Option<&str> {
+        match self.pprof_addr.as_str() {
+            "" => self.pprof.then_some(PPROF_ADDRESS),
+            address => Some(address),
+        }
     }
 
     /// Shape of the log's lines.

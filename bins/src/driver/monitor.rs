@@ -6,7 +6,7 @@ use crate::local_time::LocalTime;
 use crate::log::log_line;
 use crate::net::http;
 use crate::net::wire::Listener;
-use crate::snmp;
+use crate::{profile, snmp};
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
@@ -14,15 +14,25 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::spawn_local;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
+/// Where pages are served.
+#[derive(Debug)]
+pub(crate) struct Pages {
+    pub(crate) metrics: Option<Listener>,
+    pub(crate) profiles: Option<Listener>,
+}
+
 /// Starts what `config` asks for; it ends with the program.
 ///
 /// # Errors
 /// The system refuses the signal's handler.
-pub(crate) fn start(config: &Config, census: &Rc<Census>, metrics: Option<Listener>) -> io::Result<()> {
-    if let Some(listener) = metrics {
+pub(crate) fn start(config: &Config, census: &Rc<Census>, pages: Pages) -> io::Result<()> {
+    if let Some(listener) = pages.metrics {
         let (side, started, census) = (config.side, Instant::now(), Rc::clone(census));
-        let page = move |path: &str| census.snapshot(side, started.elapsed()).page(path);
+        let page = async move |target: &str| census.snapshot(side, started.elapsed()).page(target);
         spawn_local(http::serve(listener, page));
+    }
+    if let Some(listener) = pages.profiles {
+        spawn_local(http::serve(listener, async |target: &str| profile::page(target).await));
     }
     spawn_local(dump(signal(SignalKind::user_defined1())?, Rc::clone(census)));
     if let (false, Ok(period_s @ 1..)) = (config.snmplog.is_empty(), u64::try_from(config.snmpperiod)) {

@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::log::log_line;
 use crate::net::address::Address;
 use crate::net::udp::UdpSocket;
-use crate::net::wire::Wire;
+use crate::net::wire::{DialError, Wire};
 use engine::{Endpoint, EndpointLimits, Entropy, TunnelConfig};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -99,7 +99,9 @@ async fn forward(stream: Stream, streams: Rc<Streams>) {
     let label = stream.label();
     let wire = match Wire::connect(&streams.target, CONNECT_LIMIT).await {
         Ok(wire) => wire,
-        Err(error) => return log_line!("dial {}: {error} in: {label}", streams.target),
+        Err(error) => {
+            return log_line!("{} in: {label}", DialError(&streams.target, &error));
+        }
     };
     if !streams.quiet {
         log_line!("stream opened in: {label} out: {wire}");

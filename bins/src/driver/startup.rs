@@ -1,7 +1,7 @@
 //! From the command line to a running program (CLI-8, CLI-16).
 
 use super::client::Client;
-use super::monitor;
+use super::monitor::{self, Pages};
 use super::server::Server;
 use super::stop::Stop;
 use crate::config::{Command, Config, ConfigError, Origins, load};
@@ -94,10 +94,10 @@ impl Start {
         let remote = self.checked("remoteaddr", PortRange::parse(remote))?;
         let listener =
             Listener::bind(&local).await.map_err(|error| cannot_listen("localaddr", &local, &error))?;
-        let metrics = self.bind_metrics().await?;
+        let pages = self.bind_pages().await?;
         self.log(&listener.to_string());
         let client = Client::new(&self.config, remote, self.tunnel_config, self.entropy);
-        monitor::start(&self.config, client.census(), metrics).map_err(|error| system("signals", error))?;
+        monitor::start(&self.config, client.census(), pages).map_err(|error| system("signals", error))?;
         service::ready();
         client.run(listener, stop).await;
         Ok(())
@@ -111,13 +111,13 @@ impl Start {
         for port in range.min..=range.max {
             sockets.push(self.bind_udp(&range.host, port).await?);
         }
-        let metrics = self.bind_metrics().await?;
+        let pages = self.bind_pages().await?;
         self.log(listen);
         for port in range.min..=range.max {
             log_line!("Listening on: {}/udp", Address::Tcp(range.host.clone(), port));
         }
         let server = Server::new(&self.config, target, sockets, self.tunnel_config, self.entropy);
-        monitor::start(&self.config, server.census(), metrics).map_err(|error| system("signals", error))?;
+        monitor::start(&self.config, server.census(), pages).map_err(|error| system("signals", error))?;
         service::ready();
         server.run(stop).await;
         Ok(())
@@ -130,14 +130,25 @@ impl Start {
             .map_err(refuse)
     }
 
-    async fn bind_metrics(&self) -> Result<Option<Listener>, StartError> {
-        let address = match self.config.metrics.as_str() {
-            "" => return Ok(None),
-            text => self.checked("metrics", Address::parse(text))?,
-        };
+    async fn bind_pages(&self) -> Result<Pages, StartError> {
+        let metrics = Some(self.config.metrics.as_str()).filter(|address| !address.is_empty());
+        Ok(Pages {
+            metrics: self.bind_page("metrics", "metrics", metrics).await?,
+            profiles: self.bind_page("pprof-addr", "profiles", self.config.pprof_address()).await?,
+        })
+    }
+
+    async fn bind_page(
+        &self,
+        flag: &'static str,
+        what: &str,
+        address: Option<&str>,
+    ) -> Result<Option<Listener>, StartError> {
+        let Some(address) = address else { return Ok(None) };
+        let address = self.checked(flag, Address::parse(address))?;
         let listener =
-            Listener::bind(&address).await.map_err(|error| cannot_listen("metrics", &address, &error))?;
-        log_line!("metrics on: {listener}");
+            Listener::bind(&address).await.map_err(|error| cannot_listen(flag, &address, &error))?;
+        log_line!("{what} on: {listener}");
         Ok(Some(listener))
     }
 

@@ -435,10 +435,21 @@ pub static TABLE: &[Flag] = &[
         name: "pprof",
         group: Group::Diagnostics,
         json: Some("pprof"),
-        field: Later(Kind::Bool),
+        field: Bool(|c| &mut c.pprof),
         client: Some("false"),
         server: Some("false"),
-        help: "start profiling server on :6060",
+        help: "serve CPU profiles (/debug/pprof/profile) on 127.0.0.1:6060",
+        ..BASE
+    },
+    Flag {
+        name: "pprof-addr",
+        group: Group::Diagnostics,
+        json: Some("pprof-addr"),
+        field: Str(|c| &mut c.pprof_addr),
+        client: Some(""),
+        server: Some(""),
+        since: KARST,
+        help: "serve CPU profiles there instead, with or without pprof",
         ..BASE
     },
     Flag {

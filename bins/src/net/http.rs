@@ -11,21 +11,30 @@ use tokio::time::{sleep, timeout};
 const REQUEST_BYTES_MAX: usize = 8192;
 const HEADERS_MAX: usize = 64;
 const CONNECTIONS_MAX: u32 = 16;
-/// From accepting a connection to the last byte of the answer.
-const EXCHANGE_LIMIT: Duration = Duration::from_secs(10);
+/// For the whole request to come, and for the whole answer to leave.
+const TRANSFER_LIMIT: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_secs(1);
 
 /// A page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
+    /// Code and reason.
+    pub status: &'static str,
     /// MIME type.
     pub kind: &'static str,
     /// Content.
-    pub body: String,
+    pub body: Vec<u8>,
 }
 
-/// Answers with what `page` makes of a path, or 404. Runs for ever, on the thread's LocalSet.
-pub async fn serve(listener: Listener, page: impl Fn(&str) -> Option<Page> + 'static) {
+impl Page {
+    /// One line of text.
+    pub fn text(status: &'static str, line: &str) -> Self {
+        Self { status, kind: "text/plain; charset=utf-8", body: format!("{line}\n").into_bytes() }
+    }
+}
+
+/// Answers with what `page` makes of a path and query. Runs for ever, on the thread's LocalSet.
+pub async fn serve(listener: Listener, page: impl AsyncFn(&str) -> Page + 'static) {
     let page = Rc::new(page);
     let open = Rc::new(Cell::new(0));
     loop {
@@ -40,7 +49,7 @@ pub async fn serve(listener: Listener, page: impl Fn(&str) -> Option<Page> + 'st
         let page = Rc::clone(&page);
         tokio::task::spawn_local(async move {
             // Whoever asked too slowly or left is not waited for.
-            let _ = timeout(EXCHANGE_LIMIT, exchange(&wire, page.as_ref())).await;
+            let _ = exchange(&wire, page.as_ref()).await;
             drop(held);
         });
     }
@@ -62,12 +71,24 @@ impl Drop for Held {
     }
 }
 
-async fn exchange(wire: &Wire, page: &impl Fn(&str) -> Option<Page>) -> io::Result<()> {
+async fn exchange(wire: &Wire, page: &impl AsyncFn(&str) -> Page) -> io::Result<()> {
+    let page = match timeout(TRANSFER_LIMIT, read_request(wire)).await?? {
+        None => return Ok(()),
+        Some(Ok(target)) => page(&target).await,
+        Some(Err(refusal)) => refusal,
+    };
+    timeout(TRANSFER_LIMIT, write_all(wire, &response(&page))).await??;
+    wire.shutdown_write();
+    Ok(())
+}
+
+/// Path and query, or why there are none; `None` when the client left.
+async fn read_request(wire: &Wire) -> io::Result<Option<Result<String, Page>>> {
     let mut head = Vec::new();
     let mut buffer = [0; 2048];
-    let reply = loop {
+    loop {
         match wire.try_read(&mut buffer) {
-            Ok(0) => return Ok(()),
+            Ok(0) => return Ok(None),
             Ok(count) => head.extend_from_slice(&buffer[..count]),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 wire.readable().await?;
@@ -75,13 +96,10 @@ async fn exchange(wire: &Wire, page: &impl Fn(&str) -> Option<Page>) -> io::Resu
             }
             Err(error) => return Err(error),
         }
-        if let Some(reply) = answer(&head, page) {
-            break reply;
+        if let Some(request) = parse(&head) {
+            return Ok(Some(request));
         }
-    };
-    write_all(wire, reply.as_bytes()).await?;
-    wire.shutdown_write();
-    Ok(())
+    }
 }
 
 async fn write_all(wire: &Wire, mut bytes: &[u8]) -> io::Result<()> {
@@ -95,63 +113,52 @@ async fn write_all(wire: &Wire, mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// The whole answer to a request; `None` while its head is incomplete.
-fn answer(head: &[u8], page: &impl Fn(&str) -> Option<Page>) -> Option<String> {
+/// Path and query of a request, or why it is refused; `None` while its head is incomplete.
+fn parse(head: &[u8]) -> Option<Result<String, Page>> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut request = httparse::Request::new(&mut headers);
+    let refuse = |status: &'static str| Some(Err(Page::text(status, status)));
     match request.parse(head) {
-        Ok(httparse::Status::Partial) if head.len() < REQUEST_BYTES_MAX => return None,
-        Ok(httparse::Status::Complete(_)) => {}
+        Ok(httparse::Status::Partial) if head.len() < REQUEST_BYTES_MAX => None,
         Ok(httparse::Status::Partial) | Err(httparse::Error::TooManyHeaders) => {
-            return Some(response("431 Request Header Fields Too Large", &plain("too large")));
+            refuse("431 Request Header Fields Too Large")
         }
-        Err(_) => return Some(response("400 Bad Request", &plain("bad request"))),
+        Err(_) => refuse("400 Bad Request"),
+        Ok(_) if request.method != Some("GET") => refuse("405 Method Not Allowed"),
+        Ok(_) => Some(Ok(request.path.unwrap_or_default().to_owned())),
     }
-    if request.method != Some("GET") {
-        return Some(response("405 Method Not Allowed", &plain("only GET")));
-    }
-    let path = request.path.unwrap_or_default().split('?').next().unwrap_or_default();
-    Some(match page(path) {
-        Some(page) => response("200 OK", &page),
-        None => response("404 Not Found", &plain("not found")),
-    })
 }
 
-fn plain(text: &str) -> Page {
-    Page { kind: "text/plain; charset=utf-8", body: format!("{text}\n") }
-}
-
-fn response(status: &str, page: &Page) -> String {
-    let Page { kind, body } = page;
+fn response(page: &Page) -> Vec<u8> {
+    let Page { status, kind, body } = page;
     let allow = if status.starts_with("405") { "Allow: GET\r\n" } else { "" };
-    format!(
+    let head = format!(
         "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n{allow}Cache-Control: no-store\r\n\
-         Connection: close\r\n\r\n{body}",
+         Connection: close\r\n\r\n",
         body.len()
-    )
+    );
+    [head.as_bytes(), body].concat()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn status(head: &[u8]) -> Option<String> {
-        let page = |path: &str| (path == "/x").then(|| plain("it"));
-        answer(head, &page).map(|text| text.split(' ').nth(1).unwrap().to_owned())
+    fn parsed(head: &[u8]) -> Option<Result<String, String>> {
+        parse(head).map(|request| request.map_err(|page| page.status[..3].to_owned()))
     }
 
     // CLI-37
     #[test]
-    fn only_small_whole_gets_of_known_paths_are_answered_with_a_page() {
-        let is = |code: &str| Some(code.to_owned());
-        assert_eq!(status(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"), is("200"));
-        assert_eq!(status(b"GET /x?debug=1 HTTP/1.0\r\n\r\n"), is("200"));
-        assert_eq!(status(b"GET /y HTTP/1.1\r\n\r\n"), is("404"));
-        assert_eq!(status(b"POST /x HTTP/1.1\r\n\r\n"), is("405"));
-        assert_eq!(status(b"\x16\x03\x01\x02\x00"), is("400"));
-        assert_eq!(status(b"GET /x HTTP/1.1\r\nHost: a\r\n"), None);
-        assert_eq!(status(&[&b"GET /"[..], &[b'x'; REQUEST_BYTES_MAX]].concat()), is("431"));
+    fn only_small_whole_gets_are_answered_with_a_page() {
+        let refused = |code: &str| Some(Err(code.to_owned()));
+        assert_eq!(parsed(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"), Some(Ok("/x".into())));
+        assert_eq!(parsed(b"GET /x?debug=1 HTTP/1.0\r\n\r\n"), Some(Ok("/x?debug=1".into())));
+        assert_eq!(parsed(b"POST /x HTTP/1.1\r\n\r\n"), refused("405"));
+        assert_eq!(parsed(b"\x16\x03\x01\x02\x00"), refused("400"));
+        assert_eq!(parsed(b"GET /x HTTP/1.1\r\nHost: a\r\n"), None);
+        assert_eq!(parsed(&[&b"GET /"[..], &[b'x'; REQUEST_BYTES_MAX]].concat()), refused("431"));
         let many = "A: b\r\n".repeat(HEADERS_MAX + 1);
-        assert_eq!(status(format!("GET /x HTTP/1.1\r\n{many}\r\n").as_bytes()), is("431"));
+        assert_eq!(parsed(format!("GET /x HTTP/1.1\r\n{many}\r\n").as_bytes()), refused("431"));
     }
 }

@@ -28,7 +28,7 @@ impl Wire {
     pub async fn connect(address: &Address, limit: Duration) -> io::Result<Self> {
         match tokio::time::timeout(limit, Self::dial(address)).await {
             Ok(connected) => connected,
-            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "connection timed out")),
+            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "i/o timeout")),
         }
     }
 
@@ -128,6 +128,27 @@ impl fmt::Display for Wire {
     }
 }
 
+/// A failed dial in Go's words, which scripts look for: `dial tcp 127.0.0.1:9: connect: connection refused` (CLI-18).
+pub struct DialError<'a>(pub &'a Address, pub &'a io::Error);
+
+impl fmt::Display for DialError<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(address, error) = self;
+        let network = match address {
+            Address::Tcp(..) => "tcp",
+            Address::Unix(_) => "unix",
+        };
+        match error.raw_os_error() {
+            Some(_) => {
+                let text = error.to_string();
+                let text = text.split(" (os error").next().unwrap_or_default();
+                write!(f, "dial {network} {address}: connect: {}", text.to_lowercase())
+            }
+            None => write!(f, "dial {network} {address}: {error}"),
+        }
+    }
+}
+
 /// Accepts local connections.
 #[derive(Debug)]
 pub enum Listener {
@@ -221,4 +242,21 @@ pub fn first_working<T>(
         }
     }
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // CLI-18
+    #[test]
+    fn failed_dials_read_as_gos() {
+        let address = Address::Tcp("127.0.0.1".into(), 9);
+        let refused = io::Error::from_raw_os_error(libc::ECONNREFUSED);
+        let text = DialError(&address, &refused).to_string();
+        assert_eq!(text, "dial tcp 127.0.0.1:9: connect: connection refused");
+        let late = io::Error::new(io::ErrorKind::TimedOut, "i/o timeout");
+        let text = DialError(&Address::Unix("/x".into()), &late).to_string();
+        assert_eq!(text, "dial unix /x: i/o timeout");
+    }
 }
