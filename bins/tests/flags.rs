@@ -274,3 +274,16 @@ fn profiles_are_for_this_machine_unless_told_otherwise() {
     assert_eq!(client("--pprof").unwrap().pprof_address(), Some("127.0.0.1:6060"));
     assert_eq!(client("--pprof-addr :1").unwrap().pprof_address(), Some(":1"));
 }
+
+// CLI-44
+#[test]
+fn weak_pads_are_warned_of() {
+    let warnings = |line: &str| match load(Side::Client, &words(line), |_| None) {
+        Ok(Command::Run(_, _, warnings)) => warnings.len(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(warnings("--QPPCount 4"), 0);
+    assert_eq!(warnings("--QPP --QPPCount 4"), 3);
+    assert_eq!(warnings("--QPP"), 1);
+    assert_eq!(warnings(&format!("--QPP --key {}", "k".repeat(211))), 0);
+}

@@ -11,6 +11,7 @@ use crate::log::Format;
 use crate::net::udp::SocketOptions;
 use engine::Settings;
 use engine::crypt::Cipher;
+use engine::qpp::{KEY_LEN_ADVISED, PADS_ADVISED};
 use engine::settings::{Mode, SettingsError};
 use std::path::Path;
 
@@ -153,6 +154,7 @@ pub fn load(
         warnings.push(text);
     }
     config.check().map_err(|error| origins.blame(&error))?;
+    warnings.extend(config.weak_pads());
     Ok(Command::Run(Box::new(config), origins, warnings))
 }
 
@@ -237,6 +239,30 @@ impl Config {
             }
         }
         origins
+    }
+
+    /// What kcptun warns of when QPP is on (kcptun std/qpp.go).
+    fn weak_pads(&self) -> Vec<String> {
+        let Settings { qpp, qpp_count, key, .. } = &self.settings;
+        let mut warnings = Vec::new();
+        if !qpp {
+            return warnings;
+        }
+        if key.len() < KEY_LEN_ADVISED {
+            let text =
+                format!("WARNING: QPP: the key has {} bytes, {KEY_LEN_ADVISED} are advised", key.len());
+            warnings.push(text);
+        }
+        if *qpp_count < i64::from(PADS_ADVISED) {
+            warnings
+                .push(format!("WARNING: QPPCount {qpp_count} is small, at least {PADS_ADVISED} are advised"));
+        }
+        if qpp_count % 2 == 0 {
+            warnings.push(format!(
+                "WARNING: QPPCount {qpp_count} shares a factor with 8, a prime number is advised"
+            ));
+        }
+        warnings
     }
 
     /// What was asked to be printed instead of running.

@@ -77,6 +77,13 @@ impl Census {
         }
     }
 
+    /// A datagram came from somebody else than the peer.
+    pub(crate) fn foreign(&self) {
+        let mut totals = self.totals.get();
+        totals.stats.in_errs += 1;
+        self.totals.set(totals);
+    }
+
     /// Every hub that lives.
     fn hubs(&self) -> Vec<Rc<Hub>> {
         self.hubs.borrow().iter().filter_map(Weak::upgrade).collect()

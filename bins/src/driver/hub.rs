@@ -394,6 +394,8 @@ impl State {
     fn handle_as_client(&mut self, now: Instant, from: SocketAddr, datagram: &mut [u8]) {
         if self.sessions.get(&CLIENT_SESSION).is_some_and(|session| session.tunnel.peer() == from) {
             self.feed(now, CLIENT_SESSION, datagram);
+        } else {
+            self.census.foreign();
         }
     }
 
