@@ -92,16 +92,18 @@ impl Smux {
         let partial: usize = self.streams.values().map(|stream| stream.receive.partial_bytes()).sum();
         assert!(partial < usize::from(u16::MAX), "more than one frame is incomplete");
         assert!(self.refused.len() <= REFUSALS_MAX);
-        for (id, stream) in &self.streams {
-            let turns = self.turns.iter().filter(|turn| **turn == Turn::Stream(*id)).count();
-            assert_eq!(turns, usize::from(stream.has_turn), "turns of {id:?}");
-            assert_eq!(stream.has_turn, stream.send.has_frames(), "{id:?} waits for no turn, or in vain");
-        }
-        let turns = self.streams.values().filter(|stream| stream.has_turn).count();
+        let waits = self.streams.iter().filter(|(_, stream)| stream.has_turn);
+        let waiting: Vec<StreamId> = waits.map(|(id, _)| *id).collect();
+        let has_frames = self.streams.iter().filter(|(_, stream)| stream.send.has_frames());
+        assert!(has_frames.map(|(id, _)| *id).eq(waiting.iter().copied()), "a turn for nothing, or none");
+        let stream_of = |turn: &Turn| if let Turn::Stream(id) = turn { Some(*id) } else { None };
+        let mut turns: Vec<StreamId> = self.turns.iter().filter_map(stream_of).collect();
+        turns.sort_unstable();
+        assert_eq!(turns, waiting, "every stream that waits has one turn");
         let announcements = self.turns.iter().filter(|turn| **turn == Turn::Announcement).count();
         assert!(announcements <= 1, "announced twice");
         let others = usize::from(self.nop_queued) + usize::from(!self.refused.is_empty()) + announcements;
-        assert_eq!(self.turns.len(), turns + others, "turns of forgotten streams");
+        assert_eq!(self.turns.len(), turns.len() + others, "keepalive or refusals without their turn");
     }
 
     fn unused_id(&mut self) -> Option<StreamId> {

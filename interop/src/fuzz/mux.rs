@@ -78,7 +78,7 @@ impl Pair {
             frame_bytes_max: script.pick(&[8192, 1, 7, 64, 65_535]),
             receive_bytes_max,
             stream_bytes_max: script.pick(&[1 << 20, 1, 3, 50, 4096]).min(receive_bytes_max),
-            streams_max: script.pick(&[64, 1, 4]),
+            streams_max: script.pick(&[16, 1, 4]),
             send_bytes_max: script.pick(&[65_536, 1, 50]),
             ..Settings::default()
         };

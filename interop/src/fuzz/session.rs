@@ -386,7 +386,10 @@ impl App {
     /// Whether everything `peer` wrote was read here, and its writers know that they may go on.
     fn got_all(&self, peer: &Self) -> bool {
         peer.streams.iter().all(|(id, theirs)| {
-            let Some(known) = self.streams.get(id) else { return theirs.written == 0 || theirs.closed };
+            // A stream beyond the limit is refused: its end is all there is.
+            let Some(known) = self.streams.get(id) else {
+                return theirs.written == 0 || theirs.closed || theirs.ended;
+            };
             let woken = !theirs.blocked || theirs.finished || theirs.closed;
             let ended = known.ended == (theirs.finished || theirs.closed);
             known.closed || (known.read == theirs.written && woken && ended)
