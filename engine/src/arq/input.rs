@@ -121,9 +121,10 @@ impl Arq {
     }
 
     /// KCP-23: what was sent after una had reached snd_una cannot be acknowledged with a lower una, unless the peer started
-    /// over. The answer to a probe shows the same when nothing is acknowledged, because it lies beyond the new window.
+    /// over. The answer to a probe shows the same when nothing is acknowledged, because it lies beyond the new window. Who
+    /// started over never gets further than the first una, which tells it from answers that were overtaken.
     fn shows_lost_state(&self, header: &Header, command: Command) -> bool {
-        if diff(header.una, self.snd_una) >= 0 {
+        if diff(header.una, self.snd_una) >= 0 || header.una != self.snd_first {
             return false;
         }
         match command {

@@ -132,6 +132,8 @@ pub struct Arq {
     una_moved_ms: u32,
     /// Highest sn received, plus one.
     rcv_top: u32,
+    /// Where the sns started: the una of a peer that knows nothing.
+    snd_first: u32,
     /// A window probe of [`Arq::probe_peer`] waits for its answer.
     probing: bool,
     peer_lost_state: bool,
@@ -198,6 +200,7 @@ impl Arq {
             acks: VecDeque::new(),
             una_moved_ms: 0,
             rcv_top: 0,
+            snd_first: 0,
             probing: false,
             peer_lost_state: false,
             plan: None,
@@ -210,7 +213,7 @@ impl Arq {
     /// Starts the sequence numbers elsewhere than at 0. Only before the first segment.
     pub fn set_serials(&mut self, snd_una: u32, snd_nxt: u32, rcv_nxt: u32) {
         (self.snd_una, self.snd_nxt, self.rcv_nxt) = (snd_una, snd_nxt, rcv_nxt);
-        self.rcv_top = rcv_nxt;
+        (self.snd_first, self.rcv_top) = (snd_una, rcv_nxt);
     }
 
     /// Stream mode: writes fill up the last unnumbered segment and carry no fragment count.
