@@ -117,6 +117,44 @@ fn a_peer_that_closes_as_kcptun_does_gets_the_streams_end_at_once() {
     assert_eq!(reply, b"reply");
 }
 
+// CLI-52: the end of the connection is held back from a server that would close the whole stream on it.
+#[test]
+fn a_late_reply_of_kcptuns_server_is_not_lost_to_a_half_close() {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (_client, local) = start_client(socket.local_addr().unwrap(), &[]);
+    let mut app = connect(local);
+    app.write_all(b"request").unwrap();
+    app.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut peer = Peer::accept(socket);
+    let mut id = None;
+    peer.run_until("a stream", |_, event| {
+        if let Some(Event::Opened(opened)) = event {
+            id = Some(opened);
+        }
+        id.is_some()
+    });
+    let id = id.unwrap();
+    assert_eq!(peer.read(id, 7), b"request");
+    let replies_at = peer.now() + Duration::from_secs(1);
+    let mut ended = false;
+    while peer.now() < replies_at {
+        let until = peer.now() + Duration::from_millis(20);
+        let started = peer.started;
+        peer.run_until("a little later", |_, event| {
+            ended |= event == Some(Event::Finished(id));
+            started.elapsed().as_micros() as u64 >= until.as_micros()
+        });
+    }
+    assert!(!ended, "the stream was ended before the reply");
+    let now = peer.now();
+    assert_eq!(peer.tunnel.write(now, id, b"reply").unwrap(), 5);
+    peer.tunnel.finish(now, id).unwrap();
+    peer.run_until("the end from the client", |_, event| event == Some(Event::Finished(id)));
+    let mut reply = Vec::new();
+    app.read_to_end(&mut reply).unwrap();
+    assert_eq!(reply, b"reply");
+}
+
 /// Another conversation from the same address takes its place (overview section 6).
 #[test]
 fn a_client_that_starts_over_replaces_its_session() {

@@ -168,6 +168,11 @@ impl Endpoint {
         self.sessions.len() >= self.limits.sessions_max
     }
 
+    /// Whether a session belongs to this address.
+    pub fn knows(&self, address: SocketAddr) -> bool {
+        self.by_address.find(address).is_some()
+    }
+
     /// Sessions held.
     pub fn session_count(&self) -> usize {
         self.sessions.len()

@@ -54,6 +54,7 @@
 pub mod arq;
 mod byte_queue;
 pub mod crypt;
+pub mod diagnose;
 pub mod endpoint;
 pub mod entropy;
 pub mod fec;

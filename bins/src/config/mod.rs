@@ -35,6 +35,14 @@ pub struct Config {
     pub mode: String,
     /// Client: number of sessions.
     pub conn: i64,
+    /// Client: seconds after which a slot gets a new session; 0 and less for never.
+    pub autoexpire: i64,
+    /// Client: seconds an expired session keeps streams that rest.
+    pub scavengettl: i64,
+    /// Client: seconds the end of a connection is held back from a server that would close the whole stream on it.
+    pub closewait: i64,
+    /// Server: do not look for the cause when datagrams do not open.
+    pub no_diagnose: bool,
     /// SO_RCVBUF and SO_SNDBUF of every UDP socket, bytes.
     pub sockbuf: i64,
     /// Differentiated services code point of every datagram, 0 to 63.
@@ -159,6 +167,11 @@ pub fn load(
 }
 
 impl Config {
+    /// Whether datagrams that do not open are looked at (CLI-50).
+    pub const fn diagnoses(&self) -> bool {
+        !self.no_diagnose
+    }
+
     /// The defaults of upstream 2026.
     pub fn new(side: Side) -> Self {
         let default = |name| {
@@ -176,6 +189,10 @@ impl Config {
             crypt: default("crypt"),
             mode: default("mode"),
             conn: 1,
+            autoexpire: 0,
+            scavengettl: 600,
+            closewait: if side == Side::Client { 10 } else { 30 },
+            no_diagnose: false,
             sockbuf: 4_194_304,
             dscp: 0,
             no_migrate: false,

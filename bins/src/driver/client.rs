@@ -2,7 +2,8 @@
 
 use super::census::Census;
 use super::hub::{Hub, Notice, Scratch};
-use super::pipe::pipe;
+use super::pipe::{Limits, pipe};
+use super::sessions::Sessions;
 use super::stop::{self, Stop};
 use super::stream::Stream;
 use crate::config::Config;
@@ -15,12 +16,21 @@ use std::cell::RefCell;
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::sleep;
 
 /// Pause after a failed dial, and after a failed accept.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// How long a connection that ended one way may rest toward kcptun's server.
+const REST: Duration = Duration::from_secs(30);
+
+/// When a server that never answered is reported, and one that acknowledges but never sends stream data. The latter waits
+/// for the keepalives of a healthy server, which come every ten seconds.
+const SILENCE_REPORT: Duration = Duration::from_secs(5);
+const STREAM_REPORT: Duration = Duration::from_secs(25);
 
 pub(crate) struct Client {
     scratch: Rc<Scratch>,
@@ -29,8 +39,11 @@ pub(crate) struct Client {
     socket_options: SocketOptions,
     smuxver: i64,
     quiet: bool,
+    /// What both sides must agree on, for the line about a silent server.
+    flags: String,
+    limits: Limits,
     entropy: RefCell<Entropy>,
-    slots: RefCell<Vec<Option<Rc<Hub>>>>,
+    sessions: Sessions,
 }
 
 impl Client {
@@ -48,7 +61,22 @@ impl Client {
             smuxver: config.settings.smuxver,
             quiet: config.quiet,
             entropy: RefCell::new(entropy),
-            slots: RefCell::new(vec![None; usize::try_from(config.conn).unwrap_or(1).max(1)]),
+            sessions: Sessions::new(
+                usize::try_from(config.conn).unwrap_or(1),
+                config.autoexpire,
+                config.scavengettl,
+            ),
+            flags: format!(
+                "--crypt {} --smuxver {}{}{}",
+                config.crypt,
+                config.settings.smuxver,
+                if config.settings.nocomp { " --nocomp" } else { "" },
+                if config.settings.qpp { " --QPP" } else { "" },
+            ),
+            limits: Limits {
+                hold_end: Duration::from_secs(u64::try_from(config.closewait).unwrap_or(0)),
+                rest: REST,
+            },
         }
     }
 
@@ -65,7 +93,7 @@ impl Client {
             () = self.accept_all(&listener) => {}
         }
         drop(listener);
-        let hubs: Vec<Rc<Hub>> = self.slots.borrow().iter().flatten().map(Rc::clone).collect();
+        let hubs = self.sessions.all();
         tokio::select! {
             biased;
             () = stop.requested() => {}
@@ -74,13 +102,12 @@ impl Client {
     }
 
     async fn accept_all(&self, listener: &Listener) {
-        let count = self.slots.borrow().len();
-        for slot in (0..count).cycle() {
+        loop {
             let wire = self.accept(listener).await;
-            let hub = self.hub(slot).await;
+            let hub = self.hub(self.sessions.pick()).await;
             match hub.open_stream() {
                 Ok(stream) => {
-                    tokio::task::spawn_local(forward(stream, wire, self.quiet));
+                    tokio::task::spawn_local(forward(stream, wire, self.quiet, self.limits));
                 }
                 Err(error) => log_line!("open stream: {error} in: {wire}"),
             }
@@ -100,15 +127,12 @@ impl Client {
     /// The live session of a slot; dials until there is one.
     async fn hub(&self, slot: usize) -> Rc<Hub> {
         loop {
-            let current = self.slots.borrow().get(slot).cloned().flatten();
-            if let Some(hub) = current.filter(|hub| !hub.is_over()) {
+            if let Some(hub) = self.sessions.current(slot) {
                 return hub;
             }
             match self.dial().await {
                 Ok(hub) => {
-                    if let Some(slot) = self.slots.borrow_mut().get_mut(slot) {
-                        *slot = Some(Rc::clone(&hub));
-                    }
+                    self.sessions.replace(slot, &hub);
                     return hub;
                 }
                 Err(error) => log_line!("re-connecting: dial(): {}: {error}", self.remote.host),
@@ -130,6 +154,7 @@ impl Client {
         let hub = Hub::client(&self.scratch, Box::new(socket), tunnel);
         log_line!("smux version: {} on connection: {} -> {to}", self.smuxver, hub.local_addr());
         tokio::task::spawn_local(Rc::clone(&hub).run(on_notice));
+        tokio::task::spawn_local(report_silence(Rc::downgrade(&hub), to, self.flags.clone()));
         Ok(hub)
     }
 }
@@ -139,6 +164,7 @@ fn on_notice(hub: &Rc<Hub>, notice: Notice) {
     match notice {
         // kcptun's servers open no streams.
         Notice::Opened(session, id) => hub.close_stream(session, id),
+        Notice::Ended(_, CloseReason::Local, _) => {}
         Notice::Ended(peer, reason, mismatch) => {
             let why = Why(reason, mismatch);
             log_line!("session {} -> {peer} closed: {why}", hub.local_addr());
@@ -159,12 +185,34 @@ impl fmt::Display for Why {
     }
 }
 
-async fn forward(stream: Stream, wire: Wire, quiet: bool) {
+/// Says what to check when a server does not answer (CLI-50). kcptun's silence is the same for every mistake.
+async fn report_silence(hub: Weak<Hub>, to: SocketAddr, flags: String) {
+    sleep(SILENCE_REPORT).await;
+    match hub.upgrade().filter(|hub| !hub.is_over()) {
+        Some(hub) if !hub.was_heard() => log_line!(
+            "no answer from {to} for {} s. This side uses {flags}. Check that a server listens there, that UDP gets through, \
+             and that --key and --crypt are the same on both sides",
+            SILENCE_REPORT.as_secs()
+        ),
+        Some(_) => {}
+        None => return,
+    }
+    sleep(STREAM_REPORT - SILENCE_REPORT).await;
+    let silent = |hub: &Rc<Hub>| !hub.is_over() && hub.was_heard() && !hub.has_stream_bytes();
+    if hub.upgrade().as_ref().is_some_and(silent) {
+        log_line!(
+            "{to} acknowledges but sends no stream data. This side uses {flags}. Check that --nocomp and --smuxver are the \
+             same on both sides"
+        );
+    }
+}
+
+async fn forward(stream: Stream, wire: Wire, quiet: bool, limits: Limits) {
     let label = stream.label();
     if !quiet {
         log_line!("stream opened in: {wire} out: {label}");
     }
-    let result = pipe(&stream, &wire).await;
+    let result = pipe(&stream, &wire, limits).await;
     if !quiet {
         if let Err(error) = &result {
             log_line!("pipe: {error} in: {wire} out: {label}");

@@ -2,13 +2,14 @@
 
 use super::census::{Census, Opened};
 use super::clock::Clock;
+use super::diagnose::Diagnose;
 use super::stream::{Signals, Stream};
 use crate::net::udp::{Datagrams, RecvBatch};
 use crate::snmp::add;
 use engine::mux::OpenError;
 use engine::{
-    CloseReason, Endpoint, Event, Handled, Incoming, Instant, Mismatch, Route, SessionId, Stats, StreamId,
-    Transmit, Tunnel,
+    CloseReason, DropReason, Endpoint, Event, Handled, Incoming, Instant, Mismatch, Route, SessionId, Stats,
+    StreamId, Transmit, Tunnel,
 };
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -16,6 +17,7 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Sleep;
 
@@ -76,6 +78,7 @@ struct State {
     unsent: Option<Unsent>,
     notices: Vec<Notice>,
     census: Rc<Census>,
+    diagnose: Option<Diagnose>,
 }
 
 struct Session {
@@ -93,8 +96,15 @@ struct Unsent {
 
 impl Hub {
     /// The server's end: sessions come from `endpoint`.
-    pub(crate) fn server(scratch: &Rc<Scratch>, socket: Box<dyn Datagrams>, endpoint: Endpoint) -> Rc<Self> {
-        Self::new(scratch, socket, Some(endpoint))
+    pub(crate) fn server(
+        scratch: &Rc<Scratch>,
+        socket: Box<dyn Datagrams>,
+        endpoint: Endpoint,
+        diagnose: Option<Diagnose>,
+    ) -> Rc<Self> {
+        let hub = Self::new(scratch, socket, Some(endpoint));
+        hub.state.borrow_mut().diagnose = diagnose;
+        hub
     }
 
     /// The client's end of one session.
@@ -113,6 +123,7 @@ impl Hub {
             unsent: None,
             notices: Vec::new(),
             census: Rc::clone(&scratch.census),
+            diagnose: None,
         };
         let hub = Rc::new(Self {
             scratch: Rc::clone(scratch),
@@ -154,6 +165,43 @@ impl Hub {
     /// Whether everything written was acknowledged.
     pub(crate) fn is_drained(&self) -> bool {
         self.state.borrow().sessions.values().all(|session| session.tunnel.drained())
+    }
+
+    /// Streams of all sessions.
+    pub(crate) fn stream_count(&self) -> usize {
+        self.state.borrow().sessions.values().map(|session| session.tunnel.stream_count()).sum()
+    }
+
+    /// How long the client's server has left something unanswered.
+    pub(crate) fn silent_for(&self) -> Duration {
+        let now = self.scratch.clock.now();
+        self.client_tunnel(|tunnel| tunnel.silent_for(now))
+    }
+
+    /// Whether the client's server ever answered.
+    pub(crate) fn was_heard(&self) -> bool {
+        self.client_tunnel(|tunnel| tunnel.stats().in_pkts > 0)
+    }
+
+    /// Whether the client's server ever sent a byte of its stream.
+    pub(crate) fn has_stream_bytes(&self) -> bool {
+        self.client_tunnel(|tunnel| tunnel.stats().bytes_received > 0)
+    }
+
+    /// Bytes of streams, with their framing, both ways.
+    pub(crate) fn traffic_bytes(&self) -> u64 {
+        self.client_tunnel(|tunnel| tunnel.stats().bytes_sent + tunnel.stats().bytes_received)
+    }
+
+    /// Closes the client's session; what is queued is sent once more.
+    pub(crate) fn close(&self) {
+        let now = self.scratch.clock.now();
+        self.with_tunnel(CLIENT_SESSION, |tunnel| tunnel.close(now, CloseReason::Local));
+    }
+
+    fn client_tunnel<R: Default>(&self, look: impl FnOnce(&Tunnel) -> R) -> R {
+        let state = self.state.borrow();
+        state.sessions.get(&CLIENT_SESSION).map(|session| look(&session.tunnel)).unwrap_or_default()
     }
 
     /// Opens a stream of the client's session.
@@ -357,6 +405,10 @@ impl State {
         let Some(endpoint) = &mut self.endpoint else {
             return self.handle_as_client(now, from, datagram);
         };
+        // Opening happens in place, so what may have to be explained is copied first: a few datagrams of strangers.
+        let puzzling =
+            self.diagnose.as_ref().is_some_and(|diagnose| !endpoint.knows(from) && diagnose.wants(from));
+        let copy = puzzling.then(|| datagram.to_vec());
         // Drops are counted by the endpoint and the tunnel.
         match endpoint.route(now, from, datagram) {
             Route::Session(id, datagram) => self.feed(now, id, datagram),
@@ -365,7 +417,12 @@ impl State {
                 self.accepted(id, tunnel);
             }
             Route::Moved(id, incoming) => self.migrate(now, id, incoming),
-            Route::Dropped(_) => {}
+            Route::Dropped(DropReason::TooManySessions | DropReason::OutOfBand) => {}
+            Route::Dropped(_) => {
+                if let (Some(diagnose), Some(copy)) = (&mut self.diagnose, copy) {
+                    diagnose.judge(from, &copy);
+                }
+            }
         }
     }
 

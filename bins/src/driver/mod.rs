@@ -8,10 +8,12 @@
 mod census;
 mod client;
 mod clock;
+mod diagnose;
 mod hub;
 mod monitor;
 mod pipe;
 mod server;
+mod sessions;
 mod startup;
 mod stop;
 mod stream;

@@ -12,8 +12,23 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout};
 
-/// How long one direction may rest once the other one ended, and how long the last bytes may take to be read.
-const HALF_CLOSED_REST: Duration = Duration::from_secs(30);
+/// How long one direction may rest once the other one ended, toward a peer that half-closes: long polls are legitimate.
+const HALF_CLOSED_REST: Duration = Duration::from_secs(600);
+
+/// How long the last bytes may take to be read.
+const DISCARD_MAX: Duration = Duration::from_secs(30);
+
+/// How often a held-back end looks whether it may go.
+const HOLD_STEP: Duration = Duration::from_millis(20);
+
+/// How a pipe treats a peer that knows no half-close (CLI-52).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// How long the end of the connection is held back from it.
+    pub(crate) hold_end: Duration,
+    /// How long one direction may rest once the other one ended.
+    pub(crate) rest: Duration,
+}
 
 /// Why a pipe ended before both directions did.
 #[derive(Debug, thiserror::Error)]
@@ -37,14 +52,17 @@ pub(crate) enum PipeError {
 ///
 /// # Errors
 /// The connection's peer is told by a reset when it has not got the whole stream.
-pub(crate) async fn pipe(stream: &Stream, wire: &Wire) -> Result<(), PipeError> {
+pub(crate) async fn pipe(stream: &Stream, wire: &Wire, limits: Limits) -> Result<(), PipeError> {
+    let Limits { hold_end, rest } = limits;
     let progress = Progress::default();
-    let both = async { tokio::try_join!(upload(stream, wire, &progress), download(stream, wire, &progress)) };
+    let both = async {
+        tokio::try_join!(upload(stream, wire, &progress, hold_end), download(stream, wire, &progress))
+    };
     let result = tokio::select! {
         biased;
         ended = both => ended.map(|_| ()),
         () = progress.peer_closed.notified() => Ok(()),
-        () = progress.idle() => Err(PipeError::Idle),
+        () = progress.idle(stream, rest) => Err(PipeError::Idle),
     };
     let cut = matches!(result, Err(PipeError::Read(_) | PipeError::Write(_)));
     if cut && !progress.downloaded.get() {
@@ -53,13 +71,18 @@ pub(crate) async fn pipe(stream: &Stream, wire: &Wire) -> Result<(), PipeError> 
     if result.is_ok() && !progress.uploaded.get() {
         // Fails when the session just ended, which changes nothing here.
         let _ = stream.finish();
-        let _ = timeout(HALF_CLOSED_REST, discard(stream, wire)).await;
+        let _ = timeout(DISCARD_MAX, discard(stream, wire)).await;
     }
     result
 }
 
 /// Connection to stream. A read takes only what fits the scratch buffer; what the tunnel has no room for waits here.
-async fn upload(stream: &Stream, wire: &Wire, progress: &Progress) -> Result<(), PipeError> {
+async fn upload(
+    stream: &Stream,
+    wire: &Wire,
+    progress: &Progress,
+    hold_end: Duration,
+) -> Result<(), PipeError> {
     let mut waiting = Vec::new();
     loop {
         match read_into(stream, wire, &mut waiting) {
@@ -77,9 +100,23 @@ async fn upload(stream: &Stream, wire: &Wire, progress: &Progress) -> Result<(),
             written => written?,
         }
     }
+    hold(stream, progress, hold_end).await;
     stream.finish().map_err(PipeError::Write)?;
     progress.half_closed(&progress.uploaded);
     Ok(())
+}
+
+/// CLI-52: kcptun's server closes the whole stream when it hears of the end of one direction. So the end is kept back while
+/// the reply flows, until nothing has moved for `limit`; a server that half-closes says so with its first frame.
+async fn hold(stream: &Stream, progress: &Progress, limit: Duration) {
+    while !stream.peer_half_closes() && !progress.downloaded.get() {
+        let until = progress.moved_at.get() + limit;
+        let now = Instant::now();
+        if until <= now {
+            return;
+        }
+        sleep_until(until.min(now + HOLD_STEP)).await;
+    }
 }
 
 /// Reads once and writes at once; the rest goes to `waiting`.
@@ -197,11 +234,12 @@ impl Progress {
         self.half_closed.notify_one();
     }
 
-    /// Until one direction ended and the other one rested for [`HALF_CLOSED_REST`].
-    async fn idle(&self) {
+    /// Until one direction ended and the other one rested for `rest`, or [`HALF_CLOSED_REST`] if the peer half-closes.
+    async fn idle(&self, stream: &Stream, rest: Duration) {
         self.half_closed.notified().await;
         loop {
-            let until = self.moved_at.get() + HALF_CLOSED_REST;
+            let rest = if stream.peer_half_closes() { HALF_CLOSED_REST } else { rest };
+            let until = self.moved_at.get() + rest;
             if until <= Instant::now() {
                 return;
             }

@@ -2,8 +2,9 @@
 
 use super::census::Census;
 use super::client::Why;
+use super::diagnose::Diagnose;
 use super::hub::{Hub, Notice, Scratch};
-use super::pipe::pipe;
+use super::pipe::{Limits, pipe};
 use super::stop::{self, Stop};
 use super::stream::Stream;
 use crate::config::Config;
@@ -33,6 +34,7 @@ pub(crate) struct Server {
 struct Streams {
     target: Address,
     quiet: bool,
+    limits: Limits,
 }
 
 impl Server {
@@ -48,10 +50,15 @@ impl Server {
         let limits = EndpointLimits { sessions_max: SESSIONS_MAX };
         let hub = |socket| {
             let endpoint = Endpoint::new(Arc::clone(&tunnel_config), limits, entropy.fork());
-            Hub::server(&scratch, Box::new(socket), endpoint)
+            let diagnose =
+                config.diagnoses().then(|| Diagnose::new(config.settings.crypt, &config.settings.key));
+            Hub::server(&scratch, Box::new(socket), endpoint, diagnose)
         };
         let hubs = sockets.into_iter().map(hub).collect();
-        let streams = Rc::new(Streams { target, quiet: config.quiet });
+        // kcptun's client must hear of the target's end at once: its application may be waiting for it.
+        let rest = Duration::from_secs(u64::try_from(config.closewait).unwrap_or(0));
+        let limits = Limits { hold_end: Duration::ZERO, rest };
+        let streams = Rc::new(Streams { target, quiet: config.quiet, limits });
         let census = Rc::clone(&scratch.census);
         Self { hubs, census, streams, smuxver: config.settings.smuxver }
     }
@@ -106,7 +113,7 @@ async fn forward(stream: Stream, streams: Rc<Streams>) {
     if !streams.quiet {
         log_line!("stream opened in: {label} out: {wire}");
     }
-    let result = pipe(&stream, &wire).await;
+    let result = pipe(&stream, &wire, streams.limits).await;
     if !streams.quiet {
         if let Err(error) = &result {
             log_line!("pipe: {error} in: {label} out: {wire}");

@@ -125,7 +125,7 @@ pub static TABLE: &[Flag] = &[
         name: "autoexpire",
         group: Group::Streams,
         json: Some("autoexpire"),
-        field: Later(Kind::Int),
+        field: Int(|c| &mut c.autoexpire),
         client: Some("0"),
         help: "set auto expiration time(in seconds) for a single UDP connection, 0 to disable",
         ..BASE
@@ -134,7 +134,7 @@ pub static TABLE: &[Flag] = &[
         name: "scavengettl",
         group: Group::Streams,
         json: Some("scavengettl"),
-        field: Later(Kind::Int),
+        field: Int(|c| &mut c.scavengettl),
         client: Some("600"),
         help: "set how long an expired connection can live (in seconds)",
         ..BASE
@@ -363,11 +363,11 @@ pub static TABLE: &[Flag] = &[
         name: "closewait",
         group: Group::Streams,
         json: Some("closewait"),
-        field: Later(Kind::Int),
-        client: Some("0"),
+        field: Int(|c| &mut c.closewait),
+        client: Some("10"),
         server: Some("30"),
         since: 2026,
-        help: "the seconds to wait before tearing down a connection",
+        help: "the seconds a connection that ended one way may rest, toward a peer that knows no half-close",
         ..BASE
     },
     Flag {
@@ -520,6 +520,16 @@ pub static TABLE: &[Flag] = &[
         server: Some(""),
         since: KARST,
         help: "print the completions of a shell: bash, zsh, fish",
+        ..BASE
+    },
+    Flag {
+        name: "no-diagnose",
+        group: Group::Diagnostics,
+        json: Some("no-diagnose"),
+        field: Bool(|c| &mut c.no_diagnose),
+        server: Some("false"),
+        since: KARST,
+        help: "do not look for the flag that differs when datagrams of a client do not open",
         ..BASE
     },
 ];

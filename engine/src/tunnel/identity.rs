@@ -35,6 +35,14 @@ impl Identity {
         self.first.map(|header| header.conv)
     }
 
+    /// Whether the first segment is one of KCP's and lies within `payload`.
+    pub(crate) fn fits(&self, payload: &[u8]) -> bool {
+        let before = if self.kind.is_some() { fec::HEADER_LEN } else { 0 } + OVERHEAD;
+        self.first.is_some_and(|header| {
+            header.command().is_some() && payload.len().saturating_sub(before) >= header.len as usize
+        })
+    }
+
     /// The conversation, if a session may start with this datagram. Stricter than kcp-go, which takes any command: only
     /// data starts a session, so that a late acknowledgement of a dead one cannot.
     pub(crate) fn starts(&self) -> Option<u32> {

@@ -1,0 +1,33 @@
+//! Which flag differs, when datagrams do not open: tries the other ciphers under the same secret (CRYPT-17).
+
+use crate::crypt::{Cipher, MasterKey, Suite};
+use crate::tunnel::Identity;
+
+/// Every cipher but the own one, keyed with the own secret.
+#[derive(Debug)]
+pub struct Diagnosis {
+    suites: Vec<Suite>,
+}
+
+impl Diagnosis {
+    /// Prepares the ciphers; takes some tens of kilobytes.
+    pub fn new(own: Cipher, key: &MasterKey) -> Self {
+        let others = Cipher::ALL.iter().filter(|cipher| **cipher != own);
+        Self { suites: others.map(|cipher| Suite::new(*cipher, key)).collect() }
+    }
+
+    /// The cipher under which `datagram` makes sense, if there is one. Not for the hot path: it costs some fifteen
+    /// decryptions.
+    pub fn cipher_of(&self, datagram: &[u8]) -> Option<Cipher> {
+        let mut copy = Vec::with_capacity(datagram.len());
+        let makes_sense = |suite: &&Suite| {
+            copy.clear();
+            copy.extend_from_slice(datagram);
+            let Ok(payload) = suite.open(&mut copy) else { return false };
+            // Without header nothing is checked by opening, so the payload has to prove itself.
+            Identity::of(&copy[payload.clone()])
+                .is_ok_and(|identity| suite.cipher() != Cipher::Null || identity.fits(&copy[payload]))
+        };
+        self.suites.iter().find(makes_sense).map(Suite::cipher)
+    }
+}
