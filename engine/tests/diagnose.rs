@@ -1,4 +1,5 @@
 //! CRYPT-17: the cipher of a stranger with the same secret is found, and nothing is found for anything else.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use engine::crypt::{Cipher, MasterKey};
 use engine::diagnose::Diagnosis;
