@@ -1,7 +1,10 @@
 //! Scenario files: what is simulated, as data. The format is JSON; see [`Scenario::parse`] for its keys.
 
 mod file;
-mod plan;
+mod links;
+mod rules;
+mod sides;
+mod work;
 
 use crate::link::LinkPlan;
 use crate::work::WorkPlan;
@@ -93,7 +96,7 @@ impl Scenario {
     /// The first thing that is not JSON, unknown, missing, or impossible.
     pub fn parse(file: &str, text: &str) -> Result<Self, ScenarioError> {
         let refuse = |(path, reason)| ScenarioError { file: file.into(), path, reason };
-        file::read(text).and_then(plan::build).map_err(refuse)
+        file::read(text).and_then(file::build).map_err(refuse)
     }
 }
 

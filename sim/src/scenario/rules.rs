@@ -1,0 +1,18 @@
+//! Rules that many keys share.
+
+use super::Refusal;
+
+pub(super) const DAY_US: u64 = 24 * 3_600 * 1_000_000;
+pub(super) const MINUTE_US: u64 = 60 * 1_000_000;
+
+pub(super) fn filled(path: &str, text: &str) -> Result<(), Refusal> {
+    refuse_if(text.trim().is_empty(), path.into(), "must not be empty")
+}
+
+pub(super) fn within(path: &str, value: u64, min: u64, max: u64, rule: &str) -> Result<(), Refusal> {
+    refuse_if(!(min..=max).contains(&value), path.into(), &format!("must be {rule}"))
+}
+
+pub(super) fn refuse_if(refused: bool, path: String, reason: &str) -> Result<(), Refusal> {
+    if refused { Err((path, reason.into())) } else { Ok(()) }
+}

@@ -1,0 +1,85 @@
+//! Options of one side under kcptun's own names, and the plan made of them.
+
+use super::rules::refuse_if;
+use super::{Refusal, SidePlan};
+use engine::Settings;
+use engine::crypt::Cipher;
+use engine::settings::Mode;
+use serde::Deserialize;
+use std::sync::Arc;
+
+/// kcptun's JSON keys (CLI-1).
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Options {
+    pub(super) key: Option<String>,
+    pub(super) crypt: Option<String>,
+    pub(super) mode: Option<String>,
+    pub(super) nodelay: Option<i64>,
+    pub(super) interval: Option<i64>,
+    pub(super) resend: Option<i64>,
+    pub(super) nc: Option<i64>,
+    pub(super) mtu: Option<i64>,
+    pub(super) sndwnd: Option<i64>,
+    pub(super) rcvwnd: Option<i64>,
+    pub(super) datashard: Option<i64>,
+    pub(super) parityshard: Option<i64>,
+    pub(super) nocomp: Option<bool>,
+    pub(super) acknodelay: Option<bool>,
+    pub(super) smuxver: Option<i64>,
+    pub(super) smuxbuf: Option<i64>,
+    pub(super) framesize: Option<i64>,
+    pub(super) streambuf: Option<i64>,
+    pub(super) keepalive: Option<i64>,
+    pub(super) qpp: Option<bool>,
+    #[serde(rename = "qpp-count")]
+    pub(super) qpp_count: Option<i64>,
+}
+
+pub(super) fn plan(at: &str, options: Options, defaults: Settings) -> Result<SidePlan, Refusal> {
+    let settings = settings(at, options, defaults)?;
+    let config = settings.tunnel_config().map_err(|e| (format!("{at}.{}", e.flag), e.reason))?;
+    Ok(SidePlan { settings, config: Arc::new(config) })
+}
+
+fn settings(at: &str, options: Options, defaults: Settings) -> Result<Settings, Refusal> {
+    let crypt = options.crypt.map(|name| cipher(at, &name)).transpose()?;
+    let mode = options.mode.map(|name| mode(at, &name)).transpose()?;
+    Ok(Settings {
+        key: options.key.unwrap_or(defaults.key),
+        crypt: crypt.unwrap_or(defaults.crypt),
+        mode: mode.unwrap_or(defaults.mode),
+        nodelay: options.nodelay.unwrap_or(defaults.nodelay),
+        interval: options.interval.unwrap_or(defaults.interval),
+        resend: options.resend.unwrap_or(defaults.resend),
+        nc: options.nc.unwrap_or(defaults.nc),
+        mtu: options.mtu.unwrap_or(defaults.mtu),
+        sndwnd: options.sndwnd.unwrap_or(defaults.sndwnd),
+        rcvwnd: options.rcvwnd.unwrap_or(defaults.rcvwnd),
+        datashard: options.datashard.unwrap_or(defaults.datashard),
+        parityshard: options.parityshard.unwrap_or(defaults.parityshard),
+        nocomp: options.nocomp.unwrap_or(defaults.nocomp),
+        acknodelay: options.acknodelay.unwrap_or(defaults.acknodelay),
+        smuxver: options.smuxver.unwrap_or(defaults.smuxver),
+        smuxbuf: options.smuxbuf.unwrap_or(defaults.smuxbuf),
+        framesize: options.framesize.unwrap_or(defaults.framesize),
+        streambuf: options.streambuf.unwrap_or(defaults.streambuf),
+        keepalive: options.keepalive.unwrap_or(defaults.keepalive),
+        qpp: options.qpp.unwrap_or(defaults.qpp),
+        qpp_count: options.qpp_count.unwrap_or(defaults.qpp_count),
+        ..defaults
+    })
+}
+
+/// kcptun takes unknown ciphers for aes; a scenario that says one thing and runs another is refused instead.
+fn cipher(at: &str, name: &str) -> Result<Cipher, Refusal> {
+    Cipher::from_name(name).ok_or_else(|| (format!("{at}.crypt"), format!("unknown cipher `{name}`")))
+}
+
+/// kcptun takes unknown modes for manual; a scenario must say so.
+fn mode(at: &str, name: &str) -> Result<Mode, Refusal> {
+    let mode = Mode::from_name(name);
+    let unknown = mode == Mode::Manual && name != "manual";
+    refuse_if(unknown, format!("{at}.mode"), "must be normal, fast, fast2, fast3 or manual")?;
+    Ok(mode)
+}
