@@ -75,13 +75,15 @@ impl Schedule {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PacketId(u32);
 
-/// A datagram on its way, and the hash of its bytes as they were sent.
+/// A datagram on its way, and the hash of its bytes.
 #[derive(Debug, Default)]
 pub struct Packet {
     /// The datagram, the UDP payload.
     pub bytes: Vec<u8>,
     /// [`trace::digest`] of `bytes`.
     pub digest: u64,
+    /// The bytes are not the ones that were sent.
+    pub damaged: bool,
 }
 
 /// A slab of packets that reuses its buffers.
@@ -101,8 +103,17 @@ impl Packets {
     pub fn duplicate(&mut self, id: PacketId) -> PacketId {
         let original = std::mem::take(&mut self.slots[id.0 as usize]);
         let copy = self.fill(&original.bytes, original.digest);
+        self.slots[copy.0 as usize].damaged = original.damaged;
         self.slots[id.0 as usize] = original;
         copy
+    }
+
+    /// Changes the bytes of a datagram on its way.
+    pub fn damage(&mut self, id: PacketId, change: impl FnOnce(&mut [u8])) {
+        let packet = &mut self.slots[id.0 as usize];
+        change(&mut packet.bytes);
+        packet.digest = trace::digest(&packet.bytes);
+        packet.damaged = true;
     }
 
     /// The packet itself.
@@ -145,6 +156,7 @@ impl Packets {
         packet.bytes.clear();
         packet.bytes.extend_from_slice(datagram);
         packet.digest = digest;
+        packet.damaged = false;
         id
     }
 }

@@ -213,8 +213,12 @@ pub struct LinkOutcome {
     pub duplicated_packets: u64,
     /// Packets held back.
     pub reordered_packets: u64,
+    /// Delivered with flipped bits.
+    pub corrupted_packets: u64,
     /// Dropped as larger than the mtu.
     pub dropped_mtu: u64,
+    /// Dropped because the link was dead.
+    pub dropped_blackout: u64,
     /// Dropped at random.
     pub dropped_loss: u64,
     /// Dropped before a full queue.
@@ -234,7 +238,9 @@ impl From<&Counters> for LinkOutcome {
             delivered_bytes: counters.delivered_bytes,
             duplicated_packets: counters.duplicated_packets,
             reordered_packets: counters.reordered_packets,
+            corrupted_packets: counters.corrupted_packets,
             dropped_mtu: counters.dropped_mtu,
+            dropped_blackout: counters.dropped_blackout,
             dropped_loss: counters.dropped_loss,
             dropped_queue: counters.dropped_queue,
             in_flight_packets: counters.in_flight().unwrap_or(0),

@@ -161,6 +161,7 @@ impl<'s> World<'s> {
         let mut packet = wire.net.packets.take(id);
         wire.link(direction).delivered(packet.bytes.len() as u32);
         wire.trace.record(self.now, direction.receiver(), Kind::Delivered, packet.digest);
+        wire.damaged = packet.damaged;
         match direction {
             Direction::Up => server.receive(wire, self.now, &mut packet.bytes),
             Direction::Down => client.receive(wire, self.now, &mut packet.bytes),

@@ -99,6 +99,7 @@ fn everything_at_once_is_counted() {
         jitter_us: 1_000,
         reorder: Some(ReorderPlan { ppm: 5_000, extra_us: 2_000 }),
         duplicate_ppm: 10_000,
+        corrupt_ppm: 0,
     };
     let (arrivals, counters) = play(&plan, 5, 95);
     assert_eq!(counters.delivered_packets, arrivals.len() as u64);
@@ -120,4 +121,43 @@ fn elements_throw_their_own_dice() {
     both.dedup();
     assert_eq!(both, numbers(&alone));
     assert_ne!(numbers(&play(&with(loss, 0), 7, 10).0), numbers(&alone));
+}
+
+/// The setters for faults: each acts until it is taken back, and only on packets sent in between.
+#[test]
+fn faults_start_and_end() {
+    let mut net = Net::default();
+    let mut link = Link::new(Direction::Up, &LinkPlan::default(), Seed(8));
+    let mut send_100 = |link: &mut Link| {
+        let before = *link.counters();
+        for _ in 0..100 {
+            let packet = net.packets.insert(&[7; 100]);
+            link.send(&mut net, Instant::ZERO, packet);
+        }
+        let mut damaged = 0;
+        while let Some((_, Event::Deliver(_, id))) = net.schedule.pop() {
+            damaged += u64::from(net.packets.packet(id).damaged);
+            assert_eq!(net.packets.packet(id).damaged, net.packets.packet(id).bytes != [7; 100]);
+            link.delivered(100);
+            net.packets.release(id);
+        }
+        assert_eq!((net.packets.live(), link.counters().in_flight()), (0, Some(0)));
+        (link.counters().delivered_packets - before.delivered_packets, damaged)
+    };
+    assert_eq!(send_100(&mut link), (100, 0));
+    link.set_blackout(true);
+    assert_eq!(send_100(&mut link), (0, 0));
+    link.set_blackout(false);
+    link.set_duplicate_storm(1_000_000);
+    assert_eq!(send_100(&mut link), (200, 0));
+    link.set_duplicate_storm(0);
+    link.set_corruption(1_000_000);
+    assert_eq!(send_100(&mut link), (100, 100));
+    link.set_corruption(0);
+    assert_eq!(send_100(&mut link), (100, 0));
+    let counters = link.counters();
+    assert_eq!(
+        (counters.dropped_blackout, counters.duplicated_packets, counters.corrupted_packets),
+        (100, 100, 100)
+    );
 }

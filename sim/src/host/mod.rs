@@ -61,6 +61,8 @@ pub struct Wire {
     pub events: VecDeque<(Node, Event)>,
     /// Rules broken so far.
     pub violations: Vec<Violation>,
+    /// The datagram being received was damaged on its way, so that the engine may refuse it.
+    pub damaged: bool,
     out: Vec<u8>,
 }
 
@@ -74,6 +76,7 @@ impl Wire {
             trace: Trace::new(),
             events: VecDeque::new(),
             violations: Vec::new(),
+            damaged: false,
             out: vec![0; TRANSMIT_BYTES],
         }
     }

@@ -126,11 +126,11 @@ impl Server {
     }
 }
 
-/// No link damages datagrams, so the engine must not find one damaged. Other reasons to drop one are legitimate: before
+/// The engine must not find a datagram damaged that no link damaged. Other reasons to drop one are legitimate: before
 /// the first datagram of a session arrived, a later one starts nothing.
 pub(super) fn judge_drop(wire: &mut Wire, now: Instant, node: Node, reason: DropReason) {
     use DropReason::{Checksum, Malformed, Short};
-    if matches!(reason, Short | Checksum | Malformed) {
+    if !wire.damaged && matches!(reason, Short | Checksum | Malformed) {
         wire.violate(now, Rule::Refused, format!("{:?}: {reason:?}", node.side()));
     }
 }

@@ -11,7 +11,14 @@ pub struct Duplicate {
 impl Duplicate {
     /// Doubles `ppm` of a million packets; zero throws no dice.
     pub fn new(ppm: u32, dice: Entropy) -> Self {
-        Self { odds: (ppm > 0).then(|| Odds::from_ppm(ppm)), dice }
+        let mut duplicate = Self { odds: None, dice };
+        duplicate.set_ppm(ppm);
+        duplicate
+    }
+
+    /// Doubles another share from here on.
+    pub fn set_ppm(&mut self, ppm: u32) {
+        self.odds = (ppm > 0).then(|| Odds::from_ppm(ppm));
     }
 
     /// Whether the next packet arrives twice.

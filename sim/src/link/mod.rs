@@ -1,5 +1,7 @@
-//! One direction of the network: mtu, loss, queue and rate, delay, jitter, reordering, duplication, in that order.
+//! One direction of the network: mtu, blackout, loss, queue and rate, delay, jitter, reordering, corruption, duplication,
+//! in that order.
 
+mod corrupt;
 mod delay;
 mod duplicate;
 mod jitter;
@@ -8,6 +10,7 @@ mod mtu;
 mod queue;
 mod reorder;
 
+pub use corrupt::Corrupt;
 pub use duplicate::Duplicate;
 pub use jitter::Jitter;
 pub use loss::{Loss, LossPlan};
@@ -41,6 +44,8 @@ pub struct LinkPlan {
     pub reorder: Option<ReorderPlan>,
     /// Packets that arrive twice, parts per million.
     pub duplicate_ppm: u32,
+    /// Datagrams with flipped bits, parts per million.
+    pub corrupt_ppm: u32,
 }
 
 /// Totals of one link. Bytes include [`HEADERS_BYTES`] per packet.
@@ -58,8 +63,12 @@ pub struct Counters {
     pub duplicated_packets: u64,
     /// Packets held back by the reorder element.
     pub reordered_packets: u64,
+    /// Packets delivered with flipped bits; copies of one count once.
+    pub corrupted_packets: u64,
     /// Dropped because they were larger than the mtu.
     pub dropped_mtu: u64,
+    /// Dropped because the link was dead.
+    pub dropped_blackout: u64,
     /// Dropped by the loss element.
     pub dropped_loss: u64,
     /// Dropped because the queue was full.
@@ -71,7 +80,7 @@ pub struct Counters {
 impl Counters {
     /// Packets dropped by any element.
     pub const fn dropped(&self) -> u64 {
-        self.dropped_mtu + self.dropped_loss + self.dropped_queue
+        self.dropped_mtu + self.dropped_blackout + self.dropped_loss + self.dropped_queue
     }
 
     /// Packets that must still be inside the link: in = delivered + dropped + in flight. `None` when more came out
@@ -91,7 +100,11 @@ pub struct Link {
     delay: Delay,
     jitter: Jitter,
     reorder: Option<Reorder>,
+    corrupt: Corrupt,
+    corruption: Corrupt,
     duplicate: Duplicate,
+    storm: Duplicate,
+    blackout: bool,
     counters: Counters,
 }
 
@@ -107,9 +120,28 @@ impl Link {
             delay: Delay::new(plan.delay_us),
             jitter: Jitter::new(plan.jitter_us, dice("jitter")),
             reorder: plan.reorder.map(|plan| Reorder::new(plan, dice("reorder"))),
+            corrupt: Corrupt::new(plan.corrupt_ppm, dice("corrupt")),
+            corruption: Corrupt::new(0, dice("corruption")),
             duplicate: Duplicate::new(plan.duplicate_ppm, dice("duplicate")),
+            storm: Duplicate::new(0, dice("storm")),
+            blackout: false,
             counters: Counters::default(),
         }
+    }
+
+    /// A fault: drops everything handed to the link until it is called with false. What is inside still arrives.
+    pub const fn set_blackout(&mut self, dead: bool) {
+        self.blackout = dead;
+    }
+
+    /// A fault: doubles `ppm` of a million packets in addition to what is planned; zero ends it.
+    pub fn set_duplicate_storm(&mut self, ppm: u32) {
+        self.storm.set_ppm(ppm);
+    }
+
+    /// A fault: flips bits of `ppm` of a million datagrams in addition to what is planned; zero ends it.
+    pub fn set_corruption(&mut self, ppm: u32) {
+        self.corruption.set_ppm(ppm);
     }
 
     /// Takes a packet from the sender.
@@ -119,6 +151,10 @@ impl Link {
         self.counters.sent_bytes += u64::from(bytes);
         if !self.mtu.fits(bytes) {
             self.counters.dropped_mtu += 1;
+            return net.packets.release(packet);
+        }
+        if self.blackout {
+            self.counters.dropped_blackout += 1;
             return net.packets.release(packet);
         }
         if self.loss.drops() {
@@ -162,17 +198,27 @@ impl Link {
         &self.counters
     }
 
-    /// Delay, jitter, reordering and duplication of a packet that left the transmitter.
+    /// Delay, jitter, reordering, corruption and duplication of a packet that left the transmitter.
     fn propagate(&mut self, net: &mut Net, now: Instant, packet: PacketId) {
         let undisturbed = self.delay.arrival(now);
         let held_back = self.reorder.as_mut().and_then(|reorder| reorder.hold_back(undisturbed));
         self.counters.reordered_packets += u64::from(held_back.is_some());
         let at = held_back.unwrap_or_else(|| self.jitter.arrival(undisturbed));
+        self.damage(net, packet);
         net.schedule.push(at, Event::Deliver(self.direction, packet));
-        if self.duplicate.hits() {
+        let copies = u32::from(self.duplicate.hits()) + u32::from(self.storm.hits());
+        for _ in 0..copies {
             self.counters.duplicated_packets += 1;
             let copy = net.packets.duplicate(packet);
             net.schedule.push(at, Event::Deliver(self.direction, copy));
+        }
+    }
+    fn damage(&mut self, net: &mut Net, packet: PacketId) {
+        for element in [&mut self.corrupt, &mut self.corruption] {
+            if element.hits() {
+                self.counters.corrupted_packets += 1;
+                net.packets.damage(packet, |datagram| element.damage(datagram));
+            }
         }
     }
 }

@@ -30,6 +30,8 @@ pub(super) struct LinkKeys {
     pub(super) reorder_delay_ms: Option<Millis>,
     #[serde(default)]
     pub(super) duplicate_pct: Percent,
+    #[serde(default)]
+    pub(super) corrupt_pct: Percent,
 }
 
 pub(super) fn plan(at: &str, keys: &LinkKeys) -> Result<LinkPlan, Refusal> {
@@ -51,6 +53,7 @@ pub(super) fn plan(at: &str, keys: &LinkKeys) -> Result<LinkPlan, Refusal> {
         jitter_us: keys.jitter_ms.us,
         reorder: reorder(at, keys)?,
         duplicate_ppm: keys.duplicate_pct.ppm,
+        corrupt_ppm: keys.corrupt_pct.ppm,
     })
 }
 

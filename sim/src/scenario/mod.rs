@@ -82,6 +82,7 @@ impl Scenario {
     /// | `delay_ms`, `jitter_ms` | constant delay, and the most that is added without changing the order |
     /// | `reorder_pct`, `reorder_delay_ms` | share of packets held back, and for how long |
     /// | `duplicate_pct` | share of packets that arrive twice |
+    /// | `corrupt_pct` | share of datagrams that arrive with one to four flipped bits |
     ///
     /// | workload key | meaning |
     /// |---|---|
