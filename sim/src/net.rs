@@ -1,7 +1,7 @@
 //! What all parts of a run share: the event queue and the packet buffers.
 
-use crate::Direction;
 use crate::trace;
+use crate::{Direction, Side};
 use engine::Instant;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -22,8 +22,17 @@ pub enum Event {
     Transmitted(Direction),
     /// A packet reaches the receiving side.
     Deliver(Direction, PacketId),
-    /// The workload of that index wants to act.
+    /// The workload of that index starts.
     Tick(usize),
+    /// A workload asked to be woken.
+    Wake {
+        /// Its index.
+        work: usize,
+        /// Where.
+        side: Side,
+        /// What it asked to be reminded of.
+        tag: u64,
+    },
     /// The sources stop offering new bytes.
     Stop,
     /// Everything must have arrived by now.
@@ -168,12 +177,19 @@ mod tests {
     #[test]
     fn events_come_by_time_then_by_order_of_scheduling() {
         let mut schedule = Schedule::default();
-        schedule.push(Instant::from_micros(5), Event::Tick(1));
-        schedule.push(Instant::from_micros(3), Event::Tick(2));
-        schedule.push(Instant::from_micros(5), Event::Tick(0));
+        schedule.push(Instant::from_micros(5), Event::Transmitted(Direction::Down));
+        schedule.push(Instant::from_micros(3), Event::Stop);
+        schedule.push(Instant::from_micros(5), Event::Transmitted(Direction::Up));
         let order: Vec<_> =
             std::iter::from_fn(|| schedule.pop()).map(|(at, e)| (at.as_micros(), e)).collect();
-        assert_eq!(order, [(3, Event::Tick(2)), (5, Event::Tick(1)), (5, Event::Tick(0))]);
+        assert_eq!(
+            order,
+            [
+                (3, Event::Stop),
+                (5, Event::Transmitted(Direction::Down)),
+                (5, Event::Transmitted(Direction::Up)),
+            ]
+        );
     }
 
     #[test]

@@ -1,15 +1,14 @@
 use crate::checks::{EVENTS_PER_INSTANT_MAX, Rule, SpinGuard, is_conserved};
-use crate::host::{Client, Node, Port, Server, Wire};
+use crate::host::{Client, Node, Server, Stream, TunnelPort, Wire};
 use crate::link::Link;
 use crate::net::{Event, Key, PacketId};
 use crate::outcome::{LinkOutcome, Outcome, PerDirection, SideOutcome, ViolationOutcome, WorkOutcome};
 use crate::rng::Seed;
 use crate::scenario::Scenario;
 use crate::trace::Kind;
-use crate::work::{Application, application};
+use crate::work::{Application, START, application};
 use crate::{Direction, Side};
-use engine::{Instant, SessionId, StreamId};
-use std::collections::BTreeMap;
+use engine::Instant;
 use std::time::Duration;
 
 /// One run of a scenario.
@@ -20,8 +19,7 @@ pub struct World<'s> {
     events: u64,
     progress: SpinGuard,
     ends: Ends,
-    work: Vec<Work>,
-    streams: BTreeMap<StreamId, usize>,
+    work: Vec<Box<dyn Application>>,
     phase: Phase,
 }
 
@@ -30,12 +28,6 @@ struct Ends {
     client: Client,
     server: Server,
     wire: Wire,
-}
-
-struct Work {
-    application: Box<dyn Application>,
-    /// The server's session that carries it.
-    session: Option<SessionId>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -75,11 +67,10 @@ impl<'s> World<'s> {
             wire: Wire::new(up, down),
         };
         let schedule = &mut ends.wire.net.schedule;
-        for (index, plan) in scenario.work.iter().enumerate() {
-            schedule.push(Instant::from_micros(plan.start_us), Event::Tick(index));
+        for (work, plan) in scenario.work.iter().enumerate() {
+            schedule.push(Instant::from_micros(plan.start_us), Event::Tick(work));
         }
         schedule.push(Instant::from_micros(scenario.duration_us), Event::Stop);
-        let work = |plan| Work { application: application(plan, dice), session: None };
         ends.client.arm(&mut ends.wire);
         Self {
             scenario,
@@ -88,8 +79,7 @@ impl<'s> World<'s> {
             events: 0,
             progress: SpinGuard::new(EVENTS_PER_INSTANT_MAX),
             ends,
-            work: scenario.work.iter().map(work).collect(),
-            streams: BTreeMap::new(),
+            work: scenario.work.iter().map(|plan| application(plan, dice)).collect(),
             phase: Phase::Offering,
         }
     }
@@ -150,7 +140,8 @@ impl<'s> World<'s> {
                 link.transmitted(net, self.now);
             }
             Event::Deliver(direction, packet) => self.deliver(direction, packet),
-            Event::Tick(index) => self.tick(index),
+            Event::Tick(work) => self.tick(work, Side::Client, START),
+            Event::Wake { work, side, tag } => self.tick(work, side, tag),
             Event::Stop => self.stop(),
             Event::Limit => self.expire(),
         }
@@ -169,16 +160,8 @@ impl<'s> World<'s> {
         wire.net.packets.restore(id, packet);
     }
 
-    fn tick(&mut self, index: usize) {
-        let Ends { client, wire, .. } = &mut self.ends;
-        let application = &mut self.work[index].application;
-        let again = application.tick(&mut client.port(wire, self.now));
-        if let Some(id) = application.stream() {
-            self.streams.insert(id, index);
-        }
-        if let Some(at) = again {
-            self.ends.wire.net.schedule.push(at, Event::Tick(index));
-        }
+    fn tick(&mut self, work: usize, side: Side, tag: u64) {
+        self.work[work].tick(&mut self.ends.port(self.now, side, work), tag);
     }
 
     /// Shows the applications what the engine reported, until it has nothing more to say.
@@ -199,21 +182,19 @@ impl<'s> World<'s> {
                 }
             };
             self.ends.wire.trace.record(self.now, node.side(), Kind::Event, tag << 32 | u64::from(id.0));
-            self.show(node, id);
+            let stream = Stream(u64::from(id.0));
+            if let (Node::Server(session), engine::Event::Opened(_)) = (node, event) {
+                self.ends.server.bind(stream, session);
+            }
+            self.show(node.side(), stream);
         }
     }
 
-    fn show(&mut self, node: Node, id: StreamId) {
-        let Some(work) = self.streams.get(&id).map(|&index| &mut self.work[index]) else {
-            return self
-                .violate(Rule::Stream, format!("{:?}: stream {} belongs to nobody", node.side(), id.0));
+    fn show(&mut self, side: Side, stream: Stream) {
+        let Some(&work) = self.ends.wire.owners.get(&stream) else {
+            return self.violate(Rule::Stream, format!("{side:?}: stream {stream} belongs to nobody"));
         };
-        if let Node::Server(session) = node {
-            work.session = Some(session);
-        }
-        if let Some(mut port) = self.ends.port(self.now, node) {
-            work.application.advance(&mut port);
-        }
+        self.work[work].advance(&mut self.ends.port(self.now, side, work), stream);
     }
 
     fn advance_phase(&mut self) {
@@ -221,9 +202,8 @@ impl<'s> World<'s> {
             self.phase = Phase::Over;
         }
         let all_done = |finite_only: bool| {
-            let mut work =
-                self.work.iter().filter(|work| !finite_only || work.application.is_finite()).peekable();
-            work.peek().is_some() && work.all(|work| work.application.is_done())
+            let mut work = self.work.iter().filter(|work| !finite_only || work.is_finite()).peekable();
+            work.peek().is_some() && work.all(|work| work.is_done())
         };
         match self.phase {
             Phase::Offering if all_done(true) => self.stop(),
@@ -240,13 +220,13 @@ impl<'s> World<'s> {
         self.phase = Phase::Draining;
         let limit = self.now + Duration::from_micros(self.scenario.drain_us);
         self.ends.wire.net.schedule.push(limit, Event::Limit);
-        for work in &mut self.work {
-            work.application.stop();
-            let nodes = [Some(Node::Client), work.session.map(Node::Server)];
-            for node in nodes.into_iter().flatten() {
-                if let Some(mut port) = self.ends.port(self.now, node) {
-                    work.application.advance(&mut port);
-                }
+        self.work.iter_mut().for_each(|work| work.stop());
+        let mut streams: Vec<(usize, Stream)> = self.ends.wire.owners.iter().map(|(&s, &w)| (w, s)).collect();
+        streams.sort_unstable();
+        for (_, stream) in streams {
+            self.show(Side::Client, stream);
+            if self.ends.server.knows(stream) {
+                self.show(Side::Server, stream);
             }
         }
         self.dispatch();
@@ -255,7 +235,7 @@ impl<'s> World<'s> {
     /// The time to drain is up.
     fn expire(&mut self) {
         self.phase = Phase::Over;
-        let names = self.work.iter().zip(&self.scenario.work).filter(|(work, _)| !work.application.is_done());
+        let names = self.work.iter().zip(&self.scenario.work).filter(|(work, _)| !work.is_done());
         let unfinished: Vec<&str> = names.map(|(_, plan)| plan.name.as_str()).collect();
         let detail = if unfinished.is_empty() {
             "something is still queued or unacknowledged".into()
@@ -289,7 +269,7 @@ impl<'s> World<'s> {
 
     fn outcome(&self) -> Outcome {
         let Ends { client, server, wire } = &self.ends;
-        let workloads: Vec<_> = self.work.iter().map(|work| work.application.outcome()).collect();
+        let workloads: Vec<_> = self.work.iter().map(|work| work.outcome()).collect();
         Outcome {
             scenario: self.scenario.name.clone(),
             description: self.scenario.description.clone(),
@@ -313,10 +293,10 @@ impl<'s> World<'s> {
 }
 
 impl Ends {
-    fn port(&mut self, now: Instant, node: Node) -> Option<Port<'_>> {
-        match node {
-            Node::Client => Some(self.client.port(&mut self.wire, now)),
-            Node::Server(id) => self.server.port(&mut self.wire, now, id),
+    fn port(&mut self, now: Instant, side: Side, work: usize) -> TunnelPort<'_> {
+        match side {
+            Side::Client => self.client.port(&mut self.wire, now, work),
+            Side::Server => self.server.port(&mut self.wire, now, work),
         }
     }
 }

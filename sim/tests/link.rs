@@ -33,7 +33,7 @@ fn play(plan: &LinkPlan, seed: u64, gap_us: u64) -> (Vec<(u64, u32)>, Counters) 
                 link.delivered(bytes.len() as u32);
                 net.packets.release(id);
             }
-            Event::Stop | Event::Limit => unreachable!(),
+            _ => unreachable!(),
         }
         assert_eq!(link.counters().in_flight(), Some(net.packets.live() as u64));
     }

@@ -1,7 +1,9 @@
-use super::{Alarm, Node, Port, SERVER_ADDRESS, Wire};
+use super::tunnel_port::Host;
+use super::{Alarm, Node, SERVER_ADDRESS, Stream, TunnelPort, Wire};
 use crate::checks::Rule;
 use crate::scenario::SidePlan;
-use engine::{Entropy, Handled, Instant, Tunnel};
+use engine::mux::OpenError;
+use engine::{Entropy, Handled, Instant, StreamId, Tunnel};
 
 /// The client: one tunnel.
 #[derive(Debug)]
@@ -47,8 +49,18 @@ impl Client {
         self.alarm.arm(&mut wire.net.schedule, self.tunnel.poll_timeout());
     }
 
-    /// The tunnel for an application.
-    pub fn port<'w>(&'w mut self, wire: &'w mut Wire, now: Instant) -> Port<'w> {
-        Port::new(now, Node::Client, &mut self.tunnel, wire)
+    /// Its tunnel for the workload of that index.
+    pub fn port<'w>(&'w mut self, wire: &'w mut Wire, now: Instant, work: usize) -> TunnelPort<'w> {
+        TunnelPort::new(now, work, Host::Client(self), wire)
+    }
+
+    pub(super) fn open_stream(&mut self, wire: &mut Wire, now: Instant) -> Result<Stream, OpenError> {
+        let id = self.tunnel.open_stream(now)?;
+        wire.settle(now, Node::Client, &mut self.tunnel);
+        Ok(Stream(u64::from(id.0)))
+    }
+
+    pub(super) fn tunnel_of(&mut self, stream: Stream) -> Option<(Node, StreamId, &mut Tunnel)> {
+        Some((Node::Client, StreamId(stream.0 as u32), &mut self.tunnel))
     }
 }

@@ -4,11 +4,13 @@ mod alarm;
 mod client;
 mod port;
 mod server;
+mod tunnel_port;
 
 pub use alarm::Alarm;
 pub use client::Client;
-pub use port::Port;
+pub use port::{Port, Stream};
 pub use server::Server;
+pub use tunnel_port::TunnelPort;
 
 use crate::checks::{Rule, Violation, deadline_is_sane};
 use crate::link::Link;
@@ -16,7 +18,7 @@ use crate::net::Net;
 use crate::trace::{Kind, Trace};
 use crate::{Direction, Side};
 use engine::{Event, Instant, SessionId, Transmit, Tunnel};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// Where the client's datagrams come from.
@@ -59,6 +61,8 @@ pub struct Wire {
     pub trace: Trace,
     /// Events of the engine that no application has seen yet.
     pub events: VecDeque<(Node, Event)>,
+    /// The workload that opened each stream.
+    pub owners: BTreeMap<Stream, usize>,
     /// Rules broken so far.
     pub violations: Vec<Violation>,
     /// The datagram being received was damaged on its way, so that the engine may refuse it.
@@ -75,6 +79,7 @@ impl Wire {
             down,
             trace: Trace::new(),
             events: VecDeque::new(),
+            owners: BTreeMap::new(),
             violations: Vec::new(),
             damaged: false,
             out: vec![0; TRANSMIT_BYTES],

@@ -1,86 +1,60 @@
-use super::{Node, Wire};
 use crate::Side;
 use crate::checks::Rule;
+use engine::Instant;
 use engine::mux::{ReadError, WriteError};
-use engine::{Instant, StreamId, Tunnel};
+use std::fmt::{self, Display, Formatter};
 
-/// A tunnel as an application sees it, at one instant. Every call that changes the tunnel settles it.
-pub struct Port<'w> {
-    now: Instant,
-    node: Node,
-    tunnel: &'w mut Tunnel,
-    wire: &'w mut Wire,
+/// A stream as applications know it: the same on both sides, and used once in a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stream(pub u64);
+
+impl Display for Stream {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        self.0.fmt(out)
+    }
 }
 
-impl<'w> Port<'w> {
-    pub(super) const fn new(now: Instant, node: Node, tunnel: &'w mut Tunnel, wire: &'w mut Wire) -> Self {
-        Self { now, node, tunnel, wire }
-    }
-
+/// What carries an application's streams, on one side and at one instant: a tunnel, or whatever it is compared with.
+pub trait Port {
     /// The time.
-    pub const fn now(&self) -> Instant {
-        self.now
-    }
+    fn now(&self) -> Instant;
 
-    /// The side this tunnel is on.
-    pub const fn side(&self) -> Side {
-        self.node.side()
-    }
+    /// The side the application acts on.
+    fn side(&self) -> Side;
 
-    /// Opens a stream; a refusal breaks [`Rule::Stream`].
-    pub fn open_stream(&mut self) -> Option<StreamId> {
-        match self.tunnel.open_stream(self.now) {
-            Ok(id) => {
-                self.settle();
-                Some(id)
-            }
-            Err(error) => {
-                self.violate(Rule::Stream, format!("open: {error}"));
-                None
-            }
-        }
-    }
+    /// Opens a stream; the other side hears of it when it arrives there. A refusal breaks [`Rule::Stream`].
+    fn open(&mut self) -> Option<Stream>;
 
-    /// Writes what there is room for.
+    /// Writes what there is room for: at least one byte of a non-empty `data`.
     ///
     /// # Errors
-    /// As [`Tunnel::write`].
-    pub fn write(&mut self, id: StreamId, data: &[u8]) -> Result<usize, WriteError> {
-        let written = self.tunnel.write(self.now, id, data);
-        self.settle();
-        written
-    }
+    /// [`WriteError::Blocked`] when nothing fits; the application is advanced when it does. Others when the stream does
+    /// not take bytes any more.
+    fn write(&mut self, stream: Stream, data: &[u8]) -> Result<usize, WriteError>;
 
-    /// The first unread bytes; empty at the end of the stream.
+    /// The first unread bytes; empty at the end of the stream. A stream is forgotten when its end was seen here and
+    /// both sides finished.
     ///
     /// # Errors
-    /// As [`Tunnel::peek`].
-    pub fn peek(&mut self, id: StreamId) -> Result<&[u8], ReadError> {
-        self.tunnel.peek(id)
-    }
+    /// [`ReadError::Blocked`] when nothing is there; the application is advanced when something is. Others when nothing
+    /// will come any more.
+    fn peek(&mut self, stream: Stream) -> Result<&[u8], ReadError>;
 
     /// Takes `n` bytes that were peeked.
-    pub fn consume(&mut self, id: StreamId, n: usize) {
-        self.tunnel.consume(self.now, id, n);
-        self.settle();
-    }
+    fn consume(&mut self, stream: Stream, n: usize);
 
-    /// Ends this direction of the stream.
+    /// Ends this side's direction of the stream behind what was written.
     ///
     /// # Errors
-    /// As [`Tunnel::finish`].
-    pub fn finish(&mut self, id: StreamId) -> Result<(), WriteError> {
-        let finished = self.tunnel.finish(self.now, id);
-        self.settle();
-        finished
-    }
+    /// The stream is gone, or was finished before.
+    fn finish(&mut self, stream: Stream) -> Result<(), WriteError>;
+
+    /// Ends both directions: what was written is still sent, what was not read is dropped.
+    fn close(&mut self, stream: Stream);
+
+    /// Has [`crate::work::Application::tick`] called on this side at `at` with `tag`.
+    fn wake_at(&mut self, at: Instant, tag: u64);
 
     /// Notes a broken rule.
-    pub fn violate(&mut self, rule: Rule, detail: String) {
-        self.wire.violate(self.now, rule, format!("{:?}: {detail}", self.side()));
-    }
-
-    fn settle(&mut self) {
-        self.wire.settle(self.now, self.node, self.tunnel);
-    }
+    fn violate(&mut self, rule: Rule, detail: String);
 }

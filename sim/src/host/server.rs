@@ -1,9 +1,10 @@
-use super::{Alarm, CLIENT_ADDRESS, Node, Port, Wire};
+use super::tunnel_port::Host;
+use super::{Alarm, CLIENT_ADDRESS, Node, Stream, TunnelPort, Wire};
 use crate::checks::Rule;
 use crate::scenario::SidePlan;
 use engine::{
     CloseReason, Deadline, DropReason, Endpoint, EndpointLimits, Entropy, Handled, Incoming, Instant, Route,
-    SessionId, Stats, Tunnel,
+    SessionId, Stats, StreamId, Tunnel,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,6 +16,8 @@ const SESSIONS_MAX: usize = 64;
 pub struct Server {
     endpoint: Endpoint,
     sessions: BTreeMap<SessionId, Tunnel>,
+    /// The session that each stream arrived in.
+    streams: BTreeMap<Stream, SessionId>,
     /// When it wants to be woken.
     pub alarm: Alarm,
     /// Datagrams the engine dropped.
@@ -26,7 +29,13 @@ impl Server {
     pub fn new(plan: &SidePlan, entropy: Entropy) -> Self {
         let endpoint =
             Endpoint::new(Arc::clone(&plan.config), EndpointLimits { sessions_max: SESSIONS_MAX }, entropy);
-        Self { endpoint, sessions: BTreeMap::new(), alarm: Alarm::default(), refused_datagrams: 0 }
+        Self {
+            endpoint,
+            sessions: BTreeMap::new(),
+            streams: BTreeMap::new(),
+            alarm: Alarm::default(),
+            refused_datagrams: 0,
+        }
     }
 
     /// A datagram from the client arrived.
@@ -58,10 +67,24 @@ impl Server {
         self.alarm.arm(&mut wire.net.schedule, deadline);
     }
 
-    /// A session's tunnel for an application.
-    pub fn port<'w>(&'w mut self, wire: &'w mut Wire, now: Instant, id: SessionId) -> Option<Port<'w>> {
-        let tunnel = self.sessions.get_mut(&id)?;
-        Some(Port::new(now, Node::Server(id), tunnel, wire))
+    /// Its tunnels for the workload of that index.
+    pub fn port<'w>(&'w mut self, wire: &'w mut Wire, now: Instant, work: usize) -> TunnelPort<'w> {
+        TunnelPort::new(now, work, Host::Server(self), wire)
+    }
+
+    /// A stream arrived in that session.
+    pub fn bind(&mut self, stream: Stream, session: SessionId) {
+        self.streams.entry(stream).or_insert(session);
+    }
+
+    /// Whether the stream arrived.
+    pub fn knows(&self, stream: Stream) -> bool {
+        self.streams.contains_key(&stream)
+    }
+
+    pub(super) fn tunnel_of(&mut self, stream: Stream) -> Option<(Node, StreamId, &mut Tunnel)> {
+        let id = *self.streams.get(&stream)?;
+        Some((Node::Server(id), StreamId(stream.0 as u32), self.sessions.get_mut(&id)?))
     }
 
     /// Whether no session has anything queued or unacknowledged.

@@ -1,9 +1,9 @@
 use super::halves::{Reader, Writer, finish, read_nothing};
 use super::{Application, Content, Pattern};
 use crate::Direction;
-use crate::host::Port;
+use crate::host::{Port, Stream};
 use crate::outcome::{BulkOutcome, WorkOutcome};
-use engine::{Entropy, Instant, StreamId};
+use engine::{Entropy, Instant};
 
 /// A transfer in one direction.
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ pub struct Bulk {
     name: String,
     direction: Direction,
     bytes: Option<u64>,
-    stream: Option<StreamId>,
+    stream: Option<Stream>,
     stopped: bool,
     writer: Writer,
     reader: Reader,
@@ -54,26 +54,26 @@ impl Bulk {
         }
     }
 
-    fn advance_writer(&mut self, port: &mut Port<'_>, id: StreamId) {
+    fn advance_writer(&mut self, port: &mut dyn Port, stream: Stream) {
         let limit = if self.stopped { 0 } else { self.bytes.unwrap_or(u64::MAX) };
-        self.writer.write_up_to(port, id, limit);
+        self.writer.write_up_to(port, stream, limit);
         if self.writer.written >= limit {
-            self.writer.finish(port, id);
+            self.writer.finish(port, stream);
         }
         if !self.writer_ended {
-            self.writer_ended = read_nothing(port, id);
+            self.writer_ended = read_nothing(port, stream);
         }
     }
 
-    fn advance_reader(&mut self, port: &mut Port<'_>, id: StreamId) {
+    fn advance_reader(&mut self, port: &mut dyn Port, stream: Stream) {
         let before = self.reader.read;
-        self.reader.read_all(port, id);
+        self.reader.read_all(port, stream);
         if self.reader.read > before {
             self.last_read_at = Some(port.now());
         }
         if self.reader.ended && !self.reader_finished {
             self.reader_finished = true;
-            finish(port, id);
+            finish(port, stream);
         }
     }
 
@@ -85,23 +85,26 @@ impl Bulk {
 }
 
 impl Application for Bulk {
-    fn tick(&mut self, port: &mut Port<'_>) -> Option<Instant> {
-        if !self.stopped {
-            self.started_at = Some(port.now());
-            self.stream = port.open_stream();
-            self.advance(port);
+    fn tick(&mut self, port: &mut dyn Port, _tag: u64) {
+        if self.stopped {
+            return;
         }
-        None
+        self.started_at = Some(port.now());
+        self.stream = port.open();
+        if let Some(stream) = self.stream {
+            self.advance(port, stream);
+        }
     }
 
-    fn advance(&mut self, port: &mut Port<'_>) {
-        let Some(id) = self.stream else { return };
+    fn advance(&mut self, port: &mut dyn Port, stream: Stream) {
         if port.side() == self.direction.sender() {
-            self.advance_writer(port, id);
+            self.advance_writer(port, stream);
         } else {
-            self.advance_reader(port, id);
+            self.advance_reader(port, stream);
         }
     }
+
+    fn reset(&mut self, _port: &mut dyn Port, _stream: Stream) {}
 
     fn stop(&mut self) {
         self.stopped = true;
@@ -114,10 +117,6 @@ impl Application for Bulk {
     fn is_done(&self) -> bool {
         let never_started = self.stopped && self.stream.is_none() && self.bytes.is_none();
         never_started || (self.is_complete() && self.reader_finished && self.writer_ended)
-    }
-
-    fn stream(&self) -> Option<StreamId> {
-        self.stream
     }
 
     fn outcome(&self) -> WorkOutcome {

@@ -1,11 +1,11 @@
 use super::halves::{Reader, Writer, finish};
-use super::{Application, Content, Pattern};
+use super::{Application, Content, Pattern, START};
 use crate::Side;
 use crate::checks::Rule;
-use crate::host::Port;
+use crate::host::{Port, Stream};
 use crate::outcome::{EchoOutcome, Latency, WorkOutcome};
 use engine::mux::{ReadError, WriteError};
-use engine::{Entropy, Instant, StreamId};
+use engine::{Entropy, Instant};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ pub struct EchoPlan {
 pub struct Echo {
     name: String,
     plan: EchoPlan,
-    stream: Option<StreamId>,
+    stream: Option<Stream>,
     stopped: bool,
     writer: Writer,
     reader: Reader,
@@ -56,40 +56,43 @@ impl Echo {
         }
     }
 
-    fn advance_client(&mut self, port: &mut Port<'_>, id: StreamId) {
-        self.writer.write_up_to(port, id, self.offered);
-        self.reader.read_all(port, id);
+    fn advance_client(&mut self, port: &mut dyn Port, stream: Stream) {
+        self.writer.write_up_to(port, stream, self.offered);
+        self.reader.read_all(port, stream);
         while let Some((_, made_at)) = self.under_way.pop_front_if(|(end, _)| *end <= self.reader.read) {
             self.latency.record(port.now().since(made_at));
         }
         if self.stopped && self.under_way.is_empty() {
-            self.writer.finish(port, id);
+            self.writer.finish(port, stream);
         }
     }
 }
 
 impl Application for Echo {
-    fn tick(&mut self, port: &mut Port<'_>) -> Option<Instant> {
+    fn tick(&mut self, port: &mut dyn Port, _tag: u64) {
         if self.stopped {
-            return None;
+            return;
         }
         if self.stream.is_none() {
-            self.stream = port.open_stream();
+            self.stream = port.open();
         }
         self.offered += u64::from(self.plan.message_bytes);
         self.sent += 1;
         self.under_way.push_back((self.offered, port.now()));
-        self.advance(port);
-        Some(port.now() + Duration::from_micros(self.plan.interval_us))
+        if let Some(stream) = self.stream {
+            self.advance(port, stream);
+        }
+        port.wake_at(port.now() + Duration::from_micros(self.plan.interval_us), START);
     }
 
-    fn advance(&mut self, port: &mut Port<'_>) {
-        let Some(id) = self.stream else { return };
+    fn advance(&mut self, port: &mut dyn Port, stream: Stream) {
         match port.side() {
-            Side::Client => self.advance_client(port, id),
-            Side::Server => self.mirror.advance(port, id),
+            Side::Client => self.advance_client(port, stream),
+            Side::Server => self.mirror.advance(port, stream),
         }
     }
+
+    fn reset(&mut self, _port: &mut dyn Port, _stream: Stream) {}
 
     fn stop(&mut self) {
         self.stopped = true;
@@ -101,10 +104,6 @@ impl Application for Echo {
 
     fn is_done(&self) -> bool {
         self.stopped && (self.stream.is_none() || (self.reader.ended && self.mirror.finished))
-    }
-
-    fn stream(&self) -> Option<StreamId> {
-        self.stream
     }
 
     fn outcome(&self) -> WorkOutcome {
@@ -132,12 +131,12 @@ struct Mirror {
 impl Mirror {
     const HELD_BYTES_MAX: usize = 64 * 1024;
 
-    fn advance(&mut self, port: &mut Port<'_>, id: StreamId) {
+    fn advance(&mut self, port: &mut dyn Port, stream: Stream) {
         loop {
-            let progress = self.read(port, id) | self.write(port, id);
+            let progress = self.read(port, stream) | self.write(port, stream);
             if self.ended && self.held.is_empty() && !self.finished {
                 self.finished = true;
-                finish(port, id);
+                finish(port, stream);
             }
             if !progress {
                 return;
@@ -145,12 +144,12 @@ impl Mirror {
         }
     }
 
-    fn read(&mut self, port: &mut Port<'_>, id: StreamId) -> bool {
+    fn read(&mut self, port: &mut dyn Port, stream: Stream) -> bool {
         let room = Self::HELD_BYTES_MAX - self.held.len();
         if self.ended || room == 0 {
             return false;
         }
-        match port.peek(id) {
+        match port.peek(stream) {
             Ok([]) => {
                 self.ended = true;
                 false
@@ -158,24 +157,24 @@ impl Mirror {
             Ok(bytes) => {
                 let n = bytes.len().min(room);
                 self.held.extend(&bytes[..n]);
-                port.consume(id, n);
+                port.consume(stream, n);
                 true
             }
             Err(ReadError::Blocked) => false,
             Err(error) => {
-                port.violate(Rule::Stream, format!("read on stream {}: {error}", id.0));
+                port.violate(Rule::Stream, format!("read on stream {stream}: {error}"));
                 false
             }
         }
     }
 
-    fn write(&mut self, port: &mut Port<'_>, id: StreamId) -> bool {
+    fn write(&mut self, port: &mut dyn Port, stream: Stream) -> bool {
         if self.held.is_empty() {
             return false;
         }
-        match port.write(id, self.held.make_contiguous()) {
+        match port.write(stream, self.held.make_contiguous()) {
             Ok(0) => {
-                port.violate(Rule::Stream, format!("stream {} took nothing, unblocked", id.0));
+                port.violate(Rule::Stream, format!("stream {stream} took nothing, unblocked"));
                 false
             }
             Ok(n) => {
@@ -184,7 +183,7 @@ impl Mirror {
             }
             Err(WriteError::Blocked) => false,
             Err(error) => {
-                port.violate(Rule::Stream, format!("write on stream {}: {error}", id.0));
+                port.violate(Rule::Stream, format!("write on stream {stream}: {error}"));
                 false
             }
         }

@@ -2,8 +2,7 @@
 
 use super::Pattern;
 use crate::checks::Rule;
-use crate::host::Port;
-use engine::StreamId;
+use crate::host::{Port, Stream};
 use engine::mux::{ReadError, WriteError};
 
 /// The writing half: offers the pattern up to a limit that may grow, then ends the stream.
@@ -22,13 +21,13 @@ impl Writer {
     }
 
     /// Writes until `limit` bytes are written in all or the tunnel has no room.
-    pub(super) fn write_up_to(&mut self, port: &mut Port<'_>, id: StreamId, limit: u64) {
+    pub(super) fn write_up_to(&mut self, port: &mut dyn Port, stream: Stream, limit: u64) {
         while self.written < limit && !self.finished {
             let piece = self.pattern.upcoming();
             let n = piece.len().min(usize::try_from(limit - self.written).unwrap_or(usize::MAX));
-            match port.write(id, &piece[..n]) {
+            match port.write(stream, &piece[..n]) {
                 Ok(0) => {
-                    return port.violate(Rule::Stream, format!("stream {} took nothing, unblocked", id.0));
+                    return port.violate(Rule::Stream, format!("stream {stream} took nothing, unblocked"));
                 }
                 Ok(n) => {
                     self.pattern.advance(n);
@@ -36,17 +35,17 @@ impl Writer {
                 }
                 Err(WriteError::Blocked) => return,
                 Err(error) => {
-                    return port.violate(Rule::Stream, format!("write on stream {}: {error}", id.0));
+                    return port.violate(Rule::Stream, format!("write on stream {stream}: {error}"));
                 }
             }
         }
     }
 
     /// Ends the stream, once.
-    pub(super) fn finish(&mut self, port: &mut Port<'_>, id: StreamId) {
+    pub(super) fn finish(&mut self, port: &mut dyn Port, stream: Stream) {
         if !self.finished {
             self.finished = true;
-            finish(port, id);
+            finish(port, stream);
         }
     }
 }
@@ -74,46 +73,46 @@ impl Reader {
     }
 
     /// Reads until nothing is left.
-    pub(super) fn read_all(&mut self, port: &mut Port<'_>, id: StreamId) {
+    pub(super) fn read_all(&mut self, port: &mut dyn Port, stream: Stream) {
         while !self.ended {
-            let bytes = match port.peek(id) {
+            let bytes = match port.peek(stream) {
                 Ok(bytes) => bytes,
                 Err(ReadError::Blocked) => return,
-                Err(error) => return port.violate(Rule::Stream, format!("read on stream {}: {error}", id.0)),
+                Err(error) => return port.violate(Rule::Stream, format!("read on stream {stream}: {error}")),
             };
             let n = bytes.len();
             self.ended = n == 0;
             let planted = self.tampered_at.filter(|&at| (self.read..self.read + n as u64).contains(&at));
             if let Err(offset) = self.pattern.check(bytes).and_then(|()| planted.map_or(Ok(()), Err)) {
-                return port.violate(Rule::Bytes, format!("stream {}: byte {offset} differs", id.0));
+                return port.violate(Rule::Bytes, format!("stream {stream}: byte {offset} differs"));
             }
             self.read += n as u64;
             if n > 0 {
-                port.consume(id, n);
+                port.consume(stream, n);
             }
         }
     }
 }
 
 /// Reads an end of a stream that carries nothing in this direction.
-pub(super) fn read_nothing(port: &mut Port<'_>, id: StreamId) -> bool {
-    match port.peek(id) {
+pub(super) fn read_nothing(port: &mut dyn Port, stream: Stream) -> bool {
+    match port.peek(stream) {
         Ok([]) => true,
         Ok(_) => {
-            port.violate(Rule::Bytes, format!("stream {}: bytes nobody wrote", id.0));
+            port.violate(Rule::Bytes, format!("stream {stream}: bytes nobody wrote"));
             false
         }
         Err(ReadError::Blocked) => false,
         Err(error) => {
-            port.violate(Rule::Stream, format!("read on stream {}: {error}", id.0));
+            port.violate(Rule::Stream, format!("read on stream {stream}: {error}"));
             false
         }
     }
 }
 
 /// Ends a stream's own direction.
-pub(super) fn finish(port: &mut Port<'_>, id: StreamId) {
-    if let Err(error) = port.finish(id) {
-        port.violate(Rule::Stream, format!("finish of stream {}: {error}", id.0));
+pub(super) fn finish(port: &mut dyn Port, stream: Stream) {
+    if let Err(error) = port.finish(stream) {
+        port.violate(Rule::Stream, format!("finish of stream {stream}: {error}"));
     }
 }

@@ -10,17 +10,16 @@ pub use bulk::{Bulk, BulkPlan};
 pub use echo::{Echo, EchoPlan};
 pub use pattern::{Content, Pattern};
 
-use crate::host::Port;
+use crate::host::{Port, Stream};
 use crate::outcome::WorkOutcome;
 use crate::rng::Seed;
-use engine::{Instant, StreamId};
 
-/// One workload, on its own stream.
+/// One workload, on streams of its own.
 #[derive(Clone, Debug)]
 pub struct WorkPlan {
     /// Unique name.
     pub name: String,
-    /// When its stream is opened, microseconds.
+    /// When it starts, microseconds.
     pub start_us: u64,
     /// What it does.
     pub kind: WorkKind,
@@ -35,21 +34,25 @@ pub enum WorkKind {
     Echo(EchoPlan),
 }
 
+/// The tag of an application's first tick.
+pub const START: u64 = 0;
+
 /// Both ends of one workload. `port` says which end is meant.
 pub trait Application {
-    /// The client acts on its own: opens the stream first, then whatever is due. Answers when it wants to act again.
-    fn tick(&mut self, port: &mut Port<'_>) -> Option<Instant>;
-    /// Reads and writes as much as possible on that side.
-    fn advance(&mut self, port: &mut Port<'_>);
-    /// Offers no new bytes from here on. [`Application::advance`] is called on both sides afterwards.
+    /// Acts on its own: at the start, on the client with tag [`START`], and whenever [`Port::wake_at`] was asked to.
+    fn tick(&mut self, port: &mut dyn Port, tag: u64);
+    /// Reads and writes as much as possible of that stream on that side. May be called when nothing happened, and for
+    /// streams that are over.
+    fn advance(&mut self, port: &mut dyn Port, stream: Stream);
+    /// What carried the stream on that side is gone, the stream with it: nothing more can be read or written there.
+    fn reset(&mut self, port: &mut dyn Port, stream: Stream);
+    /// Offers no new bytes from here on. [`Application::advance`] is called on both sides of every stream afterwards.
     fn stop(&mut self);
     /// Whether it ends by itself.
     fn is_finite(&self) -> bool;
     /// Whether a finite one has moved all its bytes, or any was stopped and everything written has arrived and both
     /// ends have read the end of the stream.
     fn is_done(&self) -> bool;
-    /// Its stream, once opened.
-    fn stream(&self) -> Option<StreamId>;
     /// What it measured.
     fn outcome(&self) -> WorkOutcome;
 }
