@@ -93,6 +93,8 @@ pub struct Packet {
     pub digest: u64,
     /// The bytes are not the ones that were sent.
     pub damaged: bool,
+    /// What the driver wants to know again when the packet arrives; 0 unless it said so.
+    pub tag: u64,
 }
 
 /// A slab of packets that reuses its buffers.
@@ -105,13 +107,18 @@ pub struct Packets {
 impl Packets {
     /// Copies `datagram` into a buffer.
     pub fn insert(&mut self, datagram: &[u8]) -> PacketId {
-        self.fill(datagram, trace::digest(datagram))
+        self.insert_tagged(datagram, 0)
+    }
+
+    /// As [`Packets::insert`], with a tag that copies of the packet have, too.
+    pub fn insert_tagged(&mut self, datagram: &[u8], tag: u64) -> PacketId {
+        self.fill(datagram, trace::digest(datagram), tag)
     }
 
     /// A second packet with the same bytes.
     pub fn duplicate(&mut self, id: PacketId) -> PacketId {
         let original = std::mem::take(&mut self.slots[id.0 as usize]);
-        let copy = self.fill(&original.bytes, original.digest);
+        let copy = self.fill(&original.bytes, original.digest, original.tag);
         self.slots[copy.0 as usize].damaged = original.damaged;
         self.slots[id.0 as usize] = original;
         copy
@@ -156,7 +163,7 @@ impl Packets {
         self.slots.len() - self.free.len()
     }
 
-    fn fill(&mut self, datagram: &[u8], digest: u64) -> PacketId {
+    fn fill(&mut self, datagram: &[u8], digest: u64, tag: u64) -> PacketId {
         let id = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Packet::default());
             PacketId(self.slots.len() as u32 - 1)
@@ -166,6 +173,7 @@ impl Packets {
         packet.bytes.extend_from_slice(datagram);
         packet.digest = digest;
         packet.damaged = false;
+        packet.tag = tag;
         id
     }
 }
@@ -195,12 +203,14 @@ mod tests {
     #[test]
     fn packets_are_copied_counted_and_reused() {
         let mut packets = Packets::default();
-        let first = packets.insert(b"abc");
+        let first = packets.insert_tagged(b"abc", 7);
         let copy = packets.duplicate(first);
         assert_eq!((packets.packet(first).bytes.as_slice(), packets.live()), (&b"abc"[..], 2));
         assert_eq!(packets.packet(copy).digest, packets.packet(first).digest);
+        assert_eq!(packets.packet(copy).tag, 7);
         packets.release(first);
         assert_eq!((packets.live(), packets.packet(copy).bytes.as_slice()), (1, &b"abc"[..]));
         assert_eq!(packets.insert(b"d"), first);
+        assert_eq!(packets.packet(first).tag, 0);
     }
 }

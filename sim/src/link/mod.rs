@@ -94,6 +94,8 @@ impl Counters {
 #[derive(Debug)]
 pub struct Link {
     direction: Direction,
+    /// What the wire adds to each packet.
+    headers_bytes: u32,
     mtu: Mtu,
     loss: Loss,
     queue: Option<Queue>,
@@ -114,6 +116,7 @@ impl Link {
         let dice = |element: &str| seed.stream(&format!("link.{}.{element}", direction.name()));
         Self {
             direction,
+            headers_bytes: HEADERS_BYTES,
             mtu: Mtu::new(plan.mtu_bytes),
             loss: Loss::new(plan.loss, dice("loss")),
             queue: plan.queue.map(Queue::new),
@@ -144,9 +147,16 @@ impl Link {
         self.corruption.set_ppm(ppm);
     }
 
+    /// The same link for whole IP packets: what it is handed has its headers already, so none are added.
+    #[must_use]
+    pub fn for_ip_packets(mut self) -> Self {
+        self.headers_bytes = 0;
+        self
+    }
+
     /// Takes a packet from the sender.
     pub fn send(&mut self, net: &mut Net, now: Instant, packet: PacketId) {
-        let bytes = net.packets.len_bytes(packet) + HEADERS_BYTES;
+        let bytes = net.packets.len_bytes(packet) + self.headers_bytes;
         self.counters.sent_packets += 1;
         self.counters.sent_bytes += u64::from(bytes);
         if !self.mtu.fits(bytes) {
@@ -190,7 +200,7 @@ impl Link {
     /// The receiver got a packet of `datagram_bytes` ([`Event::Deliver`]).
     pub fn delivered(&mut self, datagram_bytes: u32) {
         self.counters.delivered_packets += 1;
-        self.counters.delivered_bytes += u64::from(datagram_bytes + HEADERS_BYTES);
+        self.counters.delivered_bytes += u64::from(datagram_bytes + self.headers_bytes);
     }
 
     /// Totals so far.
