@@ -2,5 +2,7 @@
 
 pub mod fuzz;
 pub mod golden;
+pub mod line;
 pub mod live;
 pub mod relay;
+pub mod sys;

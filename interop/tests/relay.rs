@@ -60,7 +60,7 @@ fn answers_find_their_client() {
     let (len, from) = path.server.recv_from(&mut buffer).unwrap();
     path.server.send_to(&buffer[..len], from).unwrap();
     assert_eq!(path.client.recv(&mut buffer).unwrap(), 4);
-    assert_eq!(path.relay.counters()[0].map(|counters| counters.sent_packets), [1, 1]);
+    assert_eq!(path.relay.report().links.map(|counters| counters.sent_packets), [1, 1]);
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn loss_and_duplicates_have_their_share() {
         ..LinkPlan::default()
     });
     let arrived = path.arrivals(1000);
-    let [there, _] = path.relay.counters()[0];
+    let [there, _] = path.relay.report().links;
     assert_eq!(arrived.len() as u64, there.delivered_packets);
     assert_eq!(there.sent_packets, 1000);
     assert!((240..360).contains(&there.dropped_loss), "{there:?}");
@@ -115,5 +115,5 @@ fn a_rate_takes_its_time_and_a_full_queue_drops() {
     }
     assert!(last - start >= Duration::from_millis(100), "{:?}", last - start);
     assert!((100..150).contains(&arrived), "{arrived}");
-    assert_eq!(path.relay.counters()[0][0].dropped_queue, 150 - arrived);
+    assert_eq!(path.relay.report().links[0].dropped_queue, 150 - arrived);
 }
