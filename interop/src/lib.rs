@@ -2,7 +2,5 @@
 
 pub mod fuzz;
 pub mod golden;
-pub mod line;
 pub mod live;
 pub mod relay;
-pub mod sys;

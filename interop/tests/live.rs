@@ -44,7 +44,7 @@ fn silence_ends_in_the_bound() {
     let (Some(client), Some(server)) = (programs.clients.first(), programs.servers.first()) else {
         return say("SKIPPED silence_ends_in_the_bound: no program");
     };
-    let silent = LinkPlan { loss: LossPlan::Bernoulli { ppm: 1_000_000 }, ..LinkPlan::default() };
+    let silent = LinkPlan { loss: LossPlan::Bernoulli { ppm: 1_000_000 }.into(), ..LinkPlan::default() };
     let work = Work { limit: Duration::from_secs(2), ..Work::default() };
     let cell = Cell {
         client: client.clone(),

@@ -60,18 +60,18 @@ fn answers_find_their_client() {
     let (len, from) = path.server.recv_from(&mut buffer).unwrap();
     path.server.send_to(&buffer[..len], from).unwrap();
     assert_eq!(path.client.recv(&mut buffer).unwrap(), 4);
-    assert_eq!(path.relay.report().links.map(|counters| counters.sent_packets), [1, 1]);
+    assert_eq!(path.relay.counters()[0].map(|counters| counters.sent_packets), [1, 1]);
 }
 
 #[test]
 fn loss_and_duplicates_have_their_share() {
     let path = path(LinkPlan {
-        loss: LossPlan::Bernoulli { ppm: 300_000 },
-        duplicate_ppm: 200_000,
+        loss: LossPlan::Bernoulli { ppm: 300_000 }.into(),
+        duplicate_ppm: 200_000.into(),
         ..LinkPlan::default()
     });
     let arrived = path.arrivals(1000);
-    let [there, _] = path.relay.report().links;
+    let [there, _] = path.relay.counters()[0];
     assert_eq!(arrived.len() as u64, there.delivered_packets);
     assert_eq!(there.sent_packets, 1000);
     assert!((240..360).contains(&there.dropped_loss), "{there:?}");
@@ -81,7 +81,7 @@ fn loss_and_duplicates_have_their_share() {
 #[test]
 fn the_held_back_are_overtaken_and_the_others_keep_their_order() {
     let path = path(LinkPlan {
-        reorder: Some(ReorderPlan { ppm: 100_000, extra_us: 20_000 }),
+        reorder: Some(ReorderPlan { ppm: 100_000, extra_us: 20_000 }.into()),
         ..LinkPlan::default()
     });
     let arrived = path.arrivals(500);
@@ -92,7 +92,7 @@ fn the_held_back_are_overtaken_and_the_others_keep_their_order() {
 
 #[test]
 fn delay_delays() {
-    let path = path(LinkPlan { delay_us: 80_000, ..LinkPlan::default() });
+    let path = path(LinkPlan { delay_us: 80_000.into(), ..LinkPlan::default() });
     let start = Instant::now();
     assert_eq!(path.arrivals(1), [0]);
     assert!(start.elapsed() >= Duration::from_millis(80));
@@ -101,8 +101,8 @@ fn delay_delays() {
 /// The queue of the simulator's link, against the clock: 100 datagrams of 1028 bytes at 8 Mbit/s take 0.1 s.
 #[test]
 fn a_rate_takes_its_time_and_a_full_queue_drops() {
-    let queue = QueuePlan { bits_per_s: 8_000_000, bytes_max: 1_000_000, packets_max: 99 };
-    let path = path(LinkPlan { queue: Some(queue), ..LinkPlan::default() });
+    let queue = QueuePlan { bits_per_s: 8_000_000, bytes_max: 1_000_000, packets_max: 99, codel: None };
+    let path = path(LinkPlan { queue: Some(queue.into()), ..LinkPlan::default() });
     let start = Instant::now();
     for _ in 0..150 {
         path.client.send(&[0; 1000]).unwrap();
@@ -115,5 +115,5 @@ fn a_rate_takes_its_time_and_a_full_queue_drops() {
     }
     assert!(last - start >= Duration::from_millis(100), "{:?}", last - start);
     assert!((100..150).contains(&arrived), "{arrived}");
-    assert_eq!(path.relay.report().links[0].dropped_queue, 150 - arrived);
+    assert_eq!(path.relay.counters()[0][0].dropped_queue, 150 - arrived);
 }

@@ -19,6 +19,7 @@ pub mod outcome;
 pub mod report;
 pub mod rng;
 pub mod scenario;
+pub mod timeline;
 pub mod trace;
 pub mod units;
 pub mod work;

@@ -215,14 +215,22 @@ pub struct LinkOutcome {
     pub reordered_packets: u64,
     /// Delivered with flipped bits.
     pub corrupted_packets: u64,
+    /// Penalties of the policer.
+    pub penalties: u64,
     /// Dropped as larger than the mtu.
     pub dropped_mtu: u64,
     /// Dropped because the link was dead.
     pub dropped_blackout: u64,
+    /// Dropped because their numbers were listed.
+    pub dropped_list: u64,
     /// Dropped at random.
     pub dropped_loss: u64,
+    /// Dropped by the policer.
+    pub dropped_policer: u64,
     /// Dropped before a full queue.
     pub dropped_queue: u64,
+    /// Dropped by CoDel.
+    pub dropped_codel: u64,
     /// Still inside at the end.
     pub in_flight_packets: u64,
     /// Most bytes that ever waited.
@@ -239,10 +247,14 @@ impl From<&Counters> for LinkOutcome {
             duplicated_packets: counters.duplicated_packets,
             reordered_packets: counters.reordered_packets,
             corrupted_packets: counters.corrupted_packets,
+            penalties: counters.penalties,
             dropped_mtu: counters.dropped_mtu,
             dropped_blackout: counters.dropped_blackout,
+            dropped_list: counters.dropped_list,
             dropped_loss: counters.dropped_loss,
+            dropped_policer: counters.dropped_policer,
             dropped_queue: counters.dropped_queue,
+            dropped_codel: counters.dropped_codel,
             in_flight_packets: counters.in_flight().unwrap_or(0),
             queue_peak_bytes: counters.queue_peak_bytes,
         }

@@ -58,7 +58,7 @@ fn a_perfect_link_delivers_at_once() {
 
 #[test]
 fn delay_and_jitter_keep_the_order() {
-    let plan = LinkPlan { delay_us: 20_000, jitter_us: 3_000, ..LinkPlan::default() };
+    let plan = LinkPlan { delay_us: 20_000.into(), jitter_us: 3_000.into(), ..LinkPlan::default() };
     let (arrivals, _) = play(&plan, 2, 100);
     assert!(numbers(&arrivals).is_sorted());
     let late = |&(at, n): &(u64, u32)| at - u64::from(n) * 100;
@@ -69,8 +69,8 @@ fn delay_and_jitter_keep_the_order() {
 #[test]
 fn the_rate_is_kept_and_what_does_not_fit_is_dropped() {
     // 1000 bytes on the wire every 0.5 ms are 16 Mbit/s into 8 Mbit/s.
-    let queue = QueuePlan { bits_per_s: 8_000_000, bytes_max: 10_000, packets_max: u64::MAX };
-    let (arrivals, counters) = play(&LinkPlan { queue: Some(queue), ..LinkPlan::default() }, 3, 500);
+    let queue = QueuePlan { bits_per_s: 8_000_000, bytes_max: 10_000, packets_max: u64::MAX, codel: None };
+    let (arrivals, counters) = play(&LinkPlan { queue: Some(queue.into()), ..LinkPlan::default() }, 3, 500);
     assert!(arrivals.windows(2).all(|pair| pair[1].0 - pair[0].0 == 1_000));
     assert!(numbers(&arrivals).is_sorted());
     let dropped = counters.dropped_queue;
@@ -81,7 +81,7 @@ fn the_rate_is_kept_and_what_does_not_fit_is_dropped() {
 #[test]
 fn reordering_lets_later_packets_overtake() {
     let reorder = ReorderPlan { ppm: 10_000, extra_us: 250 };
-    let plan = LinkPlan { reorder: Some(reorder), delay_us: 1_000, ..LinkPlan::default() };
+    let plan = LinkPlan { reorder: Some(reorder.into()), delay_us: 1_000.into(), ..LinkPlan::default() };
     let (arrivals, counters) = play(&plan, 4, 100);
     let overtaken = numbers(&arrivals).windows(2).filter(|pair| pair[1] < pair[0]).count() as u64;
     assert!((150..=250).contains(&counters.reordered_packets), "{}", counters.reordered_packets);
@@ -92,21 +92,23 @@ fn reordering_lets_later_packets_overtake() {
 #[test]
 fn everything_at_once_is_counted() {
     let plan = LinkPlan {
-        mtu_bytes: Some(1_000),
-        loss: LossPlan::Burst { ppm: 50_000, burst_thousandths: 2_000 },
-        queue: Some(QueuePlan { bits_per_s: 80_000_000, bytes_max: 20_000, packets_max: 15 }),
-        delay_us: 5_000,
-        jitter_us: 1_000,
-        reorder: Some(ReorderPlan { ppm: 5_000, extra_us: 2_000 }),
-        duplicate_ppm: 10_000,
-        corrupt_ppm: 0,
+        mtu_bytes: Some(1_000.into()),
+        loss: LossPlan::Burst { ppm: 50_000, burst_thousandths: 2_000 }.into(),
+        queue: Some(
+            QueuePlan { bits_per_s: 80_000_000, bytes_max: 20_000, packets_max: 15, codel: None }.into(),
+        ),
+        delay_us: 5_000.into(),
+        jitter_us: 1_000.into(),
+        reorder: Some(ReorderPlan { ppm: 5_000, extra_us: 2_000 }.into()),
+        duplicate_ppm: 10_000.into(),
+        ..LinkPlan::default()
     };
     let (arrivals, counters) = play(&plan, 5, 95);
     assert_eq!(counters.delivered_packets, arrivals.len() as u64);
     assert_eq!(counters.in_flight(), Some(0));
     assert!((800..=1_200).contains(&counters.dropped_loss), "{}", counters.dropped_loss);
     assert!((150..=250).contains(&counters.duplicated_packets), "{}", counters.duplicated_packets);
-    let small = LinkPlan { mtu_bytes: Some(999), ..plan };
+    let small = LinkPlan { mtu_bytes: Some(999.into()), ..plan };
     assert_eq!(play(&small, 5, 95).1.dropped_mtu, u64::from(PACKETS));
 }
 
@@ -114,7 +116,11 @@ fn everything_at_once_is_counted() {
 #[test]
 fn elements_throw_their_own_dice() {
     let loss = LossPlan::Bernoulli { ppm: 100_000 };
-    let with = |loss, duplicate_ppm| LinkPlan { loss, duplicate_ppm, ..LinkPlan::default() };
+    let with = |loss: LossPlan, duplicate_ppm: u32| LinkPlan {
+        loss: loss.into(),
+        duplicate_ppm: duplicate_ppm.into(),
+        ..LinkPlan::default()
+    };
     let (alone, _) = play(&with(loss, 0), 6, 10);
     let (both, _) = play(&with(loss, 50_000), 6, 10);
     let mut both = numbers(&both);

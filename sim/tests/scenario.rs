@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 use sim::Scenario;
-use sim::link::{LossPlan, QueuePlan, ReorderPlan};
+use sim::link::{CodelPlan, LossPlan, Penalty, PolicerPlan, QueuePlan, ReorderPlan, WanderPlan};
+use sim::timeline::Timeline;
 use sim::work::WorkKind;
 
 fn minimal() -> Value {
@@ -47,7 +48,10 @@ fn every_key_reaches_the_plan() {
     file["links"]["down"] = json!({
         "mtu_bytes": 1400, "loss_pct": "2.5", "loss_burst_packets": 3, "rate_kbit": 100, "queue_bytes": 64000,
         "queue_packets": 50, "delay_ms": "0.25", "jitter_ms": 2, "reorder_pct": 1, "reorder_delay_ms": 5,
-        "duplicate_pct": "0.01"
+        "duplicate_pct": "0.01", "corrupt_pct": [[0, 0], [2000, "0.5"]], "blackout": [[0, true], [1, false]],
+        "drop_packets": [3, 9], "police_kbit": 90, "police_burst_bytes": 3000, "police_penalty_kbit": 10,
+        "police_penalty_ms": 700, "codel_target_ms": 5, "codel_interval_ms": 100, "wander_ms": 20,
+        "wander_correlation_ms": 320
     });
     file["client"] = json!({ "mode": "fast3", "sndwnd": 77, "datashard": 0, "qpp-count": 7 });
     file["workloads"][0]["bulk"]["content"] = json!("text");
@@ -57,13 +61,22 @@ fn every_key_reaches_the_plan() {
         .push(json!({ "echo": { "name": "echo", "message_bytes": 9, "interval_ms": 50, "start_ms": 100 } }));
     let plan = Scenario::parse("some.json", &file.to_string()).unwrap();
     assert_eq!((plan.duration_us, plan.drain_us), (1_000_000, 2_500));
-    assert_eq!(plan.down.mtu_bytes, Some(1400));
-    assert_eq!(plan.down.loss, LossPlan::Burst { ppm: 25_000, burst_thousandths: 3_000 });
-    let queue = QueuePlan { bits_per_s: 100_000, bytes_max: 64_000, packets_max: 50 };
-    assert_eq!(plan.down.queue, Some(queue));
-    assert_eq!((plan.down.delay_us, plan.down.jitter_us), (250, 2_000));
-    assert_eq!(plan.down.reorder, Some(ReorderPlan { ppm: 10_000, extra_us: 5_000 }));
-    assert_eq!(plan.down.duplicate_ppm, 100);
+    assert_eq!(plan.down.mtu_bytes, Some(1400.into()));
+    assert_eq!(plan.down.loss, LossPlan::Burst { ppm: 25_000, burst_thousandths: 3_000 }.into());
+    let codel = Some(CodelPlan { target_us: 5_000, interval_us: 100_000 });
+    let queue = QueuePlan { bits_per_s: 100_000, bytes_max: 64_000, packets_max: 50, codel };
+    assert_eq!(plan.down.queue, Some(queue.into()));
+    assert_eq!((&plan.down.delay_us, &plan.down.jitter_us), (&250.into(), &2_000.into()));
+    assert_eq!(plan.down.reorder, Some(ReorderPlan { ppm: 10_000, extra_us: 5_000 }.into()));
+    assert_eq!(plan.down.duplicate_ppm, 100.into());
+    assert_eq!(plan.down.corrupt_ppm, Timeline::from(0).then(2_000_000, 5_000));
+    assert_eq!(plan.down.blackout, Timeline::from(true).then(1_000, false));
+    assert_eq!(plan.down.drop_packets, [3, 9]);
+    let penalty = Some(Penalty { bits_per_s: 10_000, for_us: 700_000 });
+    let policer = PolicerPlan { bits_per_s: 90_000, burst_bytes: 3_000, penalty };
+    assert_eq!(plan.down.policer, Some(policer.into()));
+    let wander = WanderPlan { amplitude_us: 20_000, correlation_us: 320_000 };
+    assert_eq!(plan.down.wander, Some(wander.into()));
     assert_eq!(plan.up, sim::link::LinkPlan::default());
     assert_eq!((plan.client.settings.sndwnd, plan.client.settings.qpp_count), (77, 7));
     assert_eq!(plan.server.settings, engine::Settings::server());
@@ -127,6 +140,36 @@ fn impossible_links_are_refused() {
     link(json!({ "rate_kbit": 1, "queue_bytes": 100 }), "queue_bytes", "at least 1500");
     link(json!({ "delay_ms": 60001 }), "delay_ms", "at most a minute");
     link(json!({ "jitter_ms": 60001 }), "jitter_ms", "at most a minute");
+    link(json!({ "delay_ms": [[0, 1], [5, 60001]] }), "delay_ms", "at most a minute");
+    link(json!({ "delay_ms": [[0, 1], [5, "x"]] }), "delay_ms[1][1]", "3 decimals");
+    link(json!({ "delay_ms": [[1, 1]] }), "delay_ms", "starts with a pair at 0");
+    link(json!({ "blackout": 1 }), "blackout", "expected a boolean");
+    link(json!({ "drop_packets": [3, 0] }), "drop_packets", "count from 1");
+    link(
+        json!({ "loss_pct": [[0, 1], [9, 80]], "loss_burst_packets": 2 }),
+        "loss_burst_packets",
+        "too short for that loss_pct",
+    );
+    link(json!({ "police_kbit": 1 }), "police_kbit", "needs police_burst_bytes");
+    link(json!({ "police_burst_bytes": 9000 }), "police_burst_bytes", "needs police_kbit");
+    link(json!({ "police_penalty_ms": 9 }), "police_penalty_ms", "needs police_kbit");
+    let policed = |key: &str, value: u64| {
+        let mut keys = json!({ "police_kbit": 1, "police_burst_bytes": 9000 });
+        keys[key] = json!(value);
+        keys
+    };
+    link(policed("police_penalty_ms", 9), "police_penalty_ms", "needs police_penalty_kbit");
+    link(policed("police_penalty_kbit", 0), "police_penalty_kbit", "between 1 and");
+    link(policed("police_burst_bytes", 9), "police_burst_bytes", "between 1500 and");
+    link(json!({ "codel_target_ms": 5 }), "codel_target_ms", "needs rate_kbit");
+    let codel = json!({ "rate_kbit": 1, "queue_packets": 9, "codel_target_ms": 5 });
+    link(codel, "codel_target_ms", "needs codel_interval_ms");
+    link(json!({ "wander_ms": 5 }), "wander_ms", "needs wander_correlation_ms");
+    link(
+        json!({ "wander_ms": 5, "wander_correlation_ms": 15 }),
+        "wander_correlation_ms",
+        "between 16 ms and an hour",
+    );
     link(json!({ "reorder_pct": 1 }), "reorder_pct", "needs reorder_delay_ms");
     link(json!({ "reorder_delay_ms": 1 }), "reorder_delay_ms", "needs reorder_pct");
     link(json!({ "reorder_pct": 1, "reorder_delay_ms": 0 }), "reorder_delay_ms", "above 0");

@@ -65,10 +65,10 @@ pub const MORE_SETTINGS: &[Setting] = &[
 /// The path of the impaired cells, in both directions: one datagram in ten is lost, some are held back or doubled.
 pub fn impaired() -> LinkPlan {
     LinkPlan {
-        loss: LossPlan::Bernoulli { ppm: 100_000 },
-        delay_us: 5_000,
-        reorder: Some(ReorderPlan { ppm: 100_000, extra_us: 15_000 }),
-        duplicate_ppm: 10_000,
+        loss: LossPlan::Bernoulli { ppm: 100_000 }.into(),
+        delay_us: 5_000.into(),
+        reorder: Some(ReorderPlan { ppm: 100_000, extra_us: 15_000 }.into()),
+        duplicate_ppm: 10_000.into(),
         ..LinkPlan::default()
     }
 }

@@ -1,5 +1,6 @@
 use crate::rng::{Odds, below};
-use engine::Entropy;
+use crate::timeline::Timeline;
+use engine::{Entropy, Instant};
 
 /// Most bits flipped in one datagram.
 const FLIPS_MAX: u64 = 4;
@@ -7,26 +8,25 @@ const FLIPS_MAX: u64 = 4;
 /// Flips bits of some datagrams, as a path does whose checksum is switched off or wrong.
 #[derive(Debug)]
 pub struct Corrupt {
-    odds: Option<Odds>,
+    ppm: Timeline<u32>,
     dice: Entropy,
 }
 
 impl Corrupt {
     /// Damages `ppm` of a million datagrams; zero throws no dice.
-    pub fn new(ppm: u32, dice: Entropy) -> Self {
-        let mut corrupt = Self { odds: None, dice };
-        corrupt.set_ppm(ppm);
-        corrupt
+    pub const fn new(ppm: Timeline<u32>, dice: Entropy) -> Self {
+        Self { ppm, dice }
     }
 
     /// Damages another share from here on.
     pub fn set_ppm(&mut self, ppm: u32) {
-        self.odds = (ppm > 0).then(|| Odds::from_ppm(ppm));
+        self.ppm = ppm.into();
     }
 
     /// Whether the next datagram is damaged.
-    pub fn hits(&mut self) -> bool {
-        self.odds.is_some_and(|odds| odds.hit(&mut self.dice))
+    pub fn hits(&mut self, now: Instant) -> bool {
+        let ppm = self.ppm.at(now);
+        ppm > 0 && Odds::from_ppm(ppm).hit(&mut self.dice)
     }
 
     /// Flips between one and four different bits.
@@ -48,16 +48,16 @@ mod tests {
 
     #[test]
     fn damages_the_share_asked_for() {
-        let mut corrupt = Corrupt::new(30_000, Seed(8).stream("corrupt"));
-        let damaged = (0..100_000).filter(|_| corrupt.hits()).count();
+        let mut corrupt = Corrupt::new(30_000.into(), Seed(8).stream("corrupt"));
+        let damaged = (0..100_000).filter(|_| corrupt.hits(Instant::ZERO)).count();
         assert!((2_800..=3_200).contains(&damaged), "{damaged}");
         corrupt.set_ppm(0);
-        assert!((0..1_000).all(|_| !corrupt.hits()));
+        assert!((0..1_000).all(|_| !corrupt.hits(Instant::ZERO)));
     }
 
     #[test]
     fn a_damaged_datagram_always_differs_in_one_to_four_bits() {
-        let mut corrupt = Corrupt::new(1_000_000, Seed(9).stream("corrupt"));
+        let mut corrupt = Corrupt::new(1_000_000.into(), Seed(9).stream("corrupt"));
         let mut seen = [0_u32; 5];
         for len in (1..200).cycle().take(10_000) {
             let mut datagram = vec![0; len];

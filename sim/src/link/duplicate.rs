@@ -1,29 +1,29 @@
 use crate::rng::Odds;
-use engine::Entropy;
+use crate::timeline::Timeline;
+use engine::{Entropy, Instant};
 
 /// Decides which packets arrive twice.
 #[derive(Debug)]
 pub struct Duplicate {
-    odds: Option<Odds>,
+    ppm: Timeline<u32>,
     dice: Entropy,
 }
 
 impl Duplicate {
     /// Doubles `ppm` of a million packets; zero throws no dice.
-    pub fn new(ppm: u32, dice: Entropy) -> Self {
-        let mut duplicate = Self { odds: None, dice };
-        duplicate.set_ppm(ppm);
-        duplicate
+    pub const fn new(ppm: Timeline<u32>, dice: Entropy) -> Self {
+        Self { ppm, dice }
     }
 
     /// Doubles another share from here on.
     pub fn set_ppm(&mut self, ppm: u32) {
-        self.odds = (ppm > 0).then(|| Odds::from_ppm(ppm));
+        self.ppm = ppm.into();
     }
 
     /// Whether the next packet arrives twice.
-    pub fn hits(&mut self) -> bool {
-        self.odds.is_some_and(|odds| odds.hit(&mut self.dice))
+    pub fn hits(&mut self, now: Instant) -> bool {
+        let ppm = self.ppm.at(now);
+        ppm > 0 && Odds::from_ppm(ppm).hit(&mut self.dice)
     }
 }
 
@@ -34,9 +34,9 @@ mod tests {
 
     #[test]
     fn doubles_the_share_asked_for() {
-        let mut duplicate = Duplicate::new(20_000, Seed(6).stream("duplicate"));
-        let doubled = (0..100_000).filter(|_| duplicate.hits()).count();
+        let mut duplicate = Duplicate::new(20_000.into(), Seed(6).stream("duplicate"));
+        let doubled = (0..100_000).filter(|_| duplicate.hits(Instant::ZERO)).count();
         assert!((1_850..=2_150).contains(&doubled), "{doubled}");
-        assert!(!Duplicate::new(0, Seed(6).stream("duplicate")).hits());
+        assert!(!Duplicate::new(0.into(), Seed(6).stream("duplicate")).hits(Instant::ZERO));
     }
 }

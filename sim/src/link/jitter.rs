@@ -1,4 +1,5 @@
 use crate::rng::below;
+use crate::timeline::Timeline;
 use engine::{Entropy, Instant};
 use std::time::Duration;
 
@@ -6,23 +7,21 @@ use std::time::Duration;
 /// those behind it, as a busy queue further down the path would.
 #[derive(Debug)]
 pub struct Jitter {
-    max_us: u64,
+    max_us: Timeline<u64>,
     dice: Entropy,
     last: Instant,
 }
 
 impl Jitter {
     /// Extra delay of at most `max_us`; zero throws no dice.
-    pub fn new(max_us: u64, dice: Entropy) -> Self {
+    pub const fn new(max_us: Timeline<u64>, dice: Entropy) -> Self {
         Self { max_us, dice, last: Instant::ZERO }
     }
 
-    /// When a packet arrives that would have arrived at `undisturbed`.
-    pub fn arrival(&mut self, undisturbed: Instant) -> Instant {
-        if self.max_us == 0 {
-            return undisturbed;
-        }
-        let extra_us = below(&mut self.dice, self.max_us + 1);
+    /// When a packet arrives that would have arrived at `undisturbed`, having left the transmitter `now`.
+    pub fn arrival(&mut self, now: Instant, undisturbed: Instant) -> Instant {
+        let max_us = self.max_us.at(now);
+        let extra_us = if max_us == 0 { 0 } else { below(&mut self.dice, max_us + 1) };
         self.last = self.last.max(undisturbed + Duration::from_micros(extra_us));
         self.last
     }
@@ -35,10 +34,10 @@ mod tests {
 
     #[test]
     fn is_uniform_when_packets_are_far_apart() {
-        let mut jitter = Jitter::new(1_000, Seed(1).stream("jitter"));
+        let mut jitter = Jitter::new(1_000.into(), Seed(1).stream("jitter"));
         let extras: Vec<u64> = (1..=20_000)
             .map(|n| Instant::from_millis(n * 10))
-            .map(|at| jitter.arrival(at).as_micros() - at.as_micros())
+            .map(|at| jitter.arrival(at, at).as_micros() - at.as_micros())
             .collect();
         let mean_us = extras.iter().sum::<u64>() / extras.len() as u64;
         assert!((490..=510).contains(&mean_us), "{mean_us}");
@@ -48,8 +47,9 @@ mod tests {
 
     #[test]
     fn keeps_order_when_packets_are_close() {
-        let mut jitter = Jitter::new(5_000, Seed(2).stream("jitter"));
-        let arrivals: Vec<_> = (0..10_000).map(|n| jitter.arrival(Instant::from_micros(n * 10))).collect();
+        let mut jitter = Jitter::new(5_000.into(), Seed(2).stream("jitter"));
+        let arrivals: Vec<_> =
+            (0..10_000).map(|n| Instant::from_micros(n * 10)).map(|at| jitter.arrival(at, at)).collect();
         assert!(arrivals.is_sorted());
     }
 }

@@ -1,5 +1,6 @@
 use crate::rng::Odds;
-use engine::Entropy;
+use crate::timeline::Timeline;
+use engine::{Entropy, Instant};
 
 /// Random loss of a link.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,46 +25,49 @@ pub enum LossPlan {
 /// The loss element with its state and dice.
 #[derive(Debug)]
 pub struct Loss {
-    model: Model,
+    model: Timeline<Model>,
+    losing: bool,
     dice: Entropy,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Model {
     None,
     Bernoulli(Odds),
-    Burst { enter: Odds, leave: Odds, losing: bool },
+    Burst { enter: Odds, leave: Odds },
 }
 
 impl Loss {
     /// An element with its own dice.
-    pub fn new(plan: LossPlan, dice: Entropy) -> Self {
-        let model = match plan {
-            LossPlan::None => Model::None,
-            LossPlan::Bernoulli { ppm } => Model::Bernoulli(Odds::from_ppm(ppm)),
+    pub fn new(plan: &Timeline<LossPlan>, dice: Entropy) -> Self {
+        Self { model: plan.map(Model::from), losing: false, dice }
+    }
+
+    /// Decides the fate of the next packet.
+    pub fn drops(&mut self, now: Instant) -> bool {
+        self.losing = match self.model.at(now) {
+            Model::None => false,
+            Model::Bernoulli(odds) => odds.hit(&mut self.dice),
+            Model::Burst { leave, .. } if self.losing => !leave.hit(&mut self.dice),
+            Model::Burst { enter, .. } => enter.hit(&mut self.dice),
+        };
+        self.losing
+    }
+}
+
+impl From<LossPlan> for Model {
+    fn from(plan: LossPlan) -> Self {
+        match plan {
+            LossPlan::None => Self::None,
+            LossPlan::Bernoulli { ppm } => Self::Bernoulli(Odds::from_ppm(ppm)),
             LossPlan::Burst { ppm, burst_thousandths } => {
                 // A run ends with probability leave = 1 / burst; the share of time spent losing is
                 // enter / (enter + leave), which must be the loss.
                 let (loss, kept) = (u64::from(ppm), u64::from(1_000_000 - ppm));
-                Model::Burst {
+                Self::Burst {
                     leave: Odds::from_ratio(1_000, burst_thousandths),
                     enter: Odds::from_ratio(loss * 1_000, kept * burst_thousandths),
-                    losing: false,
                 }
-            }
-        };
-        Self { model, dice }
-    }
-
-    /// Decides the fate of the next packet.
-    pub fn drops(&mut self) -> bool {
-        match &mut self.model {
-            Model::None => false,
-            Model::Bernoulli(odds) => odds.hit(&mut self.dice),
-            Model::Burst { enter, leave, losing } => {
-                let turns = if *losing { leave.hit(&mut self.dice) } else { enter.hit(&mut self.dice) };
-                *losing ^= turns;
-                *losing
             }
         }
     }
@@ -77,8 +81,8 @@ mod tests {
     const PACKETS: usize = 1_000_000;
 
     fn fates(plan: LossPlan, seed: u64) -> Vec<bool> {
-        let mut loss = Loss::new(plan, Seed(seed).stream("loss"));
-        (0..PACKETS).map(|_| loss.drops()).collect()
+        let mut loss = Loss::new(&plan.into(), Seed(seed).stream("loss"));
+        (0..PACKETS).map(|_| loss.drops(Instant::ZERO)).collect()
     }
 
     fn lost(fates: &[bool]) -> usize {

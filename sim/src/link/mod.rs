@@ -1,94 +1,44 @@
-//! One direction of the network: mtu, blackout, loss, queue and rate, delay, jitter, reordering, corruption, duplication,
-//! in that order.
+//! One direction of the network: mtu, blackout, drop list, loss, policer, queue and rate, delay, wander, jitter,
+//! reordering, corruption, duplication, in that order.
 
+mod codel;
 mod corrupt;
+mod counters;
 mod delay;
+mod drop_list;
 mod duplicate;
 mod jitter;
 mod loss;
 mod mtu;
+mod plan;
+mod policer;
 mod queue;
 mod reorder;
+mod wander;
 
+pub use codel::{Codel, CodelPlan, Leaving};
 pub use corrupt::Corrupt;
+pub use counters::Counters;
+pub use delay::Delay;
+pub use drop_list::DropList;
 pub use duplicate::Duplicate;
 pub use jitter::Jitter;
 pub use loss::{Loss, LossPlan};
 pub use mtu::Mtu;
+pub use plan::LinkPlan;
+pub use policer::{Penalty, Policer, PolicerPlan};
 pub use queue::{Offered, Queue, QueuePlan};
 pub use reorder::{Reorder, ReorderPlan};
+pub use wander::{STEPS as WANDER_STEPS, Wander, WanderPlan};
 
 use crate::Direction;
 use crate::net::{Event, Net, PacketId};
 use crate::rng::Seed;
-use delay::Delay;
+use crate::timeline::Timeline;
 use engine::Instant;
 
 /// Bytes an IPv4 and a UDP header add to a datagram on the wire; rate, queue, mtu and byte counts include them.
 pub const HEADERS_BYTES: u32 = 28;
-
-/// What a link does to packets. The default is a perfect link: nothing lost, no delay, any rate.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LinkPlan {
-    /// Larger IP packets are dropped, bytes.
-    pub mtu_bytes: Option<u32>,
-    /// Random loss before the queue.
-    pub loss: LossPlan,
-    /// Transmitter and the queue before it; `None` is infinitely fast.
-    pub queue: Option<QueuePlan>,
-    /// Propagation delay, microseconds.
-    pub delay_us: u64,
-    /// Largest extra delay, uniform from zero, microseconds; packets stay in order.
-    pub jitter_us: u64,
-    /// Packets held back so that later ones overtake them.
-    pub reorder: Option<ReorderPlan>,
-    /// Packets that arrive twice, parts per million.
-    pub duplicate_ppm: u32,
-    /// Datagrams with flipped bits, parts per million.
-    pub corrupt_ppm: u32,
-}
-
-/// Totals of one link. Bytes include [`HEADERS_BYTES`] per packet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Packets handed to the link.
-    pub sent_packets: u64,
-    /// Their bytes.
-    pub sent_bytes: u64,
-    /// Packets handed to the receiver.
-    pub delivered_packets: u64,
-    /// Their bytes.
-    pub delivered_bytes: u64,
-    /// Extra copies made.
-    pub duplicated_packets: u64,
-    /// Packets held back by the reorder element.
-    pub reordered_packets: u64,
-    /// Packets delivered with flipped bits; copies of one count once.
-    pub corrupted_packets: u64,
-    /// Dropped because they were larger than the mtu.
-    pub dropped_mtu: u64,
-    /// Dropped because the link was dead.
-    pub dropped_blackout: u64,
-    /// Dropped by the loss element.
-    pub dropped_loss: u64,
-    /// Dropped because the queue was full.
-    pub dropped_queue: u64,
-    /// Most bytes that ever waited in the queue.
-    pub queue_peak_bytes: u64,
-}
-
-impl Counters {
-    /// Packets dropped by any element.
-    pub const fn dropped(&self) -> u64 {
-        self.dropped_mtu + self.dropped_blackout + self.dropped_loss + self.dropped_queue
-    }
-
-    /// Packets that must still be inside the link: in = delivered + dropped + in flight. `None` when more came out
-    /// than went in.
-    pub const fn in_flight(&self) -> Option<u64> {
-        (self.sent_packets + self.duplicated_packets).checked_sub(self.delivered_packets + self.dropped())
-    }
-}
 
 /// One direction of the network.
 #[derive(Debug)]
@@ -97,16 +47,20 @@ pub struct Link {
     /// What the wire adds to each packet.
     headers_bytes: u32,
     mtu: Mtu,
+    blackout: Timeline<bool>,
+    blackout_fault: bool,
+    drop_list: DropList,
     loss: Loss,
+    policer: Option<Policer>,
     queue: Option<Queue>,
     delay: Delay,
+    wander: Option<Wander>,
     jitter: Jitter,
     reorder: Option<Reorder>,
     corrupt: Corrupt,
-    corruption: Corrupt,
+    corruption_fault: Corrupt,
     duplicate: Duplicate,
-    storm: Duplicate,
-    blackout: bool,
+    storm_fault: Duplicate,
     counters: Counters,
 }
 
@@ -114,37 +68,42 @@ impl Link {
     /// A link as planned; every element throws its own dice.
     pub fn new(direction: Direction, plan: &LinkPlan, seed: Seed) -> Self {
         let dice = |element: &str| seed.stream(&format!("link.{}.{element}", direction.name()));
+        let plan = plan.clone();
         Self {
             direction,
             headers_bytes: HEADERS_BYTES,
             mtu: Mtu::new(plan.mtu_bytes),
-            loss: Loss::new(plan.loss, dice("loss")),
+            blackout: plan.blackout,
+            blackout_fault: false,
+            drop_list: DropList::new(plan.drop_packets),
+            loss: Loss::new(&plan.loss, dice("loss")),
+            policer: plan.policer.map(Policer::new),
             queue: plan.queue.map(Queue::new),
             delay: Delay::new(plan.delay_us),
+            wander: plan.wander.map(|plan| Wander::new(plan, dice("wander"))),
             jitter: Jitter::new(plan.jitter_us, dice("jitter")),
             reorder: plan.reorder.map(|plan| Reorder::new(plan, dice("reorder"))),
             corrupt: Corrupt::new(plan.corrupt_ppm, dice("corrupt")),
-            corruption: Corrupt::new(0, dice("corruption")),
+            corruption_fault: Corrupt::new(0.into(), dice("corruption")),
             duplicate: Duplicate::new(plan.duplicate_ppm, dice("duplicate")),
-            storm: Duplicate::new(0, dice("storm")),
-            blackout: false,
+            storm_fault: Duplicate::new(0.into(), dice("storm")),
             counters: Counters::default(),
         }
     }
 
     /// A fault: drops everything handed to the link until it is called with false. What is inside still arrives.
     pub const fn set_blackout(&mut self, dead: bool) {
-        self.blackout = dead;
+        self.blackout_fault = dead;
     }
 
     /// A fault: doubles `ppm` of a million packets in addition to what is planned; zero ends it.
     pub fn set_duplicate_storm(&mut self, ppm: u32) {
-        self.storm.set_ppm(ppm);
+        self.storm_fault.set_ppm(ppm);
     }
 
     /// A fault: flips bits of `ppm` of a million datagrams in addition to what is planned; zero ends it.
     pub fn set_corruption(&mut self, ppm: u32) {
-        self.corruption.set_ppm(ppm);
+        self.corruption_fault.set_ppm(ppm);
     }
 
     /// The same link for whole IP packets: what it is handed has its headers already, so none are added.
@@ -159,16 +118,8 @@ impl Link {
         let bytes = net.packets.len_bytes(packet) + self.headers_bytes;
         self.counters.sent_packets += 1;
         self.counters.sent_bytes += u64::from(bytes);
-        if !self.mtu.fits(bytes) {
-            self.counters.dropped_mtu += 1;
-            return net.packets.release(packet);
-        }
-        if self.blackout {
-            self.counters.dropped_blackout += 1;
-            return net.packets.release(packet);
-        }
-        if self.loss.drops() {
-            self.counters.dropped_loss += 1;
+        if let Some(dropped) = self.refusal(now, bytes) {
+            *dropped += 1;
             return net.packets.release(packet);
         }
         let Some(queue) = &mut self.queue else { return self.propagate(net, now, packet) };
@@ -188,7 +139,11 @@ impl Link {
     /// The transmitter finished a packet ([`Event::Transmitted`]).
     pub fn transmitted(&mut self, net: &mut Net, now: Instant) {
         let Some(queue) = &mut self.queue else { return };
-        let (sent, next_done_at) = queue.finish(now);
+        let dropped = &mut self.counters.dropped_codel;
+        let (sent, next_done_at) = queue.finish(now, |packet| {
+            *dropped += 1;
+            net.packets.release(packet);
+        });
         if let Some(done_at) = next_done_at {
             net.schedule.push(done_at, Event::Transmitted(self.direction));
         }
@@ -208,24 +163,53 @@ impl Link {
         &self.counters
     }
 
-    /// Delay, jitter, reordering, corruption and duplication of a packet that left the transmitter.
+    /// The counter of the first element before the queue that drops the next packet.
+    fn refusal(&mut self, now: Instant, bytes: u32) -> Option<&mut u64> {
+        let counters = &mut self.counters;
+        if !self.mtu.fits(now, bytes) {
+            return Some(&mut counters.dropped_mtu);
+        }
+        if self.blackout_fault || self.blackout.at(now) {
+            return Some(&mut counters.dropped_blackout);
+        }
+        if self.drop_list.hits(counters.sent_packets) {
+            return Some(&mut counters.dropped_list);
+        }
+        if self.loss.drops(now) {
+            return Some(&mut counters.dropped_loss);
+        }
+        let policer = self.policer.as_mut()?;
+        let passes = policer.passes(now, bytes);
+        counters.penalties = policer.penalties();
+        if passes { None } else { Some(&mut counters.dropped_policer) }
+    }
+
+    /// What happens to a packet that left the transmitter.
     fn propagate(&mut self, net: &mut Net, now: Instant, packet: PacketId) {
-        let undisturbed = self.delay.arrival(now);
-        let held_back = self.reorder.as_mut().and_then(|reorder| reorder.hold_back(undisturbed));
-        self.counters.reordered_packets += u64::from(held_back.is_some());
-        let at = held_back.unwrap_or_else(|| self.jitter.arrival(undisturbed));
-        self.damage(net, packet);
+        let at = self.arrival(now);
+        self.damage(net, now, packet);
         net.schedule.push(at, Event::Deliver(self.direction, packet));
-        let copies = u32::from(self.duplicate.hits()) + u32::from(self.storm.hits());
+        let copies = u32::from(self.duplicate.hits(now)) + u32::from(self.storm_fault.hits(now));
         for _ in 0..copies {
             self.counters.duplicated_packets += 1;
             let copy = net.packets.duplicate(packet);
             net.schedule.push(at, Event::Deliver(self.direction, copy));
         }
     }
-    fn damage(&mut self, net: &mut Net, packet: PacketId) {
-        for element in [&mut self.corrupt, &mut self.corruption] {
-            if element.hits() {
+
+    fn arrival(&mut self, now: Instant) -> Instant {
+        let mut undisturbed = self.delay.arrival(now);
+        if let Some(wander) = &mut self.wander {
+            undisturbed = wander.arrival(now, undisturbed);
+        }
+        let held_back = self.reorder.as_mut().and_then(|reorder| reorder.hold_back(now, undisturbed));
+        self.counters.reordered_packets += u64::from(held_back.is_some());
+        held_back.unwrap_or_else(|| self.jitter.arrival(now, undisturbed))
+    }
+
+    fn damage(&mut self, net: &mut Net, now: Instant, packet: PacketId) {
+        for element in [&mut self.corrupt, &mut self.corruption_fault] {
+            if element.hits(now) {
                 self.counters.corrupted_packets += 1;
                 net.packets.damage(packet, |datagram| element.damage(datagram));
             }

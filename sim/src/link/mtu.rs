@@ -1,18 +1,21 @@
+use crate::timeline::Timeline;
+use engine::Instant;
+
 /// Drops what is larger than the path carries; there is no fragmentation.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Mtu {
-    bytes_max: u32,
+    bytes_max: Timeline<u32>,
 }
 
 impl Mtu {
     /// `None` carries any size.
-    pub const fn new(bytes_max: Option<u32>) -> Self {
-        Self { bytes_max: if let Some(bytes) = bytes_max { bytes } else { u32::MAX } }
+    pub fn new(bytes_max: Option<Timeline<u32>>) -> Self {
+        Self { bytes_max: bytes_max.unwrap_or_else(|| u32::MAX.into()) }
     }
 
     /// Whether an IP packet of that size passes.
-    pub const fn fits(self, packet_bytes: u32) -> bool {
-        packet_bytes <= self.bytes_max
+    pub fn fits(&self, now: Instant, packet_bytes: u32) -> bool {
+        packet_bytes <= self.bytes_max.at(now)
     }
 }
 
@@ -22,8 +25,9 @@ mod tests {
 
     #[test]
     fn the_limit_itself_fits() {
-        assert!(Mtu::new(Some(1500)).fits(1500));
-        assert!(!Mtu::new(Some(1500)).fits(1501));
-        assert!(Mtu::new(None).fits(65_535));
+        let fits = |bytes_max, bytes| Mtu::new(bytes_max).fits(Instant::ZERO, bytes);
+        assert!(fits(Some(1500.into()), 1500));
+        assert!(!fits(Some(1500.into()), 1501));
+        assert!(fits(None, 65_535));
     }
 }

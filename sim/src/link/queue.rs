@@ -1,17 +1,21 @@
+use super::codel::{Codel, CodelPlan, Leaving};
 use crate::net::PacketId;
+use crate::timeline::Timeline;
 use engine::Instant;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// A transmitter and the tail-drop queue before it.
+/// A transmitter and the queue before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueuePlan {
-    /// Rate of the transmitter, bits per second, above zero.
+    /// Rate of the transmitter, bits per second, above zero. A packet is sent at the rate it was started at.
     pub bits_per_s: u64,
     /// Most bytes that may wait; the packet being transmitted does not count.
     pub bytes_max: u64,
     /// Most packets that may wait.
     pub packets_max: u64,
+    /// Drops at the head of a queue that stands; without it only what finds no room is dropped.
+    pub codel: Option<CodelPlan>,
 }
 
 /// What became of a packet offered to a queue.
@@ -28,45 +32,67 @@ pub enum Offered {
 /// The queue element with its state.
 #[derive(Debug)]
 pub struct Queue {
-    plan: QueuePlan,
+    plan: Timeline<QueuePlan>,
+    codel: Codel,
     on_wire: Option<PacketId>,
-    waiting: VecDeque<(PacketId, u32)>,
+    waiting: VecDeque<Waiting>,
     waiting_bytes: u64,
     /// Part of a microsecond by which the transmitter is late, in units of 1 / `bits_per_s` microseconds, so that the
     /// rate is exact over a busy period.
     late: u64,
 }
 
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    packet: PacketId,
+    bytes: u32,
+    since: Instant,
+}
+
 impl Queue {
     /// An idle transmitter.
-    pub fn new(plan: QueuePlan) -> Self {
-        Self { plan, on_wire: None, waiting: VecDeque::new(), waiting_bytes: 0, late: 0 }
+    pub fn new(plan: Timeline<QueuePlan>) -> Self {
+        let (codel, waiting) = (Codel::default(), VecDeque::new());
+        Self { plan, codel, on_wire: None, waiting, waiting_bytes: 0, late: 0 }
     }
 
     /// Takes a packet of `bytes`.
     pub fn offer(&mut self, now: Instant, packet: PacketId, bytes: u32) -> Offered {
+        let plan = self.plan.at(now);
         if self.on_wire.is_none() {
             self.late = 0;
-            return Offered::Starts(self.start(now, packet, bytes));
+            return Offered::Starts(self.start(now, plan.bits_per_s, packet, bytes));
         }
-        let fits = self.waiting_bytes + u64::from(bytes) <= self.plan.bytes_max
-            && (self.waiting.len() as u64) < self.plan.packets_max;
+        let fits = self.waiting_bytes + u64::from(bytes) <= plan.bytes_max
+            && (self.waiting.len() as u64) < plan.packets_max;
         if !fits {
             return Offered::Full;
         }
-        self.waiting.push_back((packet, bytes));
+        self.waiting.push_back(Waiting { packet, bytes, since: now });
         self.waiting_bytes += u64::from(bytes);
         Offered::Waits
     }
 
-    /// The packet whose last bit was just sent, and when the next one will be done.
-    pub fn finish(&mut self, now: Instant) -> (Option<PacketId>, Option<Instant>) {
+    /// The packet whose last bit was just sent, and when the next one will be done. What CoDel drops on the way goes to
+    /// `drop`.
+    pub fn finish(
+        &mut self,
+        now: Instant,
+        mut drop: impl FnMut(PacketId),
+    ) -> (Option<PacketId>, Option<Instant>) {
         let sent = self.on_wire.take();
-        let next = self.waiting.pop_front().map(|(packet, bytes)| {
-            self.waiting_bytes -= u64::from(bytes);
-            self.start(now, packet, bytes)
-        });
-        (sent, next)
+        let plan = self.plan.at(now);
+        let (waiting, waiting_bytes) = (&mut self.waiting, &mut self.waiting_bytes);
+        let mut pop = || {
+            let head = waiting.pop_front()?;
+            *waiting_bytes -= u64::from(head.bytes);
+            Some(Leaving { packet: head, queued_at: head.since, behind_bytes: *waiting_bytes })
+        };
+        let next = match plan.codel {
+            Some(codel) => self.codel.dequeue(codel, now, pop, |head| drop(head.packet)),
+            None => pop().map(|leaving| leaving.packet),
+        };
+        (sent, next.map(|head| self.start(now, plan.bits_per_s, head.packet, head.bytes)))
     }
 
     /// Bytes waiting now.
@@ -74,11 +100,11 @@ impl Queue {
         self.waiting_bytes
     }
 
-    fn start(&mut self, now: Instant, packet: PacketId, bytes: u32) -> Instant {
+    fn start(&mut self, now: Instant, bits_per_s: u64, packet: PacketId, bytes: u32) -> Instant {
         self.on_wire = Some(packet);
         let work = u64::from(bytes) * 8 * 1_000_000 + self.late;
-        self.late = work % self.plan.bits_per_s;
-        now + Duration::from_micros(work / self.plan.bits_per_s)
+        self.late = work % bits_per_s;
+        now + Duration::from_micros(work / bits_per_s)
     }
 }
 
@@ -87,8 +113,8 @@ mod tests {
     use super::*;
     use crate::net::Packets;
 
-    fn plan(bits_per_s: u64) -> QueuePlan {
-        QueuePlan { bits_per_s, bytes_max: 10_000, packets_max: 4 }
+    fn plan(bits_per_s: u64) -> Timeline<QueuePlan> {
+        QueuePlan { bits_per_s, bytes_max: 10_000, packets_max: 4, codel: None }.into()
     }
 
     #[test]
@@ -117,10 +143,10 @@ mod tests {
         };
         for _ in 1..100_000 {
             queue.offer(at, packets.insert(b""), 1_001);
-            at = queue.finish(at).1.unwrap();
+            at = queue.finish(at, |_| unreachable!()).1.unwrap();
         }
         assert_eq!(at, Instant::from_micros(800_800));
-        assert!(queue.finish(at).0.is_some());
-        assert_eq!(queue.finish(at), (None, None));
+        assert!(queue.finish(at, |_| unreachable!()).0.is_some());
+        assert_eq!(queue.finish(at, |_| unreachable!()), (None, None));
     }
 }

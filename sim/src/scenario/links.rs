@@ -1,10 +1,17 @@
-//! The keys of a link, and the plan made of them.
+//! The keys of a link, and the plan made of them. Every value may be a schedule; see [`Timeline`].
 
 use super::Refusal;
-use super::rules::{MINUTE_US, refuse_if, within};
-use crate::link::{LinkPlan, LossPlan, QueuePlan, ReorderPlan};
+use super::rules::{MINUTE_US, each_within, refuse_if};
+use crate::link::{
+    CodelPlan, LinkPlan, LossPlan, Penalty, PolicerPlan, QueuePlan, ReorderPlan, WANDER_STEPS, WanderPlan,
+};
+use crate::timeline::Timeline;
 use crate::units::{Milli, Millis, Percent};
 use serde::Deserialize;
+
+const DROP_PACKETS_MAX: usize = 10_000;
+const KBIT_MAX: u64 = 1_000_000_000;
+const BURST_BYTES_MAX: u64 = 1 << 40;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -16,103 +23,195 @@ pub(super) struct Links {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LinkKeys {
-    pub(super) mtu_bytes: Option<u32>,
-    pub(super) loss_pct: Option<Percent>,
-    pub(super) loss_burst_packets: Option<Milli>,
-    pub(super) rate_kbit: Option<u64>,
-    pub(super) queue_bytes: Option<u64>,
-    pub(super) queue_packets: Option<u64>,
+    mtu_bytes: Option<Timeline<u32>>,
     #[serde(default)]
-    pub(super) delay_ms: Millis,
+    blackout: Timeline<bool>,
     #[serde(default)]
-    pub(super) jitter_ms: Millis,
-    pub(super) reorder_pct: Option<Percent>,
-    pub(super) reorder_delay_ms: Option<Millis>,
+    drop_packets: Vec<u64>,
+    loss_pct: Option<Timeline<Percent>>,
+    loss_burst_packets: Option<Timeline<Milli>>,
+    police_kbit: Option<Timeline<u64>>,
+    police_burst_bytes: Option<Timeline<u64>>,
+    police_penalty_kbit: Option<Timeline<u64>>,
+    police_penalty_ms: Option<Timeline<Millis>>,
+    rate_kbit: Option<Timeline<u64>>,
+    queue_bytes: Option<Timeline<u64>>,
+    queue_packets: Option<Timeline<u64>>,
+    codel_target_ms: Option<Timeline<Millis>>,
+    codel_interval_ms: Option<Timeline<Millis>>,
     #[serde(default)]
-    pub(super) duplicate_pct: Percent,
+    delay_ms: Timeline<Millis>,
+    wander_ms: Option<Timeline<Millis>>,
+    wander_correlation_ms: Option<Timeline<Millis>>,
     #[serde(default)]
-    pub(super) corrupt_pct: Percent,
+    jitter_ms: Timeline<Millis>,
+    reorder_pct: Option<Timeline<Percent>>,
+    reorder_delay_ms: Option<Timeline<Millis>>,
+    #[serde(default)]
+    duplicate_pct: Timeline<Percent>,
+    #[serde(default)]
+    corrupt_pct: Timeline<Percent>,
 }
 
 pub(super) fn plan(at: &str, keys: &LinkKeys) -> Result<LinkPlan, Refusal> {
-    let key = |name: &str| format!("{at}.{name}");
-    within(
-        &key("mtu_bytes"),
-        u64::from(keys.mtu_bytes.unwrap_or(1_500)),
-        68,
-        65_535,
-        "between 68 and 65535",
-    )?;
-    within(&key("delay_ms"), keys.delay_ms.us, 0, MINUTE_US, "at most a minute")?;
-    within(&key("jitter_ms"), keys.jitter_ms.us, 0, MINUTE_US, "at most a minute")?;
+    let at = At(at);
+    let mtu_bytes = keys.mtu_bytes.clone();
+    let mtu = mtu_bytes.as_ref().map(|mtu| mtu.map(u64::from));
+    each_within(&at.key("mtu_bytes"), mtu.as_ref(), 68, 65_535, "between 68 and 65535")?;
+    at.at_most_a_minute("delay_ms", &keys.delay_ms)?;
+    at.at_most_a_minute("jitter_ms", &keys.jitter_ms)?;
+    let too_many = keys.drop_packets.len() > DROP_PACKETS_MAX || keys.drop_packets.contains(&0);
+    refuse_if(too_many, at.key("drop_packets"), "must hold at most 10000 numbers, which count from 1")?;
     Ok(LinkPlan {
-        mtu_bytes: keys.mtu_bytes,
+        mtu_bytes,
+        blackout: keys.blackout.clone(),
+        drop_packets: keys.drop_packets.clone(),
         loss: loss(at, keys)?,
+        policer: policer(at, keys)?,
         queue: queue(at, keys)?,
-        delay_us: keys.delay_ms.us,
-        jitter_us: keys.jitter_ms.us,
+        delay_us: keys.delay_ms.map(|delay| delay.us),
+        wander: wander(at, keys)?,
+        jitter_us: keys.jitter_ms.map(|jitter| jitter.us),
         reorder: reorder(at, keys)?,
-        duplicate_ppm: keys.duplicate_pct.ppm,
-        corrupt_ppm: keys.corrupt_pct.ppm,
+        duplicate_ppm: keys.duplicate_pct.map(|share| share.ppm),
+        corrupt_ppm: keys.corrupt_pct.map(|share| share.ppm),
     })
 }
 
-fn loss(at: &str, keys: &LinkKeys) -> Result<LossPlan, Refusal> {
-    let Some(share) = keys.loss_pct else {
-        let burst = keys.loss_burst_packets.is_some();
-        return refuse_if(burst, format!("{at}.loss_burst_packets"), "needs loss_pct")
-            .map(|()| LossPlan::None);
+fn loss(at: At<'_>, keys: &LinkKeys) -> Result<Timeline<LossPlan>, Refusal> {
+    let Some(share) = &keys.loss_pct else {
+        at.refuse_alone("loss_burst_packets", keys.loss_burst_packets.as_ref(), "loss_pct")?;
+        return Ok(LossPlan::None.into());
     };
-    let Some(burst) = keys.loss_burst_packets else { return Ok(LossPlan::Bernoulli { ppm: share.ppm }) };
-    let path = || format!("{at}.loss_burst_packets");
-    within(&path(), burst.thousandths, 1_000, 1_000_000_000, "between 1 and 1000000 packets")?;
-    let (lost, kept) = (u64::from(share.ppm), u64::from(1_000_000 - share.ppm));
-    let impossible = lost * 1_000 > kept * burst.thousandths;
+    let Some(burst) = &keys.loss_burst_packets else {
+        return Ok(share.map(|share| LossPlan::Bernoulli { ppm: share.ppm }));
+    };
+    let path = at.key("loss_burst_packets");
+    let lengths = burst.map(|burst| burst.thousandths);
+    each_within(&path, Some(&lengths), 1_000, 1_000_000_000, "between 1 and 1000000 packets")?;
+    let both = share.zip(&lengths);
+    let impossible = both.values().any(|(share, burst)| {
+        let (lost, kept) = (u64::from(share.ppm), u64::from(1_000_000 - share.ppm));
+        lost * 1_000 > kept * burst
+    });
     refuse_if(
         impossible,
-        path(),
+        path,
         "too short for that loss_pct: runs must be at least loss / (1 - loss) packets long",
     )?;
-    Ok(LossPlan::Burst { ppm: share.ppm, burst_thousandths: burst.thousandths })
+    Ok(both.map(|(share, burst_thousandths)| LossPlan::Burst { ppm: share.ppm, burst_thousandths }))
 }
 
-fn queue(at: &str, keys: &LinkKeys) -> Result<Option<QueuePlan>, Refusal> {
-    let room = keys.queue_bytes.or(keys.queue_packets);
-    let Some(rate_kbit) = keys.rate_kbit else {
-        let name = if keys.queue_bytes.is_some() { "queue_bytes" } else { "queue_packets" };
-        return refuse_if(room.is_some(), format!("{at}.{name}"), "needs rate_kbit").map(|()| None);
+fn policer(at: At<'_>, keys: &LinkKeys) -> Result<Option<Timeline<PolicerPlan>>, Refusal> {
+    let (penalty_kbit, penalty_ms) = (&keys.police_penalty_kbit, &keys.police_penalty_ms);
+    let Some(kbit) = &keys.police_kbit else {
+        at.refuse_alone("police_burst_bytes", keys.police_burst_bytes.as_ref(), "police_kbit")?;
+        at.refuse_alone("police_penalty_kbit", penalty_kbit.as_ref(), "police_kbit")?;
+        at.refuse_alone("police_penalty_ms", penalty_ms.as_ref(), "police_kbit")?;
+        return Ok(None);
     };
-    within(&format!("{at}.rate_kbit"), rate_kbit, 1, 1_000_000_000, "between 1 and 1000000000")?;
-    refuse_if(room.is_none(), format!("{at}.rate_kbit"), "needs queue_bytes or queue_packets")?;
-    within(&format!("{at}.queue_packets"), keys.queue_packets.unwrap_or(1), 1, u64::MAX, "at least 1")?;
-    within(
-        &format!("{at}.queue_bytes"),
-        keys.queue_bytes.unwrap_or(1_500),
-        1_500,
-        u64::MAX,
-        "at least 1500",
-    )?;
-    Ok(Some(QueuePlan {
-        bits_per_s: rate_kbit * 1_000,
-        bytes_max: keys.queue_bytes.unwrap_or(u64::MAX),
-        packets_max: keys.queue_packets.unwrap_or(u64::MAX),
-    }))
+    let Some(burst) = &keys.police_burst_bytes else {
+        return Err((at.key("police_kbit"), "needs police_burst_bytes".into()));
+    };
+    at.rate("police_kbit", Some(kbit))?;
+    at.rate("police_penalty_kbit", penalty_kbit.as_ref())?;
+    let rule = "between 1500 and 1099511627776";
+    each_within(&at.key("police_burst_bytes"), Some(burst), 1_500, BURST_BYTES_MAX, rule)?;
+    let penalty = at.pair(("police_penalty_kbit", penalty_kbit), ("police_penalty_ms", penalty_ms))?;
+    let penalty = penalty.map_or_else(
+        || None.into(),
+        |both| both.map(|(kbit, time)| Some(Penalty { bits_per_s: kbit * 1_000, for_us: time.us })),
+    );
+    Ok(Some(kbit.zip(burst).zip(&penalty).map(|((kbit, burst_bytes), penalty)| PolicerPlan {
+        bits_per_s: kbit * 1_000,
+        burst_bytes,
+        penalty,
+    })))
 }
 
-fn reorder(at: &str, keys: &LinkKeys) -> Result<Option<ReorderPlan>, Refusal> {
-    match (keys.reorder_pct, keys.reorder_delay_ms) {
-        (None, None) => Ok(None),
-        (Some(_), None) => Err((format!("{at}.reorder_pct"), "needs reorder_delay_ms".into())),
-        (None, Some(_)) => Err((format!("{at}.reorder_delay_ms"), "needs reorder_pct".into())),
-        (Some(share), Some(extra)) => {
-            within(
-                &format!("{at}.reorder_delay_ms"),
-                extra.us,
-                1,
-                MINUTE_US,
-                "above 0 and at most a minute",
-            )?;
-            Ok(Some(ReorderPlan { ppm: share.ppm, extra_us: extra.us }))
+fn queue(at: At<'_>, keys: &LinkKeys) -> Result<Option<Timeline<QueuePlan>>, Refusal> {
+    let Some(rate) = &keys.rate_kbit else {
+        at.refuse_alone("queue_bytes", keys.queue_bytes.as_ref(), "rate_kbit")?;
+        at.refuse_alone("queue_packets", keys.queue_packets.as_ref(), "rate_kbit")?;
+        at.refuse_alone("codel_target_ms", keys.codel_target_ms.as_ref(), "rate_kbit")?;
+        at.refuse_alone("codel_interval_ms", keys.codel_interval_ms.as_ref(), "rate_kbit")?;
+        return Ok(None);
+    };
+    at.rate("rate_kbit", Some(rate))?;
+    let room = keys.queue_bytes.as_ref().or(keys.queue_packets.as_ref());
+    refuse_if(room.is_none(), at.key("rate_kbit"), "needs queue_bytes or queue_packets")?;
+    each_within(&at.key("queue_packets"), keys.queue_packets.as_ref(), 1, u64::MAX, "at least 1")?;
+    each_within(&at.key("queue_bytes"), keys.queue_bytes.as_ref(), 1_500, u64::MAX, "at least 1500")?;
+    let unlimited = || Timeline::from(u64::MAX);
+    let bytes = keys.queue_bytes.clone().unwrap_or_else(unlimited);
+    let packets = keys.queue_packets.clone().unwrap_or_else(unlimited);
+    let room = bytes.zip(&packets);
+    Ok(Some(rate.zip(&room).zip(&codel(at, keys)?).map(|((kbit, (bytes_max, packets_max)), codel)| {
+        QueuePlan { bits_per_s: kbit * 1_000, bytes_max, packets_max, codel }
+    })))
+}
+
+fn codel(at: At<'_>, keys: &LinkKeys) -> Result<Timeline<Option<CodelPlan>>, Refusal> {
+    let (target, interval) = (&keys.codel_target_ms, &keys.codel_interval_ms);
+    let both = at.pair(("codel_target_ms", target), ("codel_interval_ms", interval))?;
+    let Some(both) = both else { return Ok(None.into()) };
+    Ok(both.map(|(target, interval)| Some(CodelPlan { target_us: target.us, interval_us: interval.us })))
+}
+
+fn wander(at: At<'_>, keys: &LinkKeys) -> Result<Option<Timeline<WanderPlan>>, Refusal> {
+    let (amplitude, correlation) = (&keys.wander_ms, &keys.wander_correlation_ms);
+    let both = at.pair(("wander_ms", amplitude), ("wander_correlation_ms", correlation))?;
+    let Some(both) = both else { return Ok(None) };
+    let times = both.map(|(_, correlation)| correlation.us);
+    let (min, max) = (1_000 * WANDER_STEPS, 60 * MINUTE_US);
+    each_within(&at.key("wander_correlation_ms"), Some(&times), min, max, "between 16 ms and an hour")?;
+    Ok(Some(both.map(|(amplitude, correlation)| WanderPlan {
+        amplitude_us: amplitude.us,
+        correlation_us: correlation.us,
+    })))
+}
+
+fn reorder(at: At<'_>, keys: &LinkKeys) -> Result<Option<Timeline<ReorderPlan>>, Refusal> {
+    let both = at.pair(("reorder_pct", &keys.reorder_pct), ("reorder_delay_ms", &keys.reorder_delay_ms))?;
+    Ok(both.map(|both| both.map(|(share, extra)| ReorderPlan { ppm: share.ppm, extra_us: extra.us })))
+}
+
+/// Where a link stands in the file.
+#[derive(Clone, Copy)]
+struct At<'p>(&'p str);
+
+impl At<'_> {
+    fn key(self, name: &str) -> String {
+        format!("{}.{name}", self.0)
+    }
+
+    fn refuse_alone<T>(self, name: &str, key: Option<&T>, needed: &str) -> Result<(), Refusal> {
+        refuse_if(key.is_some(), self.key(name), &format!("needs {needed}"))
+    }
+
+    fn rate(self, name: &str, kbit: Option<&Timeline<u64>>) -> Result<(), Refusal> {
+        each_within(&self.key(name), kbit, 1, KBIT_MAX, "between 1 and 1000000000")
+    }
+
+    fn at_most_a_minute(self, name: &str, time: &Timeline<Millis>) -> Result<(), Refusal> {
+        each_within(&self.key(name), Some(&time.map(|time| time.us)), 0, MINUTE_US, "at most a minute")
+    }
+
+    /// Two keys of which each needs the other, the second one a time that is above zero.
+    fn pair<T: Copy>(
+        self,
+        (a, first): (&str, &Option<Timeline<T>>),
+        (b, second): (&str, &Option<Timeline<Millis>>),
+    ) -> Result<Option<Timeline<(T, Millis)>>, Refusal> {
+        match (first, second) {
+            (None, None) => Ok(None),
+            (Some(_), None) => Err((self.key(a), format!("needs {b}"))),
+            (None, Some(_)) => Err((self.key(b), format!("needs {a}"))),
+            (Some(first), Some(second)) => {
+                let times = second.map(|time| time.us);
+                each_within(&self.key(b), Some(&times), 1, 60 * MINUTE_US, "above 0 and at most an hour")?;
+                Ok(Some(first.zip(second)))
+            }
         }
     }
 }

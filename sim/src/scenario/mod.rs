@@ -73,13 +73,22 @@ impl Scenario {
     /// | `client`, `server` | kcptun's JSON keys: `key crypt mode nodelay interval resend nc mtu sndwnd rcvwnd datashard parityshard nocomp acknodelay smuxver smuxbuf framesize streambuf keepalive qpp qpp-count`; kcptun's defaults where absent |
     /// | `workloads` | array of `{"bulk": {...}}` and `{"echo": {...}}` |
     ///
+    /// Any value of a link may instead be a schedule over time, an array of `[at_ms, value]` pairs that starts at 0:
+    /// `"delay_ms": [[0, 20], [5000, 80], [8000, 20]]`.
+    ///
     /// | link key | meaning |
     /// |---|---|
     /// | `mtu_bytes` | largest IP packet |
+    /// | `blackout` | `true` while nothing enters the link |
+    /// | `drop_packets` | array of numbers of packets that are dropped, counted from 1; no schedule |
     /// | `loss_pct`, `loss_burst_packets` | random loss; with the second, in runs of that mean length (Gilbert-Elliott) |
+    /// | `police_kbit`, `police_burst_bytes` | token bucket that drops what exceeds it |
+    /// | `police_penalty_kbit`, `police_penalty_ms` | rate after an overrun, and for how long |
     /// | `rate_kbit` | kbit/s including IP and UDP headers; needs `queue_bytes` or `queue_packets` |
-    /// | `queue_bytes`, `queue_packets` | room of the tail-drop queue |
+    /// | `queue_bytes`, `queue_packets` | room of the queue; what finds none is dropped |
+    /// | `codel_target_ms`, `codel_interval_ms` | CoDel (RFC 8289) at the head of the queue; usually 5 and 100 |
     /// | `delay_ms`, `jitter_ms` | constant delay, and the most that is added without changing the order |
+    /// | `wander_ms`, `wander_correlation_ms` | extra delay that drifts between zero and the first without changing the order, and the time after which it has forgotten itself |
     /// | `reorder_pct`, `reorder_delay_ms` | share of packets held back, and for how long |
     /// | `duplicate_pct` | share of packets that arrive twice |
     /// | `corrupt_pct` | share of datagrams that arrive with one to four flipped bits |

@@ -1,6 +1,7 @@
 //! Rules that many keys share.
 
 use super::Refusal;
+use crate::timeline::Timeline;
 
 pub(super) const DAY_US: u64 = 24 * 3_600 * 1_000_000;
 pub(super) const MINUTE_US: u64 = 60 * 1_000_000;
@@ -11,6 +12,17 @@ pub(super) fn filled(path: &str, text: &str) -> Result<(), Refusal> {
 
 pub(super) fn within(path: &str, value: u64, min: u64, max: u64, rule: &str) -> Result<(), Refusal> {
     refuse_if(!(min..=max).contains(&value), path.into(), &format!("must be {rule}"))
+}
+
+/// [`within`] for every value of a schedule, if there is one.
+pub(super) fn each_within(
+    path: &str,
+    values: Option<&Timeline<u64>>,
+    min: u64,
+    max: u64,
+    rule: &str,
+) -> Result<(), Refusal> {
+    values.into_iter().flat_map(Timeline::values).try_for_each(|value| within(path, value, min, max, rule))
 }
 
 pub(super) fn refuse_if(refused: bool, path: String, reason: &str) -> Result<(), Refusal> {
