@@ -1,6 +1,6 @@
 //! What a report says about a run, in words and rounded figures, whatever it is written in.
 
-use crate::results::{Bulk, Echo, Link, Run, Side, Workload};
+use crate::results::{Activity, Bulk, Echo, Link, Run, Side, Workload};
 
 /// One run: a heading, a sentence, and a table.
 pub(crate) struct Facts {
@@ -16,6 +16,7 @@ pub(crate) fn facts(run: &Run) -> Facts {
         rows.push(match workload {
             Workload::Bulk(bulk) => bulk_row(bulk),
             Workload::Echo(echo) => echo_row(echo),
+            Workload::Activity(activity) => activity_row(activity),
         });
     }
     link_rows(&mut rows, "up", &run.links.up, run.useful_bytes.up);
@@ -62,7 +63,7 @@ pub(crate) fn summary(run: &Run) -> [String; SUMMARY_HEADS.len()] {
     };
     let echo = run.workloads.iter().find_map(|workload| match workload {
         Workload::Echo(echo) => Some(&echo.latency_us),
-        Workload::Bulk(_) => None,
+        Workload::Bulk(_) | Workload::Activity(_) => None,
     });
     let down = per_useful(&run.links.down, run.useful_bytes.down);
     let up = per_useful(&run.links.up, run.useful_bytes.up);
@@ -81,7 +82,7 @@ pub(crate) fn summary(run: &Run) -> [String; SUMMARY_HEADS.len()] {
 fn bulks(run: &Run) -> impl Iterator<Item = &Bulk> {
     run.workloads.iter().filter_map(|workload| match workload {
         Workload::Bulk(bulk) => Some(bulk),
-        Workload::Echo(_) => None,
+        Workload::Echo(_) | Workload::Activity(_) => None,
     })
 }
 
@@ -102,6 +103,20 @@ fn echo_row(echo: &Echo) -> (String, String) {
     let value =
         format!("p50 {p50}, p90 {p90}, p99 {p99}, max {max} ({} of {} back)", echo.received, echo.sent);
     (format!("latency, {}", echo.name), value)
+}
+
+fn activity_row(activity: &Activity) -> (String, String) {
+    let latency = &activity.latency_us;
+    let [p50, p99, max] = [latency.p50, latency.p99, latency.max].map(millis);
+    let reset = match activity.streams_reset {
+        0 => String::new(),
+        count => format!(", {count} streams reset"),
+    };
+    let (done, begun) = (activity.done, activity.begun);
+    (
+        format!("time, {}", activity.name),
+        format!("p50 {p50}, p99 {p99}, max {max} ({done} of {begun} done{reset})"),
+    )
 }
 
 fn link_rows(rows: &mut Vec<(String, String)>, name: &str, link: &Link, useful: u64) {

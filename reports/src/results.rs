@@ -46,6 +46,18 @@ pub(crate) struct PerDirection<T> {
 pub(crate) enum Workload {
     Bulk(Bulk),
     Echo(Echo),
+    #[serde(
+        rename = "request_response",
+        alias = "short_streams",
+        alias = "page",
+        alias = "game_ticks",
+        alias = "typing",
+        alias = "stalled_reader",
+        alias = "half_close",
+        alias = "storm",
+        alias = "idle_then_burst"
+    )]
+    Activity(Activity),
 }
 
 #[derive(Clone, Deserialize)]
@@ -64,6 +76,16 @@ pub(crate) struct Echo {
     pub(crate) name: String,
     pub(crate) sent: u64,
     pub(crate) received: u64,
+    pub(crate) latency_us: Percentiles,
+}
+
+/// A workload of messages, requests, objects or streams.
+#[derive(Clone, Deserialize)]
+pub(crate) struct Activity {
+    pub(crate) name: String,
+    pub(crate) begun: u64,
+    pub(crate) done: u64,
+    pub(crate) streams_reset: u64,
     pub(crate) latency_us: Percentiles,
 }
 

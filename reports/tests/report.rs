@@ -39,6 +39,11 @@ fn markdown_has_a_line_per_run_and_a_table_per_run() {
     assert!(
         page.contains("| retransmissions by the server | timeout 10, fast 20, early 30 of 150000 segments |")
     );
+    assert!(
+        page.contains(
+            "| time, web | p50 700.0 ms, p99 800.0 ms, max 800.0 ms (3 of 3 done, 1 streams reset) |"
+        )
+    );
     assert!(page.contains("| broken rule: bytes | at 1.5 ms: stream 3: byte 77 differs |"));
     assert_eq!(page.matches("\n## ").count(), 2);
 }

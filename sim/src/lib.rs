@@ -11,6 +11,7 @@
 //! timer), and everything written arrives in a bounded time after the sources stopped. A run that breaks one stops
 //! there and says so in [`Outcome::violations`].
 
+pub mod activity;
 pub mod checks;
 pub mod host;
 pub mod link;
@@ -58,6 +59,14 @@ pub enum Direction {
 }
 
 impl Direction {
+    /// The other one.
+    pub const fn opposite(self) -> Self {
+        match self {
+            Self::Up => Self::Down,
+            Self::Down => Self::Up,
+        }
+    }
+
     /// The side that receives in this direction.
     pub const fn receiver(self) -> Side {
         match self {

@@ -4,6 +4,7 @@
 //! names below. All numbers are integers; times are microseconds of simulated time unless the name says otherwise. Keys
 //! are added, not renamed; a change of meaning changes the format's number.
 
+use crate::activity::Activity;
 use crate::checks::Violation;
 use crate::link::Counters;
 use engine::Stats;
@@ -99,6 +100,42 @@ pub enum WorkOutcome {
     Bulk(BulkOutcome),
     /// Messages sent back.
     Echo(EchoOutcome),
+    /// Requests, timed to the end of their replies.
+    RequestResponse(Activity),
+    /// Streams with one request each, timed to the end of the reply.
+    ShortStreams(Activity),
+    /// Pages, timed to their last object.
+    Page(Activity),
+    /// Messages of both directions, timed one way.
+    GameTicks(Activity),
+    /// Keystrokes, timed to their echo.
+    Typing(Activity),
+    /// Downloads, not timed; see [`crate::activity::Stall`].
+    StalledReader(Activity),
+    /// Requests, timed to the end of their late replies.
+    HalfClose(Activity),
+    /// Streams, timed to the moment the server read their end.
+    Storm(Activity),
+    /// Bursts, timed from their request to their last byte.
+    IdleThenBurst(Activity),
+}
+
+impl WorkOutcome {
+    /// The counts of a workload of many streams or messages, and its kind in words; `None` for transfers and echoes.
+    pub const fn activity(&self) -> Option<(&'static str, &Activity)> {
+        match self {
+            Self::Bulk(_) | Self::Echo(_) => None,
+            Self::RequestResponse(activity) => Some(("requests", activity)),
+            Self::ShortStreams(activity) => Some(("short streams", activity)),
+            Self::Page(activity) => Some(("pages", activity)),
+            Self::GameTicks(activity) => Some(("game", activity)),
+            Self::Typing(activity) => Some(("typing", activity)),
+            Self::StalledReader(activity) => Some(("stalled reader", activity)),
+            Self::HalfClose(activity) => Some(("half-close", activity)),
+            Self::Storm(activity) => Some(("storm", activity)),
+            Self::IdleThenBurst(activity) => Some(("bursts", activity)),
+        }
+    }
 }
 
 /// A transfer.
@@ -120,6 +157,8 @@ pub struct BulkOutcome {
     pub end_us: u64,
     /// Bytes read over the time between, kbit/s.
     pub goodput_kbit: u64,
+    /// Streams lost with the session that carried them.
+    pub streams_reset: u64,
 }
 
 /// Messages sent back.
@@ -141,6 +180,8 @@ pub struct EchoOutcome {
     pub bytes_read: u64,
     /// From making a message to its last byte coming back.
     pub latency_us: Percentiles,
+    /// Streams lost with the session that carried them.
+    pub streams_reset: u64,
 }
 
 /// A distribution, to three significant digits.

@@ -16,6 +16,7 @@ impl Display for Report<'_> {
             match workload {
                 WorkOutcome::Bulk(bulk) => bulk_line(out, bulk)?,
                 WorkOutcome::Echo(echo) => echo_line(out, echo)?,
+                other => activity_lines(out, other)?,
             }
         }
         link_lines(out, "up", &outcome.links.up, outcome.useful_bytes.up)?;
@@ -53,6 +54,42 @@ fn echo_line(out: &mut Formatter<'_>, echo: &EchoOutcome) -> fmt::Result {
         out,
         "  echo        {}: {} of {} back, p50 {p50}  p90 {p90}  p99 {p99}  max {max}",
         echo.name, echo.received, echo.sent
+    )
+}
+
+fn activity_lines(out: &mut Formatter<'_>, outcome: &WorkOutcome) -> fmt::Result {
+    let Some((kind, of)) = outcome.activity() else { return Ok(()) };
+    let latency = &of.latency_us;
+    let (p50, p90, p99, max) = (Ms(latency.p50), Ms(latency.p90), Ms(latency.p99), Ms(latency.max));
+    writeln!(
+        out,
+        "  {kind:<11} {}: {} of {} done, p50 {p50}  p90 {p90}  p99 {p99}  max {max}",
+        of.name, of.done, of.begun
+    )?;
+    let (lost, opened, reset) = (of.lost, of.streams_opened, of.streams_reset);
+    writeln!(
+        out,
+        "              {opened} streams, {reset} reset, {lost} lost; {:.1} kB up, {:.1} kB down",
+        of.bytes_up as f64 / 1e3,
+        of.bytes_down as f64 / 1e3
+    )?;
+    if let Some(one_way) = &of.one_way_us {
+        let (up, down) = (&one_way.up, &one_way.down);
+        writeln!(
+            out,
+            "              one way up p50 {}  p99 {}, down p50 {}  p99 {}",
+            Ms(up.p50),
+            Ms(up.p99),
+            Ms(down.p50),
+            Ms(down.p99)
+        )?;
+    }
+    let Some(stall) = &of.stall else { return Ok(()) };
+    writeln!(
+        out,
+        "              during the stall the other read {:.1} kB, longest pause {}",
+        stall.healthy_bytes as f64 / 1e3,
+        Ms(stall.healthy_gap_us)
     )
 }
 

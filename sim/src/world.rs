@@ -312,6 +312,11 @@ fn useful_bytes(workloads: &[WorkOutcome]) -> PerDirection<u64> {
                 useful.up += echo.bytes_read;
                 useful.down += echo.bytes_read;
             }
+            other => {
+                let bytes = other.activity().map_or((0, 0), |(_, of)| (of.bytes_up, of.bytes_down));
+                useful.up += bytes.0;
+                useful.down += bytes.1;
+            }
         }
     }
     useful

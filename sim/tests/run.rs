@@ -11,14 +11,14 @@ use sim::{Outcome, Scenario, World};
 fn bulk(outcome: &Outcome, index: usize) -> &BulkOutcome {
     match &outcome.workloads[index] {
         WorkOutcome::Bulk(bulk) => bulk,
-        WorkOutcome::Echo(_) => panic!("workload {index} is an echo"),
+        _ => panic!("workload {index} is no bulk"),
     }
 }
 
 fn echo(outcome: &Outcome, index: usize) -> &EchoOutcome {
     match &outcome.workloads[index] {
         WorkOutcome::Echo(echo) => echo,
-        WorkOutcome::Bulk(_) => panic!("workload {index} is a bulk"),
+        _ => panic!("workload {index} is no echo"),
     }
 }
 

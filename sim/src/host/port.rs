@@ -25,6 +25,11 @@ pub trait Port {
     /// Opens a stream; the other side hears of it when it arrives there. A refusal breaks [`Rule::Stream`].
     fn open(&mut self) -> Option<Stream>;
 
+    /// Whether the stream can be used on this side: it arrived, and what carries it is alive.
+    fn has(&mut self, _stream: Stream) -> bool {
+        true
+    }
+
     /// Writes what there is room for: at least one byte of a non-empty `data`.
     ///
     /// # Errors

@@ -77,6 +77,10 @@ impl Port for TunnelPort<'_> {
         }
     }
 
+    fn has(&mut self, stream: Stream) -> bool {
+        self.tunnel(stream).is_some()
+    }
+
     fn write(&mut self, stream: Stream, data: &[u8]) -> Result<usize, WriteError> {
         self.change(stream, |tunnel, now, id| tunnel.write(now, id, data)).unwrap_or(Err(WriteError::Closed))
     }

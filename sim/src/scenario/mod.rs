@@ -32,7 +32,7 @@ pub struct Scenario {
     pub client: SidePlan,
     /// The server's options.
     pub server: SidePlan,
-    /// The applications, each on its own stream.
+    /// The applications, each on streams of its own.
     pub work: Vec<WorkPlan>,
 }
 
@@ -71,7 +71,7 @@ impl Scenario {
     /// | `drain_ms` | time for the rest to arrive (30000) |
     /// | `links.up`, `links.down` | see below; an empty object is a perfect link |
     /// | `client`, `server` | kcptun's JSON keys: `key crypt mode nodelay interval resend nc mtu sndwnd rcvwnd datashard parityshard nocomp acknodelay smuxver smuxbuf framesize streambuf keepalive qpp qpp-count`; kcptun's defaults where absent |
-    /// | `workloads` | array of `{"bulk": {...}}` and `{"echo": {...}}` |
+    /// | `workloads` | array of `{"bulk": {...}}`, `{"echo": {...}}` and so on, see below |
     ///
     /// Any value of a link may instead be a schedule over time, an array of `[at_ms, value]` pairs that starts at 0:
     /// `"delay_ms": [[0, 20], [5000, 80], [8000, 20]]`.
@@ -95,12 +95,21 @@ impl Scenario {
     ///
     /// | workload key | meaning |
     /// |---|---|
-    /// | `bulk.name`, `echo.name` | unique; also names its dice |
+    /// | `*.name` | unique; also names its dice |
+    /// | `*.start_ms` | when it starts (0) |
     /// | `bulk.direction` | `up` or `down` |
     /// | `bulk.bytes` | bytes to move; without it until the sources stop |
     /// | `bulk.content` | `random` (default) or `text`, which compresses |
     /// | `echo.message_bytes`, `echo.interval_ms` | size and period of the messages sent back by the server |
-    /// | `bulk.start_ms`, `echo.start_ms` | when the stream is opened (0) |
+    /// | `request_response.request_bytes` (200), `.response_bytes`, `.think_ms` (0), `.count` | requests on one stream, each that long after the last reply; without `count` until the sources stop |
+    /// | `short_streams.interval_ms`, `.count`, `.request_bytes` (200), `.response_bytes` | a stream at an interval for one request and its reply |
+    /// | `page.objects` (60), `.request_bytes` (400), `.object_bytes_min`, `.object_bytes_max`, `.pages` (1), `.think_ms` (0) | objects asked for at once, each on its own stream |
+    /// | `game_ticks.interval_ms`, `.up_bytes`, `.down_bytes` | messages both ways on one stream, timed one way |
+    /// | `typing.interval_ms`, `.key_bytes` (36), `.echo_bytes` (52) | keystrokes at irregular times, echoed |
+    /// | `stalled_reader.stall_after_ms`, `.stall_for_ms` | two endless downloads, one of whose readers stops for a while |
+    /// | `half_close.request_bytes`, `.response_bytes`, `.response_after_ms` (0), `.count` (1) | a request whose stream is ended at once, and a late reply |
+    /// | `storm.interval_ms`, `.count`, `.bytes` (0), `.open_max` (0) | streams opened, written to and closed; the oldest when more than `open_max` are open |
+    /// | `idle_then_burst.idle_ms`, `.burst_bytes`, `.count` | bursts from the server with long pauses between them |
     ///
     /// # Errors
     /// The first thing that is not JSON, unknown, missing, or impossible.

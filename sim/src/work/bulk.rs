@@ -1,8 +1,8 @@
-use super::halves::{Reader, Writer, finish, read_nothing};
+use super::flow::Flow;
 use super::{Application, Content, Pattern};
-use crate::Direction;
 use crate::host::{Port, Stream};
 use crate::outcome::{BulkOutcome, WorkOutcome};
+use crate::{Direction, Side};
 use engine::{Entropy, Instant};
 
 /// A transfer in one direction.
@@ -19,18 +19,19 @@ pub struct BulkPlan {
     pub tampered_at: Option<u64>,
 }
 
-/// Both ends of a transfer. The writer ends the stream after the last byte, the reader when it has read that end.
+/// Both ends of a transfer. The writer ends the stream after the last byte, the reader when it has read that end. When the
+/// stream is reset, another one carries what is missing.
 #[derive(Debug)]
 pub struct Bulk {
     name: String,
-    direction: Direction,
-    bytes: Option<u64>,
-    stream: Option<Stream>,
+    plan: BulkPlan,
+    dice: Entropy,
+    stream: Option<(Stream, Flow)>,
     stopped: bool,
-    writer: Writer,
-    reader: Reader,
-    reader_finished: bool,
-    writer_ended: bool,
+    /// Bytes read, and written, on streams that were reset.
+    read_before: u64,
+    written_before: u64,
+    streams_reset: u64,
     started_at: Option<Instant>,
     last_read_at: Option<Instant>,
 }
@@ -38,100 +39,132 @@ pub struct Bulk {
 impl Bulk {
     /// A transfer that has not started.
     pub fn new(name: &str, plan: &BulkPlan, dice: Entropy) -> Self {
-        let pattern = Pattern::new(plan.content, dice);
         Self {
             name: name.into(),
-            direction: plan.direction,
-            bytes: plan.bytes,
+            plan: plan.clone(),
+            dice,
             stream: None,
             stopped: false,
-            writer: Writer::new(pattern.clone()),
-            reader: Reader::new(pattern).tampered(plan.tampered_at),
-            reader_finished: false,
-            writer_ended: false,
+            read_before: 0,
+            written_before: 0,
+            streams_reset: 0,
             started_at: None,
             last_read_at: None,
         }
     }
 
-    fn advance_writer(&mut self, port: &mut dyn Port, stream: Stream) {
-        let limit = if self.stopped { 0 } else { self.bytes.unwrap_or(u64::MAX) };
-        self.writer.write_up_to(port, stream, limit);
-        if self.writer.written >= limit {
-            self.writer.finish(port, stream);
-        }
-        if !self.writer_ended {
-            self.writer_ended = read_nothing(port, stream);
-        }
-    }
-
-    fn advance_reader(&mut self, port: &mut dyn Port, stream: Stream) {
-        let before = self.reader.read;
-        self.reader.read_all(port, stream);
-        if self.reader.read > before {
-            self.last_read_at = Some(port.now());
-        }
-        if self.reader.ended && !self.reader_finished {
-            self.reader_finished = true;
-            finish(port, stream);
-        }
+    fn open(&mut self, port: &mut dyn Port) {
+        let Some(stream) = port.open() else { return };
+        let pattern = Pattern::new(self.plan.content, self.dice.clone());
+        let mut flow = Flow::new(pattern.clone(), pattern, port.now());
+        let half = flow.half(self.plan.direction);
+        half.reader.tampered_at = self.plan.tampered_at.filter(|_| self.streams_reset == 0);
+        half.offered = match (self.stopped, self.plan.bytes) {
+            (false, Some(bytes)) => bytes.saturating_sub(self.read_before),
+            (false, None) => u64::MAX,
+            (true, _) => 0,
+        };
+        half.ends = self.stopped || self.plan.bytes.is_some();
+        self.stream = Some((stream, flow));
+        self.advance(port, stream);
     }
 
     fn is_complete(&self) -> bool {
-        self.reader.ended
-            && self.reader.read == self.writer.written
-            && self.bytes.is_none_or(|bytes| bytes == self.reader.read)
+        let Some((_, flow)) = &self.stream else { return false };
+        let half = if self.plan.direction == Direction::Up { &flow.up } else { &flow.down };
+        let all = self.plan.bytes.is_none_or(|bytes| bytes == self.read_before + half.reader.read);
+        half.reader.ended && half.reader.read == half.writer.written && all
+    }
+
+    /// Bytes read and written on all streams.
+    fn moved(&self) -> (u64, u64) {
+        let (read, written) = self.stream.as_ref().map_or((0, 0), |(_, flow)| match self.plan.direction {
+            Direction::Up => (flow.up.reader.read, flow.up.writer.written),
+            Direction::Down => (flow.down.reader.read, flow.down.writer.written),
+        });
+        (self.read_before + read, self.written_before + written)
     }
 }
 
 impl Application for Bulk {
     fn tick(&mut self, port: &mut dyn Port, _tag: u64) {
-        if self.stopped {
-            return;
-        }
-        self.started_at = Some(port.now());
-        self.stream = port.open();
-        if let Some(stream) = self.stream {
-            self.advance(port, stream);
+        if !self.stopped {
+            self.started_at = Some(port.now());
+            self.open(port);
         }
     }
 
     fn advance(&mut self, port: &mut dyn Port, stream: Stream) {
-        if port.side() == self.direction.sender() {
-            self.advance_writer(port, stream);
-        } else {
-            self.advance_reader(port, stream);
+        let direction = self.plan.direction;
+        let Some((_, flow)) = self.stream.as_mut().filter(|(known, _)| *known == stream) else { return };
+        let half = flow.half(direction);
+        if self.stopped && !half.ends {
+            (half.offered, half.ends) = (half.writer.written, true);
+        }
+        let before = half.reader.read;
+        flow.advance(port, stream);
+        let half = flow.half(direction);
+        if half.reader.read > before {
+            self.last_read_at = Some(port.now());
+        }
+        if half.reader.ended && port.side() == direction.receiver() {
+            flow.half(direction.opposite()).ends = true;
+            flow.advance(port, stream);
         }
     }
 
-    fn reset(&mut self, _port: &mut dyn Port, _stream: Stream) {}
+    fn reset(&mut self, port: &mut dyn Port, stream: Stream) {
+        let direction = self.plan.direction;
+        let Some((_, flow)) = self.stream.as_mut().filter(|(known, _)| *known == stream) else { return };
+        let half = flow.half(direction);
+        let (read, written) = (half.reader.read, half.writer.written);
+        if port.side() == Side::Server {
+            if direction == Direction::Up {
+                self.read_before += read;
+            }
+            return flow.restart_server();
+        }
+        self.read_before += read;
+        self.written_before += written;
+        self.streams_reset += 1;
+        self.dice = self.dice.fork();
+        self.open(port);
+    }
 
     fn stop(&mut self) {
         self.stopped = true;
     }
 
     fn is_finite(&self) -> bool {
-        self.bytes.is_some()
+        self.plan.bytes.is_some()
     }
 
     fn is_done(&self) -> bool {
-        let never_started = self.stopped && self.stream.is_none() && self.bytes.is_none();
-        never_started || (self.is_complete() && self.reader_finished && self.writer_ended)
+        let never_started = self.stopped && self.stream.is_none() && self.plan.bytes.is_none();
+        let over = self.stream.as_ref().is_some_and(|(_, flow)| flow.is_over());
+        never_started || (over && self.is_complete())
+    }
+
+    fn owed_bytes(&self) -> u64 {
+        let (read, written) = self.moved();
+        written.saturating_sub(read)
     }
 
     fn outcome(&self) -> WorkOutcome {
         let us = |at: Option<Instant>| at.map_or(0, Instant::as_micros);
         let (start_us, end_us) = (us(self.started_at), us(self.last_read_at));
         let elapsed_us = end_us.saturating_sub(start_us);
+        let (bytes_read, bytes_written) = self.moved();
         WorkOutcome::Bulk(BulkOutcome {
             name: self.name.clone(),
-            direction: self.direction.name().into(),
-            bytes_written: self.writer.written,
-            bytes_read: self.reader.read,
+            direction: self.plan.direction.name().into(),
+            bytes_written,
+            bytes_read,
             complete: self.is_complete(),
             start_us,
             end_us,
-            goodput_kbit: (self.reader.read * 8_000).checked_div(elapsed_us).unwrap_or(0),
+            goodput_kbit: (bytes_read * 8_000).checked_div(elapsed_us).unwrap_or(0),
+            streams_reset: self.streams_reset,
         })
     }
 }

@@ -1,10 +1,8 @@
-use super::halves::{Reader, Writer, finish};
+use super::flow::Flow;
 use super::{Application, Content, Pattern, START};
 use crate::Side;
-use crate::checks::Rule;
 use crate::host::{Port, Stream};
 use crate::outcome::{EchoOutcome, Latency, WorkOutcome};
-use engine::mux::{ReadError, WriteError};
 use engine::{Entropy, Instant};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -18,7 +16,7 @@ pub struct EchoPlan {
     pub interval_us: u64,
 }
 
-/// Both ends of an echo.
+/// Both ends of an echo. Messages that are under way when the stream is reset are lost; the next ones go on another stream.
 ///
 /// The latency of a message runs from the tick that made it to the moment its last byte came back, so time during which
 /// it waited for room to be written counts too.
@@ -26,45 +24,43 @@ pub struct EchoPlan {
 pub struct Echo {
     name: String,
     plan: EchoPlan,
-    stream: Option<Stream>,
+    dice: Entropy,
+    stream: Option<(Stream, Flow)>,
     stopped: bool,
-    writer: Writer,
-    reader: Reader,
-    offered: u64,
     under_way: VecDeque<(u64, Instant)>,
     sent: u64,
+    lost: u64,
+    streams_reset: u64,
+    /// Bytes written, and read, on streams that were reset.
+    written_before: u64,
+    read_before: u64,
     latency: Latency,
-    mirror: Mirror,
 }
 
 impl Echo {
     /// An echo that has not started.
     pub fn new(name: &str, plan: &EchoPlan, dice: Entropy) -> Self {
-        let pattern = Pattern::new(Content::Random, dice);
         Self {
             name: name.into(),
             plan: *plan,
+            dice,
             stream: None,
             stopped: false,
-            writer: Writer::new(pattern.clone()),
-            reader: Reader::new(pattern),
-            offered: 0,
             under_way: VecDeque::new(),
             sent: 0,
+            lost: 0,
+            streams_reset: 0,
+            written_before: 0,
+            read_before: 0,
             latency: Latency::default(),
-            mirror: Mirror::default(),
         }
     }
 
-    fn advance_client(&mut self, port: &mut dyn Port, stream: Stream) {
-        self.writer.write_up_to(port, stream, self.offered);
-        self.reader.read_all(port, stream);
-        while let Some((_, made_at)) = self.under_way.pop_front_if(|(end, _)| *end <= self.reader.read) {
-            self.latency.record(port.now().since(made_at));
-        }
-        if self.stopped && self.under_way.is_empty() {
-            self.writer.finish(port, stream);
-        }
+    /// What comes back is what went out, so both directions carry the same pattern.
+    fn open(&mut self, port: &mut dyn Port) {
+        let Some(stream) = port.open() else { return };
+        let pattern = Pattern::new(Content::Random, self.dice.clone());
+        self.stream = Some((stream, Flow::new(pattern.clone(), pattern, port.now())));
     }
 }
 
@@ -74,25 +70,49 @@ impl Application for Echo {
             return;
         }
         if self.stream.is_none() {
-            self.stream = port.open();
+            self.open(port);
         }
-        self.offered += u64::from(self.plan.message_bytes);
         self.sent += 1;
-        self.under_way.push_back((self.offered, port.now()));
-        if let Some(stream) = self.stream {
+        if let Some((stream, flow)) = &mut self.stream {
+            let stream = *stream;
+            flow.up.offered += u64::from(self.plan.message_bytes);
+            self.under_way.push_back((flow.up.offered, port.now()));
             self.advance(port, stream);
         }
         port.wake_at(port.now() + Duration::from_micros(self.plan.interval_us), START);
     }
 
     fn advance(&mut self, port: &mut dyn Port, stream: Stream) {
+        let Some((_, flow)) = self.stream.as_mut().filter(|(known, _)| *known == stream) else { return };
+        flow.advance(port, stream);
         match port.side() {
-            Side::Client => self.advance_client(port, stream),
-            Side::Server => self.mirror.advance(port, stream),
+            Side::Client => {
+                let read = flow.down.reader.read;
+                while let Some((_, made_at)) = self.under_way.pop_front_if(|(end, _)| *end <= read) {
+                    self.latency.record(port.now().since(made_at));
+                }
+                flow.up.ends = self.stopped && self.under_way.is_empty();
+            }
+            Side::Server => {
+                flow.down.offered = flow.up.reader.read;
+                flow.down.ends = flow.up.reader.ended;
+            }
         }
+        flow.advance(port, stream);
     }
 
-    fn reset(&mut self, _port: &mut dyn Port, _stream: Stream) {}
+    fn reset(&mut self, port: &mut dyn Port, stream: Stream) {
+        let Some((_, flow)) = self.stream.as_mut().filter(|(known, _)| *known == stream) else { return };
+        if port.side() == Side::Server {
+            return flow.restart_server();
+        }
+        self.written_before += flow.up.writer.written;
+        self.read_before += flow.down.reader.read;
+        self.stream = None;
+        self.streams_reset += 1;
+        self.lost += self.under_way.drain(..).count() as u64;
+        self.dice = self.dice.fork();
+    }
 
     fn stop(&mut self) {
         self.stopped = true;
@@ -103,89 +123,25 @@ impl Application for Echo {
     }
 
     fn is_done(&self) -> bool {
-        self.stopped && (self.stream.is_none() || (self.reader.ended && self.mirror.finished))
+        self.stopped && self.stream.as_ref().is_none_or(|(_, flow)| flow.is_over())
+    }
+
+    fn owed_bytes(&self) -> u64 {
+        2 * self.under_way.len() as u64 * u64::from(self.plan.message_bytes)
     }
 
     fn outcome(&self) -> WorkOutcome {
+        let flow = self.stream.as_ref().map(|(_, flow)| flow);
         WorkOutcome::Echo(EchoOutcome {
             name: self.name.clone(),
             message_bytes: self.plan.message_bytes,
             interval_us: self.plan.interval_us,
             sent: self.sent,
-            received: self.sent - self.under_way.len() as u64,
-            bytes_written: self.writer.written,
-            bytes_read: self.reader.read,
+            received: self.sent - self.lost - self.under_way.len() as u64,
+            bytes_written: self.written_before + flow.map_or(0, |flow| flow.up.writer.written),
+            bytes_read: self.read_before + flow.map_or(0, |flow| flow.down.reader.read),
             latency_us: self.latency.percentiles(),
+            streams_reset: self.streams_reset,
         })
-    }
-}
-
-/// The server's end: writes back what it reads, and reads no more than it can write back.
-#[derive(Debug, Default)]
-struct Mirror {
-    held: VecDeque<u8>,
-    ended: bool,
-    finished: bool,
-}
-
-impl Mirror {
-    const HELD_BYTES_MAX: usize = 64 * 1024;
-
-    fn advance(&mut self, port: &mut dyn Port, stream: Stream) {
-        loop {
-            let progress = self.read(port, stream) | self.write(port, stream);
-            if self.ended && self.held.is_empty() && !self.finished {
-                self.finished = true;
-                finish(port, stream);
-            }
-            if !progress {
-                return;
-            }
-        }
-    }
-
-    fn read(&mut self, port: &mut dyn Port, stream: Stream) -> bool {
-        let room = Self::HELD_BYTES_MAX - self.held.len();
-        if self.ended || room == 0 {
-            return false;
-        }
-        match port.peek(stream) {
-            Ok([]) => {
-                self.ended = true;
-                false
-            }
-            Ok(bytes) => {
-                let n = bytes.len().min(room);
-                self.held.extend(&bytes[..n]);
-                port.consume(stream, n);
-                true
-            }
-            Err(ReadError::Blocked) => false,
-            Err(error) => {
-                port.violate(Rule::Stream, format!("read on stream {stream}: {error}"));
-                false
-            }
-        }
-    }
-
-    fn write(&mut self, port: &mut dyn Port, stream: Stream) -> bool {
-        if self.held.is_empty() {
-            return false;
-        }
-        match port.write(stream, self.held.make_contiguous()) {
-            Ok(0) => {
-                port.violate(Rule::Stream, format!("stream {stream} took nothing, unblocked"));
-                false
-            }
-            Ok(n) => {
-                self.held.drain(..n);
-                true
-            }
-            Err(WriteError::Blocked) => false,
-            Err(error) => {
-                port.violate(Rule::Stream, format!("write on stream {stream}: {error}"));
-                false
-            }
-        }
     }
 }

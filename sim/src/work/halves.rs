@@ -54,7 +54,8 @@ impl Writer {
 #[derive(Debug)]
 pub(super) struct Reader {
     pattern: Pattern,
-    tampered_at: Option<u64>,
+    /// Another byte than was written is expected at this offset.
+    pub(super) tampered_at: Option<u64>,
     /// Bytes read.
     pub(super) read: u64,
     /// The end of the stream was read.
@@ -64,12 +65,6 @@ pub(super) struct Reader {
 impl Reader {
     pub(super) fn new(pattern: Pattern) -> Self {
         Self { pattern, tampered_at: None, read: 0, ended: false }
-    }
-
-    /// Expects another byte than was written at `offset`.
-    pub(super) fn tampered(mut self, offset: Option<u64>) -> Self {
-        self.tampered_at = offset;
-        self
     }
 
     /// Reads until nothing is left.
@@ -94,24 +89,8 @@ impl Reader {
     }
 }
 
-/// Reads an end of a stream that carries nothing in this direction.
-pub(super) fn read_nothing(port: &mut dyn Port, stream: Stream) -> bool {
-    match port.peek(stream) {
-        Ok([]) => true,
-        Ok(_) => {
-            port.violate(Rule::Bytes, format!("stream {stream}: bytes nobody wrote"));
-            false
-        }
-        Err(ReadError::Blocked) => false,
-        Err(error) => {
-            port.violate(Rule::Stream, format!("read on stream {stream}: {error}"));
-            false
-        }
-    }
-}
-
 /// Ends a stream's own direction.
-pub(super) fn finish(port: &mut dyn Port, stream: Stream) {
+fn finish(port: &mut dyn Port, stream: Stream) {
     if let Err(error) = port.finish(stream) {
         port.violate(Rule::Stream, format!("finish of stream {stream}: {error}"));
     }

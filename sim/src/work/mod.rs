@@ -3,12 +3,34 @@
 
 mod bulk;
 mod echo;
+mod exchange;
+mod fetch;
+mod flow;
+mod game_ticks;
+mod half_close;
 mod halves;
+mod idle_then_burst;
+mod page;
 mod pattern;
+mod request_response;
+mod short_streams;
+mod stalled_reader;
+mod storm;
+mod streams;
+mod typing;
 
 pub use bulk::{Bulk, BulkPlan};
 pub use echo::{Echo, EchoPlan};
+pub use game_ticks::{GameTicks, GameTicksPlan};
+pub use half_close::{HalfClose, HalfClosePlan};
+pub use idle_then_burst::{IdleThenBurst, IdleThenBurstPlan};
+pub use page::{Page, PagePlan};
 pub use pattern::{Content, Pattern};
+pub use request_response::{RequestResponse, RequestResponsePlan};
+pub use short_streams::{ShortStreams, ShortStreamsPlan};
+pub use stalled_reader::{StalledReader, StalledReaderPlan};
+pub use storm::{Storm, StormPlan};
+pub use typing::{Typing, TypingPlan};
 
 use crate::host::{Port, Stream};
 use crate::outcome::WorkOutcome;
@@ -32,6 +54,24 @@ pub enum WorkKind {
     Bulk(BulkPlan),
     /// Sends small messages at an interval and has them sent back.
     Echo(EchoPlan),
+    /// Asks and is answered, one request after the other.
+    RequestResponse(RequestResponsePlan),
+    /// Opens a stream at an interval for each request.
+    ShortStreams(ShortStreamsPlan),
+    /// Asks for many objects at once.
+    Page(PagePlan),
+    /// Sends small messages both ways at a tick rate.
+    GameTicks(GameTicksPlan),
+    /// Sends irregular keystrokes that are echoed.
+    Typing(TypingPlan),
+    /// Downloads twice, and stops reading one of them for a while.
+    StalledReader(StalledReaderPlan),
+    /// Ends its direction and waits for a late reply.
+    HalfClose(HalfClosePlan),
+    /// Opens and closes streams at a high rate.
+    Storm(StormPlan),
+    /// Rests, then moves many bytes at once.
+    IdleThenBurst(IdleThenBurstPlan),
 }
 
 /// The tag of an application's first tick.
@@ -46,13 +86,15 @@ pub trait Application {
     fn advance(&mut self, port: &mut dyn Port, stream: Stream);
     /// What carried the stream on that side is gone, the stream with it: nothing more can be read or written there.
     fn reset(&mut self, port: &mut dyn Port, stream: Stream);
-    /// Offers no new bytes from here on. [`Application::advance`] is called on both sides of every stream afterwards.
+    /// Begins nothing new from here on, and ends what has no end. [`Application::advance`] is called on both sides of every stream afterwards.
     fn stop(&mut self);
     /// Whether it ends by itself.
     fn is_finite(&self) -> bool;
     /// Whether a finite one has moved all its bytes, or any was stopped and everything written has arrived and both
     /// ends have read the end of the stream.
     fn is_done(&self) -> bool;
+    /// Bytes that have to be read, on both sides together, before what it began is done.
+    fn owed_bytes(&self) -> u64;
     /// What it measured.
     fn outcome(&self) -> WorkOutcome;
 }
@@ -63,5 +105,14 @@ pub fn application(plan: &WorkPlan, seed: Seed) -> Box<dyn Application> {
     match &plan.kind {
         WorkKind::Bulk(bulk) => Box::new(Bulk::new(&plan.name, bulk, dice)),
         WorkKind::Echo(echo) => Box::new(Echo::new(&plan.name, echo, dice)),
+        WorkKind::RequestResponse(kind) => Box::new(RequestResponse::new(&plan.name, kind, dice)),
+        WorkKind::ShortStreams(kind) => Box::new(ShortStreams::new(&plan.name, kind, dice)),
+        WorkKind::Page(kind) => Box::new(Page::new(&plan.name, kind, dice)),
+        WorkKind::GameTicks(kind) => Box::new(GameTicks::new(&plan.name, kind, dice)),
+        WorkKind::Typing(kind) => Box::new(Typing::new(&plan.name, kind, dice)),
+        WorkKind::StalledReader(kind) => Box::new(StalledReader::new(&plan.name, kind, dice)),
+        WorkKind::HalfClose(kind) => Box::new(HalfClose::new(&plan.name, kind, dice)),
+        WorkKind::Storm(kind) => Box::new(Storm::new(&plan.name, kind, dice)),
+        WorkKind::IdleThenBurst(kind) => Box::new(IdleThenBurst::new(&plan.name, kind, dice)),
     }
 }

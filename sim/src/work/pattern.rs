@@ -24,10 +24,22 @@ pub struct Pattern {
 /// once: as much as kcptun copies from a TCP connection in one go.
 const BLOCK_BYTES: usize = 32 * 1024;
 
+/// The same for workloads of many streams that carry little each.
+const SMALL_BLOCK_BYTES: usize = 2 * 1024;
+
 impl Pattern {
     /// The sequence of that content under those dice.
     pub fn new(content: Content, dice: Entropy) -> Self {
-        let mut pattern = Self { dice, content, block: vec![0; BLOCK_BYTES].into(), used: 0, offset: 0 };
+        Self::with_block(content, dice, BLOCK_BYTES)
+    }
+
+    /// The same sequence, drawn and offered in smaller pieces.
+    pub fn small(content: Content, dice: Entropy) -> Self {
+        Self::with_block(content, dice, SMALL_BLOCK_BYTES)
+    }
+
+    fn with_block(content: Content, dice: Entropy, block_bytes: usize) -> Self {
+        let mut pattern = Self { dice, content, block: vec![0; block_bytes].into(), used: 0, offset: 0 };
         pattern.draw();
         pattern
     }
@@ -41,7 +53,7 @@ impl Pattern {
     pub fn advance(&mut self, n: usize) {
         self.used += n;
         self.offset += n as u64;
-        if self.used == BLOCK_BYTES {
+        if self.used == self.block.len() {
             self.draw();
         }
     }
@@ -75,9 +87,9 @@ impl Pattern {
 
     fn draw_text(&mut self) {
         let mut filled = 0;
-        while filled < BLOCK_BYTES {
+        while filled < self.block.len() {
             let word = WORDS[self.dice.next_u32() as usize % WORDS.len()].as_bytes();
-            let n = word.len().min(BLOCK_BYTES - filled);
+            let n = word.len().min(self.block.len() - filled);
             self.block[filled..filled + n].copy_from_slice(&word[..n]);
             filled += n;
         }

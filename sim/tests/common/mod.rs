@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "every test file uses its own part")]
 
 use serde_json::{Value, json};
-use sim::Scenario;
+use sim::{Outcome, Scenario, World};
 
 /// A line with every fault, both ways, and one workload of each kind; about a second long.
 pub(crate) fn rough() -> Value {
@@ -25,4 +25,12 @@ pub(crate) fn rough() -> Value {
 
 pub(crate) fn scenario(file: &Value) -> Scenario {
     Scenario::parse("test.json", &file.to_string()).expect("the test's scenario is valid")
+}
+
+/// Plays the file with seed 1; every rule must hold.
+#[track_caller]
+pub(crate) fn play(file: &Value) -> Outcome {
+    let outcome = World::run(&scenario(file), 1);
+    assert!(outcome.ok, "{:?}", outcome.violations);
+    outcome
 }

@@ -1,0 +1,134 @@
+use super::streams::Streams;
+use super::{Application, START};
+use crate::Side;
+use crate::host::{Port, Stream};
+use crate::outcome::WorkOutcome;
+use engine::{Entropy, Instant};
+use std::time::Duration;
+
+/// A client that sends a request and ends its direction at once; the server replies much later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HalfClosePlan {
+    /// Bytes of the request.
+    pub request_bytes: u64,
+    /// Bytes of the reply.
+    pub reply_bytes: u64,
+    /// Time from the end of the request to the reply, microseconds.
+    pub reply_after_us: u64,
+    /// Requests one after the other, each on its own stream.
+    pub count: u64,
+}
+
+/// Both ends. The unit is the request: from opening its stream to the end of the whole reply. One whose stream is reset is
+/// made again.
+#[derive(Debug)]
+pub struct HalfClose {
+    plan: HalfClosePlan,
+    streams: Streams,
+    stream: Option<Stream>,
+    began_at: Instant,
+    reply_at: Option<Instant>,
+}
+
+const REPLY: u64 = 1;
+
+impl HalfClose {
+    /// Nothing asked for yet.
+    pub fn new(name: &str, plan: &HalfClosePlan, dice: Entropy) -> Self {
+        let streams = Streams::new(name, dice);
+        Self { plan: *plan, streams, stream: None, began_at: Instant::ZERO, reply_at: None }
+    }
+
+    fn ask(&mut self, port: &mut dyn Port) {
+        let bytes = self.plan.request_bytes;
+        self.reply_at = None;
+        self.stream = self.streams.open(port, |flow| {
+            flow.up.offered = bytes;
+            flow.up.ends = true;
+        });
+    }
+
+    fn is_last_begun(&self) -> bool {
+        self.streams.stopped || self.streams.begun >= self.plan.count
+    }
+
+    fn plan_reply(&mut self, port: &mut dyn Port) {
+        if self.reply_at.is_none() {
+            let at = port.now() + Duration::from_micros(self.plan.reply_after_us);
+            self.reply_at = Some(at);
+            port.wake_at(at, REPLY);
+        }
+    }
+
+    fn next(&mut self, port: &mut dyn Port) {
+        self.streams.note_done(port.now(), self.began_at);
+        self.stream = None;
+        if !self.is_last_begun() {
+            port.wake_at(port.now(), START);
+        }
+    }
+}
+
+impl Application for HalfClose {
+    fn tick(&mut self, port: &mut dyn Port, tag: u64) {
+        if tag == START && !self.is_last_begun() && self.stream.is_none() {
+            self.streams.begun += 1;
+            self.began_at = port.now();
+            self.ask(port);
+        }
+        if let (REPLY, Some(stream)) = (tag, self.stream) {
+            self.advance(port, stream);
+        }
+    }
+
+    fn advance(&mut self, port: &mut dyn Port, stream: Stream) {
+        if self.stream != Some(stream) {
+            return;
+        }
+        let due = self.reply_at.is_some_and(|at| at <= port.now());
+        let bytes = self.plan.reply_bytes;
+        let (mut asked, mut whole) = (false, false);
+        self.streams.advance(port, stream, |flow, side| match side {
+            Side::Server if due => (flow.down.offered, flow.down.ends) = (bytes, true),
+            Side::Server => asked = flow.up.reader.ended,
+            Side::Client => whole = flow.down.reader.ended,
+        });
+        if asked {
+            self.plan_reply(port);
+        }
+        if whole {
+            self.next(port);
+        }
+    }
+
+    fn reset(&mut self, port: &mut dyn Port, stream: Stream) {
+        let gone = self.streams.reset(port, stream).is_some();
+        if self.stream != Some(stream) {
+            return;
+        }
+        self.reply_at = None;
+        if gone {
+            self.ask(port);
+        }
+    }
+
+    fn stop(&mut self) {
+        self.streams.stopped = true;
+    }
+
+    fn is_finite(&self) -> bool {
+        true
+    }
+
+    fn is_done(&self) -> bool {
+        self.is_last_begun() && self.streams.is_empty()
+    }
+
+    fn owed_bytes(&self) -> u64 {
+        (self.streams.begun - self.streams.done) * (self.plan.request_bytes + self.plan.reply_bytes)
+    }
+
+    fn outcome(&self) -> WorkOutcome {
+        WorkOutcome::HalfClose(self.streams.activity())
+    }
+}
