@@ -127,6 +127,7 @@ fn results_have_stable_keys() {
         "client",
         "description",
         "events",
+        "hosts",
         "links",
         "ok",
         "scenario",
