@@ -13,6 +13,8 @@
 
 pub mod activity;
 pub mod checks;
+pub mod expect;
+pub mod gate;
 pub mod host;
 pub mod link;
 pub mod net;
@@ -27,7 +29,7 @@ pub mod work;
 mod world;
 
 pub use outcome::Outcome;
-pub use scenario::{Scenario, ScenarioError};
+pub use scenario::{Scenario, ScenarioError, ScenarioFile};
 pub use world::World;
 
 /// One of the two ends.
@@ -45,14 +47,6 @@ impl Side {
         match self {
             Self::Client => Direction::Up,
             Self::Server => Direction::Down,
-        }
-    }
-
-    /// `client` or `server`, as in scenario files.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Client => "client",
-            Self::Server => "server",
         }
     }
 }

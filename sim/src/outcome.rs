@@ -6,7 +6,7 @@
 
 use crate::activity::Activity;
 use crate::checks::Violation;
-use crate::host::HostCounters;
+use crate::expect::{Expectation, Limit};
 use crate::link::Counters;
 use engine::Stats;
 use hdrhistogram::Histogram;
@@ -45,6 +45,10 @@ pub struct Outcome {
     pub ok: bool,
     /// Rules that were broken; the first one ended the run.
     pub violations: Vec<ViolationOutcome>,
+    /// What the scenario expected, and what came of it.
+    pub expectations: Vec<ExpectationOutcome>,
+    /// When the sources stopped; the end of the run when they never did.
+    pub stopped_us: u64,
     /// Simulated time at the end.
     pub sim_us: u64,
     /// Real time the run took; 0 when nobody measured it. Not part of the result: it differs from run to run.
@@ -60,12 +64,22 @@ pub struct Outcome {
     pub useful_bytes: PerDirection<u64>,
     /// Link counters.
     pub links: PerDirection<LinkOutcome>,
-    /// Counters of the machines.
-    pub hosts: HostsOutcome,
     /// Engine counters.
     pub client: SideOutcome,
     /// Engine counters.
     pub server: SideOutcome,
+}
+
+impl Outcome {
+    /// No rule was broken and every expectation is met.
+    pub fn passed(&self) -> bool {
+        self.ok && self.expectations.iter().all(|expectation| expectation.ok)
+    }
+
+    /// Judges the scenario's expectations by everything else that is known.
+    pub fn judge(&mut self, expectations: &[Expectation]) {
+        self.expectations = expectations.iter().map(|one| ExpectationOutcome::new(one, self)).collect();
+    }
 }
 
 /// A pair of values, one for each direction.
@@ -92,6 +106,36 @@ impl From<&Violation> for ViolationOutcome {
     fn from(violation: &Violation) -> Self {
         let Violation { at_us, rule, detail } = violation;
         Self { at_us: *at_us, rule: rule.name(), detail: detail.clone() }
+    }
+}
+
+/// An expectation of the scenario.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ExpectationOutcome {
+    /// What was measured, in words.
+    pub what: String,
+    /// Unit of the figures: `kbit/s`, `us` or `thousandths`.
+    pub unit: &'static str,
+    /// The least that was expected, if there was such a limit.
+    pub at_least: Option<u64>,
+    /// The most that was expected, if there was such a limit.
+    pub at_most: Option<u64>,
+    /// What was measured; `null` when the run did not get that far.
+    pub measured: Option<u64>,
+    /// The expectation is met.
+    pub ok: bool,
+}
+
+impl ExpectationOutcome {
+    /// What `outcome` makes of `expectation`.
+    pub fn new(expectation: &Expectation, outcome: &Outcome) -> Self {
+        let (measured, ok) = expectation.judge(outcome);
+        let (at_least, at_most) = match expectation.limit {
+            Limit::AtLeast(least) => (Some(least), None),
+            Limit::AtMost(most) => (None, Some(most)),
+        };
+        let Expectation { measure, .. } = expectation;
+        Self { what: measure.words(), unit: measure.unit(), at_least, at_most, measured, ok }
     }
 }
 
@@ -137,6 +181,32 @@ impl WorkOutcome {
             Self::HalfClose(activity) => Some(("half-close", activity)),
             Self::Storm(activity) => Some(("storm", activity)),
             Self::IdleThenBurst(activity) => Some(("bursts", activity)),
+        }
+    }
+
+    /// Name of the workload.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Bulk(bulk) => &bulk.name,
+            Self::Echo(echo) => &echo.name,
+            other => other.activity().map_or("", |(_, activity)| &activity.name),
+        }
+    }
+
+    /// Payload per time, of those that measure it.
+    pub const fn goodput_kbit(&self) -> Option<u64> {
+        match self {
+            Self::Bulk(bulk) => Some(bulk.goodput_kbit),
+            _ => None,
+        }
+    }
+
+    /// Latencies, of those that measure them.
+    pub fn latency(&self) -> Option<&Percentiles> {
+        match self {
+            Self::Bulk(_) => None,
+            Self::Echo(echo) => Some(&echo.latency_us),
+            other => other.activity().map(|(_, activity)| &activity.latency_us),
         }
     }
 }
@@ -303,41 +373,6 @@ impl From<&Counters> for LinkOutcome {
             queue_peak_bytes: counters.queue_peak_bytes,
         }
     }
-}
-
-/// The two machines.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct HostsOutcome {
-    /// The client's.
-    pub client: HostOutcome,
-    /// The server's.
-    pub server: HostOutcome,
-}
-
-impl HostsOutcome {
-    /// From the counters of the client's machine and the server's.
-    pub fn new(counters: [&HostCounters; 2]) -> Self {
-        let [client, server] = counters.map(|counters| HostOutcome {
-            dropped_socket: counters.dropped_socket,
-            socket_peak_bytes: counters.socket_peak_bytes,
-            cpu_busy_us: counters.cpu_busy_us,
-            clock_offset_us: counters.clock_offset_us,
-        });
-        Self { client, server }
-    }
-}
-
-/// A machine.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct HostOutcome {
-    /// Datagrams that arrived when the socket's buffer was full.
-    pub dropped_socket: u64,
-    /// Most bytes that ever waited in the socket.
-    pub socket_peak_bytes: u64,
-    /// Time the processor worked.
-    pub cpu_busy_us: u64,
-    /// What the clock showed at the beginning, plus its steps.
-    pub clock_offset_us: u64,
 }
 
 /// Counters of one side's tunnel, under kcp-go's SNMP names where it has one.

@@ -1,6 +1,8 @@
 //! An outcome as text for a terminal.
 
-use crate::outcome::{BulkOutcome, EchoOutcome, LinkOutcome, Outcome, SideOutcome, WorkOutcome};
+use crate::outcome::{
+    BulkOutcome, EchoOutcome, ExpectationOutcome, LinkOutcome, Outcome, SideOutcome, WorkOutcome,
+};
 use std::fmt::{self, Display, Formatter};
 
 /// Shows an [`Outcome`] on a screen.
@@ -29,6 +31,7 @@ impl Display for Report<'_> {
             let at = Ms(violation.at_us);
             writeln!(out, "  FAILED      {} at {at}: {}", violation.rule, violation.detail)?;
         }
+        outcome.expectations.iter().try_for_each(|expectation| expectation_line(out, expectation))?;
         writeln!(out, "  checks      {}", if outcome.ok { "ok" } else { "FAILED" })
     }
 }
@@ -139,6 +142,24 @@ fn time_line(out: &mut Formatter<'_>, outcome: &Outcome) -> fmt::Result {
     }
     let wall = outcome.wall_us as f64 / 1e6;
     writeln!(out, ", {wall:.3} s real, {:.1}x", simulated / wall)
+}
+
+fn expectation_line(out: &mut Formatter<'_>, expectation: &ExpectationOutcome) -> fmt::Result {
+    let figure = |value: u64| match expectation.unit {
+        "kbit/s" => format!("{:.3} Mbit/s", value as f64 / 1e3),
+        "us" => Ms(value).to_string(),
+        _ => format!("{:.3}", value as f64 / 1e3),
+    };
+    let limits = [("at least", expectation.at_least), ("at most", expectation.at_most)];
+    let limits = limits.into_iter().filter_map(|(word, limit)| Some(format!("{word} {}", figure(limit?))));
+    writeln!(
+        out,
+        "  {}      {}: {}, expected {}",
+        if expectation.ok { "met   " } else { "FAILED" },
+        expectation.what,
+        expectation.measured.map_or_else(|| "not measured".into(), figure),
+        limits.collect::<Vec<_>>().join(" and "),
+    )
 }
 
 /// Microseconds shown as milliseconds.

@@ -3,6 +3,7 @@
 use crate::Side;
 use engine::Instant;
 use siphasher::sip::SipHasher13;
+use std::fmt::{self, Display, Formatter};
 use std::hash::Hasher;
 
 /// What happened, as far as the fingerprint is concerned.
@@ -23,12 +24,46 @@ pub enum Kind {
 ///
 /// Datagrams enter by their [`digest`], taken once when they are sent.
 #[derive(Clone, Debug)]
-pub struct Trace(SipHasher13);
+pub struct Trace {
+    hasher: SipHasher13,
+    /// What entered since the record was taken last, if one is kept.
+    record: Option<Vec<Entry>>,
+}
+
+/// One thing that entered a [`Trace`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// When.
+    pub at: Instant,
+    /// On which side.
+    pub side: Side,
+    /// What happened.
+    pub kind: Kind,
+    /// Hash of the datagram, or the stream and the number of the event.
+    pub digest: u64,
+}
+
+impl Display for Entry {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        let Self { at, side, kind, digest } = self;
+        write!(out, "{} us {side:?} {kind:?} {digest:016x}", at.as_micros())
+    }
+}
 
 impl Trace {
     /// An empty trace.
     pub fn new() -> Self {
-        Self(SipHasher13::new_with_keys(KEYS.0, KEYS.1))
+        Self { hasher: SipHasher13::new_with_keys(KEYS.0, KEYS.1), record: None }
+    }
+
+    /// An empty trace that also keeps a record.
+    pub fn recording() -> Self {
+        Self { record: Some(Vec::new()), ..Self::new() }
+    }
+
+    /// What entered since the last call; nothing when no record is kept.
+    pub fn take_record(&mut self) -> Vec<Entry> {
+        self.record.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Adds one thing that happened.
@@ -38,12 +73,15 @@ impl Trace {
         entry[8] = side as u8;
         entry[9] = kind as u8;
         entry[10..].copy_from_slice(&digest.to_le_bytes());
-        self.0.write(&entry);
+        self.hasher.write(&entry);
+        if let Some(record) = &mut self.record {
+            record.push(Entry { at, side, kind, digest });
+        }
     }
 
     /// The hash of everything recorded so far.
     pub fn hash(&self) -> u64 {
-        self.0.finish()
+        self.hasher.finish()
     }
 }
 

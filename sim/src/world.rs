@@ -1,13 +1,11 @@
 use crate::checks::{EVENTS_PER_INSTANT_MAX, Rule, SpinGuard, is_conserved};
-use crate::host::{Arrival, Client, Machine, Node, Server, Stream, TunnelPort, Wire};
+use crate::host::{Client, Node, Server, Stream, TunnelPort, Wire};
 use crate::link::Link;
 use crate::net::{Event, Key, PacketId};
-use crate::outcome::{
-    HostsOutcome, LinkOutcome, Outcome, PerDirection, SideOutcome, ViolationOutcome, WorkOutcome,
-};
+use crate::outcome::{LinkOutcome, Outcome, PerDirection, SideOutcome, ViolationOutcome, WorkOutcome};
 use crate::rng::Seed;
 use crate::scenario::Scenario;
-use crate::trace::Kind;
+use crate::trace::{Entry, Kind, Trace};
 use crate::work::{Application, START, application};
 use crate::{Direction, Side};
 use engine::Instant;
@@ -23,6 +21,7 @@ pub struct World<'s> {
     ends: Ends,
     work: Vec<Box<dyn Application>>,
     phase: Phase,
+    stopped_at: Option<Instant>,
 }
 
 /// The two ends and what lies between; apart from the applications, so that both can be borrowed.
@@ -53,32 +52,30 @@ impl World<'_> {
     /// for that is up, or until a rule is broken. The outcome depends on nothing but the arguments.
     pub fn run(scenario: &Scenario, seed: u64) -> Outcome {
         let mut world = World::new(scenario, seed);
-        while world.phase != Phase::Over && world.step() {}
-        world.outcome()
+        while world.step() {}
+        world.finish()
     }
 }
 
 impl<'s> World<'s> {
-    fn new(scenario: &'s Scenario, seed: u64) -> Self {
+    /// A run before its first event; [`World::run`] in steps.
+    pub fn new(scenario: &'s Scenario, seed: u64) -> Self {
         let dice = Seed(seed);
         let up = Link::new(Direction::Up, &scenario.up, dice);
         let down = Link::new(Direction::Down, &scenario.down, dice);
-        let machine = |side, plan| Machine::new(side, plan, dice, scenario.duration_us);
-        let hosts = &scenario.hosts;
-        let machines = [machine(Side::Client, &hosts.client), machine(Side::Server, &hosts.server)];
-        let mut wire = Wire::new([up, down], machines);
-        let local = wire.local(Side::Client, Instant::ZERO);
         let mut ends = Ends {
-            client: Client::new(&scenario.client, local, dice.stream("client")),
+            client: Client::new(&scenario.client, dice.stream("client")),
             server: Server::new(&scenario.server, dice.stream("server")),
-            wire,
+            wire: Wire::new(up, down),
         };
         let schedule = &mut ends.wire.net.schedule;
+        let mut planted_us = scenario.planted.map_or(0, |planted| planted());
         for (work, plan) in scenario.work.iter().enumerate() {
-            schedule.push(Instant::from_micros(plan.start_us), Event::Tick(work));
+            let start_us = plan.start_us + std::mem::take(&mut planted_us);
+            schedule.push(Instant::from_micros(start_us), Event::Tick(work));
         }
         schedule.push(Instant::from_micros(scenario.duration_us), Event::Stop);
-        ends.client.arm(&mut ends.wire, Instant::ZERO);
+        ends.client.arm(&mut ends.wire);
         Self {
             scenario,
             seed,
@@ -88,11 +85,31 @@ impl<'s> World<'s> {
             ends,
             work: scenario.work.iter().map(|plan| application(plan, dice)).collect(),
             phase: Phase::Offering,
+            stopped_at: None,
         }
     }
 
-    /// Processes one event; false when nothing is left to happen.
-    fn step(&mut self) -> bool {
+    /// As [`World::new`], keeping a record of what enters the trace.
+    pub fn recording(scenario: &'s Scenario, seed: u64) -> Self {
+        let mut world = Self::new(scenario, seed);
+        world.ends.wire.trace = Trace::recording();
+        world
+    }
+
+    /// What entered the trace since the last call.
+    pub fn take_record(&mut self) -> Vec<Entry> {
+        self.ends.wire.trace.take_record()
+    }
+
+    /// What the run found so far, and what comes of the scenario's expectations.
+    pub fn finish(self) -> Outcome {
+        let mut outcome = self.outcome();
+        outcome.judge(&self.scenario.expect);
+        outcome
+    }
+
+    /// Processes one event; false when that was the last.
+    pub fn step(&mut self) -> bool {
         let Some((key, next)) = self.next() else {
             self.violate(Rule::Liveness, "nothing is left to happen".into());
             return false;
@@ -110,10 +127,10 @@ impl<'s> World<'s> {
         }
         self.dispatch();
         self.advance_phase();
-        self.ends.client.arm(&mut self.ends.wire, self.now);
-        self.ends.server.arm(&mut self.ends.wire, self.now);
+        self.ends.client.arm(&mut self.ends.wire);
+        self.ends.server.arm(&mut self.ends.wire);
         self.check();
-        true
+        self.phase != Phase::Over
     }
 
     fn next(&self) -> Option<(Key, Next)> {
@@ -126,7 +143,6 @@ impl<'s> World<'s> {
     fn wake(&mut self, side: Side) {
         let Ends { client, server, wire } = &mut self.ends;
         wire.trace.record(self.now, side, Kind::Timeout, 0);
-        wire.machine(side).fire();
         let alarm = match side {
             Side::Client => &mut client.alarm,
             Side::Server => &mut server.alarm,
@@ -150,39 +166,22 @@ impl<'s> World<'s> {
             Event::Deliver(direction, packet) => self.deliver(direction, packet),
             Event::Tick(work) => self.tick(work, Side::Client, START),
             Event::Wake { work, side, tag } => self.tick(work, side, tag),
-            Event::Resume(side) => self.resume(side),
             Event::Stop => self.stop(),
             Event::Limit => self.expire(),
         }
     }
 
-    /// A packet comes out of a link.
     fn deliver(&mut self, direction: Direction, id: PacketId) {
-        let wire = &mut self.ends.wire;
-        let bytes = wire.net.packets.len_bytes(id);
-        wire.link(direction).delivered(bytes);
-        let side = direction.receiver();
-        match wire.machine(side).arrive(self.now, id, bytes) {
-            Arrival::Taken => self.ends.receive(self.now, side, id),
-            Arrival::Waits => wire.arrange_resume(side, self.now),
-            Arrival::Dropped => wire.net.packets.release(id),
-        }
-    }
-
-    /// A process goes on with what it had no time for: sending first, then receiving.
-    fn resume(&mut self, side: Side) {
         let Ends { client, server, wire } = &mut self.ends;
-        wire.machine(side).resume();
-        if wire.machine(side).is_free(self.now) && wire.machine(side).settle_debt() {
-            match side {
-                Side::Client => client.resume(wire, self.now),
-                Side::Server => server.resume(wire, self.now),
-            }
+        let mut packet = wire.net.packets.take(id);
+        wire.link(direction).delivered(packet.bytes.len() as u32);
+        wire.trace.record(self.now, direction.receiver(), Kind::Delivered, packet.digest);
+        wire.damaged = packet.damaged;
+        match direction {
+            Direction::Up => server.receive(wire, self.now, &mut packet.bytes),
+            Direction::Down => client.receive(wire, self.now, &mut packet.bytes),
         }
-        while let Some(id) = self.ends.wire.machine(side).take(self.now) {
-            self.ends.receive(self.now, side, id);
-        }
-        self.ends.wire.arrange_resume(side, self.now);
+        wire.net.packets.restore(id, packet);
     }
 
     fn tick(&mut self, work: usize, side: Side, tag: u64) {
@@ -243,6 +242,7 @@ impl<'s> World<'s> {
             return;
         }
         self.phase = Phase::Draining;
+        self.stopped_at = Some(self.now);
         let limit = self.now + Duration::from_micros(self.scenario.drain_us);
         self.ends.wire.net.schedule.push(limit, Event::Limit);
         self.work.iter_mut().for_each(|work| work.stop());
@@ -282,8 +282,7 @@ impl<'s> World<'s> {
 
     fn check(&mut self) {
         let wire = &self.ends.wire;
-        let held = wire.machines().iter().map(Machine::held).sum();
-        if !is_conserved([wire.up.counters(), wire.down.counters()], held, wire.net.packets.live()) {
+        if !is_conserved([wire.up.counters(), wire.down.counters()], wire.net.packets.live()) {
             self.violate(Rule::Conservation, "packets appeared or disappeared".into());
         }
     }
@@ -302,6 +301,8 @@ impl<'s> World<'s> {
             seed: self.seed,
             ok: wire.violations.is_empty(),
             violations: wire.violations.iter().map(ViolationOutcome::from).collect(),
+            expectations: Vec::new(),
+            stopped_us: self.stopped_at.unwrap_or(self.now).as_micros(),
             sim_us: self.now.as_micros(),
             wall_us: 0,
             events: self.events,
@@ -312,7 +313,6 @@ impl<'s> World<'s> {
                 up: LinkOutcome::from(wire.up.counters()),
                 down: LinkOutcome::from(wire.down.counters()),
             },
-            hosts: HostsOutcome::new(wire.machines().each_ref().map(Machine::counters)),
             client: SideOutcome::new(&client.tunnel.stats(), client.refused_datagrams),
             server: SideOutcome::new(&server.stats(), server.refused_datagrams),
         }
@@ -320,20 +320,6 @@ impl<'s> World<'s> {
 }
 
 impl Ends {
-    /// A process takes a datagram from its socket.
-    fn receive(&mut self, now: Instant, side: Side, id: PacketId) {
-        let Self { client, server, wire } = self;
-        let mut packet = wire.net.packets.take(id);
-        wire.trace.record(now, side, Kind::Delivered, packet.digest);
-        wire.damaged = packet.damaged;
-        wire.machine(side).work(now, 1);
-        match side {
-            Side::Server => server.receive(wire, now, &mut packet.bytes),
-            Side::Client => client.receive(wire, now, &mut packet.bytes),
-        }
-        wire.net.packets.restore(id, packet);
-    }
-
     fn port(&mut self, now: Instant, side: Side, work: usize) -> TunnelPort<'_> {
         match side {
             Side::Client => self.client.port(&mut self.wire, now, work),

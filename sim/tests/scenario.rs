@@ -1,8 +1,9 @@
 //! Scenario files: what is accepted, and that everything else is refused with file, place and reason.
 
+mod common;
+
 use serde_json::{Value, json};
 use sim::Scenario;
-use sim::host::{ClockPlan, HostPlan, Stall};
 use sim::link::{CodelPlan, LossPlan, Penalty, PolicerPlan, QueuePlan, ReorderPlan, WanderPlan};
 use sim::timeline::Timeline;
 use sim::work::WorkKind;
@@ -177,45 +178,6 @@ fn impossible_links_are_refused() {
 }
 
 #[test]
-fn machines_reach_the_plan() {
-    let mut file = minimal();
-    file["hosts"] = json!({ "server": {
-        "receive_buffer_bytes": 9000, "timer_slack_ms": 2, "cpu_us_per_datagram": [[0, 5], [10, 50]],
-        "stalls": [{ "at_ms": 10, "for_ms": 5 }, { "every_ms": 100, "for_ms": 1 }], "clock_offset_ms": "wrap"
-    } });
-    let plan = Scenario::parse("some.json", &file.to_string()).unwrap();
-    let server = HostPlan {
-        receive_buffer_bytes: 9_000.into(),
-        stalls: vec![
-            Stall::Once { at_us: 10_000, for_us: 5_000 },
-            Stall::Every { period_us: 100_000, for_us: 1_000 },
-        ],
-        timer_slack_us: 2_000.into(),
-        cpu_us_per_datagram: Timeline::from(5).then(10_000, 50),
-        clock: ClockPlan::Wrap,
-    };
-    assert_eq!((plan.hosts.client, plan.hosts.server), (HostPlan::default(), server));
-}
-
-#[test]
-fn impossible_machines_are_refused() {
-    let host = |keys: Value, key: &str, reason: &str| {
-        refused(&with("/hosts", json!({ "client": keys })), &format!("hosts.client.{key}"), reason);
-    };
-    host(json!({ "cores": 4 }), "cores", "unknown field");
-    host(json!({ "receive_buffer_bytes": 10 }), "receive_buffer_bytes", "between 1500 and");
-    host(json!({ "timer_slack_ms": 60001 }), "timer_slack_ms", "at most a minute");
-    host(json!({ "cpu_us_per_datagram": 1_000_001 }), "cpu_us_per_datagram", "at most 1000000");
-    host(json!({ "stalls": [{ "for_ms": 1 }] }), "stalls[0]", "either at_ms or every_ms");
-    host(json!({ "stalls": [{ "at_ms": 1, "every_ms": 1, "for_ms": 1 }] }), "stalls[0]", "either at_ms or");
-    host(json!({ "stalls": [{ "at_ms": 1, "for_ms": 0 }] }), "stalls[0].for_ms", "above 0");
-    host(json!({ "stalls": [{ "every_ms": 5, "for_ms": 5 }] }), "stalls[0].for_ms", "shorter than every_ms");
-    host(json!({ "clock_offset_ms": "later" }), "clock_offset_ms", "3 decimals");
-    host(json!({ "clock_offset_ms": true }), "clock_offset_ms", "a time in ms, or \"wrap\"");
-    host(json!({ "clock_offset_ms": 8_589_934_593_u64 }), "clock_offset_ms", "at most 8589934592");
-}
-
-#[test]
 fn impossible_frames_are_refused() {
     refused(&with("/name", json!("")), "name", "must not be empty");
     refused(&with("/description", json!(" ")), "description", "must not be empty");
@@ -258,17 +220,77 @@ fn impossible_workloads_are_refused() {
 }
 
 #[test]
+fn keys_that_stand_twice_are_refused_where_they_stand() {
+    let text = minimal().to_string().replace("\"up\":{}", "\"up\":{\"delay_ms\":1,\"delay_ms\":2}");
+    let (path, reason) = refusal(&text);
+    assert_eq!(path, "links.up.delay_ms");
+    assert!(reason.contains("stands twice"), "{reason}");
+}
+
+#[test]
+fn values_left_to_the_seed_are_drawn_and_the_impossible_ones_refused_before() {
+    let mut file = minimal();
+    file["links"]["up"] = json!({ "delay_ms": "10..80", "loss_pct": { "choice": [0, "0.5..1.5"] } });
+    file["client"] = json!({ "mode": { "choice": ["fast", "fast3"] } });
+    let read = sim::ScenarioFile::parse("some.json", &file.to_string()).unwrap();
+    let delays: Vec<u64> =
+        (1..50).map(|seed| read.draw(seed).unwrap().up.delay_us.at(engine::Instant::ZERO) / 1_000).collect();
+    assert!(delays.iter().all(|ms| (10..=80).contains(ms)) && delays.iter().any(|ms| *ms != delays[0]));
+    let lossless = |seed| read.draw(seed).unwrap().up.loss == LossPlan::Bernoulli { ppm: 0 }.into();
+    assert!((1..50).any(lossless) && !(1..50).all(lossless));
+    assert_eq!(read.draw(3).unwrap().up, read.draw(3).unwrap().up);
+
+    refused(
+        &with("/links/up", json!({ "delay_ms": "80..10" })),
+        "links.up.delay_ms",
+        "ends before it begins",
+    );
+    refused(&with("/links/up", json!({ "delay_ms": "10..99999" })), "links.up.delay_ms", "at most a minute");
+    refused(
+        &with("/links/up", json!({ "delay_ms": { "choice": [] } })),
+        "links.up.delay_ms",
+        "something to choose",
+    );
+    refused(
+        &with("/links/up", json!({ "delay_ms": { "choice": [1, 2, "x"] } })),
+        "links.up.delay_ms",
+        "\"x\"",
+    );
+    refused(&with("/seed", json!("1..2")), "seed", "cannot be drawn");
+    refused(&with("/client", json!({ "mode": "1..2" })), "client.mode", "expected a string");
+}
+
+#[test]
+fn generations_and_karsts_own_options_reach_the_engine() {
+    let mut file = minimal();
+    file["client"] = json!({ "generation": "2021", "no-probe": true });
+    file["server"] = json!({ "generation": "2026", "no-migrate": true, "ratelimit": 1000 });
+    let plan = Scenario::parse("some.json", &file.to_string()).unwrap();
+    let (client, server) = (&plan.client.config, &plan.server.config);
+    assert_eq!((client.generation, client.probe, client.migrate), (engine::Generation::Go2021, false, true));
+    assert_eq!((server.generation, server.probe, server.migrate), (engine::Generation::Go2026, true, false));
+    assert_eq!(server.rate_bytes_s, 1000);
+    refused(&with("/client", json!({ "generation": "2022" })), "client.generation", "unknown variant `2022`");
+}
+
+#[test]
+fn impossible_expectations_are_refused() {
+    let expect = |keys: Value, path: &str, reason: &str| refused(&with("/expect", keys), path, reason);
+    let nobody = json!({ "goodput_kbit": { "upload": { "min": 1 } } });
+    expect(nobody, "expect.goodput_kbit.upload", "no workload has that name");
+    let nobody = json!({ "latency_ms": { "echo": { "p50": 1 } } });
+    expect(nobody, "expect.latency_ms.echo", "no workload has that name");
+    let unknown = json!({ "latency_ms": { "download": { "p42": 1 } } });
+    expect(unknown, "expect.latency_ms.download.p42", "unknown field");
+    expect(json!({ "speed": 1 }), "expect.speed", "unknown field");
+}
+
+#[test]
 fn the_committed_scenarios_are_accepted() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios");
-    let mut read = 0;
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "json") {
-            let text = std::fs::read_to_string(&path).unwrap();
-            let scenario = Scenario::parse("file", &text).unwrap_or_else(|error| panic!("{path:?}: {error}"));
-            assert_eq!(path.file_stem().unwrap().to_str().unwrap(), scenario.name);
-            read += 1;
-        }
+    let files = common::committed();
+    assert!(files.len() >= 3, "{}", files.len());
+    for (path, text) in files {
+        let scenario = Scenario::parse("file", &text).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+        assert_eq!(path.file_stem().unwrap().to_str().unwrap(), scenario.name);
     }
-    assert!(read >= 3, "{read}");
 }

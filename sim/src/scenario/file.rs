@@ -1,26 +1,14 @@
 //! A scenario file as a whole: its top-level keys, and the plan made of them.
 
-use super::hosts::HostsKeys;
+use super::expect::Expect;
 use super::links::Links;
 use super::rules::{DAY_US, filled, within};
 use super::sides::Options;
 use super::work::Workload;
-use super::{Refusal, Scenario, hosts, links, sides, work};
+use super::{Refusal, Scenario, expect, links, sides, work};
 use crate::units::Millis;
 use engine::Settings;
 use serde::Deserialize;
-
-/// Reads the file, refusing unknown keys, missing keys and wrong types.
-pub(super) fn read(text: &str) -> Result<File, Refusal> {
-    let mut json = serde_json::Deserializer::from_str(text);
-    let file: File = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let path = error.path().to_string();
-        // A file that breaks off has no place.
-        (if path == "?" { ".".into() } else { path }, error.inner().to_string())
-    })?;
-    json.end().map_err(|e| (".".into(), e.to_string()))?;
-    Ok(file)
-}
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,12 +21,12 @@ pub(super) struct File {
     pub(super) drain_ms: Millis,
     pub(super) links: Links,
     #[serde(default)]
-    pub(super) hosts: HostsKeys,
-    #[serde(default)]
     pub(super) client: Options,
     #[serde(default)]
     pub(super) server: Options,
     pub(super) workloads: Vec<Workload>,
+    #[serde(default)]
+    pub(super) expect: Expect,
 }
 
 fn default_drain() -> Millis {
@@ -50,6 +38,7 @@ pub(super) fn build(file: File) -> Result<Scenario, Refusal> {
     filled("description", &file.description)?;
     within("duration_ms", file.duration_ms.us, 1_000, DAY_US, "between 1 ms and a day")?;
     within("drain_ms", file.drain_ms.us, 1_000, DAY_US, "between 1 ms and a day")?;
+    let work = work::plan(file.workloads)?;
     Ok(Scenario {
         name: file.name,
         description: file.description,
@@ -58,9 +47,10 @@ pub(super) fn build(file: File) -> Result<Scenario, Refusal> {
         drain_us: file.drain_ms.us,
         up: links::plan("links.up", &file.links.up)?,
         down: links::plan("links.down", &file.links.down)?,
-        hosts: hosts::plan(&file.hosts)?,
         client: sides::plan("client", file.client, Settings::client())?,
         server: sides::plan("server", file.server, Settings::server())?,
-        work: work::plan(file.workloads)?,
+        expect: expect::plan(&file.expect, &work)?,
+        work,
+        planted: None,
     })
 }

@@ -1,16 +1,23 @@
 //! Scenario files: what is simulated, as data. The format is JSON; see [`Scenario::parse`] for its keys.
 
+mod draw;
+mod expect;
 mod file;
-mod hosts;
+mod json;
 mod links;
+mod path;
 mod rules;
 mod sides;
+mod source;
 mod work;
 
-use crate::host::HostPlan;
+pub use source::ScenarioFile;
+
+use crate::expect::Expectation;
 use crate::link::LinkPlan;
 use crate::work::WorkPlan;
 use engine::{Settings, TunnelConfig};
+use path::Path;
 use std::sync::Arc;
 
 /// Everything that decides a run, except its seed. Made by [`Scenario::parse`].
@@ -30,23 +37,17 @@ pub struct Scenario {
     pub up: LinkPlan,
     /// Server to client.
     pub down: LinkPlan,
-    /// The machines the two sides run on.
-    pub hosts: Hosts,
     /// The client's options.
     pub client: SidePlan,
     /// The server's options.
     pub server: SidePlan,
     /// The applications, each on streams of its own.
     pub work: Vec<WorkPlan>,
-}
-
-/// The machines of a scenario.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Hosts {
-    /// Where the client runs.
-    pub client: HostPlan,
-    /// Where the server runs.
-    pub server: HostPlan,
+    /// What the run is expected to measure.
+    pub expect: Vec<Expectation>,
+    /// Added to the start of the first workload, microseconds: tests plant here what differs from run to run, to prove
+    /// that the gate notices. Scenario files cannot set it.
+    pub planted: Option<fn() -> u64>,
 }
 
 /// Options of one side.
@@ -76,6 +77,9 @@ impl Scenario {
     /// Times are milliseconds with up to three decimals and shares are percent with up to four, written as an integer
     /// or, with decimals, as a string: `20`, `"0.25"`. Unknown keys are refused.
     ///
+    /// Any number may be left to the seed as a range, `"10..80"` or `"0.5..2.5"` with both ends included, and any value
+    /// as `{"choice": [...]}`; this function draws them for the file's own seed, [`ScenarioFile`] for any.
+    ///
     /// | key | meaning |
     /// |---|---|
     /// | `name`, `description` | short name; one sentence |
@@ -83,9 +87,9 @@ impl Scenario {
     /// | `duration_ms` | sources stop then, or when every workload with `bytes` is done |
     /// | `drain_ms` | time for the rest to arrive (30000) |
     /// | `links.up`, `links.down` | see below; an empty object is a perfect link |
-    /// | `hosts.client`, `hosts.server` | see below; machines without limits where absent |
-    /// | `client`, `server` | kcptun's JSON keys: `key crypt mode nodelay interval resend nc mtu sndwnd rcvwnd datashard parityshard nocomp acknodelay smuxver smuxbuf framesize streambuf keepalive qpp qpp-count`; kcptun's defaults where absent |
+    /// | `client`, `server` | kcptun's JSON keys: `key crypt mode nodelay interval resend nc mtu sndwnd rcvwnd datashard parityshard nocomp acknodelay smuxver smuxbuf framesize streambuf keepalive qpp qpp-count ratelimit`, karst's `no-probe no-migrate`, and `generation`: which kcp-go the end behaves like, `"2021"` or `"2026"` (default); kcptun's defaults where absent |
     /// | `workloads` | array of `{"bulk": {...}}`, `{"echo": {...}}` and so on, see below |
+    /// | `expect` | what the run must measure, see below |
     ///
     /// Any value of a link may instead be a schedule over time, an array of `[at_ms, value]` pairs that starts at 0:
     /// `"delay_ms": [[0, 20], [5000, 80], [8000, 20]]`.
@@ -107,14 +111,6 @@ impl Scenario {
     /// | `duplicate_pct` | share of packets that arrive twice |
     /// | `corrupt_pct` | share of datagrams that arrive with one to four flipped bits |
     ///
-    /// | host key | meaning |
-    /// |---|---|
-    /// | `receive_buffer_bytes` | room in the socket for datagrams the process has not taken (4194304); may be a schedule |
-    /// | `stalls` | array of `{"at_ms": ..., "for_ms": ...}` and `{"every_ms": ..., "for_ms": ...}`: the process does not run |
-    /// | `timer_slack_ms` | the most by which a timer fires late (0); may be a schedule |
-    /// | `cpu_us_per_datagram` | processor time per datagram sent or received (0); may be a schedule |
-    /// | `clock_offset_ms` | what the process's clock shows at the beginning, or `wrap`: 2^32 ms are crossed in the first quarter of the duration; without it one seed in three does |
-    ///
     /// | workload key | meaning |
     /// |---|---|
     /// | `*.name` | unique; also names its dice |
@@ -133,11 +129,18 @@ impl Scenario {
     /// | `storm.interval_ms`, `.count`, `.bytes` (0), `.open_max` (0) | streams opened, written to and closed; the oldest when more than `open_max` are open |
     /// | `idle_then_burst.idle_ms`, `.burst_bytes`, `.count` | bursts from the server with long pauses between them |
     ///
+    /// | expect key | meaning |
+    /// |---|---|
+    /// | `goodput_kbit.NAME.min`, `.max` | payload per time of that workload |
+    /// | `latency_ms.NAME.p50`, `.p90`, `.p99`, `.p999`, `.max` | at most this latency of that workload |
+    /// | `amplification.up`, `.down` | at most this many bytes on the wire per useful byte |
+    /// | `drained_ms` | at most this time from the stop of the sources until everything has arrived |
+    ///
     /// # Errors
     /// The first thing that is not JSON, unknown, missing, or impossible.
     pub fn parse(file: &str, text: &str) -> Result<Self, ScenarioError> {
-        let refuse = |(path, reason)| ScenarioError { file: file.into(), path, reason };
-        file::read(text).and_then(file::build).map_err(refuse)
+        let source = ScenarioFile::parse(file, text)?;
+        source.draw(source.seed())
     }
 }
 

@@ -2,13 +2,13 @@
 
 use super::rules::refuse_if;
 use super::{Refusal, SidePlan};
-use engine::Settings;
 use engine::crypt::Cipher;
 use engine::settings::Mode;
+use engine::{Generation, Settings};
 use serde::Deserialize;
 use std::sync::Arc;
 
-/// kcptun's JSON keys (CLI-1).
+/// kcptun's JSON keys (CLI-1), karst's own, and which kcp-go the end behaves like.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Options {
@@ -34,11 +34,29 @@ pub(super) struct Options {
     pub(super) qpp: Option<bool>,
     #[serde(rename = "qpp-count")]
     pub(super) qpp_count: Option<i64>,
+    pub(super) ratelimit: Option<i64>,
+    #[serde(rename = "no-probe")]
+    pub(super) no_probe: Option<bool>,
+    #[serde(rename = "no-migrate")]
+    pub(super) no_migrate: Option<bool>,
+    pub(super) generation: Option<GenerationKey>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(super) enum GenerationKey {
+    #[serde(rename = "2021")]
+    Go2021,
+    #[serde(rename = "2026")]
+    Go2026,
 }
 
 pub(super) fn plan(at: &str, options: Options, defaults: Settings) -> Result<SidePlan, Refusal> {
+    let generation = options.generation;
     let settings = settings(at, options, defaults)?;
-    let config = settings.tunnel_config().map_err(|e| (format!("{at}.{}", e.flag), e.reason))?;
+    let mut config = settings.tunnel_config().map_err(|e| (format!("{at}.{}", e.flag), e.reason))?;
+    if let Some(GenerationKey::Go2021) = generation {
+        config.generation = Generation::Go2021;
+    }
     Ok(SidePlan { settings, config: Arc::new(config) })
 }
 
@@ -67,7 +85,9 @@ fn settings(at: &str, options: Options, defaults: Settings) -> Result<Settings, 
         keepalive: options.keepalive.unwrap_or(defaults.keepalive),
         qpp: options.qpp.unwrap_or(defaults.qpp),
         qpp_count: options.qpp_count.unwrap_or(defaults.qpp_count),
-        ..defaults
+        ratelimit: options.ratelimit.unwrap_or(defaults.ratelimit),
+        probe: options.no_probe.map_or(defaults.probe, |off| !off),
+        migrate: options.no_migrate.map_or(defaults.migrate, |off| !off),
     })
 }
 

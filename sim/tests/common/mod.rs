@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 use sim::{Outcome, Scenario, World};
+use std::path::PathBuf;
 
 /// A line with every fault, both ways, and one workload of each kind; about a second long.
 pub(crate) fn rough() -> Value {
@@ -33,4 +34,23 @@ pub(crate) fn play(file: &Value) -> Outcome {
     let outcome = World::run(&scenario(file), 1);
     assert!(outcome.ok, "{:?}", outcome.violations);
     outcome
+}
+
+/// Every committed scenario file and its text. What has a `format` or a `$schema` is something else.
+pub(crate) fn committed() -> Vec<(PathBuf, String)> {
+    let mut files = Vec::new();
+    let mut folders = vec![PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios"))];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("the scenarios can be listed") {
+            let path = entry.expect("the scenarios can be listed").path();
+            if path.is_dir() {
+                folders.extend((!path.ends_with("golden")).then_some(path));
+            } else if path.extension().is_some_and(|extension| extension == "json") {
+                let text = std::fs::read_to_string(&path).expect("a scenario can be read");
+                let json: Value = serde_json::from_str(&text).expect("a scenario is JSON");
+                files.extend(json.get("format").or(json.get("$schema")).is_none().then_some((path, text)));
+            }
+        }
+    }
+    files
 }

@@ -1,0 +1,78 @@
+//! The subcommands, and what they share. Each answers whether everything was as it should be.
+
+pub(crate) mod compare;
+mod figures;
+pub(crate) mod list;
+pub(crate) mod pins;
+mod pool;
+mod progress;
+pub(crate) mod run;
+mod seeds;
+mod settings;
+mod summary;
+pub(crate) mod trace;
+
+use anyhow::Context;
+use sim::outcome::{Outcome, Results};
+use sim::{ScenarioFile, World};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Writes to standard output.
+fn say(text: &str) -> anyhow::Result<()> {
+    std::io::stdout().write_all(text.as_bytes()).context("standard output")
+}
+
+fn load(path: &Path) -> anyhow::Result<ScenarioFile> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path).with_context(|| name.clone())?;
+    Ok(ScenarioFile::parse(&name, &text)?)
+}
+
+/// Scenario files below `folder`, by path. What has a `format` or a `$schema` is something else, and so is the folder
+/// of recordings.
+fn scenario_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
+            let path = entry.with_context(|| folder.display().to_string())?.path();
+            if path.is_dir() {
+                folders.extend((!path.ends_with("golden")).then_some(path));
+            } else if path.extension().is_some_and(|extension| extension == "json") && !is_labelled(&path)? {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Whether the file says that it is of another format.
+fn is_labelled(path: &Path) -> anyhow::Result<bool> {
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let labelled = |json: serde_json::Value| json.get("format").or(json.get("$schema")).is_some();
+    Ok(serde_json::from_str(&text).is_ok_and(labelled))
+}
+
+/// Plays `file` as `seed` draws it.
+#[expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "how long a run takes is not part of it"
+)]
+fn play(file: &ScenarioFile, seed: u64) -> anyhow::Result<Outcome> {
+    let scenario = file.draw(seed)?;
+    let start = std::time::Instant::now();
+    let mut outcome = World::run(&scenario, seed);
+    outcome.wall_us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX).max(1);
+    Ok(outcome)
+}
+
+/// Writes a results file, if one is wanted.
+fn save(path: Option<&PathBuf>, runs: Vec<Outcome>) -> anyhow::Result<()> {
+    let Some(path) = path else { return Ok(()) };
+    let mut json = serde_json::to_string_pretty(&Results::new(runs)).context("results")?;
+    json.push('\n');
+    std::fs::write(path, json).with_context(|| path.display().to_string())
+}

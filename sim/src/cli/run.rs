@@ -1,0 +1,54 @@
+//! `karst-sim run`.
+
+use super::pool::Jobs;
+use super::seeds::Seeds;
+use super::settings::{self, Setting};
+use super::summary::summary;
+use super::{load, play, save, say};
+use sim::report::Report;
+use sim::{Outcome, ScenarioFile};
+use std::path::PathBuf;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Scenario files.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    seeds: Seeds,
+    #[command(flatten)]
+    jobs: Jobs,
+    /// Use this value instead of the file's, such as client.mode=fast3.
+    #[arg(long, value_name = "PATH=VALUE")]
+    set: Vec<Setting>,
+    /// Write the results as JSON, too.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// Plays all files. Nothing runs when one of them is refused.
+pub(crate) fn main(args: &Args) -> anyhow::Result<bool> {
+    let files = args.files.iter().map(|path| settings::apply(load(path)?, &args.set));
+    let files = files.collect::<anyhow::Result<Vec<_>>>()?;
+    let mut runs = Vec::new();
+    for file in &files {
+        runs.extend(report(args, file)?);
+    }
+    let passed = runs.iter().all(Outcome::passed);
+    save(args.json.as_ref(), runs)?;
+    Ok(passed)
+}
+
+/// Plays one file: a report of one run, or a summary of many and a report of each that failed.
+fn report(args: &Args, file: &ScenarioFile) -> anyhow::Result<Vec<Outcome>> {
+    let seeds: Vec<u64> = args.seeds.asked().unwrap_or(file.seed()..=file.seed()).collect();
+    let runs = args.jobs.run(&seeds, |&seed| play(file, seed))?;
+    let many = runs.len() > 1;
+    for run in runs.iter().filter(|run| !many || !run.passed()) {
+        say(&format!("{}\n", Report(run)))?;
+    }
+    if many {
+        say(&summary(file, &runs)?)?;
+    }
+    Ok(runs)
+}

@@ -1,0 +1,86 @@
+//! Figures of many runs: medians and spread.
+
+use super::figures::{Figure, figures};
+use sim::{Outcome, ScenarioFile};
+use std::collections::BTreeMap;
+
+/// One figure over many runs.
+pub(crate) struct Spread {
+    pub(crate) figure: Figure,
+    values: Vec<u64>,
+}
+
+impl Spread {
+    /// Half of the runs are at most this.
+    pub(crate) fn median(&self) -> u64 {
+        self.quantile(50)
+    }
+
+    fn quantile(&self, percent: usize) -> u64 {
+        self.values.get((self.values.len().max(1) - 1) * percent / 100).copied().unwrap_or(0)
+    }
+
+    /// Median, and between which values nine of ten runs are.
+    pub(crate) fn numbers(&self) -> [String; 2] {
+        let [median, low, high] = [50, 5, 95].map(|percent| self.figure.unit.number(self.quantile(percent)));
+        [median, format!("{low} .. {high}")]
+    }
+}
+
+/// The figures of these runs, in the order in which a run has them.
+pub(crate) fn spreads(runs: &[serde_json::Value]) -> Vec<Spread> {
+    let mut order: Vec<Figure> = Vec::new();
+    let mut values: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    for run in runs {
+        for (figure, value) in figures(run) {
+            let of_name = values.entry(figure.name.clone()).or_default();
+            if of_name.is_empty() {
+                order.push(figure);
+            }
+            of_name.push(value);
+        }
+    }
+    let spread = |figure: Figure| {
+        let mut values = values.remove(&figure.name).unwrap_or_default();
+        values.sort_unstable();
+        Spread { figure, values }
+    };
+    order.into_iter().map(spread).collect()
+}
+
+/// Many runs of one file as text.
+pub(crate) fn summary(file: &ScenarioFile, runs: &[Outcome]) -> anyhow::Result<String> {
+    let json = runs.iter().map(serde_json::to_value).collect::<Result<Vec<_>, _>>()?;
+    let failed: Vec<String> =
+        runs.iter().filter(|run| !run.passed()).map(|run| run.seed.to_string()).collect();
+    let mut out = format!("{}  {} runs\n  {}\n\n", file.name(), runs.len(), file.description());
+    let rows = spreads(&json).into_iter().map(|spread| {
+        let ([median, most], unit) = (spread.numbers(), spread.figure.unit.name().into());
+        [spread.figure.name, median, most, unit]
+    });
+    out.push_str(&table(&["", "median", "5 % .. 95 %", ""], rows.collect::<Vec<_>>().as_slice()));
+    out.push_str(&match failed.as_slice() {
+        [] => "\n  all passed\n\n".into(),
+        seeds => format!("\n  FAILED: {} runs, seeds {}\n\n", seeds.len(), seeds.join(" ")),
+    });
+    Ok(out)
+}
+
+/// Rows under heads: the first column to the left, the others to the right.
+pub(crate) fn table<const N: usize>(heads: &[&str; N], rows: &[[String; N]]) -> String {
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.chain([heads[column].chars().count()]).max().unwrap_or(0)
+    };
+    let widths: [usize; N] = std::array::from_fn(width);
+    let line = |cells: [&str; N]| {
+        let mut line = format!("  {:<width$}", cells[0], width = widths[0]);
+        for (cell, width) in cells.iter().zip(widths).skip(1) {
+            line.push_str(&format!("  {cell:>width$}"));
+        }
+        format!("{}\n", line.trim_end())
+    };
+    let mut out = line(*heads);
+    rows.iter().for_each(|row| out.push_str(&line(row.each_ref().map(String::as_str))));
+    out
+}

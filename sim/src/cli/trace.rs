@@ -1,0 +1,33 @@
+//! `karst-sim trace`.
+
+use super::{load, say};
+use sim::World;
+use std::fmt::Write;
+use std::path::PathBuf;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Scenario file.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Use this seed instead of the scenario's own.
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+}
+
+pub(crate) fn main(args: &Args) -> anyhow::Result<bool> {
+    let file = load(&args.file)?;
+    let seed = args.seed.unwrap_or(file.seed());
+    let scenario = file.draw(seed)?;
+    let mut world = World::recording(&scenario, seed);
+    let mut running = true;
+    while running {
+        running = world.step();
+        let mut lines = String::new();
+        for entry in world.take_record() {
+            writeln!(lines, "{entry}")?;
+        }
+        say(&lines)?;
+    }
+    Ok(true)
+}

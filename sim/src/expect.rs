@@ -1,0 +1,133 @@
+//! Expectations of a scenario file, judged when the run is over.
+
+use crate::outcome::{Outcome, Percentiles};
+
+/// A limit and what it is put on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expectation {
+    /// What is measured.
+    pub measure: Measure,
+    /// What it must be.
+    pub limit: Limit,
+}
+
+/// A figure of a finished run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Measure {
+    /// Payload per time of that workload, kbit/s.
+    GoodputKbit(String),
+    /// A latency of that workload, microseconds.
+    LatencyUs(String, Quantile),
+    /// Bytes on the wire per useful byte, client to server, thousandths.
+    AmplificationUp,
+    /// Bytes on the wire per useful byte, server to client, thousandths.
+    AmplificationDown,
+    /// From the stop of the sources until everything had arrived, microseconds.
+    DrainUs,
+}
+
+/// Which of the latencies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quantile {
+    /// Half are at most this.
+    P50,
+    /// 90 % are.
+    P90,
+    /// 99 % are.
+    P99,
+    /// 99.9 % are.
+    P999,
+    /// All are.
+    Max,
+}
+
+/// What a figure must be, in its own unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// This or more.
+    AtLeast(u64),
+    /// This or less.
+    AtMost(u64),
+}
+
+impl Expectation {
+    /// What `outcome` makes of it: the figure, `None` when there is none, and whether the expectation is met. A figure
+    /// that was never measured meets nothing.
+    pub fn judge(&self, outcome: &Outcome) -> (Option<u64>, bool) {
+        let measured = self.measure.of(outcome);
+        (measured, measured.is_some_and(|figure| self.limit.allows(figure)))
+    }
+}
+
+impl Limit {
+    /// Whether `figure` keeps within the limit.
+    pub const fn allows(self, figure: u64) -> bool {
+        match self {
+            Self::AtLeast(least) => figure >= least,
+            Self::AtMost(most) => figure <= most,
+        }
+    }
+}
+
+impl Measure {
+    /// The figure, if the run has one.
+    pub fn of(&self, outcome: &Outcome) -> Option<u64> {
+        let workload = |name: &String| outcome.workloads.iter().find(|work| work.name() == name);
+        match self {
+            Self::GoodputKbit(name) => workload(name)?.goodput_kbit(),
+            Self::LatencyUs(name, quantile) => {
+                let latency = workload(name)?.latency().filter(|latency| latency.count > 0)?;
+                Some(quantile.of(latency))
+            }
+            Self::AmplificationUp => per_useful(outcome.links.up.sent_bytes, outcome.useful_bytes.up),
+            Self::AmplificationDown => per_useful(outcome.links.down.sent_bytes, outcome.useful_bytes.down),
+            Self::DrainUs => outcome.ok.then(|| outcome.sim_us.saturating_sub(outcome.stopped_us)),
+        }
+    }
+
+    /// In words, with the workload's name.
+    pub fn words(&self) -> String {
+        match self {
+            Self::GoodputKbit(name) => format!("goodput of {name}"),
+            Self::LatencyUs(name, quantile) => format!("{} of {name}", quantile.words()),
+            Self::AmplificationUp => "bytes up per useful byte".into(),
+            Self::AmplificationDown => "bytes down per useful byte".into(),
+            Self::DrainUs => "time to drain".into(),
+        }
+    }
+
+    /// Unit of the figure: `kbit/s`, `us`, or `thousandths`.
+    pub const fn unit(&self) -> &'static str {
+        match self {
+            Self::GoodputKbit(_) => "kbit/s",
+            Self::LatencyUs(..) | Self::DrainUs => "us",
+            Self::AmplificationUp | Self::AmplificationDown => "thousandths",
+        }
+    }
+}
+
+impl Quantile {
+    const fn of(self, latency: &Percentiles) -> u64 {
+        match self {
+            Self::P50 => latency.p50,
+            Self::P90 => latency.p90,
+            Self::P99 => latency.p99,
+            Self::P999 => latency.p999,
+            Self::Max => latency.max,
+        }
+    }
+
+    const fn words(self) -> &'static str {
+        match self {
+            Self::P50 => "p50",
+            Self::P90 => "p90",
+            Self::P99 => "p99",
+            Self::P999 => "p99.9",
+            Self::Max => "longest",
+        }
+    }
+}
+
+fn per_useful(wire_bytes: u64, useful_bytes: u64) -> Option<u64> {
+    (wire_bytes * 1_000).checked_div(useful_bytes)
+}

@@ -1,0 +1,89 @@
+//! The keys of expectations, and the list made of them.
+
+use super::Refusal;
+use super::rules::refuse_if;
+use crate::expect::{Expectation, Limit, Measure, Quantile};
+use crate::units::{Milli, Millis};
+use crate::work::WorkPlan;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Expect {
+    #[serde(default)]
+    pub(super) goodput_kbit: BTreeMap<String, GoodputKeys>,
+    #[serde(default)]
+    pub(super) latency_ms: BTreeMap<String, LatencyKeys>,
+    pub(super) amplification: Option<AmplificationKeys>,
+    pub(super) drained_ms: Option<Millis>,
+}
+
+/// Between these, both included.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GoodputKeys {
+    pub(super) min: Option<u64>,
+    pub(super) max: Option<u64>,
+}
+
+/// At most these.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LatencyKeys {
+    pub(super) p50: Option<Millis>,
+    pub(super) p90: Option<Millis>,
+    pub(super) p99: Option<Millis>,
+    pub(super) p999: Option<Millis>,
+    pub(super) max: Option<Millis>,
+}
+
+/// Bytes on the wire per useful byte, at most.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AmplificationKeys {
+    pub(super) up: Option<Milli>,
+    pub(super) down: Option<Milli>,
+}
+
+pub(super) fn plan(expect: &Expect, work: &[WorkPlan]) -> Result<Vec<Expectation>, Refusal> {
+    let mut list = Vec::new();
+    for (name, keys) in &expect.goodput_kbit {
+        known(&format!("expect.goodput_kbit.{name}"), name, work)?;
+        let mut add = |limit| list.push(Expectation { measure: Measure::GoodputKbit(name.clone()), limit });
+        keys.min.map(Limit::AtLeast).map(&mut add);
+        keys.max.map(Limit::AtMost).map(&mut add);
+    }
+    for (name, keys) in &expect.latency_ms {
+        known(&format!("expect.latency_ms.{name}"), name, work)?;
+        list.extend(latencies(name, keys));
+    }
+    if let Some(keys) = &expect.amplification {
+        let limits = [(Measure::AmplificationUp, keys.up), (Measure::AmplificationDown, keys.down)];
+        list.extend(limits.into_iter().filter_map(|(measure, most)| {
+            Some(Expectation { measure, limit: Limit::AtMost(most?.thousandths) })
+        }));
+    }
+    let drained = |most: Millis| Expectation { measure: Measure::DrainUs, limit: Limit::AtMost(most.us) };
+    list.extend(expect.drained_ms.map(drained));
+    Ok(list)
+}
+
+fn latencies(name: &str, keys: &LatencyKeys) -> impl Iterator<Item = Expectation> {
+    let limits = [
+        (Quantile::P50, keys.p50),
+        (Quantile::P90, keys.p90),
+        (Quantile::P99, keys.p99),
+        (Quantile::P999, keys.p999),
+        (Quantile::Max, keys.max),
+    ];
+    limits.into_iter().filter_map(move |(quantile, most)| {
+        let limit = Limit::AtMost(most?.us);
+        Some(Expectation { measure: Measure::LatencyUs(name.into(), quantile), limit })
+    })
+}
+
+fn known(path: &str, name: &str, work: &[WorkPlan]) -> Result<(), Refusal> {
+    let unknown = work.iter().all(|plan| plan.name != name);
+    refuse_if(unknown, path.into(), "no workload has that name")
+}

@@ -1,0 +1,102 @@
+use super::draw::{Draw, drawn, probes};
+use super::{Refusal, Scenario, ScenarioError, file, json};
+use crate::rng::Seed;
+use serde_json::{Map, Value};
+
+/// A scenario file as it was written, in which some values may be left to the seed.
+#[derive(Clone, Debug)]
+pub struct ScenarioFile {
+    file: String,
+    tree: Value,
+    name: String,
+    description: String,
+    seed: u64,
+}
+
+impl ScenarioFile {
+    /// Reads the text of a scenario file; `file` only names it in errors. For its keys see [`Scenario::parse`].
+    ///
+    /// Every alternative of a choice and both ends of every range are tried, so that what is impossible is refused here
+    /// and not at the seed that draws it first.
+    ///
+    /// # Errors
+    /// The first thing that is not JSON, unknown, missing, or impossible.
+    pub fn parse(file: &str, text: &str) -> Result<Self, ScenarioError> {
+        json::tree(text).and_then(|tree| Self::new(file, tree)).map_err(|refusal| refused(file, refusal))
+    }
+
+    /// The scenario as this seed draws it.
+    ///
+    /// # Errors
+    /// Values drawn together that do not go together.
+    pub fn draw(&self, seed: u64) -> Result<Scenario, ScenarioError> {
+        plan(&self.tree, Draw::Seed(Seed(seed))).map_err(|refusal| refused(&self.file, refusal))
+    }
+
+    /// The same file with another value at `path`, such as `client.mode` or `workloads[0].bulk.bytes`. Objects on the
+    /// way are made where they are missing, arrays are not.
+    ///
+    /// # Errors
+    /// A path that leads nowhere, or a value that is impossible there.
+    pub fn with(&self, path: &str, value: Value) -> Result<Self, ScenarioError> {
+        let mut tree = self.tree.clone();
+        let changed = match place(&mut tree, path) {
+            Some(place) => {
+                *place = value;
+                Self::new(&self.file, tree)
+            }
+            None => Err((path.into(), "there is no such place in the file".into())),
+        };
+        changed.map_err(|refusal| refused(&self.file, refusal))
+    }
+
+    /// What the file is called in errors.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// The scenario's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it shows.
+    pub fn description(&self) -> &str {
+        &self.description
+    }
+
+    /// The seed to use when none is given.
+    pub const fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    fn new(file: &str, tree: Value) -> Result<Self, Refusal> {
+        let first = plan(&tree, Draw::Probe(0))?;
+        for number in 1..probes(&tree) {
+            plan(&tree, Draw::Probe(number))?;
+        }
+        let Scenario { name, description, seed, .. } = first;
+        Ok(Self { file: file.into(), tree, name, description, seed })
+    }
+}
+
+fn plan(tree: &Value, draw: Draw) -> Result<Scenario, Refusal> {
+    drawn(tree.clone(), draw).and_then(json::typed).and_then(file::build)
+}
+
+fn refused(file: &str, (path, reason): Refusal) -> ScenarioError {
+    ScenarioError { file: file.into(), path, reason }
+}
+
+/// The place that `path` names.
+fn place<'t>(tree: &'t mut Value, path: &str) -> Option<&'t mut Value> {
+    path.split('.').try_fold(tree, |parent, step| {
+        let (key, indices) = step.split_at(step.find('[').unwrap_or(step.len()));
+        if parent.is_null() {
+            *parent = Value::Object(Map::new());
+        }
+        let entry = parent.as_object_mut()?.entry(key).or_insert(Value::Null);
+        let mut indices = indices.split_terminator(']');
+        indices.try_fold(entry, |list, index| list.get_mut(index.strip_prefix('[')?.parse::<usize>().ok()?))
+    })
+}
