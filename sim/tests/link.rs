@@ -1,77 +1,40 @@
 //! A whole link: what goes in comes out, late, in order and as often as planned, and nothing is lost without a count.
 
+mod common;
+
+use common::line::{DATAGRAM_BYTES, numbers, play};
 use engine::Instant;
 use sim::Direction;
-use sim::link::{Counters, HEADERS_BYTES, Link, LinkPlan, LossPlan, QueuePlan, ReorderPlan};
+use sim::link::{HEADERS_BYTES, Link, LinkPlan, LossPlan, QueuePlan, ReorderPlan};
 use sim::net::{Event, Net};
 use sim::rng::Seed;
 
-const PACKETS: u32 = 20_000;
-const DATAGRAM_BYTES: usize = 972;
-
-/// Sends a packet every `gap_us`; the arrivals as (microsecond, number of the packet).
-fn play(plan: &LinkPlan, seed: u64, gap_us: u64) -> (Vec<(u64, u32)>, Counters) {
-    let mut net = Net::default();
-    let mut link = Link::new(Direction::Down, plan, Seed(seed));
-    for n in 0..PACKETS {
-        net.schedule.push(Instant::from_micros(u64::from(n) * gap_us), Event::Tick(n as usize));
-    }
-    let mut arrivals = Vec::new();
-    let mut datagram = [0; DATAGRAM_BYTES];
-    while let Some((now, event)) = net.schedule.pop() {
-        match event {
-            Event::Tick(n) => {
-                datagram[..4].copy_from_slice(&(n as u32).to_le_bytes());
-                let packet = net.packets.insert(&datagram);
-                link.send(&mut net, now, packet);
-            }
-            Event::Transmitted(_) => link.transmitted(&mut net, now),
-            Event::Deliver(_, id) => {
-                let bytes = &net.packets.packet(id).bytes;
-                arrivals
-                    .push((now.as_micros(), u32::from_le_bytes(bytes[..4].try_into().expect("four bytes"))));
-                link.delivered(bytes.len() as u32);
-                net.packets.release(id);
-            }
-            _ => unreachable!(),
-        }
-        assert_eq!(link.counters().in_flight(), Some(net.packets.live() as u64));
-    }
-    assert_eq!(net.packets.live(), 0);
-    (arrivals, *link.counters())
-}
-
-fn numbers(arrivals: &[(u64, u32)]) -> Vec<u32> {
-    arrivals.iter().map(|&(_, n)| n).collect()
-}
+const PACKETS: u64 = 20_000;
 
 #[test]
 fn a_perfect_link_delivers_at_once() {
-    let (arrivals, counters) = play(&LinkPlan::default(), 1, 10);
-    assert!(arrivals.iter().all(|&(at, n)| at == u64::from(n) * 10));
-    assert_eq!(counters.delivered_packets, u64::from(PACKETS));
-    assert_eq!(
-        counters.delivered_bytes,
-        u64::from(PACKETS) * u64::from(DATAGRAM_BYTES as u32 + HEADERS_BYTES)
-    );
+    let (arrivals, counters) = play(&LinkPlan::default(), 1, PACKETS, 10);
+    assert!(arrivals.iter().all(|arrival| arrival.delay_us() == 0));
+    assert_eq!(counters.delivered_packets, PACKETS);
+    assert_eq!(counters.delivered_bytes, PACKETS * u64::from(DATAGRAM_BYTES as u32 + HEADERS_BYTES));
 }
 
 #[test]
 fn delay_and_jitter_keep_the_order() {
     let plan = LinkPlan { delay_us: 20_000.into(), jitter_us: 3_000.into(), ..LinkPlan::default() };
-    let (arrivals, _) = play(&plan, 2, 100);
+    let (arrivals, _) = play(&plan, 2, PACKETS, 100);
     assert!(numbers(&arrivals).is_sorted());
-    let late = |&(at, n): &(u64, u32)| at - u64::from(n) * 100;
-    assert!(arrivals.iter().map(late).all(|us| (20_000..=23_000).contains(&us)));
-    assert!(arrivals.iter().map(late).any(|us| us > 22_900));
+    assert!(arrivals.iter().all(|arrival| (20_000..=23_000).contains(&arrival.delay_us())));
+    assert!(arrivals.iter().any(|arrival| arrival.delay_us() > 22_900));
 }
 
 #[test]
 fn the_rate_is_kept_and_what_does_not_fit_is_dropped() {
     // 1000 bytes on the wire every 0.5 ms are 16 Mbit/s into 8 Mbit/s.
     let queue = QueuePlan { bits_per_s: 8_000_000, bytes_max: 10_000, packets_max: u64::MAX, codel: None };
-    let (arrivals, counters) = play(&LinkPlan { queue: Some(queue.into()), ..LinkPlan::default() }, 3, 500);
-    assert!(arrivals.windows(2).all(|pair| pair[1].0 - pair[0].0 == 1_000));
+    let (arrivals, counters) =
+        play(&LinkPlan { queue: Some(queue.into()), ..LinkPlan::default() }, 3, PACKETS, 500);
+    assert!(arrivals.windows(2).all(|pair| pair[1].at_us - pair[0].at_us == 1_000));
     assert!(numbers(&arrivals).is_sorted());
     let dropped = counters.dropped_queue;
     assert!((9_980..=10_000).contains(&dropped), "{dropped}");
@@ -82,7 +45,7 @@ fn the_rate_is_kept_and_what_does_not_fit_is_dropped() {
 fn reordering_lets_later_packets_overtake() {
     let reorder = ReorderPlan { ppm: 10_000, extra_us: 250 };
     let plan = LinkPlan { reorder: Some(reorder.into()), delay_us: 1_000.into(), ..LinkPlan::default() };
-    let (arrivals, counters) = play(&plan, 4, 100);
+    let (arrivals, counters) = play(&plan, 4, PACKETS, 100);
     let overtaken = numbers(&arrivals).windows(2).filter(|pair| pair[1] < pair[0]).count() as u64;
     assert!((150..=250).contains(&counters.reordered_packets), "{}", counters.reordered_packets);
     assert!(overtaken * 10 > counters.reordered_packets * 9, "{overtaken}");
@@ -103,13 +66,13 @@ fn everything_at_once_is_counted() {
         duplicate_ppm: 10_000.into(),
         ..LinkPlan::default()
     };
-    let (arrivals, counters) = play(&plan, 5, 95);
+    let (arrivals, counters) = play(&plan, 5, PACKETS, 95);
     assert_eq!(counters.delivered_packets, arrivals.len() as u64);
     assert_eq!(counters.in_flight(), Some(0));
     assert!((800..=1_200).contains(&counters.dropped_loss), "{}", counters.dropped_loss);
     assert!((150..=250).contains(&counters.duplicated_packets), "{}", counters.duplicated_packets);
     let small = LinkPlan { mtu_bytes: Some(999.into()), ..plan };
-    assert_eq!(play(&small, 5, 95).1.dropped_mtu, u64::from(PACKETS));
+    assert_eq!(play(&small, 5, PACKETS, 95).1.dropped_mtu, PACKETS);
 }
 
 /// Switching one fault off must not disturb the dice of the others.
@@ -121,12 +84,12 @@ fn elements_throw_their_own_dice() {
         duplicate_ppm: duplicate_ppm.into(),
         ..LinkPlan::default()
     };
-    let (alone, _) = play(&with(loss, 0), 6, 10);
-    let (both, _) = play(&with(loss, 50_000), 6, 10);
+    let (alone, _) = play(&with(loss, 0), 6, PACKETS, 10);
+    let (both, _) = play(&with(loss, 50_000), 6, PACKETS, 10);
     let mut both = numbers(&both);
     both.dedup();
     assert_eq!(both, numbers(&alone));
-    assert_ne!(numbers(&play(&with(loss, 0), 7, 10).0), numbers(&alone));
+    assert_ne!(numbers(&play(&with(loss, 0), 7, PACKETS, 10).0), numbers(&alone));
 }
 
 /// The setters for faults: each acts until it is taken back, and only on packets sent in between.

@@ -1,5 +1,7 @@
-//! Small scenarios for tests that play one.
+//! Small scenarios for tests that play one, and a line for those that need only that.
 #![allow(dead_code, reason = "every test file uses its own part")]
+
+pub(crate) mod line;
 
 use serde_json::{Value, json};
 use sim::{Outcome, Scenario, World};
