@@ -1,14 +1,13 @@
-//! `karst-interop`: golden replay, live matrix, impairment relay.
+//! `karst-interop`: golden replay, live matrix, bad networks in real time.
+
+mod commands;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
+use commands::{NetnsArgs, RelayArgs, RelayBenchArgs};
 use interop::golden::{Report, find};
 use interop::live::{MORE_SETTINGS, Program, Programs, SETTINGS, Table, Work, matrix};
-use interop::relay::Relay;
 use serde_json::Value;
-use sim::Scenario;
-use sim::link::{LinkPlan, LossPlan, ReorderPlan};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -26,8 +25,12 @@ enum Command {
     Golden(GoldenArgs),
     /// Run clients against servers, with streams whose every byte is checked
     Live(LiveArgs),
-    /// Forward UDP datagrams and impair them
+    /// Forward UDP datagrams over the two links of a scenario, in real time
     Relay(RelayArgs),
+    /// Measure the relay itself: datagrams per second, and the delay it adds
+    RelayBench(RelayBenchArgs),
+    /// Join two network namespaces by the links of a scenario; run commands there, or measure (root)
+    Netns(NetnsArgs),
 }
 
 #[derive(Args)]
@@ -68,48 +71,13 @@ struct LiveArgs {
     json: Option<PathBuf>,
 }
 
-#[derive(Args)]
-#[command(
-    after_help = "One value counts for both directions; THERE,BACK sets them apart (there: towards the server)."
-)]
-struct RelayArgs {
-    /// Address for clients
-    #[arg(long)]
-    listen: SocketAddr,
-    /// Address of the server
-    #[arg(long)]
-    to: SocketAddr,
-    /// Take both links from this scenario of the simulator: rate and queue, too
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["loss", "duplicate", "reorder", "reorder_by", "delay", "jitter"])]
-    scenario: Option<PathBuf>,
-    /// Percent lost, up to four decimals
-    #[arg(long, default_value = "0", value_parser = percents)]
-    loss: [u32; 2],
-    /// Percent forwarded twice
-    #[arg(long, default_value = "0", value_parser = percents)]
-    duplicate: [u32; 2],
-    /// Percent held back so that later ones overtake
-    #[arg(long, default_value = "0", value_parser = percents)]
-    reorder: [u32; 2],
-    /// Milliseconds for which those are held back
-    #[arg(long, default_value = "20", value_parser = millis)]
-    reorder_by: [u32; 2],
-    /// Milliseconds of delay of every datagram
-    #[arg(long, default_value = "0", value_parser = millis)]
-    delay: [u32; 2],
-    /// Milliseconds of extra delay at most, without changing the order
-    #[arg(long, default_value = "0", value_parser = millis)]
-    jitter: [u32; 2],
-    /// Seed of the decisions
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-}
-
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Golden(args) => golden(&args),
         Command::Live(args) => live(&args),
-        Command::Relay(args) => relay(&args),
+        Command::Relay(args) => args.run(),
+        Command::RelayBench(args) => args.run(),
+        Command::Netns(args) => args.run(),
     };
     done.unwrap_or_else(|error| {
         eprintln!("karst-interop: {error:#}");
@@ -156,40 +124,6 @@ fn live(args: &LiveArgs) -> anyhow::Result<ExitCode> {
     Ok(exit(table.failures() == 0 && !cells.is_empty()))
 }
 
-fn relay(args: &RelayArgs) -> anyhow::Result<ExitCode> {
-    let plans = match &args.scenario {
-        Some(path) => links(path)?,
-        None => [0, 1].map(|at| args.link(at)),
-    };
-    let relay = Relay::start(args.listen, args.to, plans, args.seed)
-        .with_context(|| format!("listening on {}", args.listen))?;
-    println!("{} -> {}", relay.address(), args.to);
-    relay.wait();
-    Ok(ExitCode::SUCCESS)
-}
-
-/// The links of a scenario file.
-fn links(path: &Path) -> anyhow::Result<[LinkPlan; 2]> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-    let scenario = Scenario::parse(&path.display().to_string(), &text)?;
-    Ok([scenario.up, scenario.down])
-}
-
-impl RelayArgs {
-    fn link(&self, at: usize) -> LinkPlan {
-        LinkPlan {
-            loss: LossPlan::Bernoulli { ppm: self.loss[at] }.into(),
-            delay_us: u64::from(self.delay[at]).into(),
-            jitter_us: u64::from(self.jitter[at]).into(),
-            reorder: Some(
-                ReorderPlan { ppm: self.reorder[at], extra_us: u64::from(self.reorder_by[at]) }.into(),
-            ),
-            duplicate_ppm: self.duplicate[at].into(),
-            ..LinkPlan::default()
-        }
-    }
-}
-
 fn write_json(path: Option<&Path>, value: &Value) -> anyhow::Result<()> {
     let Some(path) = path else { return Ok(()) };
     let text = serde_json::to_string_pretty(value)? + "\n";
@@ -198,31 +132,4 @@ fn write_json(path: Option<&Path>, value: &Value) -> anyhow::Result<()> {
 
 fn exit(green: bool) -> ExitCode {
     if green { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-/// Percent as parts per million.
-fn percents(text: &str) -> Result<[u32; 2], String> {
-    let ppm = both(text, 10_000)?;
-    if ppm.iter().all(|ppm| *ppm <= 1_000_000) { Ok(ppm) } else { Err("more than 100 percent".to_owned()) }
-}
-
-/// Milliseconds as microseconds.
-fn millis(text: &str) -> Result<[u32; 2], String> {
-    both(text, 1000)
-}
-
-/// One decimal number, or two with a comma between them, times `scale`.
-fn both(text: &str, scale: u32) -> Result<[u32; 2], String> {
-    let (there, back) = text.split_once(',').unwrap_or((text, text));
-    Ok([scaled(there, scale)?, scaled(back, scale)?])
-}
-
-fn scaled(text: &str, scale: u32) -> Result<u32, String> {
-    let value: f64 = text.trim().parse().map_err(|_| format!("{text:?} is not a number"))?;
-    let scaled = (value * f64::from(scale)).round();
-    if (0.0..=f64::from(u32::MAX)).contains(&scaled) {
-        Ok(scaled as u32)
-    } else {
-        Err(format!("{text} is out of range"))
-    }
 }

@@ -4,6 +4,7 @@
 
 use interop::relay::Relay;
 use sim::link::{LinkPlan, LossPlan, QueuePlan, ReorderPlan};
+use sim::timeline::Timeline;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
@@ -60,7 +61,7 @@ fn answers_find_their_client() {
     let (len, from) = path.server.recv_from(&mut buffer).unwrap();
     path.server.send_to(&buffer[..len], from).unwrap();
     assert_eq!(path.client.recv(&mut buffer).unwrap(), 4);
-    assert_eq!(path.relay.counters()[0].map(|counters| counters.sent_packets), [1, 1]);
+    assert_eq!(path.relay.report().links.map(|counters| counters.sent_packets), [1, 1]);
 }
 
 #[test]
@@ -71,7 +72,7 @@ fn loss_and_duplicates_have_their_share() {
         ..LinkPlan::default()
     });
     let arrived = path.arrivals(1000);
-    let [there, _] = path.relay.counters()[0];
+    let [there, _] = path.relay.report().links;
     assert_eq!(arrived.len() as u64, there.delivered_packets);
     assert_eq!(there.sent_packets, 1000);
     assert!((240..360).contains(&there.dropped_loss), "{there:?}");
@@ -115,5 +116,58 @@ fn a_rate_takes_its_time_and_a_full_queue_drops() {
     }
     assert!(last - start >= Duration::from_millis(100), "{:?}", last - start);
     assert!((100..150).contains(&arrived), "{arrived}");
-    assert_eq!(path.relay.counters()[0][0].dropped_queue, 150 - arrived);
+    assert_eq!(path.relay.report().links[0].dropped_queue, 150 - arrived);
+}
+
+/// A value that changes over time does so on the relay's clock, which starts with the first datagram.
+#[test]
+fn schedules_are_followed() {
+    let dead = Timeline::from(false).then(200_000, true).then(400_000, false);
+    let path = path(LinkPlan { blackout: dead, ..LinkPlan::default() });
+    std::thread::sleep(Duration::from_millis(250));
+    let mut arrived = Vec::new();
+    for number in 0..30_u32 {
+        path.client.send(&number.to_le_bytes()).unwrap();
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let mut buffer = [0; 4];
+    while path.server.recv_from(&mut buffer).is_ok() {
+        arrived.push(u32::from_le_bytes(buffer));
+    }
+    let report = path.relay.report();
+    assert!((8..=10).contains(&report.links[0].dropped_blackout), "{report}");
+    assert!(arrived.starts_with(&[0, 1, 2, 3, 4, 5, 6, 7]) && arrived.ends_with(&[28, 29]), "{arrived:?}");
+    assert!(!arrived.contains(&15), "{arrived:?}");
+}
+
+/// All clients share the line: what one has queued the other waits behind.
+#[test]
+fn clients_share_the_line() {
+    let queue = QueuePlan { bits_per_s: 1_000_000, bytes_max: 1_000_000, packets_max: 1_000, codel: None };
+    let path = path(LinkPlan { queue: Some(queue.into()), ..LinkPlan::default() });
+    let other = UdpSocket::bind("127.0.0.1:0").unwrap();
+    other.connect(path.relay.address()).unwrap();
+    (0..20).for_each(|_| assert_eq!(path.client.send(&[1; 1000]).unwrap(), 1000));
+    std::thread::sleep(Duration::from_millis(5));
+    let start = Instant::now();
+    other.send(b"other").unwrap();
+    let mut buffer = [0; 1000];
+    let from = |received: std::io::Result<(usize, SocketAddr)>| received.unwrap();
+    let (mut len, mut last) = from(path.server.recv_from(&mut buffer));
+    let first = last;
+    while len != 5 {
+        (len, last) = from(path.server.recv_from(&mut buffer));
+    }
+    assert!(start.elapsed() > Duration::from_millis(100), "{:?}", start.elapsed());
+    assert_ne!(first, last, "each client has its own address towards the server");
+}
+
+/// Real time adds little: most datagrams leave within milliseconds of the plan, also on a busy machine.
+#[test]
+fn the_added_delay_is_measured_and_small() {
+    let path = path(LinkPlan { delay_us: 5_000.into(), ..LinkPlan::default() });
+    assert_eq!(path.arrivals(500).len(), 500);
+    let report = path.relay.report();
+    assert_eq!((report.added_us.count, report.transit_us[0].min), (500, 5_000));
+    assert!(report.added_us.p50 < 5_000 && report.added_us.max > 0, "{report}");
 }

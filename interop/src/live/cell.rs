@@ -43,8 +43,8 @@ pub struct Lost {
 }
 
 impl Lost {
-    fn sum(paths: &[[Counters; 2]]) -> Self {
-        let sum = |of: fn(&Counters) -> u64| paths.iter().flatten().map(of).sum();
+    fn sum(links: &[Counters; 2]) -> Self {
+        let sum = |of: fn(&Counters) -> u64| links.iter().map(of).sum();
         Self { received: sum(|counters| counters.sent_packets), lost: sum(Counters::dropped) }
     }
 }
@@ -79,7 +79,7 @@ impl Cell {
         Ok(Passed {
             elapsed: start.elapsed(),
             bytes: 2 * self.work.streams * self.work.stream_bytes,
-            relay: relay.map(|relay| Lost::sum(&relay.counters())),
+            relay: relay.map(|relay| Lost::sum(&relay.report().links)),
         })
     }
 

@@ -1,8 +1,8 @@
 //! Live interoperability: client and server programs as they are, streams through them, every byte checked.
 
 mod cell;
-mod ports;
-mod process;
+pub(crate) mod ports;
+pub(crate) mod process;
 mod programs;
 mod table;
 mod work;

@@ -5,12 +5,12 @@ use std::net::{TcpListener, UdpSocket};
 use std::time::{Duration, Instant};
 
 /// A TCP port nobody listens on at this moment.
-pub(super) fn free_tcp() -> io::Result<u16> {
+pub(crate) fn free_tcp() -> io::Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
 /// A UDP port nobody is bound to at this moment.
-pub(super) fn free_udp() -> io::Result<u16> {
+pub(crate) fn free_udp() -> io::Result<u16> {
     Ok(UdpSocket::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
@@ -19,16 +19,17 @@ pub(super) fn free_udp() -> io::Result<u16> {
 /// Binding it for a test could take the port away from the program that is starting, so the system's tables are read.
 pub(super) fn wait_for_udp(port: u16, limit: Duration, mut give_up: impl FnMut() -> bool) {
     let start = Instant::now();
-    while start.elapsed() < limit && !give_up() && !is_bound(port) {
+    while start.elapsed() < limit && !give_up() && !is_bound("/proc/net", "udp", port) {
         std::thread::sleep(Duration::from_millis(10));
     }
 }
 
-fn is_bound(port: u16) -> bool {
+/// Whether a socket of that protocol is bound to `port`; `tables` is the `net` folder of a process or thread.
+pub(crate) fn is_bound(tables: &str, protocol: &str, port: u16) -> bool {
     let needle = format!(":{port:04X}");
-    let lists = |table: &str| {
-        let text = std::fs::read_to_string(table).unwrap_or_default();
+    let lists = |family: &str| {
+        let text = std::fs::read_to_string(format!("{tables}/{protocol}{family}")).unwrap_or_default();
         text.lines().filter_map(|line| line.split_whitespace().nth(1)).any(|local| local.ends_with(&needle))
     };
-    lists("/proc/net/udp") || lists("/proc/net/udp6")
+    lists("") || lists("6")
 }

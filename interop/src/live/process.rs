@@ -1,5 +1,6 @@
 //! One child process: output kept for the case that it fails, killed by its id at the end.
 
+use crate::sys;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,21 +12,23 @@ const TAIL_LINES: usize = 12;
 
 /// A running program. Dropping it kills it.
 #[derive(Debug)]
-pub(super) struct Process {
+pub(crate) struct Process {
     child: Child,
     log: PathBuf,
 }
 
 impl Process {
     /// Starts `path` with `flags`; its standard output and error go to a temporary file.
-    pub(super) fn start(path: &Path, flags: &[String]) -> io::Result<Self> {
+    pub(crate) fn start(path: &Path, flags: &[String]) -> io::Result<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let log = std::env::temp_dir().join(format!("karst-live-{}-{number}.log", std::process::id()));
         let output = File::create(&log)?;
         let error = output.try_clone()?;
-        let child = Command::new(path).args(flags).stdin(Stdio::null()).stdout(output).stderr(error).spawn();
-        match child {
+        let mut command = Command::new(path);
+        command.args(flags).stdin(Stdio::null()).stdout(output).stderr(error);
+        sys::dies_with_parent(&mut command);
+        match command.spawn() {
             Ok(child) => Ok(Self { child, log }),
             Err(error) => {
                 let _ = std::fs::remove_file(&log);
@@ -35,7 +38,7 @@ impl Process {
     }
 
     /// How it ended, if it has: programs of the matrix never do so by themselves.
-    pub(super) fn ended(&mut self) -> Option<String> {
+    pub(crate) fn ended(&mut self) -> Option<String> {
         match self.child.try_wait() {
             Ok(None) => None,
             Ok(Some(status)) => Some(status.to_string()),
@@ -44,7 +47,7 @@ impl Process {
     }
 
     /// The last lines it wrote.
-    pub(super) fn output(&self) -> String {
+    pub(crate) fn output(&self) -> String {
         let text = std::fs::read(&self.log)
             .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
             .unwrap_or_default();

@@ -1,0 +1,149 @@
+//! `karst-interop netns`.
+
+use super::read_scenario;
+use anyhow::{Context, bail};
+use clap::Args;
+use interop::contest::{Contestant, Row, Summary, over_network};
+use interop::line::Capture;
+use interop::live::Programs;
+use interop::netns::{Command, Network, run_commands};
+use interop::sys;
+use sim::Scenario;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+#[derive(Args)]
+#[command(after_help = "\
+Left is the client's side with 10.77.0.1, right the server's with 10.77.0.2; commands find them in KARST_LEFT and KARST_RIGHT. What
+goes from left to right meets the scenario's link up, what comes back its link down. When the left command ends, or the right
+one if there is no left one, everything ends with its exit status. The namespaces have no names and end with this program, however it ends.
+
+Without commands the scenario's own workloads (bulk and echo) run over kernel TCP and over pairs of kcptun programs with the
+scenario's options, one after the other, each on a fresh network with the same seeds. `wire/byte` is bytes of IP packets sent
+per byte of payload that arrived, in the direction with more payload; `queue` is the median time there beyond the shortest.")]
+pub(crate) struct NetnsArgs {
+    /// Scenario of the simulator
+    #[arg(value_name = "SCENARIO")]
+    file: PathBuf,
+    /// Command in the left namespace, for `sh -c`
+    #[arg(long, value_name = "CMD", conflicts_with = "command")]
+    left: Option<String>,
+    /// Command in the right namespace, for `sh -c`; started first
+    #[arg(long, value_name = "CMD")]
+    right: Option<String>,
+    /// Seed of the decisions; the first one when there are several [default: the scenario's]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// With commands: write what arrives and what leaves to a pcapng file
+    #[arg(long, value_name = "FILE")]
+    pcap: Option<PathBuf>,
+    /// Kernel TCP with these congestion controls; `none` for none
+    #[arg(long, value_delimiter = ',', default_value = "cubic,bbr")]
+    tcp: Vec<String>,
+    /// A pair of kcptun programs; may be repeated [default: kcptun of the PATH, karst next to this program or in KARST_BIN_DIR]
+    #[arg(long, value_name = "NAME=CLIENT,SERVER[,FLAG...]", value_parser = Contestant::parse)]
+    peer: Vec<Contestant>,
+    /// More flags for all those programs, split at spaces
+    #[arg(long, default_value = "", allow_hyphen_values = true)]
+    flags: String,
+    /// How many seeds, each with all contestants
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    seeds: u64,
+    /// Seconds of work instead of the scenario's
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    time: Option<u64>,
+    /// Write all trials as JSON, too
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Command in the left namespace, in the foreground
+    #[arg(last = true)]
+    command: Vec<String>,
+}
+
+impl NetnsArgs {
+    /// Runs the commands, or measures.
+    pub(crate) fn run(&self) -> anyhow::Result<ExitCode> {
+        let mut scenario = read_scenario(&self.file)?;
+        sys::watch_signals();
+        if self.left.is_some() || self.right.is_some() || !self.command.is_empty() {
+            return self.run_commands(&scenario);
+        }
+        if let Some(time) = self.time {
+            scenario.duration_us = Duration::from_secs(time).as_micros() as u64;
+        }
+        self.measure(&scenario)
+    }
+
+    fn run_commands(&self, scenario: &Scenario) -> anyhow::Result<ExitCode> {
+        let seed = self.seed.unwrap_or(scenario.seed);
+        let capture = self
+            .pcap
+            .as_deref()
+            .map(|path| Capture::create(path).with_context(|| format!("writing {}", path.display())));
+        let network =
+            Network::start([scenario.up.clone(), scenario.down.clone()], seed, capture.transpose()?)?;
+        let foreground = (!self.command.is_empty()).then(|| Command::Foreground(self.command.clone()));
+        let left = foreground.or_else(|| self.left.clone().map(Command::Shell));
+        let right = self.right.clone().map(Command::Shell);
+        let status = run_commands(&network, left.as_ref(), right.as_ref())?;
+        let report = network.report();
+        eprint!("{report}");
+        crate::write_json(self.json.as_deref(), &report.to_json())?;
+        let code = status.and_then(|status| status.code()).and_then(|code| u8::try_from(code).ok());
+        Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+    }
+
+    fn measure(&self, scenario: &Scenario) -> anyhow::Result<ExitCode> {
+        let contestants = self.contestants()?;
+        let rows = contestants.iter().map(|contestant| Row { name: contestant.name(), ..Row::default() });
+        let mut summary = Summary { scenario: scenario.name.clone(), rows: rows.collect() };
+        let first = self.seed.unwrap_or(scenario.seed);
+        for seed in first..first.saturating_add(self.seeds) {
+            for (contestant, row) in contestants.iter().zip(&mut summary.rows) {
+                eprintln!("seed {seed}: {}", contestant.name());
+                let trial = over_network(scenario, contestant, seed);
+                if sys::is_stopping() {
+                    bail!("stopped by a signal");
+                }
+                row.trials.push((seed, trial));
+            }
+        }
+        print!("{summary}");
+        crate::write_json(self.json.as_deref(), &summary.to_json())?;
+        let good = summary.rows.iter().all(|row| row.trials.iter().all(|(_, trial)| trial.is_ok()));
+        Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    fn contestants(&self) -> anyhow::Result<Vec<Contestant>> {
+        let tcp = self.tcp.iter().filter(|name| !name.is_empty() && *name != "none");
+        let mut contestants: Vec<Contestant> = tcp.cloned().map(Contestant::Tcp).collect();
+        contestants.extend(if self.peer.is_empty() { found() } else { self.peer.clone() });
+        if contestants.is_empty() {
+            bail!("nobody to measure");
+        }
+        for contestant in &mut contestants {
+            if let Contestant::Tunnel { extra, .. } = contestant {
+                extra.splice(0..0, self.flags.split_whitespace().map(str::to_owned));
+            }
+        }
+        Ok(contestants)
+    }
+}
+
+/// The programs of this machine.
+fn found() -> Vec<Contestant> {
+    let programs = Programs::find();
+    for missing in &programs.missing {
+        eprintln!("SKIPPED {}: {}", missing.name, missing.why);
+    }
+    let pairs = programs.clients.into_iter().zip(programs.servers);
+    pairs
+        .map(|(client, server)| Contestant::Tunnel {
+            name: client.name,
+            client: client.path,
+            server: server.path,
+            extra: Vec::new(),
+        })
+        .collect()
+}

@@ -1,0 +1,126 @@
+//! `karst-interop relay`.
+
+use super::decimals::{millis, percents};
+use super::read_scenario;
+use anyhow::Context;
+use clap::Args;
+use interop::line::Capture;
+use interop::relay::Relay;
+use interop::sys;
+use sim::link::{LinkPlan, LossPlan, ReorderPlan};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+const LINK_FLAGS: [&str; 7] = ["loss", "duplicate", "reorder", "reorder_by", "delay", "jitter", "corrupt"];
+
+#[derive(Args)]
+#[command(after_help = "\
+All clients share the two links; the scenario's time, and with it its schedules, starts with the first datagram. SIGINT and
+SIGTERM end the relay, which then prints its counters; SIGUSR1 prints them without ending it.
+
+Without a scenario the flags make the links. One value counts for both directions; THERE,BACK sets them apart (there: towards
+the server).")]
+pub(crate) struct RelayArgs {
+    /// Take both links from this scenario of the simulator
+    #[arg(value_name = "SCENARIO", conflicts_with_all = LINK_FLAGS)]
+    file: Option<PathBuf>,
+    /// The same, as a flag
+    #[arg(long, value_name = "FILE", conflicts_with = "file", conflicts_with_all = LINK_FLAGS)]
+    scenario: Option<PathBuf>,
+    /// Address for clients
+    #[arg(long)]
+    listen: SocketAddr,
+    /// Address of the server
+    #[arg(long)]
+    to: SocketAddr,
+    /// Seed of the decisions [default: the scenario's, or 1]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Write what arrives and what leaves to a pcapng file
+    #[arg(long, value_name = "FILE")]
+    pcap: Option<PathBuf>,
+    /// Print the counters every so many seconds, too
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    report_every: Option<u64>,
+    /// Write the counters as JSON at the end
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Percent lost, up to four decimals
+    #[arg(long, default_value = "0", value_parser = percents)]
+    loss: [u32; 2],
+    /// Percent forwarded twice
+    #[arg(long, default_value = "0", value_parser = percents)]
+    duplicate: [u32; 2],
+    /// Percent held back so that later ones overtake
+    #[arg(long, default_value = "0", value_parser = percents)]
+    reorder: [u32; 2],
+    /// Milliseconds for which those are held back
+    #[arg(long, default_value = "20", value_parser = millis)]
+    reorder_by: [u32; 2],
+    /// Milliseconds of delay of every datagram
+    #[arg(long, default_value = "0", value_parser = millis)]
+    delay: [u32; 2],
+    /// Milliseconds of extra delay at most, without changing the order
+    #[arg(long, default_value = "0", value_parser = millis)]
+    jitter: [u32; 2],
+    /// Percent with flipped bits
+    #[arg(long, default_value = "0", value_parser = percents)]
+    corrupt: [u32; 2],
+}
+
+impl RelayArgs {
+    /// Runs until a signal asks to stop.
+    pub(crate) fn run(&self) -> anyhow::Result<ExitCode> {
+        let (plans, seed) = self.links()?;
+        let capture = self
+            .pcap
+            .as_deref()
+            .map(|path| Capture::create(path).with_context(|| format!("writing {}", path.display())));
+        let relay = Relay::start_captured(self.listen, self.to, plans, seed, capture.transpose()?)
+            .with_context(|| format!("listening on {}", self.listen))?;
+        println!("{} -> {}, seed {seed}", relay.address(), self.to);
+        sys::watch_signals();
+        self.watch(&relay);
+        // The relay notes its costs twice a second.
+        std::thread::sleep(Duration::from_millis(600));
+        let report = relay.report();
+        print!("{report}");
+        crate::write_json(self.json.as_deref(), &report.to_json())?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn watch(&self, relay: &Relay) {
+        let mut printed = Instant::now();
+        while !sys::is_stopping() {
+            std::thread::sleep(Duration::from_millis(50));
+            let due = self.report_every.is_some_and(|every| printed.elapsed() >= Duration::from_secs(every));
+            if due || sys::takes_report() {
+                printed = Instant::now();
+                println!("{}", relay.report());
+            }
+        }
+    }
+
+    fn links(&self) -> anyhow::Result<([LinkPlan; 2], u64)> {
+        let Some(path) = self.file.as_ref().or(self.scenario.as_ref()) else {
+            return Ok(([0, 1].map(|at| self.link(at)), self.seed.unwrap_or(1)));
+        };
+        let scenario = read_scenario(path)?;
+        Ok(([scenario.up, scenario.down], self.seed.unwrap_or(scenario.seed)))
+    }
+
+    fn link(&self, at: usize) -> LinkPlan {
+        let reorder = ReorderPlan { ppm: self.reorder[at], extra_us: u64::from(self.reorder_by[at]) };
+        LinkPlan {
+            loss: LossPlan::Bernoulli { ppm: self.loss[at] }.into(),
+            delay_us: u64::from(self.delay[at]).into(),
+            jitter_us: u64::from(self.jitter[at]).into(),
+            reorder: Some(reorder.into()),
+            duplicate_ppm: self.duplicate[at].into(),
+            corrupt_ppm: self.corrupt[at].into(),
+            ..LinkPlan::default()
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Many trials of several contestants: medians, spread, a table.
+
+use super::Trial;
+use serde_json::{Value, json};
+use sim::Direction;
+use sim::outcome::Percentiles;
+use std::fmt;
+
+/// All trials of one contestant.
+#[derive(Debug, Clone, Default)]
+pub struct Row {
+    /// Its name.
+    pub name: String,
+    /// Trials by seed; why there is none.
+    pub trials: Vec<(u64, Result<Trial, String>)>,
+}
+
+/// A contest on one scenario.
+#[derive(Debug, Clone, Default)]
+pub struct Summary {
+    /// Name of the scenario.
+    pub scenario: String,
+    /// The contestants.
+    pub rows: Vec<Row>,
+}
+
+impl Row {
+    /// Median of what `figure` finds in the trials; None when no trial has it.
+    pub fn median(&self, figure: impl Fn(&Trial) -> Option<u64>) -> Option<u64> {
+        let values = self.values(figure);
+        values.get(values.len() / 2).copied()
+    }
+
+    /// What `figure` finds in the trials, ascending.
+    pub fn values(&self, figure: impl Fn(&Trial) -> Option<u64>) -> Vec<u64> {
+        let mut values: Vec<u64> = self.good().filter_map(figure).collect();
+        values.sort_unstable();
+        values
+    }
+
+    /// Median over the trials of a percentile of the first echo, microseconds.
+    pub fn echo_us(&self, of: impl Fn(&Percentiles) -> u64) -> Option<u64> {
+        self.median(|trial| trial.figures.iter().find_map(|figure| figure.latency_us()).map(&of))
+    }
+
+    /// Trials with a result.
+    pub fn good(&self) -> impl Iterator<Item = &Trial> {
+        self.trials.iter().filter_map(|(_, trial)| trial.as_ref().ok())
+    }
+
+    /// What makes a result doubtful: failures, unfinished work, packets lost outside of the links.
+    pub fn doubts(&self) -> Vec<String> {
+        let mut doubts = Vec::new();
+        for (seed, trial) in &self.trials {
+            match trial {
+                Err(why) => doubts.push(format!("{}, seed {seed}: {why}", self.name)),
+                Ok(trial) => {
+                    if trial.line.overflow_packets > 0 {
+                        let lost = trial.line.overflow_packets;
+                        doubts.push(format!(
+                            "{}, seed {seed}: {lost} packets lost outside of the links",
+                            self.name
+                        ));
+                    }
+                    if !trial.figures.iter().all(|figure| figure.is_complete()) {
+                        doubts.push(format!("{}, seed {seed}: not everything arrived in time", self.name));
+                    }
+                }
+            }
+        }
+        doubts
+    }
+
+    fn to_json(&self) -> Value {
+        let trials: Vec<Value> = self
+            .trials
+            .iter()
+            .map(|(seed, trial)| match trial {
+                Ok(trial) => json!({ "seed": seed, "ok": true, "result": trial }),
+                Err(why) => json!({ "seed": seed, "ok": false, "why": why }),
+            })
+            .collect();
+        json!({
+            "name": self.name,
+            "median": {
+                "goodput_down_kbit": self.median(|trial| trial.goodput_kbit(Direction::Down)),
+                "goodput_up_kbit": self.median(|trial| trial.goodput_kbit(Direction::Up)),
+                "wire_per_useful_thousandths": self.median(Trial::wire_per_useful_thousandths),
+                "echo_p50_us": self.echo_us(|latency| latency.p50),
+                "echo_p99_us": self.echo_us(|latency| latency.p99),
+                "standing_queue_us": self.median(standing_queue_us),
+                "added_p99_us": self.median(|trial| Some(trial.line.added_us.p99)),
+            },
+            "trials": trials,
+        })
+    }
+}
+
+/// Median time on the data path beyond the shortest: what the queue in front of the bottleneck holds.
+pub(super) fn standing_queue_us(trial: &Trial) -> Option<u64> {
+    let transit = &trial.line.transit_us[crate::line::index(trial.data_path())];
+    Some(transit.p50.saturating_sub(transit.min))
+}
+
+impl Summary {
+    /// The machine-readable form.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "format": "karst-contest-1",
+            "scenario": self.scenario,
+            "contestants": self.rows.iter().map(Row::to_json).collect::<Vec<_>>(),
+        })
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self.rows.iter().map(|row| row.name.len()).max().unwrap_or(0).max(4);
+        writeln!(f, "{}: medians; goodput with its spread", self.scenario)?;
+        writeln!(
+            f,
+            "{:width$}  {:>22}  {:>22}  {:>9}  {:>9}  {:>9}  {:>9}  runs",
+            "", "down Mbit/s", "up Mbit/s", "wire/byte", "echo p50", "echo p99", "queue"
+        )?;
+        for row in &self.rows {
+            writeln!(
+                f,
+                "{:width$}  {:>22}  {:>22}  {:>9}  {:>9}  {:>9}  {:>9}  {}/{}",
+                row.name,
+                spread(&row.values(|trial| trial.goodput_kbit(Direction::Down))),
+                spread(&row.values(|trial| trial.goodput_kbit(Direction::Up))),
+                thousandths(row.median(Trial::wire_per_useful_thousandths), 2, ""),
+                thousandths(row.echo_us(|latency| latency.p50), 1, " ms"),
+                thousandths(row.echo_us(|latency| latency.p99), 1, " ms"),
+                thousandths(row.median(standing_queue_us), 1, " ms"),
+                row.good().count(),
+                row.trials.len(),
+            )?;
+        }
+        let doubts: Vec<String> = self.rows.iter().flat_map(Row::doubts).collect();
+        doubts.iter().try_for_each(|doubt| writeln!(f, "! {}", doubt.replace('\n', "\n    ")))
+    }
+}
+
+fn spread(values: &[u64]) -> String {
+    let (Some(low), Some(high)) = (values.first(), values.last()) else { return "-".to_owned() };
+    let mbit = |kbit: u64| kbit as f64 / 1000.0;
+    format!("{:.2} ({:.2}-{:.2})", mbit(values[values.len() / 2]), mbit(*low), mbit(*high))
+}
+
+fn thousandths(value: Option<u64>, decimals: usize, unit: &str) -> String {
+    value.map_or("-".to_owned(), |value| format!("{:.decimals$}{unit}", value as f64 / 1000.0))
+}

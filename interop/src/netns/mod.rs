@@ -1,0 +1,189 @@
+//! Two network namespaces joined by the links of a scenario, in real time: whatever speaks IP meets the scenario's network.
+//!
+//! Left is the client's side, right the server's. The namespaces have no names and do not outlive the process: they, their
+//! devices and the programs started in them are gone when it ends, however it ends.
+
+mod commands;
+mod namespace;
+mod sys;
+mod tun;
+
+pub use commands::{Command, run_commands};
+
+use crate::line::{Capture, Carries, Line, Pump, Report};
+use crate::live::ports;
+use crate::live::process::Process;
+use engine::Instant;
+use namespace::Namespace;
+use sim::link::LinkPlan;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::time::Duration;
+use tun::Devices;
+
+/// Address of the left end.
+pub const LEFT: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
+/// Address of the right end.
+pub const RIGHT: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
+
+const DEVICE: &str = "karst0";
+
+/// Packets that may wait before the line reads them; more than a burst of any sender.
+const DEVICE_QUEUE_PACKETS: u32 = 5_000;
+
+const MTU_BYTES: u32 = 1_500;
+
+const CONNECT_LIMIT: Duration = Duration::from_secs(30);
+
+/// Why there is no network.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NetworkError {
+    /// Not root.
+    #[error("network namespaces need root")]
+    NotRoot,
+    /// No TUN device can be made.
+    #[error("/dev/net/tun: {0}")]
+    NoTun(io::Error),
+    /// No namespace can be made, although this is root.
+    #[error("making a network namespace: {0}")]
+    NoNamespace(io::Error),
+    /// The device cannot be set up.
+    #[error("setting up {DEVICE}: {0}")]
+    NoDevice(io::Error),
+}
+
+/// One end of a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The client's.
+    Left,
+    /// The server's.
+    Right,
+}
+
+/// A running network. Dropping it ends everything that was started in it.
+#[derive(Debug)]
+pub struct Network {
+    pump: Pump,
+    left: Namespace,
+    right: Namespace,
+}
+
+impl Network {
+    /// `plans[0]` leads from left to right, `plans[1]` back.
+    ///
+    /// # Errors
+    /// No permission, or a system without what this needs.
+    pub fn start(plans: [LinkPlan; 2], seed: u64, capture: Option<Capture>) -> Result<Self, NetworkError> {
+        if !sys::is_root() {
+            return Err(NetworkError::NotRoot);
+        }
+        let left = Namespace::new().map_err(NetworkError::NoNamespace)?;
+        let right = Namespace::new().map_err(NetworkError::NoNamespace)?;
+        // A path that carries less later does not tell.
+        let mtu = |at: usize| plans[at].mtu_bytes.as_ref().map_or(MTU_BYTES, |mtu| mtu.at(Instant::ZERO));
+        let files = [device(&left, LEFT, RIGHT, mtu(0))?, device(&right, RIGHT, LEFT, mtu(1))?];
+        let tables = [&left, &right].map(|end| end.tables().to_owned());
+        let (devices, waiter) = Devices::new(files, tables);
+        let line = Line::new(&plans, seed, Carries::IpPackets, capture);
+        Ok(Self { pump: Pump::start(line, devices, waiter), left, right })
+    }
+
+    /// What the line has done so far.
+    pub fn report(&self) -> Report {
+        self.pump.report()
+    }
+
+    /// Listens at that end; with a congestion control, its connections use it.
+    ///
+    /// # Errors
+    /// As the system has them: address in use, unknown congestion control.
+    pub fn listen(&self, end: End, address: SocketAddr, control: Option<&str>) -> io::Result<TcpListener> {
+        let socket = self.socket(end, control)?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(128)?;
+        Ok(socket.into())
+    }
+
+    /// Connects from that end.
+    ///
+    /// # Errors
+    /// As the system has them.
+    pub fn connect(&self, end: End, to: SocketAddr, control: Option<&str>) -> io::Result<TcpStream> {
+        let socket = self.socket(end, control)?;
+        socket.connect_timeout(&to.into(), CONNECT_LIMIT)?;
+        Ok(socket.into())
+    }
+
+    /// A TCP socket that belongs to that end, wherever it is used; with that congestion control.
+    ///
+    /// # Errors
+    /// As the system has them: unknown congestion control.
+    pub fn socket(&self, end: End, control: Option<&str>) -> io::Result<socket2::Socket> {
+        let control = control.map(|name| name.as_bytes().to_vec());
+        self.end(end).run(move || {
+            let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
+            control.map_or(Ok(()), |name| socket.set_tcp_congestion(&name))?;
+            Ok(socket)
+        })
+    }
+
+    /// Starts a program at that end, its output kept for errors.
+    pub(crate) fn start_program(&self, end: End, path: &Path, flags: Vec<String>) -> io::Result<Process> {
+        let path = path.to_owned();
+        self.end(end).run(move || Process::start(&path, &flags))
+    }
+
+    /// Waits until somebody listens there, or a while has passed, or `give_up` says so.
+    pub(crate) fn await_port(&self, end: End, protocol: &str, port: u16, mut give_up: impl FnMut() -> bool) {
+        let start = std::time::Instant::now();
+        let tables = self.end(end).tables();
+        while start.elapsed() < Duration::from_secs(5)
+            && !give_up()
+            && !ports::is_bound(tables, protocol, port)
+        {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    const fn end(&self, end: End) -> &Namespace {
+        match end {
+            End::Left => &self.left,
+            End::Right => &self.right,
+        }
+    }
+}
+
+/// A TUN device inside `namespace`, with addresses and up; IPv6, which would chatter, is off.
+fn device(
+    namespace: &Namespace,
+    own: Ipv4Addr,
+    peer: Ipv4Addr,
+    mtu: u32,
+) -> Result<std::fs::File, NetworkError> {
+    let file = namespace.run(|| sys::open_tun(DEVICE)).map_err(NetworkError::NoTun)?;
+    let commands = [
+        "link set lo up".to_owned(),
+        format!("addr add {own} peer {peer} dev {DEVICE}"),
+        format!("link set {DEVICE} mtu {mtu} txqueuelen {DEVICE_QUEUE_PACKETS} up"),
+    ];
+    let set_up = namespace.run(move || {
+        let _ = std::fs::write("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1");
+        commands.iter().try_for_each(|command| ip(command))
+    });
+    set_up.map(|()| file).map_err(NetworkError::NoDevice)
+}
+
+fn ip(arguments: &str) -> io::Result<()> {
+    let output = std::process::Command::new("ip")
+        .args(arguments.split_whitespace())
+        .output()
+        .map_err(|error| io::Error::new(error.kind(), format!("ip (Debian: iproute2): {error}")))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(io::Error::other(format!("ip {arguments}: {}", String::from_utf8_lossy(&output.stderr).trim())))
+}

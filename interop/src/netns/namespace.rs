@@ -1,0 +1,65 @@
+//! A network namespace without a name: a thread lives in it, and it ends with the last of what was started there.
+
+use super::sys;
+use std::io;
+use std::path::PathBuf;
+use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// A namespace. Sockets and processes made by [`Namespace::run`] belong to it wherever they are used.
+#[derive(Debug)]
+pub(super) struct Namespace {
+    jobs: Option<Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+    /// The `net` folder of the thread in /proc.
+    tables: String,
+}
+
+impl Namespace {
+    /// A namespace with nothing but an idle loopback device.
+    pub(super) fn new() -> io::Result<Self> {
+        let (jobs, queue) = channel::<Job>();
+        let (started, result) = channel();
+        let thread = std::thread::spawn(move || {
+            let left = sys::leave_network().and_then(|()| std::fs::read_link("/proc/thread-self"));
+            let failed = left.is_err();
+            let _ = started.send(left);
+            if !failed {
+                queue.iter().for_each(|job| job());
+            }
+        });
+        let own: PathBuf = result.recv().map_err(|_| io::Error::other("the thread ended"))??;
+        let tables = format!("/proc/{}/net", own.display());
+        Ok(Self { jobs: Some(jobs), thread: Some(thread), tables })
+    }
+
+    /// Runs `job` inside, one after the other.
+    pub(super) fn run<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let (done, result) = channel();
+        let job = Box::new(move || _ = done.send(job()));
+        let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok());
+        if !sent {
+            return Err(io::Error::other("the namespace has ended"));
+        }
+        result.recv().map_err(|_| io::Error::other("the namespace has ended"))?
+    }
+
+    /// Folder of the system's tables about this namespace.
+    pub(super) fn tables(&self) -> &str {
+        &self.tables
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! A UDP relay that behaves as the network of a scenario, in real time: `clients -> relay -> server` and back.
+//!
+//! All clients share the two links, as the users of one line do; each has a socket of its own towards the server.
+
+mod bench;
+mod udp;
+
+pub use bench::{Bench, BenchReport};
+
+use crate::line::{Capture, Carries, Line, Pump, Report};
+use sim::link::LinkPlan;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+use udp::Sockets;
+
+/// A running relay; stops when dropped.
+#[derive(Debug)]
+pub struct Relay {
+    address: SocketAddr,
+    pump: Pump,
+}
+
+impl Relay {
+    /// Listens on `listen` (port 0 picks one) and forwards to `to`: over `plans[0]` on the way there, `plans[1]` back.
+    ///
+    /// # Errors
+    /// The address cannot be bound.
+    pub fn start(listen: SocketAddr, to: SocketAddr, plans: [LinkPlan; 2], seed: u64) -> io::Result<Self> {
+        Self::start_captured(listen, to, plans, seed, None)
+    }
+
+    /// As [`Relay::start`], and writes what arrives and leaves to a capture.
+    ///
+    /// # Errors
+    /// The address cannot be bound.
+    pub fn start_captured(
+        listen: SocketAddr,
+        to: SocketAddr,
+        plans: [LinkPlan; 2],
+        seed: u64,
+        capture: Option<Capture>,
+    ) -> io::Result<Self> {
+        let (sockets, waiter) = Sockets::bind(listen, to)?;
+        let address = sockets.address();
+        let line = Line::new(&plans, seed, Carries::Datagrams, capture);
+        Ok(Self { address, pump: Pump::start(line, sockets, waiter) })
+    }
+
+    /// Where clients send to.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What has happened so far.
+    pub fn report(&self) -> Report {
+        self.pump.report()
+    }
+
+    /// Processor time of the relay's thread, up to half a second ago.
+    pub fn cpu(&self) -> Duration {
+        self.pump.cpu()
+    }
+}

@@ -1,0 +1,111 @@
+//! The calls of the operating system that std lacks. Nothing unsafe leaves this file.
+
+use std::mem::zeroed;
+use std::os::fd::RawFd;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command};
+use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// Files a thread waits for.
+#[derive(Debug, Default)]
+pub(crate) struct Waiter {
+    files: Vec<libc::pollfd>,
+}
+
+impl Waiter {
+    /// Waits for that file, too; its number is the count of files before it.
+    pub(crate) fn add(&mut self, file: RawFd) {
+        self.files.push(libc::pollfd { fd: file, events: libc::POLLIN, revents: 0 });
+    }
+
+    /// Returns when something can be read, after `limit`, or when a signal came.
+    pub(crate) fn wait(&mut self, limit: Duration) {
+        let limit = libc::timespec {
+            tv_sec: limit.as_secs() as libc::time_t,
+            tv_nsec: libc::c_long::from(limit.subsec_nanos()),
+        };
+        let count = self.files.len() as libc::nfds_t;
+        // SAFETY: the list has `count` entries and the time is a local; both outlive the call.
+        let ready = unsafe { libc::ppoll(self.files.as_mut_ptr(), count, &raw const limit, ptr::null()) };
+        if ready <= 0 {
+            self.files.iter_mut().for_each(|file| file.revents = 0);
+        }
+    }
+
+    /// Whether the last wait found something at the file of that number.
+    pub(crate) fn is_ready(&self, number: usize) -> bool {
+        self.files.get(number).is_some_and(|file| file.revents != 0)
+    }
+}
+
+/// Lets this thread wake up when it asked to be woken: the system's default is up to 50 us later, and on a busy machine,
+/// unless the thread goes before others, milliseconds. Where that is not permitted it stays as it is.
+pub(crate) fn wake_promptly() {
+    let priority = libc::sched_param { sched_priority: 1 };
+    // SAFETY: the option takes one number and the other call reads a local; both concern nothing but the calling thread.
+    unsafe {
+        libc::prctl(libc::PR_SET_TIMERSLACK, 1 as libc::c_ulong);
+        libc::sched_setscheduler(0, libc::SCHED_RR | libc::SCHED_RESET_ON_FORK, &raw const priority);
+    }
+}
+
+/// Processor time the calling thread has used.
+pub(crate) fn thread_cpu() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a local.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+static STOP: AtomicBool = AtomicBool::new(false);
+static REPORT: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn note_signal(signal: libc::c_int) {
+    let flag = if signal == libc::SIGUSR1 { &REPORT } else { &STOP };
+    flag.store(true, Ordering::Relaxed);
+}
+
+/// From here on SIGINT, SIGTERM and SIGHUP only ask to stop, and SIGUSR1 for a report.
+pub fn watch_signals() {
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGUSR1] {
+        // SAFETY: all zeros is a valid sigaction; the handler does nothing but store to an atomic, which is allowed in one.
+        unsafe {
+            let mut action: libc::sigaction = zeroed();
+            action.sa_sigaction = note_signal as *const () as libc::sighandler_t;
+            libc::sigaction(signal, &raw const action, ptr::null_mut());
+        }
+    }
+}
+
+/// Whether a signal asked to stop.
+pub fn is_stopping() -> bool {
+    STOP.load(Ordering::Relaxed)
+}
+
+/// Whether a signal has asked for a report since the last call.
+pub fn takes_report() -> bool {
+    REPORT.swap(false, Ordering::Relaxed)
+}
+
+/// Kills a process that leads a group of its own, with its group, and waits for it.
+pub(crate) fn kill_group(child: &mut Child) {
+    if let Ok(group) = libc::pid_t::try_from(child.id()) {
+        // SAFETY: no memory is involved. While anything of the group is alive no other group has its number.
+        unsafe { libc::kill(-group, libc::SIGKILL) };
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// Lets `command` be killed when the thread that started it ends, however it ends.
+pub(crate) fn dies_with_parent(command: &mut Command) {
+    // SAFETY: between fork and exec the closure makes one system call that takes numbers, and does nothing else.
+    unsafe {
+        command.pre_exec(|| {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong);
+            Ok(())
+        });
+    }
+}

@@ -1,0 +1,196 @@
+//! Two namespaces joined by the links of a scenario. Needs root and /dev/net/tun; says so where they are missing.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+use interop::contest::{Contestant, over_network};
+use interop::load::Figure;
+use interop::netns::{End, Network, RIGHT};
+use sim::link::{LinkPlan, LossPlan};
+use sim::{Direction, Scenario};
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+const SCENARIO: &str = r#"{
+  "name": "netns", "description": "A clean line of 8 Mbit/s.", "seed": 3, "duration_ms": 1500, "drain_ms": 5000,
+  "links": {
+    "up": { "rate_kbit": 8000, "queue_bytes": 100000, "delay_ms": 15, "mtu_bytes": 1400 },
+    "down": { "rate_kbit": 8000, "queue_bytes": 100000, "delay_ms": 15, "mtu_bytes": 1400 }
+  },
+  "workloads": [
+    { "bulk": { "name": "download", "direction": "down", "bytes": 500000 } },
+    { "bulk": { "name": "upload", "direction": "up" } },
+    { "echo": { "name": "echo", "message_bytes": 64, "interval_ms": 20 } }
+  ]
+}"#;
+
+/// Whether this machine can do it; why not is printed past the capture of the test harness.
+fn is_possible(test: &str) -> bool {
+    let why = match Network::start(Default::default(), 1, None) {
+        Ok(_) => return true,
+        Err(error) => error,
+    };
+    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {why}");
+    false
+}
+
+#[test]
+fn packets_meet_the_links() {
+    if !is_possible("packets_meet_the_links") {
+        return;
+    }
+    let up = LinkPlan { delay_us: 30_000.into(), ..LinkPlan::default() };
+    let down = LinkPlan { delay_us: 20_000.into(), ..LinkPlan::default() };
+    let network = Network::start([up, down], 1, None).unwrap();
+    let address = SocketAddr::from((RIGHT, 7000));
+    let listener = network.listen(End::Right, address, None).unwrap();
+    let mut client = network.connect(End::Left, address, Some("reno")).unwrap();
+    let (mut server, from) = listener.accept().unwrap();
+    assert_eq!(from.ip(), interop::netns::LEFT);
+    let start = Instant::now();
+    client.write_all(b"ping").unwrap();
+    let mut buffer = [0; 4];
+    server.read_exact(&mut buffer).unwrap();
+    server.write_all(&buffer).unwrap();
+    client.read_exact(&mut buffer).unwrap();
+    let elapsed = start.elapsed();
+    assert!((Duration::from_millis(50)..Duration::from_millis(80)).contains(&elapsed), "{elapsed:?}");
+    let report = network.report();
+    // A handshake, data and acknowledgements, none with headers counted twice: SYN and SYN-ACK have 60 bytes.
+    assert!(report.links.iter().all(|link| link.sent_packets >= 2), "{report}");
+    assert_eq!((report.transit_us[0].min, report.transit_us[1].min), (30_000, 20_000), "{report}");
+    assert!(report.links[0].sent_bytes < 60 * report.links[0].sent_packets, "{report}");
+}
+
+#[test]
+fn a_dead_link_carries_nothing() {
+    if !is_possible("a_dead_link_carries_nothing") {
+        return;
+    }
+    let dead = LinkPlan { loss: LossPlan::Bernoulli { ppm: 1_000_000 }.into(), ..LinkPlan::default() };
+    let network = Network::start([dead, LinkPlan::default()], 1, None).unwrap();
+    let address = SocketAddr::from((RIGHT, 7000));
+    let _listener = network.listen(End::Right, address, None).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while network.report().links[0].dropped_loss == 0 {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        });
+        let socket = network.socket(End::Left, None).unwrap();
+        assert!(socket.connect_timeout(&address.into(), Duration::from_millis(500)).is_err());
+    });
+}
+
+#[test]
+fn kernel_tcp_does_the_scenarios_work() {
+    if !is_possible("kernel_tcp_does_the_scenarios_work") {
+        return;
+    }
+    let scenario = Scenario::parse("netns", SCENARIO).unwrap();
+    let trial = over_network(&scenario, &Contestant::Tcp("cubic".to_owned()), 1).unwrap();
+    for direction in [Direction::Up, Direction::Down] {
+        let goodput = trial.goodput_kbit(direction).unwrap();
+        assert!((2_000..8_000).contains(&goodput), "{direction:?}: {goodput}");
+    }
+    let Figure::Bulk { bytes, complete, .. } = &trial.figures[0] else { panic!("{:?}", trial.figures) };
+    assert_eq!((*bytes, *complete), (500_000, true));
+    let latency = trial.figures[2].latency_us().unwrap();
+    assert!(latency.min >= 30_000 && latency.count > 20, "{latency:?}");
+    let wire = trial.wire_per_useful_thousandths().unwrap();
+    assert!((1_020..1_300).contains(&wire), "{wire}");
+    assert_eq!(trial.line.overflow_packets, 0);
+}
+
+#[test]
+fn a_congestion_control_that_does_not_exist_is_named() {
+    if !is_possible("a_congestion_control_that_does_not_exist_is_named") {
+        return;
+    }
+    let scenario = Scenario::parse("netns", SCENARIO).unwrap();
+    let why = over_network(&scenario, &Contestant::Tcp("nonesuch".to_owned()), 1).unwrap_err();
+    assert!(why.contains("nonesuch"), "{why}");
+}
+
+fn scenario_file(name: &str) -> PathBuf {
+    let file = std::env::temp_dir().join(format!("karst-netns-{}-{name}.json", std::process::id()));
+    std::fs::write(&file, SCENARIO).unwrap();
+    file
+}
+
+#[test]
+fn a_command_sees_its_namespace_and_gives_its_exit_status() {
+    if !is_possible("a_command_sees_its_namespace_and_gives_its_exit_status") {
+        return;
+    }
+    let file = scenario_file("status");
+    let output = Command::new(env!("CARGO_BIN_EXE_karst-interop"))
+        .arg("netns")
+        .arg(&file)
+        .args(["--right", "sleep 1000", "--", "sh", "-c", "cat /proc/net/dev; echo $KARST_RIGHT; exit 7"])
+        .output()
+        .unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("karst0:") && text.contains("10.77.0.2"), "{text}");
+    assert_eq!(output.status.code(), Some(7));
+}
+
+/// Whatever ends the program ends the commands.
+#[test]
+fn signals_leave_nothing_behind() {
+    if !is_possible("signals_leave_nothing_behind") {
+        return;
+    }
+    for signal in ["-TERM", "-INT", "-KILL"] {
+        let file = scenario_file(signal);
+        let pids = file.with_extension("pids");
+        let note = format!("echo $$ >> {}; exec sleep 1000", pids.display());
+        let mut program = Command::new(env!("CARGO_BIN_EXE_karst-interop"))
+            .arg("netns")
+            .arg(&file)
+            .args(["--left", &note, "--right", &note])
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let noted = || std::fs::read_to_string(&pids).unwrap_or_default();
+        wait_for(|| noted().lines().count() == 2);
+        assert!(Command::new("kill").args([signal, &program.id().to_string()]).status().unwrap().success());
+        program.wait().unwrap();
+        let alive = || noted().lines().any(|pid| PathBuf::from(format!("/proc/{pid}/exe")).exists());
+        wait_for(|| !alive());
+        std::fs::remove_file(&file).unwrap();
+        std::fs::remove_file(&pids).unwrap();
+    }
+}
+
+fn wait_for(mut done: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < Duration::from_secs(10), "nothing happens");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// The program says what is missing. Runs it as somebody else where that is possible.
+#[test]
+fn without_root_it_says_so() {
+    let file = scenario_file("nobody");
+    let output = Command::new("setpriv")
+        .args(["--reuid=65534", "--clear-groups", env!("CARGO_BIN_EXE_karst-interop"), "netns"])
+        .arg(&file)
+        .args(["--", "true"])
+        .output();
+    std::fs::remove_file(&file).unwrap();
+    let error = output.map(|output| String::from_utf8(output.stderr).unwrap()).unwrap_or_default();
+    if !error.contains("karst-interop:") {
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED without_root_it_says_so: cannot become somebody else: {error}"
+        );
+        return;
+    }
+    assert!(error.contains("need root"), "{error}");
+}
