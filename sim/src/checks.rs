@@ -89,10 +89,11 @@ pub fn deadline_is_sane(now: Instant, deadline: Option<Deadline>) -> bool {
     deadline.is_none_or(|deadline| deadline.at >= now)
 }
 
-/// The rule [`Rule::Conservation`]: `live` packet buffers are in use, and no packet is anywhere but in a link.
-pub fn is_conserved(links: [&Counters; 2], live: usize) -> bool {
+/// The rule [`Rule::Conservation`]: `live` packet buffers are in use, and no packet is anywhere but in a link or among
+/// the `held` that wait in a socket.
+pub fn is_conserved(links: [&Counters; 2], held: u64, live: usize) -> bool {
     let in_flight = links.map(Counters::in_flight);
-    in_flight[0].zip(in_flight[1]).is_some_and(|(up, down)| up + down == live as u64)
+    in_flight[0].zip(in_flight[1]).is_some_and(|(up, down)| up + down + held == live as u64)
 }
 
 #[cfg(test)]
@@ -104,11 +105,11 @@ mod tests {
     fn a_lost_or_invented_packet_is_noticed() {
         let quiet = Counters::default();
         let busy = Counters { sent_packets: 10, delivered_packets: 6, dropped_loss: 1, ..quiet };
-        assert!(is_conserved([&busy, &quiet], 3));
-        assert!(!is_conserved([&busy, &quiet], 2));
-        assert!(!is_conserved([&busy, &quiet], 4));
+        assert!(is_conserved([&busy, &quiet], 0, 3) && is_conserved([&busy, &quiet], 2, 5));
+        assert!(!is_conserved([&busy, &quiet], 0, 2) && !is_conserved([&busy, &quiet], 1, 3));
+        assert!(!is_conserved([&busy, &quiet], 0, 4));
         let invented = Counters { delivered_packets: 11, ..busy };
-        assert!(!is_conserved([&invented, &quiet], 0));
+        assert!(!is_conserved([&invented, &quiet], 0, 0));
     }
 
     #[test]

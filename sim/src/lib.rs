@@ -49,6 +49,14 @@ impl Side {
             Self::Server => Direction::Down,
         }
     }
+
+    /// `client` or `server`, as in scenario files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Server => "server",
+        }
+    }
 }
 
 /// One of the two links.

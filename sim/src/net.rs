@@ -33,6 +33,8 @@ pub enum Event {
         /// What it asked to be reminded of.
         tag: u64,
     },
+    /// That side's process goes on with what it could not do.
+    Resume(Side),
     /// The sources stop offering new bytes.
     Stop,
     /// Everything must have arrived by now.

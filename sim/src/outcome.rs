@@ -7,6 +7,7 @@
 use crate::activity::Activity;
 use crate::checks::Violation;
 use crate::expect::{Expectation, Limit};
+use crate::host::HostCounters;
 use crate::link::Counters;
 use engine::Stats;
 use hdrhistogram::Histogram;
@@ -64,6 +65,8 @@ pub struct Outcome {
     pub useful_bytes: PerDirection<u64>,
     /// Link counters.
     pub links: PerDirection<LinkOutcome>,
+    /// Counters of the machines.
+    pub hosts: HostsOutcome,
     /// Engine counters.
     pub client: SideOutcome,
     /// Engine counters.
@@ -373,6 +376,41 @@ impl From<&Counters> for LinkOutcome {
             queue_peak_bytes: counters.queue_peak_bytes,
         }
     }
+}
+
+/// The two machines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct HostsOutcome {
+    /// The client's.
+    pub client: HostOutcome,
+    /// The server's.
+    pub server: HostOutcome,
+}
+
+impl HostsOutcome {
+    /// From the counters of the client's machine and the server's.
+    pub fn new(counters: [&HostCounters; 2]) -> Self {
+        let [client, server] = counters.map(|counters| HostOutcome {
+            dropped_socket: counters.dropped_socket,
+            socket_peak_bytes: counters.socket_peak_bytes,
+            cpu_busy_us: counters.cpu_busy_us,
+            clock_offset_us: counters.clock_offset_us,
+        });
+        Self { client, server }
+    }
+}
+
+/// A machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct HostOutcome {
+    /// Datagrams that arrived when the socket's buffer was full.
+    pub dropped_socket: u64,
+    /// Most bytes that ever waited in the socket.
+    pub socket_peak_bytes: u64,
+    /// Time the processor worked.
+    pub cpu_busy_us: u64,
+    /// What the clock showed at the beginning, plus its steps.
+    pub clock_offset_us: u64,
 }
 
 /// Counters of one side's tunnel, under kcp-go's SNMP names where it has one.

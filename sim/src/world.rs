@@ -1,8 +1,10 @@
 use crate::checks::{EVENTS_PER_INSTANT_MAX, Rule, SpinGuard, is_conserved};
-use crate::host::{Client, Node, Server, Stream, TunnelPort, Wire};
+use crate::host::{Arrival, Client, Machine, Node, Server, Stream, TunnelPort, Wire};
 use crate::link::Link;
 use crate::net::{Event, Key, PacketId};
-use crate::outcome::{LinkOutcome, Outcome, PerDirection, SideOutcome, ViolationOutcome, WorkOutcome};
+use crate::outcome::{
+    HostsOutcome, LinkOutcome, Outcome, PerDirection, SideOutcome, ViolationOutcome, WorkOutcome,
+};
 use crate::rng::Seed;
 use crate::scenario::Scenario;
 use crate::trace::{Entry, Kind, Trace};
@@ -63,10 +65,15 @@ impl<'s> World<'s> {
         let dice = Seed(seed);
         let up = Link::new(Direction::Up, &scenario.up, dice);
         let down = Link::new(Direction::Down, &scenario.down, dice);
+        let machine = |side, plan| Machine::new(side, plan, dice, scenario.duration_us);
+        let hosts = &scenario.hosts;
+        let machines = [machine(Side::Client, &hosts.client), machine(Side::Server, &hosts.server)];
+        let mut wire = Wire::new([up, down], machines);
+        let local = wire.local(Side::Client, Instant::ZERO);
         let mut ends = Ends {
-            client: Client::new(&scenario.client, dice.stream("client")),
+            client: Client::new(&scenario.client, local, dice.stream("client")),
             server: Server::new(&scenario.server, dice.stream("server")),
-            wire: Wire::new(up, down),
+            wire,
         };
         let schedule = &mut ends.wire.net.schedule;
         let mut planted_us = scenario.planted.map_or(0, |planted| planted());
@@ -75,7 +82,7 @@ impl<'s> World<'s> {
             schedule.push(Instant::from_micros(start_us), Event::Tick(work));
         }
         schedule.push(Instant::from_micros(scenario.duration_us), Event::Stop);
-        ends.client.arm(&mut ends.wire);
+        ends.client.arm(&mut ends.wire, Instant::ZERO);
         Self {
             scenario,
             seed,
@@ -127,8 +134,8 @@ impl<'s> World<'s> {
         }
         self.dispatch();
         self.advance_phase();
-        self.ends.client.arm(&mut self.ends.wire);
-        self.ends.server.arm(&mut self.ends.wire);
+        self.ends.client.arm(&mut self.ends.wire, self.now);
+        self.ends.server.arm(&mut self.ends.wire, self.now);
         self.check();
         self.phase != Phase::Over
     }
@@ -143,6 +150,7 @@ impl<'s> World<'s> {
     fn wake(&mut self, side: Side) {
         let Ends { client, server, wire } = &mut self.ends;
         wire.trace.record(self.now, side, Kind::Timeout, 0);
+        wire.machine(side).fire();
         let alarm = match side {
             Side::Client => &mut client.alarm,
             Side::Server => &mut server.alarm,
@@ -166,22 +174,39 @@ impl<'s> World<'s> {
             Event::Deliver(direction, packet) => self.deliver(direction, packet),
             Event::Tick(work) => self.tick(work, Side::Client, START),
             Event::Wake { work, side, tag } => self.tick(work, side, tag),
+            Event::Resume(side) => self.resume(side),
             Event::Stop => self.stop(),
             Event::Limit => self.expire(),
         }
     }
 
+    /// A packet comes out of a link.
     fn deliver(&mut self, direction: Direction, id: PacketId) {
-        let Ends { client, server, wire } = &mut self.ends;
-        let mut packet = wire.net.packets.take(id);
-        wire.link(direction).delivered(packet.bytes.len() as u32);
-        wire.trace.record(self.now, direction.receiver(), Kind::Delivered, packet.digest);
-        wire.damaged = packet.damaged;
-        match direction {
-            Direction::Up => server.receive(wire, self.now, &mut packet.bytes),
-            Direction::Down => client.receive(wire, self.now, &mut packet.bytes),
+        let wire = &mut self.ends.wire;
+        let bytes = wire.net.packets.len_bytes(id);
+        wire.link(direction).delivered(bytes);
+        let side = direction.receiver();
+        match wire.machine(side).arrive(self.now, id, bytes) {
+            Arrival::Taken => self.ends.receive(self.now, side, id),
+            Arrival::Waits => wire.arrange_resume(side, self.now),
+            Arrival::Dropped => wire.net.packets.release(id),
         }
-        wire.net.packets.restore(id, packet);
+    }
+
+    /// A process goes on with what it had no time for: sending first, then receiving.
+    fn resume(&mut self, side: Side) {
+        let Ends { client, server, wire } = &mut self.ends;
+        wire.machine(side).resume();
+        if wire.machine(side).is_free(self.now) && wire.machine(side).settle_debt() {
+            match side {
+                Side::Client => client.resume(wire, self.now),
+                Side::Server => server.resume(wire, self.now),
+            }
+        }
+        while let Some(id) = self.ends.wire.machine(side).take(self.now) {
+            self.ends.receive(self.now, side, id);
+        }
+        self.ends.wire.arrange_resume(side, self.now);
     }
 
     fn tick(&mut self, work: usize, side: Side, tag: u64) {
@@ -282,7 +307,8 @@ impl<'s> World<'s> {
 
     fn check(&mut self) {
         let wire = &self.ends.wire;
-        if !is_conserved([wire.up.counters(), wire.down.counters()], wire.net.packets.live()) {
+        let held = wire.machines().iter().map(Machine::held).sum();
+        if !is_conserved([wire.up.counters(), wire.down.counters()], held, wire.net.packets.live()) {
             self.violate(Rule::Conservation, "packets appeared or disappeared".into());
         }
     }
@@ -313,6 +339,7 @@ impl<'s> World<'s> {
                 up: LinkOutcome::from(wire.up.counters()),
                 down: LinkOutcome::from(wire.down.counters()),
             },
+            hosts: HostsOutcome::new(wire.machines().each_ref().map(Machine::counters)),
             client: SideOutcome::new(&client.tunnel.stats(), client.refused_datagrams),
             server: SideOutcome::new(&server.stats(), server.refused_datagrams),
         }
@@ -320,6 +347,20 @@ impl<'s> World<'s> {
 }
 
 impl Ends {
+    /// A process takes a datagram from its socket.
+    fn receive(&mut self, now: Instant, side: Side, id: PacketId) {
+        let Self { client, server, wire } = self;
+        let mut packet = wire.net.packets.take(id);
+        wire.trace.record(now, side, Kind::Delivered, packet.digest);
+        wire.damaged = packet.damaged;
+        wire.machine(side).work(now, 1);
+        match side {
+            Side::Server => server.receive(wire, now, &mut packet.bytes),
+            Side::Client => client.receive(wire, now, &mut packet.bytes),
+        }
+        wire.net.packets.restore(id, packet);
+    }
+
     fn port(&mut self, now: Instant, side: Side, work: usize) -> TunnelPort<'_> {
         match side {
             Side::Client => self.client.port(&mut self.wire, now, work),

@@ -128,6 +128,7 @@ fn results_have_stable_keys() {
         "description",
         "events",
         "expectations",
+        "hosts",
         "links",
         "ok",
         "scenario",

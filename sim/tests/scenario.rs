@@ -4,6 +4,7 @@ mod common;
 
 use serde_json::{Value, json};
 use sim::Scenario;
+use sim::host::{ClockPlan, HostPlan, Stall};
 use sim::link::{CodelPlan, LossPlan, Penalty, PolicerPlan, QueuePlan, ReorderPlan, WanderPlan};
 use sim::timeline::Timeline;
 use sim::work::WorkKind;
@@ -175,6 +176,45 @@ fn impossible_links_are_refused() {
     link(json!({ "reorder_pct": 1 }), "reorder_pct", "needs reorder_delay_ms");
     link(json!({ "reorder_delay_ms": 1 }), "reorder_delay_ms", "needs reorder_pct");
     link(json!({ "reorder_pct": 1, "reorder_delay_ms": 0 }), "reorder_delay_ms", "above 0");
+}
+
+#[test]
+fn machines_reach_the_plan() {
+    let mut file = minimal();
+    file["hosts"] = json!({ "server": {
+        "receive_buffer_bytes": 9000, "timer_slack_ms": 2, "cpu_us_per_datagram": [[0, 5], [10, 50]],
+        "stalls": [{ "at_ms": 10, "for_ms": 5 }, { "every_ms": 100, "for_ms": 1 }], "clock_offset_ms": "wrap"
+    } });
+    let plan = Scenario::parse("some.json", &file.to_string()).unwrap();
+    let server = HostPlan {
+        receive_buffer_bytes: 9_000.into(),
+        stalls: vec![
+            Stall::Once { at_us: 10_000, for_us: 5_000 },
+            Stall::Every { period_us: 100_000, for_us: 1_000 },
+        ],
+        timer_slack_us: 2_000.into(),
+        cpu_us_per_datagram: Timeline::from(5).then(10_000, 50),
+        clock: ClockPlan::Wrap,
+    };
+    assert_eq!((plan.hosts.client, plan.hosts.server), (HostPlan::default(), server));
+}
+
+#[test]
+fn impossible_machines_are_refused() {
+    let host = |keys: Value, key: &str, reason: &str| {
+        refused(&with("/hosts", json!({ "client": keys })), &format!("hosts.client.{key}"), reason);
+    };
+    host(json!({ "cores": 4 }), "cores", "unknown field");
+    host(json!({ "receive_buffer_bytes": 10 }), "receive_buffer_bytes", "between 1500 and");
+    host(json!({ "timer_slack_ms": 60001 }), "timer_slack_ms", "at most a minute");
+    host(json!({ "cpu_us_per_datagram": 1_000_001 }), "cpu_us_per_datagram", "at most 1000000");
+    host(json!({ "stalls": [{ "for_ms": 1 }] }), "stalls[0]", "either at_ms or every_ms");
+    host(json!({ "stalls": [{ "at_ms": 1, "every_ms": 1, "for_ms": 1 }] }), "stalls[0]", "either at_ms or");
+    host(json!({ "stalls": [{ "at_ms": 1, "for_ms": 0 }] }), "stalls[0].for_ms", "above 0");
+    host(json!({ "stalls": [{ "every_ms": 5, "for_ms": 5 }] }), "stalls[0].for_ms", "shorter than every_ms");
+    host(json!({ "clock_offset_ms": "later" }), "clock_offset_ms", "3 decimals");
+    host(json!({ "clock_offset_ms": true }), "clock_offset_ms", "a time in ms, or \"wrap\"");
+    host(json!({ "clock_offset_ms": 8_589_934_593_u64 }), "clock_offset_ms", "at most 8589934592");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 use crate::checks::{SpinGuard, TIMEOUTS_PER_INSTANT_MAX};
 use crate::net::{Key, Schedule};
-use engine::{Deadline, Instant};
+use engine::Instant;
 
 /// A side's timer. It is kept outside of the event heap, because it moves with almost every datagram.
 #[derive(Debug)]
@@ -10,9 +10,8 @@ pub struct Alarm {
 }
 
 impl Alarm {
-    /// Moves the alarm to `deadline`; it keeps its place in the order of events while the instant stays the same.
-    pub fn arm(&mut self, schedule: &mut Schedule, deadline: Option<Deadline>) {
-        let at = deadline.map(|deadline| deadline.at);
+    /// Moves the alarm; it keeps its place in the order of events while the instant stays the same.
+    pub fn arm(&mut self, schedule: &mut Schedule, at: Option<Instant>) {
         if at != self.armed.map(|key| key.at) {
             self.armed = at.map(|at| schedule.key(at));
         }

@@ -1,5 +1,6 @@
 use super::tunnel_port::Host;
 use super::{Alarm, Node, SERVER_ADDRESS, Stream, TunnelPort, Wire};
+use crate::Side;
 use crate::checks::Rule;
 use crate::scenario::SidePlan;
 use engine::mux::OpenError;
@@ -17,15 +18,15 @@ pub struct Client {
 }
 
 impl Client {
-    /// A tunnel to the server.
-    pub fn new(plan: &SidePlan, entropy: Entropy) -> Self {
-        let tunnel = Tunnel::connect(&plan.config, Instant::ZERO, SERVER_ADDRESS, entropy);
+    /// A tunnel to the server, on a machine whose clock shows `local`.
+    pub fn new(plan: &SidePlan, local: Instant, entropy: Entropy) -> Self {
+        let tunnel = Tunnel::connect(&plan.config, local, SERVER_ADDRESS, entropy);
         Self { tunnel, alarm: Alarm::default(), refused_datagrams: 0 }
     }
 
     /// A datagram from the server arrived.
     pub fn receive(&mut self, wire: &mut Wire, now: Instant, datagram: &mut [u8]) {
-        match self.tunnel.handle_datagram(now, datagram) {
+        match self.tunnel.handle_datagram(wire.local(Side::Client, now), datagram) {
             Handled::Used => {}
             Handled::Dropped(reason) => {
                 self.refused_datagrams += 1;
@@ -40,13 +41,19 @@ impl Client {
 
     /// Fires what is due.
     pub fn wake(&mut self, wire: &mut Wire, now: Instant) {
-        self.tunnel.handle_timeout(now);
+        self.tunnel.handle_timeout(wire.local(Side::Client, now));
+        wire.settle(now, Node::Client, &mut self.tunnel);
+    }
+
+    /// Sends what the machine had no time for.
+    pub fn resume(&mut self, wire: &mut Wire, now: Instant) {
         wire.settle(now, Node::Client, &mut self.tunnel);
     }
 
     /// Reads the deadline.
-    pub fn arm(&mut self, wire: &mut Wire) {
-        self.alarm.arm(&mut wire.net.schedule, self.tunnel.poll_timeout());
+    pub fn arm(&mut self, wire: &mut Wire, now: Instant) {
+        let at = wire.machine(Side::Client).alarm_at(now, self.tunnel.poll_timeout());
+        self.alarm.arm(&mut wire.net.schedule, at);
     }
 
     /// Its tunnel for the workload of that index.
@@ -55,7 +62,7 @@ impl Client {
     }
 
     pub(super) fn open_stream(&mut self, wire: &mut Wire, now: Instant) -> Result<Stream, OpenError> {
-        let id = self.tunnel.open_stream(now)?;
+        let id = self.tunnel.open_stream(wire.local(Side::Client, now))?;
         wire.settle(now, Node::Client, &mut self.tunnel);
         Ok(Stream(u64::from(id.0)))
     }

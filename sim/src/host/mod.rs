@@ -2,12 +2,14 @@
 
 mod alarm;
 mod client;
+mod machine;
 mod port;
 mod server;
 mod tunnel_port;
 
 pub use alarm::Alarm;
 pub use client::Client;
+pub use machine::{Arrival, ClockPlan, HostCounters, HostPlan, Machine, Stall};
 pub use port::{Port, Stream};
 pub use server::Server;
 pub use tunnel_port::TunnelPort;
@@ -57,6 +59,8 @@ pub struct Wire {
     pub up: Link,
     /// Server to client.
     pub down: Link,
+    /// The client's and the server's computer.
+    machines: [Machine; 2],
     /// Fingerprint so far.
     pub trace: Trace,
     /// Events of the engine that no application has seen yet.
@@ -71,12 +75,13 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// Two idle links.
-    pub fn new(up: Link, down: Link) -> Self {
+    /// Two idle links between the client's and the server's machine.
+    pub fn new([up, down]: [Link; 2], machines: [Machine; 2]) -> Self {
         Self {
             net: Net::default(),
             up,
             down,
+            machines,
             trace: Trace::new(),
             events: VecDeque::new(),
             owners: BTreeMap::new(),
@@ -86,16 +91,17 @@ impl Wire {
         }
     }
 
-    /// The driver's duty after every call that changed `tunnel`: transmit, collect events, check the deadline.
+    /// The driver's duty after every call that changed `tunnel`: transmit, collect events, check the deadline. A
+    /// machine that has no time leaves the rest of the first to [`Event::Resume`](crate::net::Event::Resume).
     pub fn settle(&mut self, now: Instant, node: Node, tunnel: &mut Tunnel) {
-        while let Some(transmit) = tunnel.poll_transmit(now, &mut self.out) {
-            self.transmit(now, node.side(), transmit);
-        }
+        let local = self.local(node.side(), now);
+        let drained = self.drain(now, node.side(), tunnel);
         while let Some(event) = tunnel.poll_event() {
             self.events.push_back((node, event));
         }
         let deadline = tunnel.poll_timeout();
-        if !deadline_is_sane(now, deadline) {
+        let excused = !drained || self.machine(node.side()).is_late(now);
+        if !excused && !deadline_is_sane(local, deadline) {
             self.violate(now, Rule::Deadline, format!("{:?}: {deadline:?}", node.side()));
         }
     }
@@ -111,6 +117,43 @@ impl Wire {
             Direction::Up => &mut self.up,
             Direction::Down => &mut self.down,
         }
+    }
+
+    /// The machine of that side.
+    pub const fn machine(&mut self, side: Side) -> &mut Machine {
+        match side {
+            Side::Client => &mut self.machines[0],
+            Side::Server => &mut self.machines[1],
+        }
+    }
+
+    /// Both machines, the client's first.
+    pub const fn machines(&self) -> &[Machine; 2] {
+        &self.machines
+    }
+
+    /// What that side's clock shows; its tunnels are told this time.
+    pub fn local(&mut self, side: Side, now: Instant) -> Instant {
+        self.machine(side).local(now)
+    }
+
+    /// Has the process of that side go on as soon as its machine is free, if it left anything.
+    pub fn arrange_resume(&mut self, side: Side, now: Instant) {
+        if let Some(at) = self.machine(side).resume_at(now) {
+            self.net.schedule.push(at, crate::net::Event::Resume(side));
+        }
+    }
+
+    /// Sends while the machine has time; whether everything was sent.
+    fn drain(&mut self, now: Instant, side: Side, tunnel: &mut Tunnel) -> bool {
+        let local = self.local(side, now);
+        while self.machine(side).is_free(now) {
+            let Some(transmit) = tunnel.poll_transmit(local, &mut self.out) else { return true };
+            self.transmit(now, side, transmit);
+        }
+        self.machine(side).owe();
+        self.arrange_resume(side, now);
+        false
     }
 
     fn transmit(&mut self, now: Instant, side: Side, transmit: Transmit) {
@@ -131,5 +174,6 @@ impl Wire {
             self.trace.record(now, side, Kind::Sent, self.net.packets.packet(packet).digest);
             link.send(&mut self.net, now, packet);
         }
+        self.machine(side).work(now, transmit.len.div_ceil(segment) as u64);
     }
 }

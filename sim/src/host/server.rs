@@ -1,5 +1,6 @@
 use super::tunnel_port::Host;
 use super::{Alarm, CLIENT_ADDRESS, Node, Stream, TunnelPort, Wire};
+use crate::Side;
 use crate::checks::Rule;
 use crate::scenario::SidePlan;
 use engine::{
@@ -40,7 +41,7 @@ impl Server {
 
     /// A datagram from the client arrived.
     pub fn receive(&mut self, wire: &mut Wire, now: Instant, datagram: &mut [u8]) {
-        match self.endpoint.route(now, CLIENT_ADDRESS, datagram) {
+        match self.endpoint.route(wire.local(Side::Server, now), CLIENT_ADDRESS, datagram) {
             Route::Session(id, datagram) => self.feed(wire, now, id, datagram),
             Route::Incoming(incoming) => self.accept(wire, now, incoming),
             Route::Moved(id, incoming) => self.migrate(wire, now, id, incoming),
@@ -53,18 +54,27 @@ impl Server {
 
     /// Fires what is due.
     pub fn wake(&mut self, wire: &mut Wire, now: Instant) {
+        let local = wire.local(Side::Server, now);
         for (&id, tunnel) in &mut self.sessions {
-            if tunnel.poll_timeout().is_some_and(|deadline| deadline.at <= now) {
-                tunnel.handle_timeout(now);
+            if tunnel.poll_timeout().is_some_and(|deadline| deadline.at <= local) {
+                tunnel.handle_timeout(local);
                 wire.settle(now, Node::Server(id), tunnel);
             }
         }
     }
 
+    /// Sends what the machine had no time for.
+    pub fn resume(&mut self, wire: &mut Wire, now: Instant) {
+        for (&id, tunnel) in &mut self.sessions {
+            wire.settle(now, Node::Server(id), tunnel);
+        }
+    }
+
     /// Reads the earliest deadline.
-    pub fn arm(&mut self, wire: &mut Wire) {
+    pub fn arm(&mut self, wire: &mut Wire, now: Instant) {
         let deadline = self.sessions.values().map(Tunnel::poll_timeout).fold(None, Deadline::earliest);
-        self.alarm.arm(&mut wire.net.schedule, deadline);
+        let at = wire.machine(Side::Server).alarm_at(now, deadline);
+        self.alarm.arm(&mut wire.net.schedule, at);
     }
 
     /// Its tunnels for the workload of that index.
@@ -105,7 +115,7 @@ impl Server {
                 "Server: a session that was retired is said to have moved".into(),
             );
         };
-        match tunnel.migrate(now, incoming) {
+        match tunnel.migrate(wire.local(Side::Server, now), incoming) {
             Ok(()) => {
                 self.endpoint.moved(id, tunnel.peer());
                 wire.settle(now, Node::Server(id), tunnel);
@@ -119,7 +129,7 @@ impl Server {
         let Some(tunnel) = self.sessions.get_mut(&id) else {
             return wire.violate(now, Rule::Closed, "Server: routed to a session that was retired".into());
         };
-        let handled = tunnel.handle_datagram(now, datagram);
+        let handled = tunnel.handle_datagram(wire.local(Side::Server, now), datagram);
         wire.settle(now, Node::Server(id), tunnel);
         match handled {
             Handled::Used => {}
@@ -135,14 +145,14 @@ impl Server {
     }
 
     fn accept(&mut self, wire: &mut Wire, now: Instant, incoming: Incoming<'_>) {
-        let (id, mut tunnel) = self.endpoint.accept(now, incoming);
+        let (id, mut tunnel) = self.endpoint.accept(wire.local(Side::Server, now), incoming);
         wire.settle(now, Node::Server(id), &mut tunnel);
         self.sessions.insert(id, tunnel);
     }
 
     fn replace(&mut self, wire: &mut Wire, now: Instant, id: SessionId) {
         if let Some(mut old) = self.sessions.remove(&id) {
-            old.close(now, CloseReason::Replaced);
+            old.close(wire.local(Side::Server, now), CloseReason::Replaced);
             wire.settle(now, Node::Server(id), &mut old);
         }
         self.endpoint.retire(id);

@@ -42,7 +42,7 @@ impl<'w> TunnelPort<'w> {
             Host::Server(server) => server.tunnel_of(stream),
         };
         let (node, id, tunnel) = found?;
-        let result = change(tunnel, self.now, id);
+        let result = change(tunnel, self.wire.local(node.side(), self.now), id);
         self.wire.settle(self.now, node, tunnel);
         Some(result)
     }

@@ -1,11 +1,12 @@
 //! A scenario file as a whole: its top-level keys, and the plan made of them.
 
 use super::expect::Expect;
+use super::hosts::HostsKeys;
 use super::links::Links;
 use super::rules::{DAY_US, filled, within};
 use super::sides::Options;
 use super::work::Workload;
-use super::{Refusal, Scenario, expect, links, sides, work};
+use super::{Refusal, Scenario, expect, hosts, links, sides, work};
 use crate::units::Millis;
 use engine::Settings;
 use serde::Deserialize;
@@ -20,6 +21,8 @@ pub(super) struct File {
     #[serde(default = "default_drain")]
     pub(super) drain_ms: Millis,
     pub(super) links: Links,
+    #[serde(default)]
+    pub(super) hosts: HostsKeys,
     #[serde(default)]
     pub(super) client: Options,
     #[serde(default)]
@@ -47,6 +50,7 @@ pub(super) fn build(file: File) -> Result<Scenario, Refusal> {
         drain_us: file.drain_ms.us,
         up: links::plan("links.up", &file.links.up)?,
         down: links::plan("links.down", &file.links.down)?,
+        hosts: hosts::plan(&file.hosts)?,
         client: sides::plan("client", file.client, Settings::client())?,
         server: sides::plan("server", file.server, Settings::server())?,
         expect: expect::plan(&file.expect, &work)?,

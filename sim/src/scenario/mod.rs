@@ -3,6 +3,7 @@
 mod draw;
 mod expect;
 mod file;
+mod hosts;
 mod json;
 mod links;
 mod path;
@@ -14,6 +15,7 @@ mod work;
 pub use source::ScenarioFile;
 
 use crate::expect::Expectation;
+use crate::host::HostPlan;
 use crate::link::LinkPlan;
 use crate::work::WorkPlan;
 use engine::{Settings, TunnelConfig};
@@ -37,6 +39,8 @@ pub struct Scenario {
     pub up: LinkPlan,
     /// Server to client.
     pub down: LinkPlan,
+    /// The machines the two sides run on.
+    pub hosts: Hosts,
     /// The client's options.
     pub client: SidePlan,
     /// The server's options.
@@ -48,6 +52,15 @@ pub struct Scenario {
     /// Added to the start of the first workload, microseconds: tests plant here what differs from run to run, to prove
     /// that the gate notices. Scenario files cannot set it.
     pub planted: Option<fn() -> u64>,
+}
+
+/// The machines of a scenario.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hosts {
+    /// Where the client runs.
+    pub client: HostPlan,
+    /// Where the server runs.
+    pub server: HostPlan,
 }
 
 /// Options of one side.
@@ -87,6 +100,7 @@ impl Scenario {
     /// | `duration_ms` | sources stop then, or when every workload with `bytes` is done |
     /// | `drain_ms` | time for the rest to arrive (30000) |
     /// | `links.up`, `links.down` | see below; an empty object is a perfect link |
+    /// | `hosts.client`, `hosts.server` | see below; machines without limits where absent |
     /// | `client`, `server` | kcptun's JSON keys: `key crypt mode nodelay interval resend nc mtu sndwnd rcvwnd datashard parityshard nocomp acknodelay smuxver smuxbuf framesize streambuf keepalive qpp qpp-count ratelimit`, karst's `no-probe no-migrate`, and `generation`: which kcp-go the end behaves like, `"2021"` or `"2026"` (default); kcptun's defaults where absent |
     /// | `workloads` | array of `{"bulk": {...}}`, `{"echo": {...}}` and so on, see below |
     /// | `expect` | what the run must measure, see below |
@@ -110,6 +124,14 @@ impl Scenario {
     /// | `reorder_pct`, `reorder_delay_ms` | share of packets held back, and for how long |
     /// | `duplicate_pct` | share of packets that arrive twice |
     /// | `corrupt_pct` | share of datagrams that arrive with one to four flipped bits |
+    ///
+    /// | host key | meaning |
+    /// |---|---|
+    /// | `receive_buffer_bytes` | room in the socket for datagrams the process has not taken (4194304); may be a schedule |
+    /// | `stalls` | array of `{"at_ms": ..., "for_ms": ...}` and `{"every_ms": ..., "for_ms": ...}`: the process does not run |
+    /// | `timer_slack_ms` | the most by which a timer fires late (0); may be a schedule |
+    /// | `cpu_us_per_datagram` | processor time per datagram sent or received (0); may be a schedule |
+    /// | `clock_offset_ms` | what the process's clock shows at the beginning, or `wrap`: 2^32 ms are crossed in the first quarter of the duration; without it one seed in three does |
     ///
     /// | workload key | meaning |
     /// |---|---|

@@ -1,0 +1,137 @@
+//! The keys of the machines, and the plans made of them.
+
+use super::rules::{DAY_US, MINUTE_US, each_within, refuse_if, within};
+use super::{Hosts, Refusal};
+use crate::host::{ClockPlan, HostPlan, Stall};
+use crate::timeline::Timeline;
+use crate::units::Millis;
+use serde::de::{Error, IntoDeserializer, Visitor};
+use serde::{Deserialize, Deserializer};
+use std::fmt;
+
+const STALLS_MAX: usize = 1_000;
+const CLOCK_OFFSET_MS_MAX: u64 = 1 << 33;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HostsKeys {
+    #[serde(default)]
+    client: HostKeys,
+    #[serde(default)]
+    server: HostKeys,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HostKeys {
+    receive_buffer_bytes: Option<Timeline<u64>>,
+    #[serde(default)]
+    stalls: Vec<StallKeys>,
+    #[serde(default)]
+    timer_slack_ms: Timeline<Millis>,
+    #[serde(default)]
+    cpu_us_per_datagram: Timeline<u64>,
+    clock_offset_ms: Option<ClockKey>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StallKeys {
+    at_ms: Option<Millis>,
+    every_ms: Option<Millis>,
+    for_ms: Millis,
+}
+
+pub(super) fn plan(keys: &HostsKeys) -> Result<Hosts, Refusal> {
+    Ok(Hosts { client: host("hosts.client", &keys.client)?, server: host("hosts.server", &keys.server)? })
+}
+
+fn host(at: &str, keys: &HostKeys) -> Result<HostPlan, Refusal> {
+    let key = |name: &str| format!("{at}.{name}");
+    let default = HostPlan::default();
+    let buffer = keys.receive_buffer_bytes.clone().unwrap_or(default.receive_buffer_bytes);
+    each_within(
+        &key("receive_buffer_bytes"),
+        Some(&buffer),
+        1_500,
+        1 << 40,
+        "between 1500 and 1099511627776",
+    )?;
+    let slack = keys.timer_slack_ms.map(|slack| slack.us);
+    each_within(&key("timer_slack_ms"), Some(&slack), 0, MINUTE_US, "at most a minute")?;
+    let cpu = keys.cpu_us_per_datagram.clone();
+    each_within(&key("cpu_us_per_datagram"), Some(&cpu), 0, 1_000_000, "at most 1000000")?;
+    refuse_if(keys.stalls.len() > STALLS_MAX, key("stalls"), "must hold at most 1000 stalls")?;
+    let stalls = keys.stalls.iter().enumerate();
+    Ok(HostPlan {
+        receive_buffer_bytes: buffer,
+        stalls: stalls
+            .map(|(n, keys)| stall(&format!("{at}.stalls[{n}]"), keys))
+            .collect::<Result<_, _>>()?,
+        timer_slack_us: slack,
+        cpu_us_per_datagram: cpu,
+        clock: clock(&key("clock_offset_ms"), keys.clock_offset_ms.as_ref())?,
+    })
+}
+
+fn stall(at: &str, keys: &StallKeys) -> Result<Stall, Refusal> {
+    let for_us = keys.for_ms.us;
+    match (keys.at_ms, keys.every_ms) {
+        (Some(start), None) => {
+            within(&format!("{at}.at_ms"), start.us, 0, DAY_US, "at most a day")?;
+            within(&format!("{at}.for_ms"), for_us, 1, DAY_US, "above 0 and at most a day")?;
+            Ok(Stall::Once { at_us: start.us, for_us })
+        }
+        (None, Some(period)) => {
+            within(&format!("{at}.every_ms"), period.us, 1_000, DAY_US, "between 1 ms and a day")?;
+            let longest = period.us - 1;
+            within(&format!("{at}.for_ms"), for_us, 1, longest, "above 0 and shorter than every_ms")?;
+            Ok(Stall::Every { period_us: period.us, for_us })
+        }
+        _ => Err((at.into(), "needs either at_ms or every_ms".into())),
+    }
+}
+
+fn clock(at: &str, key: Option<&ClockKey>) -> Result<ClockPlan, Refusal> {
+    match key {
+        None => Ok(ClockPlan::Seeded),
+        Some(ClockKey::Wrap) => Ok(ClockPlan::Wrap),
+        Some(ClockKey::Offset(offset)) => {
+            within(at, offset.us, 0, CLOCK_OFFSET_MS_MAX * 1_000, "at most 8589934592, twice the wrap")?;
+            Ok(ClockPlan::Offset { us: offset.us })
+        }
+    }
+}
+
+#[derive(Debug)]
+enum ClockKey {
+    Wrap,
+    Offset(Millis),
+}
+
+impl<'de> Deserialize<'de> for ClockKey {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(OffsetOrWrap)
+    }
+}
+
+struct OffsetOrWrap;
+
+impl Visitor<'_> for OffsetOrWrap {
+    type Value = ClockKey;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "a time in ms, or \"wrap\"")
+    }
+
+    fn visit_u64<E: Error>(self, ms: u64) -> Result<ClockKey, E> {
+        Millis::deserialize(ms.into_deserializer()).map(ClockKey::Offset)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<ClockKey, E> {
+        if text == "wrap" {
+            return Ok(ClockKey::Wrap);
+        }
+        Millis::deserialize(text.into_deserializer()).map(ClockKey::Offset)
+    }
+}
