@@ -226,6 +226,14 @@ fn impossible_frames_are_refused() {
 }
 
 #[test]
+fn damage_that_nothing_would_notice_is_refused() {
+    let mut file = with("/links/down", json!({ "corrupt_pct": [[0, 0], [5, 1]] }));
+    assert!(Scenario::parse("some.json", &file.to_string()).is_ok());
+    file["server"] = json!({ "crypt": "null" });
+    refused(&file, "links.down.corrupt_pct", "needs a cipher with a checksum");
+}
+
+#[test]
 fn impossible_options_are_refused() {
     refused(&with("/client", json!({ "crypt": "rot13" })), "client.crypt", "unknown cipher `rot13`");
     refused(&with("/server", json!({ "mode": "faster" })), "server.mode", "must be normal, fast");

@@ -3,12 +3,13 @@
 use super::expect::Expect;
 use super::hosts::HostsKeys;
 use super::links::Links;
-use super::rules::{DAY_US, filled, within};
+use super::rules::{DAY_US, filled, refuse_if, within};
 use super::sides::Options;
 use super::work::Workload;
 use super::{Refusal, Scenario, expect, hosts, links, sides, work};
 use crate::units::Millis;
 use engine::Settings;
+use engine::crypt::Cipher;
 use serde::Deserialize;
 
 #[derive(Debug, Deserialize)]
@@ -42,7 +43,7 @@ pub(super) fn build(file: File) -> Result<Scenario, Refusal> {
     within("duration_ms", file.duration_ms.us, 1_000, DAY_US, "between 1 ms and a day")?;
     within("drain_ms", file.drain_ms.us, 1_000, DAY_US, "between 1 ms and a day")?;
     let work = work::plan(file.workloads)?;
-    Ok(Scenario {
+    let scenario = Scenario {
         name: file.name,
         description: file.description,
         seed: file.seed,
@@ -56,5 +57,19 @@ pub(super) fn build(file: File) -> Result<Scenario, Refusal> {
         expect: expect::plan(&file.expect, &work)?,
         work,
         planted: None,
-    })
+    };
+    damage_is_noticed(&scenario)?;
+    Ok(scenario)
+}
+
+/// Without a checksum, flipped bits reach the applications, which is no fault of the tunnel.
+fn damage_is_noticed(scenario: &Scenario) -> Result<(), Refusal> {
+    let unchecked =
+        [&scenario.client, &scenario.server].iter().any(|side| side.settings.crypt == Cipher::Null);
+    for (at, link) in [("links.up", &scenario.up), ("links.down", &scenario.down)] {
+        let damages = link.corrupt_ppm.values().any(|ppm| ppm > 0);
+        let reason = "needs a cipher with a checksum, and crypt null has none";
+        refuse_if(unchecked && damages, format!("{at}.corrupt_pct"), reason)?;
+    }
+    Ok(())
 }

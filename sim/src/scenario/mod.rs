@@ -123,7 +123,7 @@ impl Scenario {
     /// | `wander_ms`, `wander_correlation_ms` | extra delay that drifts between zero and the first without changing the order, and the time after which it has forgotten itself |
     /// | `reorder_pct`, `reorder_delay_ms` | share of packets held back, and for how long |
     /// | `duplicate_pct` | share of packets that arrive twice |
-    /// | `corrupt_pct` | share of datagrams that arrive with one to four flipped bits |
+    /// | `corrupt_pct` | share of datagrams that arrive with one to four flipped bits; not with `crypt` null, which has no checksum |
     ///
     /// | host key | meaning |
     /// |---|---|
