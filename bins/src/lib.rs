@@ -11,5 +11,9 @@ pub mod profile;
 pub mod service;
 pub mod snmp;
 
+/// The system's allocator, counting what is in use.
+#[global_allocator]
+pub(crate) static ALLOCATOR: cap::Cap<std::alloc::System> = cap::Cap::new(std::alloc::System, usize::MAX);
+
 /// Version of the programs.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

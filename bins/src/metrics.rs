@@ -21,8 +21,15 @@ pub struct Snapshot {
     pub uptime_s: u64,
     /// Resident memory; 0 where the system does not tell.
     pub memory_bytes: u64,
+    /// Memory in use by the program's own data.
+    pub heap_bytes: u64,
+    /// Bytes that wait in all sessions: to be framed, sent, acknowledged or read.
+    pub queued_bytes: u64,
     /// Streams alive.
     pub streams: usize,
+    /// Longest of all sessions.
+    #[serde(flatten)]
+    pub worst: Worst,
     /// Ratios over the process.
     #[serde(flatten)]
     pub ratios: Ratios,
@@ -35,6 +42,27 @@ pub struct Snapshot {
     pub sessions_left_out: usize,
 }
 
+/// The longest times of all sessions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Worst {
+    /// Smoothed round trip.
+    pub rtt_max_ms: i32,
+    /// Retransmission timeout.
+    pub rto_max_ms: u32,
+    /// How long bytes wait for the send window, smoothed.
+    pub queue_delay_max_ms: f64,
+}
+
+impl Worst {
+    /// Takes another session in.
+    pub fn add(&mut self, tunnel: &Tunnel) {
+        let arq = tunnel.arq().state();
+        self.rtt_max_ms = self.rtt_max_ms.max(arq.srtt_ms);
+        self.rto_max_ms = self.rto_max_ms.max(arq.rto_ms);
+        self.queue_delay_max_ms = self.queue_delay_max_ms.max(tunnel.stats().queue_delay_us as f64 / 1e3);
+    }
+}
+
 /// What counters mean when seen together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Ratios {
@@ -42,6 +70,8 @@ pub struct Ratios {
     pub retransmission_ratio: f64,
     /// Bytes of datagrams sent per byte that was to be sent (after compression): the price of FEC, headers and repetition.
     pub amplification: f64,
+    /// Parity packets received that rebuilt nothing, among all packets received: the price of FEC where nothing is lost.
+    pub fec_wasted_ratio: f64,
 }
 
 impl Ratios {
@@ -51,8 +81,14 @@ impl Ratios {
         Self {
             retransmission_ratio: ratio(stats.retrans_segs, stats.out_segs),
             amplification: ratio(stats.out_bytes, stats.bytes_sent),
+            fec_wasted_ratio: ratio(fec_wasted(stats), stats.in_pkts),
         }
     }
+}
+
+/// Parity packets received that rebuilt nothing; each rebuilt datagram took one.
+fn fec_wasted(stats: &Stats) -> u64 {
+    stats.fec_parity_shards.saturating_sub(stats.fec_recovered)
 }
 
 /// One session of the JSON.
@@ -78,6 +114,10 @@ pub struct Session {
     pub send_window_packets: u32,
     /// What the peer says it can take.
     pub peer_window_packets: u32,
+    /// How long bytes wait for the send window, smoothed.
+    pub queue_delay_ms: f64,
+    /// Bytes that wait: to be framed, sent, acknowledged or read.
+    pub queued_bytes: usize,
     /// Segments waiting to be sent for the first time.
     pub queued_packets: usize,
     /// Segments sent and not acknowledged.
@@ -87,6 +127,8 @@ pub struct Session {
     pub ratios: Ratios,
     /// Datagrams rebuilt by FEC.
     pub fec_recovered: u64,
+    /// Parity packets received that rebuilt nothing.
+    pub fec_wasted: u64,
     /// Groups that FEC could not rebuild.
     pub fec_errors: u64,
     /// Bytes that were to be sent, after compression.
@@ -114,10 +156,13 @@ impl Session {
             congestion_window_packets: arq.cwnd,
             send_window_packets: tunnel.arq().snd_wnd(),
             peer_window_packets: arq.rmt_wnd,
+            queue_delay_ms: stats.queue_delay_us as f64 / 1e3,
+            queued_bytes: tunnel.queued_bytes(),
             queued_packets: arq.snd_queue,
             in_flight_packets: arq.snd_buf,
             ratios: Ratios::of(&stats),
             fec_recovered: stats.fec_recovered,
+            fec_wasted: fec_wasted(&stats),
             fec_errors: stats.fec_errs,
             bytes_sent: stats.bytes_sent,
             bytes_received: stats.bytes_received,
@@ -161,28 +206,46 @@ impl Snapshot {
             debug_assert!(help.starts_with(field));
             metric(&mut text, name, help.split_once(": ").map_or(help, |(_, help)| help), *value as f64);
         }
-        let Ratios { retransmission_ratio, amplification } = self.ratios;
-        let rtt_ms = self.sessions.iter().map(|session| session.rtt_ms).max().unwrap_or(0);
-        for (name, help, value) in [
-            ("karst_streams", "Streams alive.", self.streams as f64),
-            (
-                "karst_migrations_total",
-                "Peers followed to another address.",
-                self.counters.stats.migrations as f64,
-            ),
-            (
-                "karst_rtt_max_seconds",
-                "Longest smoothed round trip of the sessions listed.",
-                f64::from(rtt_ms) / 1e3,
-            ),
-            ("karst_retransmission_ratio", "Retransmitted segments per segment sent.", retransmission_ratio),
-            ("karst_amplification_ratio", "Bytes sent on the wire per byte to send.", amplification),
-            ("karst_uptime_seconds", "Time since the program started.", self.uptime_s as f64),
-            ("process_resident_memory_bytes", "Resident memory.", self.memory_bytes as f64),
-        ] {
+        for (name, help, value) in self.own_metrics() {
             metric(&mut text, name, help, value);
         }
         text
+    }
+}
+
+impl Snapshot {
+    /// What kcp-go does not count: name, help, value.
+    fn own_metrics(&self) -> [(&'static str, &'static str, f64); 15] {
+        let (ratios, worst, stats) = (&self.ratios, &self.worst, &self.counters.stats);
+        [
+            ("karst_streams", "Streams alive.", self.streams as f64),
+            ("karst_streams_cut_total", "Streams given up for the others.", stats.streams_cut as f64),
+            ("karst_migrations_total", "Peers followed to another address.", stats.migrations as f64),
+            ("karst_rtt_max_seconds", "Longest smoothed round trip.", f64::from(worst.rtt_max_ms) / 1e3),
+            ("karst_rto_max_seconds", "Longest retransmission timeout.", f64::from(worst.rto_max_ms) / 1e3),
+            (
+                "karst_queue_delay_max_seconds",
+                "Longest smoothed wait of written bytes for the send window.",
+                worst.queue_delay_max_ms / 1e3,
+            ),
+            (
+                "karst_queued_bytes",
+                "Bytes to be framed, sent, acknowledged or read.",
+                self.queued_bytes as f64,
+            ),
+            (
+                "karst_retransmission_ratio",
+                "Retransmitted segments per segment sent.",
+                ratios.retransmission_ratio,
+            ),
+            ("karst_amplification_ratio", "Bytes sent on the wire per byte to send.", ratios.amplification),
+            ("karst_fec_wasted_total", "Parity packets that rebuilt nothing.", fec_wasted(stats) as f64),
+            ("karst_fec_wasted_ratio", "Those among all packets received.", ratios.fec_wasted_ratio),
+            ("karst_heap_bytes", "Memory in use by the program's own data.", self.heap_bytes as f64),
+            ("karst_uptime_seconds", "Time since the program started.", self.uptime_s as f64),
+            ("process_resident_memory_bytes", "Resident memory.", self.memory_bytes as f64),
+            ("process_open_fds", "Open file descriptors.", open_files() as f64),
+        ]
     }
 }
 
@@ -230,6 +293,16 @@ const METRICS: [(&str, &str); 30] = [
     ("karst_send_buffer_segments", "RingBufferSndBuffer: Segments sent and not acknowledged."),
     ("karst_out_of_band_packets_total", "OOBPackets: Out-of-band packets received."),
 ];
+
+/// Memory in use by the program's own data, without what the allocator keeps.
+pub fn heap_bytes() -> usize {
+    crate::ALLOCATOR.allocated()
+}
+
+/// Open file descriptors, 0 where the system does not tell.
+fn open_files() -> usize {
+    std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)
+}
 
 /// Resident memory of this process, 0 where the system does not tell.
 pub fn memory_bytes() -> u64 {

@@ -54,6 +54,8 @@ pub fn add(sum: &mut Stats, session: &Stats) {
         ring_buffer_snd_buffer,
         oob_packets,
         migrations,
+        streams_cut,
+        queue_delay_us,
     } = *session;
     sum.bytes_sent += bytes_sent;
     sum.bytes_received += bytes_received;
@@ -82,6 +84,8 @@ pub fn add(sum: &mut Stats, session: &Stats) {
     sum.ring_buffer_snd_buffer += ring_buffer_snd_buffer;
     sum.oob_packets += oob_packets;
     sum.migrations += migrations;
+    sum.streams_cut += streams_cut;
+    sum.queue_delay_us = sum.queue_delay_us.max(queue_delay_us);
 }
 
 /// The counters of a session that ended: what it held is gone.
@@ -92,6 +96,7 @@ pub const fn without_gauges(stats: Stats) -> Stats {
         ring_buffer_snd_queue: 0,
         ring_buffer_rcv_queue: 0,
         ring_buffer_snd_buffer: 0,
+        queue_delay_us: 0,
         ..stats
     }
 }

@@ -243,26 +243,45 @@ fn relay(front: UdpSocket, elsewhere: UdpSocket, server: SocketAddr, honest: Arc
     });
 }
 
-/// KCP-24: a client behind a NAT that gives it another port goes on.
+/// KCP-24: a client behind a NAT that gives it another port, or in another network, goes on.
 #[test]
 fn a_client_whose_address_changes_keeps_its_streams() {
+    for host in ["127.0.0.1", "127.0.0.2"] {
+        let (session_count, reply) = exchange_over_a_move(host, &[]);
+        assert!(reply == sample(6, MEBIBYTE), "{host}: {} bytes came back", reply.len());
+        assert_eq!(session_count, 1, "the session is the old one");
+    }
+}
+
+/// CLI-35: the old streams end, as with kcptun, and a new session serves new ones.
+#[test]
+fn without_migration_a_client_whose_address_changes_starts_anew() {
+    let (session_count, reply) = exchange_over_a_move("127.0.0.1", &["--no-migrate"]);
+    assert!(reply.len() < MEBIBYTE, "the stream went on");
+    assert!(session_count > 1, "one session served both addresses");
+}
+
+/// Moves the client to another port of `host`, then exchanges a mebibyte on an old stream and a little on a new one; the
+/// sessions the server had, and what came back on the old stream.
+fn exchange_over_a_move(host: &str, server_flags: &[&str]) -> (usize, Vec<u8>) {
     let udp = free_udp();
-    let server = start_server(target(echo), udp, &[]);
+    let server = start_server(target(echo), udp, server_flags);
     let front = UdpSocket::bind("127.0.0.1:0").unwrap();
     let (_client, local) = start_client(front.local_addr().unwrap(), &[]);
     let rebound = Arc::new(AtomicU64::new(0));
-    nat(front, udp, Arc::clone(&rebound));
+    nat(front, udp, ["127.0.0.1", host], Arc::clone(&rebound));
     let mut stream = connect(local);
     stream.write_all(b"hello").unwrap();
     stream.read_exact(&mut [0; 5]).unwrap();
     rebound.store(1, Ordering::SeqCst);
-    assert!(exchange(stream, sample(6, MEBIBYTE)) == sample(6, MEBIBYTE));
-    assert_eq!(server.log().matches("remote address: ").count(), 1, "the session is the old one");
+    let reply = exchange(stream, sample(6, MEBIBYTE));
+    assert!(exchange(connect(local), sample(7, 5000)) == sample(7, 5000), "new streams work");
+    (server.log().matches("remote address: ").count(), reply)
 }
 
-/// Passes datagrams both ways, under another port once told so.
-fn nat(front: UdpSocket, server: SocketAddr, rebound: Arc<AtomicU64>) {
-    let backs = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
+/// Passes datagrams both ways, from the second of two addresses once told so.
+fn nat(front: UdpSocket, server: SocketAddr, hosts: [&str; 2], rebound: Arc<AtomicU64>) {
+    let backs = hosts.map(|host| UdpSocket::bind((host, 0)).unwrap());
     let client = Arc::new(std::sync::Mutex::new(None));
     for back in &backs {
         let (back, front, client) =

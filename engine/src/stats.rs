@@ -57,4 +57,9 @@ pub struct Stats {
     pub oob_packets: u64,
     /// Times the session followed its peer to another address (not a kcp-go counter).
     pub migrations: u64,
+    /// Streams given up because their reader held up all others (not a kcp-go counter).
+    pub streams_cut: u64,
+    /// Gauge: how long bytes wait between being written to a stream and being framed, smoothed, microseconds (not a
+    /// kcp-go counter).
+    pub queue_delay_us: u64,
 }

@@ -95,6 +95,8 @@ pub enum Timer {
     Probe,
     /// The rate limit lets the next datagrams go.
     Pace,
+    /// A stream whose reader stopped is given up for the others.
+    Stall,
 }
 
 #[cfg(test)]

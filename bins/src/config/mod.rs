@@ -13,10 +13,15 @@ use engine::Settings;
 use engine::crypt::Cipher;
 use engine::qpp::{KEY_LEN_ADVISED, PADS_ADVISED};
 use engine::settings::{Mode, SettingsError};
+use engine::tunnel::MTU_MAX;
 use std::path::Path;
 
 /// Where profiles are served unless told otherwise: kcptun's port, for this machine only (CLI-42).
 pub const PPROF_ADDRESS: &str = "127.0.0.1:6060";
+
+/// Bounds of `memlimit`: below the first there is no room for a session.
+const MEMLIMIT_MIB_MIN: i64 = 8;
+const MEMLIMIT_MIB_MAX: i64 = 1 << 20;
 
 /// Everything one program was told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +56,8 @@ pub struct Config {
     pub no_migrate: bool,
     /// Do not ask a silent peer whether it is there; `settings.probe` holds the opposite.
     pub no_probe: bool,
+    /// MiB of memory to stay below; 0 for no limit.
+    pub memlimit: i64,
     /// Log file, empty for standard error.
     pub log: String,
     /// Name of the log's format; [`Config::check`] knows them.
@@ -162,6 +169,7 @@ pub fn load(
         warnings.push(text);
     }
     config.check().map_err(|error| origins.blame(&error))?;
+    warnings.extend(config.fit_memory());
     warnings.extend(config.weak_pads());
     Ok(Command::Run(Box::new(config), origins, warnings))
 }
@@ -197,6 +205,7 @@ impl Config {
             dscp: 0,
             no_migrate: false,
             no_probe: false,
+            memlimit: 0,
             log: String::new(),
             log_format: default("log-format"),
             quiet: false,
@@ -282,6 +291,32 @@ impl Config {
         warnings
     }
 
+    /// The memory to stay below, bytes; `None` for no limit.
+    pub fn memory_bytes_max(&self) -> Option<usize> {
+        usize::try_from(self.memlimit).ok().filter(|mib| *mib > 0).map(|mib| mib << 20)
+    }
+
+    /// Lowers buffers of which a few sessions could use up all memory (CLI-54): each to an eighth of the limit.
+    fn fit_memory(&mut self) -> Vec<String> {
+        let Some(limit_bytes) = self.memory_bytes_max() else { return Vec::new() };
+        let part_bytes = (limit_bytes / 8) as i64;
+        let part_packets = (part_bytes / MTU_MAX as i64).max(32);
+        let Settings { smuxbuf, streambuf, sndwnd, rcvwnd, .. } = &mut self.settings;
+        let buffers = [
+            ("smuxbuf", smuxbuf, part_bytes),
+            ("streambuf", streambuf, part_bytes),
+            ("sndwnd", sndwnd, part_packets),
+            ("rcvwnd", rcvwnd, part_packets),
+        ];
+        let high = buffers.into_iter().filter(|(_, value, max)| **value > *max);
+        high.map(|(name, value, max)| {
+            let warning = format!("{name} {value} does not fit memlimit {}, using {max}", self.memlimit);
+            *value = max;
+            warning
+        })
+        .collect()
+    }
+
     /// What was asked to be printed instead of running.
     fn printout(&self) -> Result<Option<String>, SettingsError> {
         if self.help || self.help_all {
@@ -322,6 +357,13 @@ impl Config {
         }
         if Format::from_name(&self.log_format).is_none() {
             return refuse("log-format", format!("must be text or json, not {:?}", self.log_format));
+        }
+        if self.memlimit != 0 && !(MEMLIMIT_MIB_MIN..=MEMLIMIT_MIB_MAX).contains(&self.memlimit) {
+            let reason = format!(
+                "must be 0 or from {MEMLIMIT_MIB_MIN} to {MEMLIMIT_MIB_MAX} MiB, not {}",
+                self.memlimit
+            );
+            return refuse("memlimit", reason);
         }
         if self.side == Side::Client && !(1..=i64::from(u16::MAX)).contains(&self.conn) {
             return refuse("conn", format!("conn must be greater than 0 and at most {}", u16::MAX));

@@ -2,7 +2,7 @@
 
 use super::hub::Hub;
 use crate::flags::Side;
-use crate::metrics::{Ratios, SESSIONS_LISTED_MAX, Session, Snapshot, memory_bytes};
+use crate::metrics::{Ratios, SESSIONS_LISTED_MAX, Session, Snapshot, Worst, heap_bytes, memory_bytes};
 use crate::snmp::{Totals, add, without_gauges};
 use engine::Stats;
 use std::cell::{Cell, RefCell};
@@ -24,6 +24,10 @@ pub(crate) struct Census {
     hubs: RefCell<Vec<Weak<Hub>>>,
     /// Of ended sessions; `curr_estab` is that of the moment.
     totals: Cell<Totals>,
+    /// Memory to stay below, bytes; 0 for no limit.
+    memory_bytes_max: Cell<usize>,
+    /// Memory was short when it was looked at last, which it is until a little more is free.
+    short: Cell<bool>,
 }
 
 impl Census {
@@ -53,10 +57,13 @@ impl Census {
 
     /// The state of the program; `uptime` since it started.
     pub(crate) fn snapshot(&self, side: Side, uptime: Duration) -> Snapshot {
-        let (mut sessions, mut left_out, mut streams) = (Vec::new(), 0, 0);
+        let (mut sessions, mut left_out, mut streams, mut queued_bytes) = (Vec::new(), 0, 0, 0);
+        let mut worst = Worst::default();
         for hub in self.hubs() {
             hub.each_tunnel(|local, tunnel| {
                 streams += tunnel.stream_count();
+                queued_bytes += tunnel.queued_bytes() as u64;
+                worst.add(tunnel);
                 match sessions.len() {
                     ..SESSIONS_LISTED_MAX => sessions.push(Session::of(local, tunnel)),
                     _ => left_out += 1,
@@ -69,7 +76,10 @@ impl Census {
             version: crate::VERSION,
             uptime_s: uptime.as_secs(),
             memory_bytes: memory_bytes(),
+            heap_bytes: heap_bytes() as u64,
+            queued_bytes,
             streams,
+            worst,
             ratios: Ratios::of(&counters.stats),
             counters,
             sessions,
@@ -84,8 +94,28 @@ impl Census {
         self.totals.set(totals);
     }
 
+    pub(crate) fn limit_memory(&self, bytes: usize) {
+        self.memory_bytes_max.set(bytes);
+    }
+
+    /// Whether memory is short: nothing new is begun (CLI-54).
+    pub(crate) fn is_short(&self) -> bool {
+        let limit_bytes = self.memory_bytes_max.get();
+        if limit_bytes == 0 {
+            return false;
+        }
+        let tenths = if self.short.get() { 7 } else { 8 };
+        self.short.set(heap_bytes() > limit_bytes / 10 * tenths);
+        self.short.get()
+    }
+
+    /// What each session may hold while memory is short, bytes.
+    pub(crate) fn share_bytes(&self) -> usize {
+        self.memory_bytes_max.get() / 2 / self.totals.get().curr_estab.max(1) as usize
+    }
+
     /// Every hub that lives.
-    fn hubs(&self) -> Vec<Rc<Hub>> {
+    pub(crate) fn hubs(&self) -> Vec<Rc<Hub>> {
         self.hubs.borrow().iter().filter_map(Weak::upgrade).collect()
     }
 

@@ -12,7 +12,7 @@ use crate::net::address::{PortRange, resolve};
 use crate::net::udp::{SocketOptions, UdpSocket};
 use crate::net::wire::{Listener, Wire};
 use engine::{CloseReason, Entropy, Mismatch, Tunnel, TunnelConfig};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -23,6 +23,12 @@ use tokio::time::sleep;
 
 /// Pause after a failed dial, and after a failed accept.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// How often a connection that waits for memory looks for it.
+const MEMORY_STEP: Duration = Duration::from_millis(20);
+
+/// How long one of several addresses may take to answer.
+const ADDRESS_PATIENCE: Duration = Duration::from_secs(3);
 
 /// How long a connection that ended one way may rest toward kcptun's server.
 const REST: Duration = Duration::from_secs(30);
@@ -44,6 +50,8 @@ pub(crate) struct Client {
     limits: Limits,
     entropy: RefCell<Entropy>,
     sessions: Sessions,
+    /// Dials that were given up for another address of the server's name.
+    unanswered: Rc<Cell<usize>>,
 }
 
 impl Client {
@@ -61,6 +69,7 @@ impl Client {
             smuxver: config.settings.smuxver,
             quiet: config.quiet,
             entropy: RefCell::new(entropy),
+            unanswered: Rc::default(),
             sessions: Sessions::new(
                 usize::try_from(config.conn).unwrap_or(1),
                 config.autoexpire,
@@ -104,6 +113,9 @@ impl Client {
     async fn accept_all(&self, listener: &Listener) {
         loop {
             let wire = self.accept(listener).await;
+            while self.census().is_short() {
+                sleep(MEMORY_STEP).await;
+            }
             let hub = self.hub(self.sessions.pick()).await;
             match hub.open_stream() {
                 Ok(stream) => {
@@ -120,7 +132,7 @@ impl Client {
                 Ok(wire) => return wire,
                 Err(error) => log_line!("accept: {error}"),
             }
-            tokio::time::sleep(RETRY).await;
+            sleep(RETRY).await;
         }
     }
 
@@ -137,14 +149,15 @@ impl Client {
                 }
                 Err(error) => log_line!("re-connecting: dial(): {}: {error}", self.remote.host),
             }
-            tokio::time::sleep(RETRY).await;
+            sleep(RETRY).await;
         }
     }
 
     async fn dial(&self) -> io::Result<Rc<Hub>> {
         let mut entropy = self.entropy.borrow_mut().fork();
         let port = self.remote.min + u16::try_from(entropy.next_u64() % self.remote.count()).unwrap_or(0);
-        let to = resolve(&self.remote.host, port).await?;
+        let addresses = resolve(&self.remote.host, port).await?;
+        let to = addresses[self.unanswered.get() % addresses.len()];
         let any: SocketAddr = match to {
             SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
             SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
@@ -154,6 +167,9 @@ impl Client {
         let hub = Hub::client(&self.scratch, Box::new(socket), tunnel);
         log_line!("smux version: {} on connection: {} -> {to}", self.smuxver, hub.local_addr());
         tokio::task::spawn_local(Rc::clone(&hub).run(on_notice));
+        if addresses.len() > 1 {
+            tokio::task::spawn_local(give_up_silent(Rc::downgrade(&hub), to, Rc::clone(&self.unanswered)));
+        }
         tokio::task::spawn_local(report_silence(Rc::downgrade(&hub), to, self.flags.clone()));
         Ok(hub)
     }
@@ -181,6 +197,21 @@ impl fmt::Display for Why {
         match self.1 {
             Some(mismatch) => write!(f, "{} ({mismatch})", self.0),
             None => write!(f, "{}", self.0),
+        }
+    }
+}
+
+/// Gives a session up whose server does not answer while its name has other addresses: the next dial takes the next one
+/// (CLI-53).
+async fn give_up_silent(hub: Weak<Hub>, to: SocketAddr, unanswered: Rc<Cell<usize>>) {
+    loop {
+        sleep(ADDRESS_PATIENCE).await;
+        let Some(hub) = hub.upgrade().filter(|hub| !hub.is_over() && !hub.was_heard()) else { return };
+        // A session that has sent nothing was not refused an answer.
+        if hub.silent_for() >= ADDRESS_PATIENCE / 2 {
+            log_line!("no answer from {to} for {} s, trying the next address", ADDRESS_PATIENCE.as_secs());
+            unanswered.set(unanswered.get() + 1);
+            return hub.close();
         }
     }
 }

@@ -85,6 +85,8 @@ struct Session {
     tunnel: Tunnel,
     streams: BTreeMap<StreamId, Rc<Signals>>,
     marked: bool,
+    /// Waits for memory.
+    held: bool,
     armed_at: Option<Instant>,
 }
 
@@ -176,6 +178,60 @@ impl Hub {
     pub(crate) fn silent_for(&self) -> Duration {
         let now = self.scratch.clock.now();
         self.client_tunnel(|tunnel| tunnel.silent_for(now))
+    }
+
+    /// How long the client's session has stood still in one direction because somebody does not read.
+    pub(crate) fn blocked_for(&self) -> Duration {
+        let now = self.scratch.clock.now();
+        self.client_tunnel(|tunnel| tunnel.blocked_for(now))
+    }
+
+    /// Bytes that wait in the fullest session, and its id.
+    pub(crate) fn fullest(&self) -> Option<(usize, SessionId)> {
+        let state = self.state.borrow();
+        state.sessions.iter().map(|(id, session)| (session.tunnel.queued_bytes(), *id)).max()
+    }
+
+    /// Holds the sessions in which more than `share_bytes` wait, and lets the others go on: nothing is read for them from
+    /// local connections, and what arrives closes their receive window (CLI-54). `None` lets all go on.
+    pub(crate) fn hold_above(&self, share_bytes: Option<usize>) {
+        let now = self.scratch.clock.now();
+        let mut state = self.state.borrow_mut();
+        let mut changed = Vec::new();
+        for (id, session) in &mut state.sessions {
+            let held = share_bytes.is_some_and(|share| session.tunnel.queued_bytes() > share);
+            if share_bytes.is_some() {
+                session.tunnel.release_buffers();
+            }
+            if held != session.held {
+                session.held = held;
+                session.tunnel.hold_input(now, held);
+                changed.push(*id);
+                session.streams.values().for_each(|signals| signals.writable.notify_one());
+            }
+        }
+        for id in changed {
+            state.mark(id);
+        }
+        self.marked.notify_one();
+    }
+
+    /// Whether a session has to wait for memory; if so, [`Hub::hold_above`] wakes its streams later.
+    pub(crate) fn waits_for_memory(&self, id: SessionId) -> bool {
+        let census = &self.scratch.census;
+        if !census.is_short() {
+            return false;
+        }
+        let mut state = self.state.borrow_mut();
+        let Some(session) = state.sessions.get_mut(&id) else { return false };
+        session.held |= session.tunnel.queued_bytes() > census.share_bytes();
+        session.held
+    }
+
+    /// Ends a session; its streams are reset.
+    pub(crate) fn close_session(&self, id: SessionId, reason: CloseReason) {
+        let now = self.scratch.clock.now();
+        self.with_tunnel(id, |tunnel| tunnel.close(now, reason));
     }
 
     /// Whether the client's server ever answered.
@@ -377,7 +433,10 @@ const CLIENT_SESSION: SessionId = SessionId(0);
 impl State {
     fn insert(&mut self, id: SessionId, tunnel: Tunnel) {
         self.census.opened(if self.endpoint.is_some() { Opened::Passive } else { Opened::Active });
-        self.sessions.insert(id, Session { tunnel, streams: BTreeMap::new(), marked: false, armed_at: None });
+        self.sessions.insert(
+            id,
+            Session { tunnel, streams: BTreeMap::new(), marked: false, held: false, armed_at: None },
+        );
         self.mark(id);
     }
 
@@ -412,6 +471,7 @@ impl State {
         // Drops are counted by the endpoint and the tunnel.
         match endpoint.route(now, from, datagram) {
             Route::Session(id, datagram) => self.feed(now, id, datagram),
+            Route::Incoming(_) if self.census.is_short() => self.census.foreign(),
             Route::Incoming(incoming) => {
                 let (id, tunnel) = endpoint.accept(now, incoming);
                 self.accepted(id, tunnel);
@@ -531,6 +591,15 @@ impl Session {
             }
             Event::Writable(id) => {
                 signals(id).inspect(|signals| signals.writable.notify_one());
+            }
+            Event::Stopped(id) => {
+                signals(id).inspect(|signals| {
+                    signals.is_stopped.set(true);
+                    signals.stopped.notify_one();
+                });
+            }
+            Event::Cut(id) => {
+                signals(id).inspect(|signals| signals.cut.notify_one());
             }
             _ => {}
         }

@@ -10,6 +10,7 @@ mod client;
 mod clock;
 mod diagnose;
 mod hub;
+mod memory;
 mod monitor;
 mod pipe;
 mod server;

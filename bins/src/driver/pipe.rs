@@ -18,6 +18,9 @@ const HALF_CLOSED_REST: Duration = Duration::from_secs(600);
 /// How long the last bytes may take to be read.
 const DISCARD_MAX: Duration = Duration::from_secs(30);
 
+/// The same when the other end of the tunnel has left, which a target that sends without end must hear soon.
+const DISCARD_STOPPED_MAX: Duration = Duration::from_secs(1);
+
 /// How often a held-back end looks whether it may go.
 const HOLD_STEP: Duration = Duration::from_millis(20);
 
@@ -43,6 +46,9 @@ pub(crate) enum PipeError {
     /// The stream or its session is gone.
     #[error("{0}")]
     Read(ReadError),
+    /// The stream was closed here (SMUX-28).
+    #[error("given up: its reader stopped and held up the other streams")]
+    Cut,
     /// One direction ended, and the other one rested too long.
     #[error("half-closed and idle")]
     Idle,
@@ -62,16 +68,18 @@ pub(crate) async fn pipe(stream: &Stream, wire: &Wire, limits: Limits) -> Result
         biased;
         ended = both => ended.map(|_| ()),
         () = progress.peer_closed.notified() => Ok(()),
+        () = stream.cut() => Err(PipeError::Cut),
         () = progress.idle(stream, rest) => Err(PipeError::Idle),
     };
-    let cut = matches!(result, Err(PipeError::Read(_) | PipeError::Write(_)));
+    let cut = matches!(result, Err(PipeError::Read(_) | PipeError::Write(_) | PipeError::Cut));
     if cut && !progress.downloaded.get() {
         wire.reset_on_close();
     }
     if result.is_ok() && !progress.uploaded.get() {
         // Fails when the session just ended, which changes nothing here.
         let _ = stream.finish();
-        let _ = timeout(DISCARD_MAX, discard(stream, wire)).await;
+        let limit = if stream.is_stopped() { DISCARD_STOPPED_MAX } else { DISCARD_MAX };
+        let _ = timeout(limit, discard(stream, wire)).await;
     }
     result
 }
@@ -234,16 +242,21 @@ impl Progress {
         self.half_closed.notify_one();
     }
 
-    /// Until one direction ended and the other one rested for `rest`, or [`HALF_CLOSED_REST`] if the peer half-closes.
+    /// Until one direction ended and the other one rested for `rest`, or [`HALF_CLOSED_REST`] if the peer half-closes; or
+    /// until everything was delivered to a side whose peer reads nothing any more.
     async fn idle(&self, stream: &Stream, rest: Duration) {
         self.half_closed.notified().await;
         loop {
             let rest = if stream.peer_half_closes() { HALF_CLOSED_REST } else { rest };
             let until = self.moved_at.get() + rest;
-            if until <= Instant::now() {
+            if until <= Instant::now() || (stream.is_stopped() && self.downloaded.get()) {
                 return;
             }
-            sleep_until(until).await;
+            tokio::select! {
+                () = sleep_until(until) => {}
+                () = self.half_closed.notified() => {}
+                () = stream.stopped() => {}
+            }
         }
     }
 }

@@ -92,6 +92,7 @@ fn on_notice(hub: &Rc<Hub>, streams: &Rc<Streams>, smuxver: i64, notice: Notice)
             log_line!("remote address: {peer}");
             log_line!("smux version: {smuxver} on connection: {} -> {peer}", hub.local_addr());
         }
+        Notice::Opened(session, id) if hub.scratch.census.is_short() => hub.close_stream(session, id),
         Notice::Opened(session, id) => {
             let stream = hub.stream(session, id);
             tokio::task::spawn_local(forward(stream, Rc::clone(streams)));

@@ -8,7 +8,8 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// Silence after which new connections no longer wait for a session that answered before.
+/// Silence, or standstill behind a reader that stopped, after which new connections no longer wait for a session that
+/// answered before.
 const SILENCE_MAX: Duration = Duration::from_secs(2);
 
 /// The same for a session that never answered: there the path is at fault, and more sessions would not help.
@@ -111,7 +112,7 @@ impl Slot {
 
 fn is_stalled(hub: &Hub) -> bool {
     let limit = if hub.was_heard() { SILENCE_MAX } else { FIRST_ANSWER_MAX };
-    hub.silent_for() >= limit
+    hub.silent_for() >= limit || hub.blocked_for() >= SILENCE_MAX
 }
 
 /// Closes an old session when its last stream is gone, or from `cut_at` on when its streams rest. A stream that moves bytes

@@ -1,6 +1,8 @@
 //! From the command line to a running program (CLI-8, CLI-16).
 
+use super::census::Census;
 use super::client::Client;
+use super::memory;
 use super::monitor::{self, Pages};
 use super::server::Server;
 use super::stop::Stop;
@@ -16,6 +18,7 @@ use engine::{Entropy, TunnelConfig};
 use std::fmt::Display;
 use std::io;
 use std::process::ExitCode;
+use std::rc::Rc;
 use tokio::runtime::Builder;
 use tokio::task::LocalSet;
 
@@ -70,6 +73,12 @@ fn start(side: Side) -> Result<(), StartError> {
     LocalSet::new().block_on(&runtime, start.run())
 }
 
+fn watch_memory(config: &Config, census: &Rc<Census>) {
+    if let Some(limit_bytes) = config.memory_bytes_max() {
+        tokio::task::spawn_local(memory::watch(limit_bytes, Rc::clone(census)));
+    }
+}
+
 /// What a program starts with.
 struct Start {
     config: Config,
@@ -97,6 +106,7 @@ impl Start {
         let pages = self.bind_pages().await?;
         self.log(&listener.to_string());
         let client = Client::new(&self.config, remote, self.tunnel_config, self.entropy);
+        watch_memory(&self.config, client.census());
         monitor::start(&self.config, client.census(), pages).map_err(|error| system("signals", error))?;
         service::ready();
         client.run(listener, stop).await;
@@ -117,6 +127,7 @@ impl Start {
             log_line!("Listening on: {}/udp", Address::Tcp(range.host.clone(), port));
         }
         let server = Server::new(&self.config, target, sockets, self.tunnel_config, self.entropy);
+        watch_memory(&self.config, server.census());
         monitor::start(&self.config, server.census(), pages).map_err(|error| system("signals", error))?;
         service::ready();
         server.run(stop).await;

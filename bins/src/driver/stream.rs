@@ -3,6 +3,7 @@
 use super::hub::{Hub, Scratch};
 use engine::mux::{ReadError, WriteError};
 use engine::{SessionId, StreamId};
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use tokio::sync::Notify;
@@ -12,6 +13,11 @@ use tokio::sync::Notify;
 pub(crate) struct Signals {
     pub(crate) readable: Notify,
     pub(crate) writable: Notify,
+    /// The stream was given up here.
+    pub(crate) cut: Notify,
+    /// The peer reads nothing any more.
+    pub(crate) stopped: Notify,
+    pub(crate) is_stopped: Cell<bool>,
 }
 
 impl Signals {
@@ -51,6 +57,9 @@ impl Stream {
     }
 
     pub(crate) fn write(&self, bytes: &[u8]) -> Result<usize, WriteError> {
+        if self.hub.waits_for_memory(self.session) {
+            return Err(WriteError::Blocked);
+        }
         let now = self.hub.scratch.clock.now();
         let written = self.hub.with_tunnel(self.session, |tunnel| tunnel.write(now, self.id, bytes));
         written.unwrap_or(Err(WriteError::Closed))
@@ -80,6 +89,21 @@ impl Stream {
     pub(crate) fn peer_half_closes(&self) -> bool {
         let looked = self.hub.look_at_tunnel(self.session, |tunnel| tunnel.peer_half_closes());
         looked.unwrap_or(false)
+    }
+
+    /// Waits until the stream is given up for the others of its session (SMUX-28).
+    pub(crate) async fn cut(&self) {
+        self.signals.cut.notified().await;
+    }
+
+    /// Whether the peer reads nothing of the stream any more (SMUX-29).
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.signals.is_stopped.get()
+    }
+
+    /// Waits until the peer reads nothing of the stream any more (SMUX-29).
+    pub(crate) async fn stopped(&self) {
+        self.signals.stopped.notified().await;
     }
 
     /// Waits until a write that was refused as blocked is worth another try.

@@ -288,6 +288,17 @@ pub static TABLE: &[Flag] = &[
         ..BASE
     },
     Flag {
+        name: "memlimit",
+        group: Group::Program,
+        json: Some("memlimit"),
+        field: Int(|c| &mut c.memlimit),
+        client: Some("0"),
+        server: Some("0"),
+        since: KARST,
+        help: "MiB of memory to stay below: first sessions wait, then the fullest one ends; 0 for no limit",
+        ..BASE
+    },
+    Flag {
         name: "no-probe",
         group: Group::Transport,
         json: Some("no-probe"),

@@ -25,7 +25,13 @@ pub enum AddressError {
     /// Not 1 <= min <= max <= 65535.
     #[error("ports of {0:?} must be from 1 to 65535, the lower one first")]
     Ports(String),
+    /// Neither a number from 0 to 65535 nor the name of a service.
+    #[error("the port of {0:?} is neither a number up to 65535 nor a service in {SERVICES}")]
+    Service(String),
 }
+
+/// Where the system lists services.
+const SERVICES: &str = "/etc/services";
 
 impl PortRange {
     /// Finds the last colon followed by a digit; text after the ports is ignored, as kcptun's pattern does.
@@ -75,13 +81,17 @@ impl Address {
     /// Anything that does not split into host and port is a path.
     ///
     /// # Errors
-    /// It does split, but the port is no number from 0 to 65535.
+    /// It does split, but the port is neither a number from 0 to 65535 nor the name of a TCP service of this system.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
         let Some((host, port)) = split_host_port(text) else {
             return Ok(Self::Unix(text.into()));
         };
-        let port = if port.is_empty() { Ok(0) } else { port.parse() };
-        port.map(|port| Self::Tcp(host.into(), port)).map_err(|_| AddressError::Ports(text.into()))
+        let port = match port {
+            "" => Some(0),
+            _ if port.bytes().all(|byte| byte.is_ascii_digit()) => port.parse().ok(),
+            name => tcp_service(&std::fs::read_to_string(SERVICES).unwrap_or_default(), name),
+        };
+        port.map(|port| Self::Tcp(host.into(), port)).ok_or_else(|| AddressError::Service(text.into()))
     }
 }
 
@@ -106,15 +116,30 @@ fn split_host_port(text: &str) -> Option<(&str, &str)> {
     (!bracket(host) && !bracket(port)).then_some((host, port))
 }
 
-/// Looks a name up. As Go does, the first IPv4 address is preferred; an empty host is this machine.
+/// The port of a TCP service or its alias in a table as services(5) describes it.
+fn tcp_service(table: &str, name: &str) -> Option<u16> {
+    let lines = table.lines().map(|line| line.split('#').next().unwrap_or_default());
+    let mut fields = lines.map(str::split_whitespace);
+    fields.find_map(|mut fields| {
+        let (service, port) = (fields.next()?, fields.next()?.strip_suffix("/tcp")?);
+        (service == name || fields.any(|alias| alias == name)).then(|| port.parse().ok())?
+    })
+}
+
+/// Looks a name up: every address it has, at least one, in the order to try them. As Go does, IPv4 comes first; an empty
+/// host is this machine.
 ///
 /// # Errors
 /// The lookup failed or found nothing.
-pub async fn resolve(host: &str, port: u16) -> io::Result<SocketAddr> {
+pub async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     let host = if host.is_empty() { "127.0.0.1" } else { host };
-    let found: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
-    let first = found.iter().find(|address| address.is_ipv4()).or(found.first());
-    first.copied().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no address found"))
+    let mut found: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
+    found.sort_by_key(SocketAddr::is_ipv6);
+    found.dedup();
+    if found.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "no address found"));
+    }
+    Ok(found)
 }
 
 /// The addresses to bind for `host`, best first: both families at once for an empty host, else what it resolves to.
@@ -125,7 +150,7 @@ pub async fn bind_candidates(host: &str, port: u16) -> io::Result<Vec<SocketAddr
     if host.is_empty() {
         return Ok(vec![([0u16; 8], port).into(), ([0u8; 4], port).into()]);
     }
-    Ok(vec![resolve(host, port).await?])
+    resolve(host, port).await
 }
 
 #[cfg(test)]
@@ -165,7 +190,21 @@ mod tests {
         for path in ["/tmp/x.sock", "x.sock", "12948", "127.0.0.1", "::1:80", "[::1:80", "a]:80", ""] {
             assert_eq!(Address::parse(path), Ok(Address::Unix(path.into())), "{path}");
         }
-        assert_eq!(Address::parse("h:name"), Err(AddressError::Ports("h:name".into())));
+        for text in ["h:no-such-service", "h:65536", "h:-1"] {
+            assert_eq!(Address::parse(text), Err(AddressError::Service(text.into())));
+        }
         assert_eq!(Address::Tcp("::1".into(), 80).to_string(), "[::1]:80");
+    }
+
+    // CLI-29
+    #[test]
+    fn services_have_names_and_aliases() {
+        let table = "# http 1/tcp\nhttp\t\t80/tcp\t\twww # World\nsyslog 514/udp\nshell 514/tcp cmd syslog\n";
+        for (name, port) in [("http", 80), ("www", 80), ("syslog", 514), ("cmd", 514)] {
+            assert_eq!(tcp_service(table, name), Some(port), "{name}");
+        }
+        for name in ["World", "80/tcp", "#", "none", ""] {
+            assert_eq!(tcp_service(table, name), None, "{name}");
+        }
     }
 }

@@ -8,6 +8,7 @@ use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
 use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::time::Instant;
 
 const BACKLOG: i32 = 4096;
 
@@ -21,26 +22,30 @@ pub enum Wire {
 }
 
 impl Wire {
-    /// Connects to `address` within `limit`.
+    /// Connects to `address` within `limit`. The addresses of a name are tried in turn, each with its share of the time
+    /// left (CLI-53; Go net.Dialer).
     ///
     /// # Errors
-    /// The lookup or the connection failed, or took too long.
+    /// The lookup or the connection failed, or took too long; of several addresses that of the first.
     pub async fn connect(address: &Address, limit: Duration) -> io::Result<Self> {
-        match tokio::time::timeout(limit, Self::dial(address)).await {
-            Ok(connected) => connected,
-            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "i/o timeout")),
-        }
-    }
-
-    async fn dial(address: &Address) -> io::Result<Self> {
-        match address {
-            Address::Tcp(host, port) => {
-                let peer = resolve(host, *port).await?;
-                let stream = TcpStream::connect(peer).await?;
-                Ok(Self::of_tcp(stream, peer))
+        let until = Instant::now() + limit;
+        let (host, port) = match address {
+            Address::Tcp(host, port) => (host, *port),
+            Address::Unix(path) => {
+                return Ok(Self::Unix(within(until, UnixStream::connect(path)).await?, path.clone()));
             }
-            Address::Unix(path) => Ok(Self::Unix(UnixStream::connect(path).await?, path.clone())),
+        };
+        let peers = within(until, resolve(host, port)).await?;
+        let mut first_error = None;
+        for (index, peer) in peers.iter().enumerate() {
+            let now = Instant::now();
+            let share = until.saturating_duration_since(now) / (peers.len() - index) as u32;
+            match within(now + share, TcpStream::connect(peer)).await {
+                Ok(stream) => return Ok(Self::of_tcp(stream, *peer)),
+                Err(error) => first_error = first_error.or(Some(error)),
+            }
         }
+        Err(first_error.unwrap_or_else(|| io::ErrorKind::NotFound.into()))
     }
 
     fn of_tcp(stream: TcpStream, peer: SocketAddr) -> Self {
@@ -126,6 +131,11 @@ impl fmt::Display for Wire {
             Self::Unix(_, path) => f.write_str(path),
         }
     }
+}
+
+async fn within<T>(until: Instant, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    let late = |_| io::Error::new(io::ErrorKind::TimedOut, "i/o timeout");
+    tokio::time::timeout_at(until, work).await.map_err(late)?
 }
 
 /// A failed dial in Go's words, which scripts look for: `dial tcp 127.0.0.1:9: connect: connection refused` (CLI-18).

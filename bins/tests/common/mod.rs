@@ -31,8 +31,24 @@ impl Program {
     }
 
     fn start(path: &str, words: &[&str]) -> Self {
-        let mut child = Command::new(path)
-            .args(words)
+        Self::run(Command::new(path).args(words))
+    }
+
+    /// Runs a program that finds `hosts` in /etc/hosts; `None` where the system does not allow that.
+    pub(crate) fn with_hosts(path: &str, words: &[&str], hosts: &std::path::Path) -> Option<Self> {
+        let alone = Command::new("unshare").args(["--mount", "true"]).stderr(Stdio::null()).status();
+        if !alone.is_ok_and(|status| status.success()) {
+            println!("skipped: this needs the right to a mount namespace (root)");
+            return None;
+        }
+        let script = "mount --bind \"$0\" /etc/hosts && exec \"$@\"";
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c", script]).arg(hosts).arg(path).args(words);
+        Some(Self::run(&mut command))
+    }
+
+    fn run(command: &mut Command) -> Self {
+        let mut child = command
             .env_remove("KCPTUN_KEY")
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -140,6 +140,8 @@ pub struct Arq {
     plan: Option<Plan>,
     flush_next_ms: u32,
     pool: Vec<Vec<u8>>,
+    /// Fewest buffers in the pool since it was trimmed.
+    pool_unused: usize,
     counters: Counters,
 }
 
@@ -206,6 +208,7 @@ impl Arq {
             plan: None,
             flush_next_ms: 100,
             pool: Vec::new(),
+            pool_unused: 0,
             counters: Counters::default(),
         }
     }
@@ -272,6 +275,36 @@ impl Arq {
     /// Segments queued or in flight; a session writes while this is below the send window (KCP-5).
     pub fn waitsnd(&self) -> usize {
         self.snd_queue.len() + self.snd_buf.len()
+    }
+
+    /// Whether something waits for the peer to open its window.
+    pub fn waits_for_window(&self) -> bool {
+        self.rmt_wnd == 0 && self.waitsnd() > 0
+    }
+
+    /// Payload bytes held: to be sent, to be acknowledged, and to be read.
+    pub fn queued_bytes(&self) -> usize {
+        let queued = self.snd_queue.iter().chain(&self.rcv_queue).chain(self.rcv_buf.iter().flatten());
+        let in_flight = self.snd_buf.iter().map(|segment| segment.data.len());
+        queued.map(|segment| segment.data.len()).chain(in_flight).sum()
+    }
+
+    /// Frees all payload buffers kept for reuse.
+    pub fn release_buffers(&mut self) {
+        self.pool = Vec::new();
+        self.pool_unused = 0;
+    }
+
+    /// Frees the payload buffers that were not needed since the last call, and what the queues have room for beyond need.
+    pub fn trim(&mut self) {
+        self.pool.truncate(self.pool.len().saturating_sub(self.pool_unused));
+        self.pool_unused = self.pool.len();
+        self.pool.shrink_to_fit();
+        self.snd_queue.shrink_to(2 * self.snd_queue.len());
+        self.snd_buf.shrink_to(2 * self.snd_buf.len());
+        self.rcv_queue.shrink_to(2 * self.rcv_queue.len());
+        self.rcv_buf.shrink_to(2 * self.rcv_buf.len());
+        self.acks.shrink_to(2 * self.acks.len());
     }
 
     /// Asks the peer's window with the next flush, whether it is closed or not: the answer shows whether it still knows
@@ -425,6 +458,7 @@ impl Arq {
 
     fn buffer_with(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut buffer = self.pool.pop().unwrap_or_else(|| Vec::with_capacity(self.mss().max(bytes.len())));
+        self.pool_unused = self.pool_unused.min(self.pool.len());
         buffer.extend_from_slice(bytes);
         buffer
     }

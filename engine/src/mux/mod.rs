@@ -45,8 +45,8 @@ pub struct Settings {
     pub send_bytes_max: usize,
     /// Whether writing goes on after the peer finished. `false` is what smux v1.5.52 does (SMUX-17).
     pub half_close: bool,
-    /// Tells the peer that this end half-closes, by a NOP with an id that others ignore, and half-closes only toward peers
-    /// that say the same (SMUX-26).
+    /// Tells the peer that this end half-closes, by a NOP with an id that others ignore, and half-closes (SMUX-26) and
+    /// steers single streams (SMUX-27, SMUX-29) only toward peers that say the same.
     pub announce: bool,
 }
 
@@ -69,6 +69,17 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Whether both ends said that they know more than smux: set up so that `half_close` only comes with that (SMUX-26).
+    const fn is_extended(&self) -> bool {
+        self.announce && self.half_close
+    }
+
+    /// Window of a stream of version 1 between ends that know credits, bytes (SMUX-27). Two streams fit a buffer like this
+    /// side's.
+    fn credit_window(&self) -> usize {
+        self.stream_bytes_max.min(self.receive_bytes_max / 2)
+    }
+
     /// Checks what smux v1.5.52 checks (mux.go `VerifyConfig`, SMUX-23), in its order.
     ///
     /// # Errors
@@ -134,6 +145,8 @@ pub enum Event {
     Writable(StreamId),
     /// The peer finished the stream; bytes may still wait to be read.
     Finished(StreamId),
+    /// The peer reads nothing of the stream any more; what was written and not sent is dropped (SMUX-29).
+    Stopped(StreamId),
     /// The session ended; all its streams are gone.
     Closed(CloseReason),
 }
@@ -276,6 +289,15 @@ pub trait Mux: Send {
 
     /// Streams held, those included that only wait for their last frames to be taken.
     fn stream_count(&self) -> usize;
+
+    /// The stream with the most unread bytes, those finished included.
+    fn fullest(&self) -> Option<StreamId>;
+
+    /// Bytes that wait in all streams, to be framed or to be read.
+    fn queued_bytes(&self) -> usize;
+
+    /// Bytes written to a stream, and those of them that were framed, both modulo 2^32; `None` for unknown streams.
+    fn sent_bytes(&self, id: StreamId) -> Option<(u32, u32)>;
 
     /// Queues a keepalive frame at once, if none waits: something new for a peer that is silent to answer.
     fn probe(&mut self);

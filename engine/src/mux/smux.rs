@@ -13,13 +13,16 @@ use crate::tunnel::CloseReason;
 use core::time::Duration;
 use frame::{Command, HEADER_LEN, Header, UPDATE_LEN};
 use std::collections::{BTreeMap, VecDeque};
-use stream::{Fin, Stream};
+use stream::{Fin, STOP, Stream};
 
 /// Refused streams whose FIN was not sent yet; a peer that opens more gets no answer for them (SMUX-22).
 const REFUSALS_MAX: usize = 1024;
 
 /// Stream id of the NOP that announces half-close; every smux reads a NOP without looking at its id (SMUX-26).
 const ANNOUNCEMENT: StreamId = StreamId(0x6b61_7273);
+
+/// Unread bytes at which a stream is paused at the latest (SMUX-27); a reader that keeps up has none.
+const UNREAD_BYTES_MAX: i64 = 262_144;
 
 /// One end of a smux session.
 #[derive(Debug)]
@@ -138,15 +141,26 @@ impl Smux {
         }
     }
 
-    /// Nothing more is wanted from the peer on this stream: gives its bytes back to the bucket and takes back an UPD.
-    fn stop_receiving(&mut self, id: StreamId) {
+    /// Takes back the turn of a stream that has nothing to send any more.
+    fn give_up_turn(&mut self, id: StreamId) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
-        self.bucket += stream.receive.discard() as i64;
-        stream.send.cancel_update();
         if stream.has_turn && !stream.send.has_frames() {
             stream.has_turn = false;
             self.turns.retain(|turn| *turn != Turn::Stream(id));
         }
+    }
+
+    /// Nothing more is wanted from the peer on this stream: gives its bytes back to the bucket and takes back an UPD.
+    fn stop_receiving(&mut self, id: StreamId) {
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        self.bucket += stream.receive.discard() as i64;
+        if self.settings.is_extended() && !stream.receive.peer_finished {
+            stream.send.queue_stop();
+        } else {
+            stream.send.forget_reader();
+        }
+        self.give_up_turn(id);
+        self.take_turn(id);
         if let Reading::Payload { id: reading, wanted, .. } = &mut self.reading
             && *reading == id
         {
@@ -217,7 +231,8 @@ impl Smux {
         let id = header.id;
         match header.command {
             Command::Nop if id == ANNOUNCEMENT => self.handle_announcement(),
-            Command::Nop => {}
+            Command::Nop if !self.settings.is_extended() => {}
+            Command::Nop => self.handle_steering(id, header.len),
             Command::Syn => self.handle_syn(id),
             Command::Fin => self.handle_fin(id),
             Command::Update => return Reading::Update { id, payload: Partial::default() },
@@ -238,6 +253,45 @@ impl Smux {
         self.settings.half_close = true;
         if self.role == Role::Server {
             self.turns.push_back(Turn::Announcement);
+        }
+    }
+
+    /// What a NOP with the id of a stream says about the peer's reader: without length it asks for a pause, or ends it;
+    /// the largest length says that it is gone; others are KiB that it read (SMUX-27, SMUX-29).
+    fn handle_steering(&mut self, id: StreamId, len: u16) {
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        match len {
+            0 => stream.send.held = !stream.send.held,
+            STOP => {
+                stream.send.stop();
+                self.events.push_back(Event::Stopped(id));
+            }
+            kibibytes => stream.send.add_credit(kibibytes, &self.settings),
+        }
+        if stream.take_writable(&self.settings) {
+            self.events.push_back(Event::Writable(id));
+        }
+        self.give_up_turn(id);
+        self.take_turn(id);
+        self.forget_if_done(id);
+    }
+
+    /// Asks the peer to pause a stream whose unread bytes would leave too little for the others, or to go on with it
+    /// (SMUX-27). A share of what is free, not of the whole, leaves room however many readers stall.
+    fn judge_hold(&mut self, id: StreamId) {
+        if !self.settings.is_extended() || id == ANNOUNCEMENT {
+            return;
+        }
+        let Some(stream) = self.streams.get_mut(&id).filter(|stream| !stream.receive.peer_finished) else {
+            return;
+        };
+        let unread = stream.receive.readable_bytes() as i64;
+        let share = (self.bucket / 8).min(UNREAD_BYTES_MAX);
+        let hold = if stream.send.hold_wanted { unread > share / 2 && unread > 0 } else { unread > share };
+        if hold != stream.send.hold_wanted {
+            stream.send.hold_wanted = hold;
+            self.give_up_turn(id);
+            self.take_turn(id);
         }
     }
 
@@ -268,6 +322,7 @@ impl Smux {
         if std::mem::replace(&mut stream.receive.peer_finished, true) {
             return;
         }
+        stream.send.forget_reader();
         if stream.receive.take_wake() {
             self.events.push_back(Event::Readable(id));
         }
@@ -275,6 +330,7 @@ impl Smux {
             self.events.push_back(Event::Writable(id));
         }
         self.events.push_back(Event::Finished(id));
+        self.give_up_turn(id);
     }
 
     fn handle_payload(&mut self, id: StreamId, bytes: &[u8], complete: bool) {
@@ -287,6 +343,7 @@ impl Smux {
         if stream.receive.take_wake() {
             self.events.push_back(Event::Readable(id));
         }
+        self.judge_hold(id);
     }
 
     fn handle_update(&mut self, id: StreamId, payload: [u8; UPDATE_LEN]) {
@@ -366,11 +423,11 @@ impl Mux for Smux {
         }
         self.bucket += n as i64;
         debug_assert!(self.bucket <= self.settings.receive_bytes_max as i64);
-        let update = stream.receive.consume(n, self.settings.stream_bytes_max);
-        if let (2, Some(consumed)) = (self.settings.version, update) {
+        if let Some(consumed) = stream.receive.consume(n, &self.settings) {
             stream.send.queue_update(consumed);
             self.take_turn(id);
         }
+        self.judge_hold(id);
     }
 
     fn finish(&mut self, id: StreamId) -> Result<(), WriteError> {
@@ -445,7 +502,11 @@ impl Mux for Smux {
     fn poll_event(&mut self) -> Option<Event> {
         loop {
             let event = self.events.pop_front()?;
-            let (Event::Opened(id) | Event::Readable(id) | Event::Writable(id) | Event::Finished(id)) = event
+            let (Event::Opened(id)
+            | Event::Readable(id)
+            | Event::Writable(id)
+            | Event::Finished(id)
+            | Event::Stopped(id)) = event
             else {
                 return Some(event);
             };
@@ -488,6 +549,19 @@ impl Mux for Smux {
 
     fn stream_count(&self) -> usize {
         self.streams.len()
+    }
+
+    fn fullest(&self) -> Option<StreamId> {
+        let unread = |stream: &Stream| stream.receive.readable_bytes();
+        self.streams.iter().max_by_key(|(_, stream)| unread(stream)).map(|(id, _)| *id)
+    }
+
+    fn sent_bytes(&self, id: StreamId) -> Option<(u32, u32)> {
+        self.streams.get(&id).map(|stream| stream.send.sent_bytes())
+    }
+
+    fn queued_bytes(&self) -> usize {
+        self.streams.values().map(Stream::queued_bytes).sum()
     }
 
     fn probe(&mut self) {

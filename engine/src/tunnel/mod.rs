@@ -10,7 +10,9 @@ mod liveness;
 mod migrate;
 mod mismatch;
 mod pacer;
+mod queue_delay;
 mod receive;
+mod stall;
 mod transmit;
 
 pub use config::{MTU_MAX, TunnelConfig};
@@ -30,6 +32,8 @@ use crate::time::{Deadline, Instant, Timer};
 use core::time::Duration;
 use liveness::Liveness;
 use pacer::Pacer;
+use queue_delay::QueueDelay;
+use stall::Stall;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -80,6 +84,10 @@ pub enum Event {
     Writable(StreamId),
     /// The peer sent everything it had; bytes may still wait to be read.
     Finished(StreamId),
+    /// The peer reads nothing of the stream any more; what was written and not sent is dropped.
+    Stopped(StreamId),
+    /// The stream was closed here: its reader stopped and held up all others.
+    Cut(StreamId),
     /// The session ended; all its streams are gone.
     Closed(CloseReason),
 }
@@ -100,6 +108,8 @@ pub enum CloseReason {
     Replaced,
     /// The peer lost its state: it was restarted, or sees this side under an address it does not know.
     PeerRestarted,
+    /// The driver needs its memory.
+    Memory,
 }
 
 impl core::fmt::Display for CloseReason {
@@ -110,10 +120,14 @@ impl core::fmt::Display for CloseReason {
             Self::Protocol => "invalid protocol: do smuxver and nocomp match on both sides?",
             Self::Corrupt => "corrupt compressed stream: does nocomp match on both sides?",
             Self::Replaced => "replaced by a new session of the same peer",
+            Self::Memory => "memory ran short",
             Self::PeerRestarted => "the peer lost its state: restarted, or the path to it changed",
         })
     }
 }
+
+/// How often buffers that were not needed meanwhile are freed.
+const TRIM_INTERVAL: Duration = Duration::from_secs(10);
 
 /// One association. See the crate's manual for the order of calls.
 pub struct Tunnel {
@@ -133,6 +147,11 @@ pub struct Tunnel {
     stats: Stats,
     liveness: Liveness,
     pacer: Option<Pacer>,
+    stall: Stall,
+    queue_delay: QueueDelay,
+    /// The driver has no memory for more: what arrives stays in the ARQ, whose window closes.
+    input_held: bool,
+    trim_at: Instant,
     moved_at: Option<Instant>,
     /// First bytes of the peer's stream, before and after decompression.
     first_raw: [u8; 4],
@@ -208,6 +227,10 @@ impl Tunnel {
             stats: Stats::default(),
             liveness: Liveness::default(),
             pacer: Pacer::new(config.rate_bytes_s, now),
+            stall: Stall::default(),
+            queue_delay: QueueDelay::default(),
+            input_held: false,
+            trim_at: now + TRIM_INTERVAL,
             moved_at: None,
             first_raw: [0; 4],
             first_plain: [0; 4],
@@ -261,6 +284,13 @@ impl Tunnel {
     /// Whether the peer passes on the end of one direction alone (SMUX-26).
     pub fn peer_half_closes(&self) -> bool {
         self.mux.peer_half_closes()
+    }
+
+    /// Bytes that wait in this session: to be framed, sent or acknowledged, and to be read.
+    pub fn queued_bytes(&self) -> usize {
+        let inward =
+            self.plain.len() - self.plain_at + self.snappy_in.as_ref().map_or(0, |d| d.decoded().len());
+        self.mux.queued_bytes() + self.arq.queued_bytes() + inward
     }
 
     /// Streams alive.
@@ -337,6 +367,7 @@ impl Tunnel {
             }
             _ => self.mux.write(id, data)?,
         };
+        self.follow_write(now, id);
         self.settle(now);
         Ok(taken)
     }
@@ -361,6 +392,7 @@ impl Tunnel {
             pads.opened = pads.opened.saturating_sub(n);
         }
         self.mux.consume(id, n);
+        self.note_read(id);
         self.settle(now);
     }
 
@@ -408,6 +440,17 @@ impl Tunnel {
         self.flush_deadline = None;
     }
 
+    /// Frees buffers kept for reuse: a driver short of memory asks for them.
+    pub fn release_buffers(&mut self) {
+        self.arq.release_buffers();
+    }
+
+    /// Stops taking in stream bytes, or goes on: a driver short of memory lets the peer wait.
+    pub fn hold_input(&mut self, now: Instant, hold: bool) {
+        self.input_held = hold;
+        self.settle(now);
+    }
+
     fn shut(&mut self, reason: CloseReason) {
         if self.closed.is_none() {
             self.closed = Some(reason);
@@ -429,8 +472,9 @@ impl Tunnel {
         let probe = self.liveness.probe_at().filter(|_| self.probes());
         let probe = probe.map(|at| Deadline { at, why: Timer::Probe });
         let pace = self.pacer.as_ref().and_then(Pacer::resume_at).map(|at| Deadline { at, why: Timer::Pace });
-        let session = Deadline::earliest(flush, self.mux.poll_timeout());
-        Deadline::earliest(session, Deadline::earliest(probe, pace))
+        [self.mux.poll_timeout(), probe, pace, self.stall_deadline()]
+            .into_iter()
+            .fold(flush, Deadline::earliest)
     }
 
     /// Does what is due at `now`.
@@ -440,6 +484,11 @@ impl Tunnel {
         }
         self.mux.handle_timeout(now);
         self.probe_if_silent(now);
+        self.cut_if_stalled(now);
+        if self.trim_at <= now {
+            self.trim_at = now + TRIM_INTERVAL;
+            self.arq.trim();
+        }
         if self.flush_deadline.is_some() && self.flush_at <= now {
             self.arq.flush(now, Flush::Full);
             self.flush_periodic = true;
@@ -468,6 +517,7 @@ impl Tunnel {
             self.pump_out(now);
         }
         self.collect_events();
+        self.watch_stall(now);
         self.arm_flush(now);
     }
 
@@ -481,6 +531,7 @@ impl Tunnel {
                 mux::Event::Readable(id) => self.events.push_back(Event::Readable(id)),
                 mux::Event::Writable(id) => self.events.push_back(Event::Writable(id)),
                 mux::Event::Finished(id) => self.events.push_back(Event::Finished(id)),
+                mux::Event::Stopped(id) => self.events.push_back(Event::Stopped(id)),
                 mux::Event::Closed(reason) => self.shut(reason),
             }
         }

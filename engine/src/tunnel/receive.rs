@@ -83,7 +83,7 @@ impl Tunnel {
 
     /// Moves received bytes up while the multiplexer takes them; what it does not take closes the receive window.
     pub(super) fn pump_in(&mut self) {
-        while self.closed.is_none() && self.mux.input_ready() {
+        while self.closed.is_none() && !self.input_held && self.mux.input_ready() {
             match self.feed_mux() {
                 Ok(true) => continue,
                 Ok(false) => {}

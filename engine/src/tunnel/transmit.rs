@@ -128,6 +128,7 @@ impl Tunnel {
             sent = true;
         }
         if sent {
+            self.note_framed(now);
             self.arq.flush(now, Flush::Full);
         }
     }

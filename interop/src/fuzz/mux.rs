@@ -295,7 +295,8 @@ impl End {
             if frame.is_empty() {
                 break;
             }
-            let len = usize::from(u16::from_le_bytes([frame[2], frame[3]]));
+            // The length of a NOP is a message of its own (SMUX-27, SMUX-29).
+            let len = if frame[1] == 3 { 0 } else { usize::from(u16::from_le_bytes([frame[2], frame[3]])) };
             assert_eq!((frame[0], frame.len()), (self.settings.version, 8 + len), "not one whole frame");
             assert!(frame[1] != 2 || (1..=self.settings.frame_bytes_max).contains(&len));
         }
@@ -341,6 +342,7 @@ impl End {
                     let known = self.streams.entry(id).or_default();
                     assert!(!std::mem::replace(&mut known.peer_finished, true), "finished twice");
                 }
+                Event::Stopped(id) => self.streams.entry(id).or_default().blocked = false,
                 Event::Closed(reason) => {
                     assert_eq!(self.closed.replace(reason), None, "closed twice");
                     self.streams.clear();

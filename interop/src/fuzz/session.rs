@@ -306,7 +306,7 @@ impl App {
                 }
                 Event::Readable(id) => self.known(id).readable = true,
                 Event::Writable(id) => self.known(id).blocked = false,
-                Event::Finished(_) => {}
+                Event::Finished(_) | Event::Stopped(_) | Event::Cut(_) => {}
                 Event::Closed(reason) => {
                     assert_eq!(reason, CloseReason::PeerTimeout, "honest peers do nothing else");
                     self.closed = Some(reason);

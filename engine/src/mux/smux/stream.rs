@@ -8,6 +8,12 @@ use crate::time;
 /// Bytes in flight a peer allows before its first UPD (SMUX-10).
 const INITIAL_WINDOW: u32 = 262_144;
 
+/// Unit of credits (SMUX-27).
+pub(super) const CREDIT_BYTES: u32 = 1024;
+
+/// Length of the NOP that says that a reader is gone (SMUX-29).
+pub(super) const STOP: u16 = u16::MAX;
+
 #[derive(Debug)]
 pub(super) struct Stream {
     pub(super) send: SendHalf,
@@ -29,9 +35,14 @@ impl Stream {
         }
     }
 
-    /// Both directions are over (SMUX-18, SMUX-19).
+    /// Both directions are over (SMUX-18, SMUX-19), and the peer knows.
     pub(super) fn is_done(&self) -> bool {
-        self.send.fin == Fin::Sent && (self.closed || self.receive.end_told)
+        self.send.fin == Fin::Sent && (self.closed || self.receive.end_told) && !self.send.stop_queued
+    }
+
+    /// Bytes waiting to be framed or read.
+    pub(super) fn queued_bytes(&self) -> usize {
+        self.send.queue.len() + self.receive.queue.len()
     }
 
     /// Bytes a write would take (SMUX-10, SMUX-17).
@@ -39,7 +50,7 @@ impl Stream {
         if self.send.fin != Fin::Open {
             return Err(WriteError::Finished);
         }
-        if self.receive.peer_finished && !settings.half_close {
+        if self.send.stopped || self.receive.peer_finished && !settings.half_close {
             return Err(WriteError::PeerFinished);
         }
         self.send.room(settings)
@@ -73,12 +84,24 @@ pub(super) enum Fin {
 pub(super) struct SendHalf {
     pub(super) fin: Fin,
     pub(super) writer_waits: bool,
+    /// The peer's reader asks for a pause: no PSH is sent (SMUX-27).
+    pub(super) held: bool,
+    /// This side's reader asks for a pause, and whether the peer was told so (SMUX-27).
+    pub(super) hold_wanted: bool,
+    hold_told: bool,
+    /// The peer's reader is gone (SMUX-29).
+    pub(super) stopped: bool,
+    /// This side's reader is gone, which the peer must hear (SMUX-29).
+    stop_queued: bool,
     syn_queued: bool,
+    /// Total to announce.
     update_queued: Option<u32>,
     queue: ByteQueue,
     written: u32,
     peer_consumed: u32,
     peer_window: u32,
+    /// Bytes consumed here that credits told the peer of (SMUX-27).
+    credited: u32,
 }
 
 impl SendHalf {
@@ -86,18 +109,24 @@ impl SendHalf {
         Self {
             fin: Fin::Open,
             writer_waits: false,
+            held: false,
+            hold_wanted: false,
+            hold_told: false,
+            stopped: false,
+            stop_queued: false,
             syn_queued,
             update_queued: None,
             queue: ByteQueue::default(),
             written: 0,
             peer_consumed: 0,
             peer_window: INITIAL_WINDOW,
+            credited: 0,
         }
     }
 
     fn room(&self, settings: &Settings) -> Result<usize, WriteError> {
         let queue_room = settings.send_bytes_max.max(1).saturating_sub(self.queue.len());
-        if settings.version == 1 {
+        if settings.version == 1 && !settings.is_extended() {
             return Ok(queue_room);
         }
         let inflight = time::diff(self.written, self.peer_consumed);
@@ -113,9 +142,32 @@ impl SendHalf {
         self.written = self.written.wrapping_add(data.len() as u32);
     }
 
+    /// Bytes written, and those of them that were framed.
+    pub(super) fn sent_bytes(&self) -> (u32, u32) {
+        (self.written, self.written.wrapping_sub(self.queue.len() as u32))
+    }
+
     pub(super) fn set_window(&mut self, consumed: u32, window: u32) {
         self.peer_consumed = consumed;
         self.peer_window = window;
+    }
+
+    /// SMUX-27: credits do what UPDs do in version 2.
+    pub(super) fn add_credit(&mut self, kibibytes: u16, settings: &Settings) {
+        self.peer_consumed = self.peer_consumed.wrapping_add(u32::from(kibibytes) * CREDIT_BYTES);
+        self.peer_window = (settings.credit_window() as u32).max(INITIAL_WINDOW);
+    }
+
+    /// The peer's reader is gone: what waits for it is dropped.
+    pub(super) fn stop(&mut self) {
+        self.stopped = true;
+        self.queue = ByteQueue::default();
+    }
+
+    /// Queues the news that nobody reads here any more; nothing else about reading matters then.
+    pub(super) fn queue_stop(&mut self) {
+        self.forget_reader();
+        self.stop_queued = true;
     }
 
     /// Queues an UPD, or brings the one still waiting up to date.
@@ -123,31 +175,45 @@ impl SendHalf {
         self.update_queued = Some(consumed);
     }
 
-    pub(super) fn cancel_update(&mut self) {
+    /// The peer has nothing more to send, or nobody wants it: it need not hear of reading any more.
+    pub(super) fn forget_reader(&mut self) {
         self.update_queued = None;
+        (self.hold_wanted, self.hold_told) = (false, false);
     }
 
     pub(super) fn has_frames(&self) -> bool {
-        self.syn_queued || self.update_queued.is_some() || !self.queue.is_empty() || self.fin == Fin::Queued
+        let control = self.syn_queued || self.update_queued.is_some() || self.stop_queued;
+        control
+            || self.hold_wanted != self.hold_told
+            || if self.queue.is_empty() { self.fin == Fin::Queued } else { !self.held }
     }
 
-    /// Appends the next frame: SYN and UPD before PSH and FIN (SMUX-15).
+    /// Appends the next frame: SYN and all about reading before PSH and FIN (SMUX-15).
     pub(super) fn put_frame(&mut self, id: StreamId, settings: &Settings, out: &mut Vec<u8>) {
         debug_assert!(self.has_frames());
         let header = |command, len: usize| Header { command, len: len as u16, id };
         if self.syn_queued {
             self.syn_queued = false;
             header(Command::Syn, 0).put(settings.version, out);
+        } else if std::mem::take(&mut self.stop_queued) {
+            header(Command::Nop, STOP.into()).put(settings.version, out);
+        } else if let Some(consumed) = self.update_queued.take_if(|_| settings.version == 1) {
+            let kibibytes = (consumed.wrapping_sub(self.credited) / CREDIT_BYTES).min(u32::from(STOP) - 1);
+            self.credited = self.credited.wrapping_add(kibibytes * CREDIT_BYTES);
+            header(Command::Nop, kibibytes as usize).put(settings.version, out);
         } else if let Some(consumed) = self.update_queued.take() {
             header(Command::Update, UPDATE_LEN).put(settings.version, out);
             out.extend_from_slice(&consumed.to_le_bytes());
             out.extend_from_slice(&(settings.stream_bytes_max as u32).to_le_bytes());
-        } else if !self.queue.is_empty() {
+        } else if self.hold_wanted != self.hold_told {
+            self.hold_told = self.hold_wanted;
+            header(Command::Nop, 0).put(settings.version, out);
+        } else if !self.queue.is_empty() && !self.held {
             let len = self.queue.len().min(settings.frame_bytes_max); // SMUX-16
             header(Command::Push, len).put(settings.version, out);
             out.extend_from_slice(&self.queue.as_slice()[..len]);
             self.queue.consume(len);
-        } else if self.fin == Fin::Queued {
+        } else if self.queue.is_empty() && self.fin == Fin::Queued {
             self.fin = Fin::Sent;
             header(Command::Fin, 0).put(settings.version, out);
         }
@@ -206,14 +272,20 @@ impl ReceiveHalf {
     }
 
     /// Drops `n` readable bytes; the total to announce when an UPD is due: after the first read and after every half
-    /// buffer (SMUX-12).
-    pub(super) fn consume(&mut self, n: usize, stream_bytes_max: usize) -> Option<u32> {
+    /// window (SMUX-12). A credit cannot tell of less than its unit, so the first one waits for that; the others
+    /// come soon enough for the smallest window a peer may use (SMUX-27).
+    pub(super) fn consume(&mut self, n: usize, settings: &Settings) -> Option<u32> {
         debug_assert!(0 < n && n <= self.readable_bytes());
         self.queue.consume(n);
         let n = n as u32;
         self.read_total = self.read_total.wrapping_add(n);
         self.since_update = self.since_update.saturating_add(n);
-        let due = self.since_update as usize >= stream_bytes_max / 2 || self.read_total == n;
+        let due = if settings.version == 2 {
+            self.since_update as usize >= settings.stream_bytes_max / 2 || self.read_total == n
+        } else {
+            let first = self.since_update == self.read_total && self.read_total >= CREDIT_BYTES;
+            settings.is_extended() && (first || self.since_update >= INITIAL_WINDOW / 2)
+        };
         due.then(|| {
             self.since_update = 0;
             self.read_total

@@ -1,0 +1,61 @@
+//! Readers that stop while everybody waits behind them (SMUX-28).
+//!
+//! All streams of a session share one receive buffer. Between two ends that pause single streams (SMUX-27) no reader can
+//! fill it; toward others the only cure for a session that stands still is to give up the stream that holds the buffer.
+
+use super::{Event, Tunnel};
+use crate::mux::StreamId;
+use crate::time::{Deadline, Instant, Timer};
+use core::time::Duration;
+
+/// How long the fullest stream may hold up the others without reading a byte.
+const CUT_AFTER: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Default)]
+pub(super) struct Stall {
+    /// Since when nothing moves in one direction: the buffer here is full, or the peer's window is closed.
+    blocked_since: Option<Instant>,
+    /// The stream that holds up others, and since when it has not been read.
+    holder: Option<(StreamId, Instant)>,
+}
+
+impl Tunnel {
+    /// How long the session has stood still in one direction, because readers here or at the peer have stopped; zero
+    /// while it moves. New streams are better off elsewhere.
+    pub fn blocked_for(&self, now: Instant) -> Duration {
+        self.stall.blocked_since.map_or(Duration::ZERO, |since| now.since(since))
+    }
+
+    pub(super) fn stall_deadline(&self) -> Option<Deadline> {
+        self.stall.holder.map(|(_, since)| Deadline { at: since + CUT_AFTER, why: Timer::Stall })
+    }
+
+    /// A stream was read.
+    pub(super) fn note_read(&mut self, id: StreamId) {
+        self.stall.holder = self.stall.holder.filter(|(holder, _)| *holder != id);
+    }
+
+    pub(super) fn watch_stall(&mut self, now: Instant) {
+        let full = !self.mux.input_ready() && !self.is_closed();
+        let blocked = full || self.arq.waits_for_window();
+        self.stall.blocked_since = blocked.then(|| self.stall.blocked_since.unwrap_or(now));
+        let crowded = full && self.mux.stream_count() > 1;
+        self.stall.holder = match self.stall.holder {
+            Some(holder) if crowded => Some(holder),
+            None if crowded => self.mux.fullest().map(|id| (id, now)),
+            _ => None,
+        };
+    }
+
+    pub(super) fn cut_if_stalled(&mut self, now: Instant) {
+        let Some((id, since)) = self.stall.holder else { return };
+        if now < since + CUT_AFTER {
+            return;
+        }
+        self.stall.holder = None;
+        self.mux.close(id);
+        self.pads.remove(&id);
+        self.stats.streams_cut += 1;
+        self.events.push_back(Event::Cut(id));
+    }
+}
