@@ -225,6 +225,7 @@ impl<'s> World<'s> {
                 engine::Event::Readable(id) => (2, id),
                 engine::Event::Writable(id) => (3, id),
                 engine::Event::Finished(id) => (4, id),
+                engine::Event::Stopped(id) => (5, id),
                 other => {
                     self.violate(Rule::Closed, format!("{:?}: {other:?}", node.side()));
                     return;
