@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# The pinned runs on another processor: cross-builds karst-sim for aarch64 and plays every scenario under qemu.
+#
+# Debian's own compiler is used, because its standard library for arm64 comes from the same package mirror:
+#   dpkg --add-architecture arm64 && apt-get update
+#   apt-get install --no-install-recommends rustc-web libstd-rust-web-dev:arm64 gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
+# `--install` does that (root or sudo). Without the tools, the script says what is missing and leaves with 0, unless
+# KARST_REQUIRE_AARCH64 is set.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
+triple=aarch64-unknown-linux-gnu
+rustc=${AARCH64_RUSTC:-/usr/bin/rustc}
+packages=(rustc-web libstd-rust-web-dev:arm64 gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)
+
+if [ "${1:-}" = --install ]; then
+  sudo=""
+  [ "$(id -u)" = 0 ] || sudo=sudo
+  $sudo dpkg --add-architecture arm64
+  $sudo apt-get update -qq
+  $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}"
+  shift
+fi
+
+missing=()
+[ -x "$rustc" ] || missing+=("$rustc (rustc-web)")
+compgen -G "$("$rustc" --print sysroot 2>/dev/null || echo /nowhere)/lib/rustlib/$triple/lib/libstd-*.rlib" >/dev/null ||
+  missing+=("the standard library for $triple (libstd-rust-web-dev:arm64)")
+command -v aarch64-linux-gnu-gcc >/dev/null || missing+=("aarch64-linux-gnu-gcc")
+command -v qemu-aarch64 >/dev/null || missing+=("qemu-aarch64 (qemu-user)")
+if [ ${#missing[@]} -gt 0 ]; then
+  printf 'aarch64: skipped, missing: %s\n' "${missing[@]}" >&2
+  [ -z "${KARST_REQUIRE_AARCH64:-}" ] || exit 1
+  exit 0
+fi
+
+cargo build --quiet --profile ci -p sim
+RUSTC=$rustc CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
+  cargo build --quiet --profile ci -p sim --bin karst-sim --target $triple --target-dir "$CARGO_TARGET_DIR/aarch64"
+program=$CARGO_TARGET_DIR/aarch64/$triple/ci/karst-sim
+file "$program" 2>/dev/null || true
+ci/same-runs.sh "$CARGO_TARGET_DIR/ci/karst-sim" "qemu-aarch64 -L /usr/aarch64-linux-gnu $program" "$@"
