@@ -1,9 +1,9 @@
 //! The proof that a run depends on nothing but its scenario and its seed: the same run twice, side by side.
 
 use crate::outcome::Outcome;
+use crate::run::Run;
 use crate::scenario::Scenario;
 use crate::trace::Entry;
-use crate::world::World;
 use std::fmt::{self, Display, Formatter};
 
 /// Two runs of one scenario and seed that were not the same: the first entry of the trace that differs.
@@ -34,21 +34,21 @@ pub fn play_twice(scenario: &Scenario, seed: u64) -> Result<Outcome, Divergence>
         }
         index += 1;
     }
-    let [first, second] = runs.map(|run| run.world.finish());
+    let [first, second] = runs.map(|run| run.run.finish());
     if first == second { Ok(first) } else { Err(Divergence { index, first: None, second: None }) }
 }
 
 /// A run whose trace can be read entry by entry.
 struct Recorded<'s> {
-    world: World<'s>,
+    run: Run<'s>,
     running: bool,
     pending: std::vec::IntoIter<Entry>,
 }
 
 impl<'s> Recorded<'s> {
     fn new(scenario: &'s Scenario, seed: u64) -> Self {
-        let world = World::recording(scenario, seed);
-        Self { world, running: true, pending: Vec::new().into_iter() }
+        let run = Run::recording(scenario, seed);
+        Self { run, running: true, pending: Vec::new().into_iter() }
     }
 
     /// The next entry; `None` at the end of the run.
@@ -58,8 +58,8 @@ impl<'s> Recorded<'s> {
             if next.is_some() || !self.running {
                 return next;
             }
-            self.running = self.world.step();
-            self.pending = self.world.take_record().into_iter();
+            self.running = self.run.step();
+            self.pending = self.run.take_record().into_iter();
         }
     }
 }

@@ -12,6 +12,7 @@
 //! there and says so in [`Outcome::violations`].
 
 pub mod activity;
+pub mod baseline;
 pub mod checks;
 pub mod expect;
 pub mod gate;
@@ -21,6 +22,7 @@ pub mod net;
 pub mod outcome;
 pub mod report;
 pub mod rng;
+mod run;
 pub mod scenario;
 pub mod timeline;
 pub mod trace;
@@ -29,6 +31,7 @@ pub mod work;
 mod world;
 
 pub use outcome::Outcome;
+pub use run::{Run, play};
 pub use scenario::{Scenario, ScenarioError, ScenarioFile};
 pub use world::World;
 

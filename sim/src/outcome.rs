@@ -9,6 +9,7 @@ use crate::checks::Violation;
 use crate::expect::{Expectation, Limit};
 use crate::host::HostCounters;
 use crate::link::Counters;
+use crate::scenario::Scenario;
 use engine::Stats;
 use hdrhistogram::Histogram;
 use serde::{Serialize, Serializer};
@@ -16,6 +17,9 @@ use std::time::Duration;
 
 /// The format's name and number.
 pub const FORMAT: &str = "karst-sim/1";
+
+/// [`Outcome::transport`] of a run over the tunnel.
+pub const KARST: &str = "karst";
 
 /// A results file.
 #[derive(Clone, Debug, Serialize)]
@@ -40,6 +44,8 @@ pub struct Outcome {
     pub scenario: String,
     /// What it shows.
     pub description: String,
+    /// What carried the streams: `karst`, or what it is compared with, `tcp-cubic` or `tcp-reno`.
+    pub transport: &'static str,
     /// Seed of the run.
     pub seed: u64,
     /// No rule was broken.
@@ -74,6 +80,30 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// A run of `scenario` in which nothing has happened.
+    pub fn nothing(scenario: &Scenario, seed: u64) -> Self {
+        Self {
+            scenario: scenario.name.clone(),
+            description: scenario.description.clone(),
+            transport: KARST,
+            seed,
+            ok: true,
+            violations: Vec::new(),
+            expectations: Vec::new(),
+            stopped_us: 0,
+            sim_us: 0,
+            wall_us: 0,
+            events: 0,
+            trace_hash: 0,
+            workloads: Vec::new(),
+            useful_bytes: PerDirection::default(),
+            links: PerDirection::default(),
+            hosts: HostsOutcome::default(),
+            client: SideOutcome::default(),
+            server: SideOutcome::default(),
+        }
+    }
+
     /// No rule was broken and every expectation is met.
     pub fn passed(&self) -> bool {
         self.ok && self.expectations.iter().all(|expectation| expectation.ok)

@@ -3,7 +3,7 @@ use crate::host::{Arrival, Client, Machine, Node, Server, Stream, TunnelPort, Wi
 use crate::link::Link;
 use crate::net::{Event, Key, PacketId};
 use crate::outcome::{
-    HostsOutcome, LinkOutcome, Outcome, PerDirection, SideOutcome, ViolationOutcome, WorkOutcome,
+    HostsOutcome, KARST, LinkOutcome, Outcome, PerDirection, SideOutcome, ViolationOutcome, WorkOutcome,
 };
 use crate::rng::Seed;
 use crate::scenario::Scenario;
@@ -325,6 +325,7 @@ impl<'s> World<'s> {
         Outcome {
             scenario: self.scenario.name.clone(),
             description: self.scenario.description.clone(),
+            transport: KARST,
             seed: self.seed,
             ok: wire.violations.is_empty(),
             violations: wire.violations.iter().map(ViolationOutcome::from).collect(),
@@ -371,7 +372,7 @@ impl Ends {
 }
 
 /// Payload that receivers got in each direction. What an echo got back went both ways.
-fn useful_bytes(workloads: &[WorkOutcome]) -> PerDirection<u64> {
+pub(crate) fn useful_bytes(workloads: &[WorkOutcome]) -> PerDirection<u64> {
     let mut useful = PerDirection::default();
     for workload in workloads {
         match workload {

@@ -137,6 +137,7 @@ fn results_have_stable_keys() {
         "sim_us",
         "stopped_us",
         "trace_hash",
+        "transport",
         "useful_bytes",
         "violations",
         "wall_us",

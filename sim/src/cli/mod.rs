@@ -13,8 +13,8 @@ mod summary;
 pub(crate) mod trace;
 
 use anyhow::Context;
+use sim::ScenarioFile;
 use sim::outcome::{Outcome, Results};
-use sim::{ScenarioFile, World};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -64,7 +64,7 @@ fn is_labelled(path: &Path) -> anyhow::Result<bool> {
 fn play(file: &ScenarioFile, seed: u64) -> anyhow::Result<Outcome> {
     let scenario = file.draw(seed)?;
     let start = std::time::Instant::now();
-    let mut outcome = World::run(&scenario, seed);
+    let mut outcome = sim::play(&scenario, seed);
     outcome.wall_us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX).max(1);
     Ok(outcome)
 }

@@ -21,6 +21,9 @@ pub(crate) struct Args {
     /// Use this value instead of the file's, such as client.mode=fast3.
     #[arg(long, value_name = "PATH=VALUE")]
     set: Vec<Setting>,
+    /// Play the same work over direct TCP, too.
+    #[arg(long, value_name = "cubic|reno", num_args = 0..=1, require_equals = true, default_missing_value = "cubic")]
+    tcp: Option<String>,
     /// Write the results as JSON, too.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -29,7 +32,7 @@ pub(crate) struct Args {
 /// Plays all files. Nothing runs when one of them is refused.
 pub(crate) fn main(args: &Args) -> anyhow::Result<bool> {
     let files = args.files.iter().map(|path| settings::apply(load(path)?, &args.set));
-    let files = files.collect::<anyhow::Result<Vec<_>>>()?;
+    let files = with_baseline(files.collect::<anyhow::Result<Vec<_>>>()?, args.tcp.as_deref())?;
     let mut runs = Vec::new();
     for file in &files {
         runs.extend(report(args, file)?);
@@ -37,6 +40,18 @@ pub(crate) fn main(args: &Args) -> anyhow::Result<bool> {
     let passed = runs.iter().all(Outcome::passed);
     save(args.json.as_ref(), runs)?;
     Ok(passed)
+}
+
+/// Every file, and behind each the same one over direct TCP if that is wanted.
+fn with_baseline(files: Vec<ScenarioFile>, tcp: Option<&str>) -> anyhow::Result<Vec<ScenarioFile>> {
+    let Some(tcp) = tcp else { return Ok(files) };
+    let mut both = Vec::with_capacity(2 * files.len());
+    for file in files {
+        // What is expected is expected of the tunnel.
+        let direct = file.with("baseline", tcp.into())?.with("expect", serde_json::json!({}))?;
+        both.extend([file, direct]);
+    }
+    Ok(both)
 }
 
 /// Plays one file: a report of one run, or a summary of many and a report of each that failed.

@@ -1,7 +1,7 @@
 //! `karst-sim trace`.
 
 use super::{load, say};
-use sim::World;
+use sim::Run;
 use std::fmt::Write;
 use std::path::PathBuf;
 
@@ -19,12 +19,12 @@ pub(crate) fn main(args: &Args) -> anyhow::Result<bool> {
     let file = load(&args.file)?;
     let seed = args.seed.unwrap_or(file.seed());
     let scenario = file.draw(seed)?;
-    let mut world = World::recording(&scenario, seed);
+    let mut run = Run::recording(&scenario, seed);
     let mut running = true;
     while running {
-        running = world.step();
+        running = run.step();
         let mut lines = String::new();
-        for entry in world.take_record() {
+        for entry in run.take_record() {
             writeln!(lines, "{entry}")?;
         }
         say(&lines)?;

@@ -7,6 +7,7 @@ use super::rules::{DAY_US, filled, refuse_if, within};
 use super::sides::Options;
 use super::work::Workload;
 use super::{Refusal, Scenario, expect, hosts, links, sides, work};
+use crate::baseline::Baseline;
 use crate::units::Millis;
 use engine::Settings;
 use engine::crypt::Cipher;
@@ -29,8 +30,16 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) server: Options,
     pub(super) workloads: Vec<Workload>,
+    pub(super) baseline: Option<BaselineKey>,
     #[serde(default)]
     pub(super) expect: Expect,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum BaselineKey {
+    Cubic,
+    Reno,
 }
 
 fn default_drain() -> Millis {
@@ -56,6 +65,10 @@ pub(super) fn build(file: File) -> Result<Scenario, Refusal> {
         server: sides::plan("server", file.server, Settings::server())?,
         expect: expect::plan(&file.expect, &work)?,
         work,
+        baseline: file.baseline.map(|key| match key {
+            BaselineKey::Cubic => Baseline::Cubic,
+            BaselineKey::Reno => Baseline::Reno,
+        }),
         planted: None,
     };
     damage_is_noticed(&scenario)?;

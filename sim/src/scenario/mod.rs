@@ -14,6 +14,7 @@ mod work;
 
 pub use source::ScenarioFile;
 
+use crate::baseline::Baseline;
 use crate::expect::Expectation;
 use crate::host::HostPlan;
 use crate::link::LinkPlan;
@@ -49,6 +50,8 @@ pub struct Scenario {
     pub work: Vec<WorkPlan>,
     /// What the run is expected to measure.
     pub expect: Vec<Expectation>,
+    /// Direct TCP in the place of the tunnel.
+    pub baseline: Option<Baseline>,
     /// Added to the start of the first workload, microseconds: tests plant here what differs from run to run, to prove
     /// that the gate notices. Scenario files cannot set it.
     pub planted: Option<fn() -> u64>,
@@ -103,6 +106,7 @@ impl Scenario {
     /// | `hosts.client`, `hosts.server` | see below; machines without limits where absent |
     /// | `client`, `server` | kcptun's JSON keys: `key crypt mode nodelay interval resend nc mtu sndwnd rcvwnd datashard parityshard nocomp acknodelay smuxver smuxbuf framesize streambuf keepalive qpp qpp-count ratelimit`, karst's `no-probe no-migrate`, and `generation`: which kcp-go the end behaves like, `"2021"` or `"2026"` (default); kcptun's defaults where absent |
     /// | `workloads` | array of `{"bulk": {...}}`, `{"echo": {...}}` and so on, see below |
+    /// | `baseline` | the same work over direct TCP instead of the tunnel: `"cubic"` or `"reno"`, see [`crate::baseline`] |
     /// | `expect` | what the run must measure, see below |
     ///
     /// Any value of a link may instead be a schedule over time, an array of `[at_ms, value]` pairs that starts at 0:

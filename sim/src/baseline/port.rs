@@ -1,0 +1,87 @@
+use super::host::TcpHost;
+use super::world::Line;
+use crate::Side;
+use crate::checks::Rule;
+use crate::host::{Port, Stream};
+use crate::net::Event;
+use engine::Instant;
+use engine::mux::{ReadError, WriteError};
+
+/// One side's connections as an application sees them.
+pub(super) struct TcpPort<'w> {
+    pub(super) now: Instant,
+    pub(super) work: usize,
+    pub(super) host: &'w mut TcpHost,
+    /// The other side, which has to listen before it can be dialled.
+    pub(super) peer: &'w mut TcpHost,
+    pub(super) line: &'w mut Line,
+}
+
+impl TcpPort<'_> {
+    fn settle(&mut self) {
+        self.line.settle(self.now, self.host);
+    }
+}
+
+impl Port for TcpPort<'_> {
+    fn now(&self) -> Instant {
+        self.now
+    }
+
+    fn side(&self) -> Side {
+        self.host.side
+    }
+
+    fn open(&mut self) -> Option<Stream> {
+        if self.host.side == Side::Server {
+            return None;
+        }
+        let stream = self.line.next_stream(self.work);
+        if let Err(reason) = self.peer.open(stream).and_then(|()| self.host.open(stream)) {
+            self.violate(Rule::Stream, format!("open: {reason}"));
+            return None;
+        }
+        self.settle();
+        Some(stream)
+    }
+
+    fn has(&mut self, stream: Stream) -> bool {
+        self.host.has(stream)
+    }
+
+    fn write(&mut self, stream: Stream, data: &[u8]) -> Result<usize, WriteError> {
+        let written = self.host.write(stream, data);
+        self.settle();
+        written
+    }
+
+    fn peek(&mut self, stream: Stream) -> Result<&[u8], ReadError> {
+        self.host.peek(stream)
+    }
+
+    fn consume(&mut self, stream: Stream, n: usize) {
+        self.host.consume(stream, n);
+        self.settle();
+    }
+
+    fn finish(&mut self, stream: Stream) -> Result<(), WriteError> {
+        let finished = self.host.finish(stream);
+        self.settle();
+        finished
+    }
+
+    fn close(&mut self, stream: Stream) {
+        self.host.close(stream);
+        self.settle();
+    }
+
+    fn wake_at(&mut self, at: Instant, tag: u64) {
+        let event = Event::Wake { work: self.work, side: self.host.side, tag };
+        self.line.net.schedule.push(at, event);
+    }
+
+    fn violate(&mut self, rule: Rule, detail: String) {
+        let side = self.host.side;
+        self.line.violate(self.now, rule, format!("{side:?}: {detail}"));
+    }
+}

@@ -1,0 +1,64 @@
+use crate::baseline::TcpWorld;
+use crate::outcome::Outcome;
+use crate::scenario::Scenario;
+use crate::trace::{Entry, Trace};
+use crate::world::World;
+
+/// One run of a scenario in steps, over whatever the scenario says.
+pub struct Run<'s>(Kind<'s>);
+
+enum Kind<'s> {
+    Karst(Box<World<'s>>),
+    Tcp(Box<TcpWorld<'s>>),
+}
+
+/// Plays `scenario` to its end. The outcome depends on nothing but the arguments.
+pub fn play(scenario: &Scenario, seed: u64) -> Outcome {
+    let mut run = Run::new(scenario, seed);
+    while run.step() {}
+    run.finish()
+}
+
+impl<'s> Run<'s> {
+    /// A run before its first event.
+    pub fn new(scenario: &'s Scenario, seed: u64) -> Self {
+        Self(match scenario.baseline {
+            None => Kind::Karst(Box::new(World::new(scenario, seed))),
+            Some(baseline) => Kind::Tcp(Box::new(TcpWorld::new(scenario, baseline, seed, Trace::new()))),
+        })
+    }
+
+    /// As [`Run::new`], keeping a record of what enters the trace.
+    pub fn recording(scenario: &'s Scenario, seed: u64) -> Self {
+        Self(match scenario.baseline {
+            None => Kind::Karst(Box::new(World::recording(scenario, seed))),
+            Some(baseline) => {
+                Kind::Tcp(Box::new(TcpWorld::new(scenario, baseline, seed, Trace::recording())))
+            }
+        })
+    }
+
+    /// Processes one event; false when that was the last.
+    pub fn step(&mut self) -> bool {
+        match &mut self.0 {
+            Kind::Karst(world) => world.step(),
+            Kind::Tcp(world) => world.step(),
+        }
+    }
+
+    /// What entered the trace since the last call; nothing when no record is kept.
+    pub fn take_record(&mut self) -> Vec<Entry> {
+        match &mut self.0 {
+            Kind::Karst(world) => world.take_record(),
+            Kind::Tcp(world) => world.take_record(),
+        }
+    }
+
+    /// What the run found, and what comes of the scenario's expectations.
+    pub fn finish(self) -> Outcome {
+        match self.0 {
+            Kind::Karst(world) => world.finish(),
+            Kind::Tcp(world) => world.finish(),
+        }
+    }
+}
