@@ -37,5 +37,8 @@ cargo test --workspace --profile ci --no-fail-fast
 say "golden data"
 cargo run --quiet --profile ci -p interop -- golden scenarios/golden
 
+say "live pairs with Go: every cipher, mode, version, FEC shape and mtu"
+"$KARST_BIN_DIR/karst-interop" live --all
+
 say "determinism: one scenario twice, and in debug"
 ci/determinism.sh

@@ -5,9 +5,12 @@
 mod common;
 
 use common::{Program, connect, echo, free_udp, start_client, start_server, target};
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::Shutdown;
-use std::thread::sleep;
+use std::net::{Shutdown, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
 
 fn say_something(local: std::net::SocketAddr) -> std::net::TcpStream {
@@ -76,6 +79,58 @@ fn an_expired_session_is_kept_while_its_stream_moves() {
     assert_eq!(sessions, 2, "the second connection did not get a new session");
     app.shutdown(Shutdown::Both).unwrap();
     client.wait_for("scavenger: session normally closed");
+}
+
+/// KCP-23: a path that is silent for a while serves old and new connections at once when it is back.
+#[test]
+fn a_blackout_is_over_when_it_is_over() {
+    let udp = free_udp();
+    let _server = start_server(target(echo), udp, &[]);
+    let front = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (_client, local) = start_client(front.local_addr().unwrap(), &[]);
+    let dark = Arc::new(AtomicBool::new(false));
+    relay(front, udp, Arc::clone(&dark));
+    let mut old = connect(local);
+    old.write_all(&[7; 100]).unwrap();
+    old.read_exact(&mut [0; 100]).unwrap();
+    dark.store(true, Ordering::SeqCst);
+    old.write_all(&[8; 100]).unwrap();
+    sleep(Duration::from_secs(12));
+    dark.store(false, Ordering::SeqCst);
+    let back = Instant::now();
+    let mut new = connect(local);
+    new.write_all(&[9; 100]).unwrap();
+    new.read_exact(&mut [0; 100]).unwrap();
+    // Three seconds are promised; kcptun takes forty to seventy. A busy machine gets some of the difference.
+    assert!(back.elapsed() < Duration::from_secs(15), "{:?}", back.elapsed());
+    old.read_exact(&mut [0; 100]).unwrap();
+}
+
+/// Passes datagrams both ways unless it is dark.
+fn relay(front: UdpSocket, server: SocketAddr, dark: Arc<AtomicBool>) {
+    let mut paths: BTreeMap<SocketAddr, UdpSocket> = BTreeMap::new();
+    spawn(move || {
+        let mut buffer = [0; 2048];
+        while let Ok((count, from)) = front.recv_from(&mut buffer) {
+            let back = paths.entry(from).or_insert_with(|| {
+                let back = UdpSocket::bind("127.0.0.1:0").unwrap();
+                let (answers, front, dark) =
+                    (back.try_clone().unwrap(), front.try_clone().unwrap(), Arc::clone(&dark));
+                spawn(move || {
+                    let mut buffer = [0; 2048];
+                    while let Ok(count) = answers.recv(&mut buffer) {
+                        if !dark.load(Ordering::SeqCst) {
+                            let _ = front.send_to(&buffer[..count], from);
+                        }
+                    }
+                });
+                back
+            });
+            if !dark.load(Ordering::SeqCst) {
+                let _ = back.send_to(&buffer[..count], server);
+            }
+        }
+    });
 }
 
 // CLI-20
