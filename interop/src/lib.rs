@@ -7,5 +7,6 @@ pub mod line;
 pub mod live;
 pub mod load;
 pub mod netns;
+pub mod reality;
 pub mod relay;
 pub mod sys;

@@ -4,7 +4,7 @@ mod commands;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
-use commands::{NetnsArgs, RelayArgs, RelayBenchArgs};
+use commands::{NetnsArgs, RealityArgs, RelayArgs, RelayBenchArgs};
 use interop::golden::{Report, find};
 use interop::live::{MORE_SETTINGS, Program, Programs, SETTINGS, Table, Work, matrix};
 use serde_json::Value;
@@ -31,6 +31,8 @@ enum Command {
     RelayBench(RelayBenchArgs),
     /// Join two network namespaces by the links of a scenario; run commands there, or measure (root)
     Netns(NetnsArgs),
+    /// Compare the simulator with real programs on the same scenarios, and write a page
+    Reality(RealityArgs),
 }
 
 #[derive(Args)]
@@ -78,6 +80,7 @@ fn main() -> ExitCode {
         Command::Relay(args) => args.run(),
         Command::RelayBench(args) => args.run(),
         Command::Netns(args) => args.run(),
+        Command::Reality(args) => args.run(),
     };
     done.unwrap_or_else(|error| {
         eprintln!("karst-interop: {error:#}");

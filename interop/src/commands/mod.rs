@@ -2,18 +2,39 @@
 
 mod decimals;
 mod netns;
+mod reality;
 mod relay;
 mod relay_bench;
 
 pub(crate) use netns::NetnsArgs;
+pub(crate) use reality::RealityArgs;
 pub(crate) use relay::RelayArgs;
 pub(crate) use relay_bench::RelayBenchArgs;
 
 use anyhow::Context;
+use interop::contest::Contestant;
+use interop::live::Programs;
 use sim::Scenario;
 use std::path::Path;
 
 fn read_scenario(path: &Path) -> anyhow::Result<Scenario> {
     let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
     Ok(Scenario::parse(&path.display().to_string(), &text)?)
+}
+
+/// The programs of this machine.
+fn found_tunnels() -> Vec<Contestant> {
+    let programs = Programs::find();
+    for missing in &programs.missing {
+        eprintln!("SKIPPED {}: {}", missing.name, missing.why);
+    }
+    let pairs = programs.clients.into_iter().zip(programs.servers);
+    pairs
+        .map(|(client, server)| Contestant::Tunnel {
+            name: client.name,
+            client: client.path,
+            server: server.path,
+            extra: Vec::new(),
+        })
+        .collect()
 }

@@ -1,11 +1,10 @@
 //! `karst-interop netns`.
 
-use super::read_scenario;
+use super::{found_tunnels, read_scenario};
 use anyhow::{Context, bail};
 use clap::Args;
 use interop::contest::{Contestant, Row, Summary, over_network};
 use interop::line::Capture;
-use interop::live::Programs;
 use interop::netns::{Command, Network, run_commands};
 use interop::sys;
 use sim::Scenario;
@@ -118,7 +117,7 @@ impl NetnsArgs {
     fn contestants(&self) -> anyhow::Result<Vec<Contestant>> {
         let tcp = self.tcp.iter().filter(|name| !name.is_empty() && *name != "none");
         let mut contestants: Vec<Contestant> = tcp.cloned().map(Contestant::Tcp).collect();
-        contestants.extend(if self.peer.is_empty() { found() } else { self.peer.clone() });
+        contestants.extend(if self.peer.is_empty() { found_tunnels() } else { self.peer.clone() });
         if contestants.is_empty() {
             bail!("nobody to measure");
         }
@@ -129,21 +128,4 @@ impl NetnsArgs {
         }
         Ok(contestants)
     }
-}
-
-/// The programs of this machine.
-fn found() -> Vec<Contestant> {
-    let programs = Programs::find();
-    for missing in &programs.missing {
-        eprintln!("SKIPPED {}: {}", missing.name, missing.why);
-    }
-    let pairs = programs.clients.into_iter().zip(programs.servers);
-    pairs
-        .map(|(client, server)| Contestant::Tunnel {
-            name: client.name,
-            client: client.path,
-            server: server.path,
-            extra: Vec::new(),
-        })
-        .collect()
 }

@@ -71,7 +71,8 @@ impl Row {
         doubts
     }
 
-    fn to_json(&self) -> Value {
+    /// The machine-readable form: medians, then every trial.
+    pub fn to_json(&self) -> Value {
         let trials: Vec<Value> = self
             .trials
             .iter()

@@ -1,0 +1,170 @@
+//! The comparison as a Markdown page and as JSON.
+
+use super::{Comparison, QUANTITIES, Quantity, Tolerance, median};
+use crate::contest::Row;
+use serde_json::{Value, json};
+use std::fmt;
+
+/// Everything that was compared.
+#[derive(Debug, Clone, Default)]
+pub struct Page {
+    /// The scenarios.
+    pub comparisons: Vec<Comparison>,
+    /// What counts as equal.
+    pub tolerance: Tolerance,
+    /// What the measurement does not say by itself: Markdown at the end of the page.
+    pub notes: String,
+}
+
+impl Page {
+    /// The programs in the order of columns.
+    fn contestants(&self) -> Vec<&str> {
+        let first = self.comparisons.first();
+        first
+            .map(|comparison| comparison.rows.iter().map(|row| row.name.as_str()).collect())
+            .unwrap_or_default()
+    }
+
+    /// Quantities of `name` within tolerance, and all: of goodputs, and of the others.
+    fn within(&self, name: &str) -> [(usize, usize); 2] {
+        let mut counts = [(0, 0); 2];
+        for comparison in &self.comparisons {
+            let Some(row) = comparison.rows.iter().find(|row| row.name == name) else { continue };
+            for quantity in QUANTITIES {
+                let Some(difference) = difference(comparison, row, quantity) else { continue };
+                let count = &mut counts[usize::from(!matches!(quantity, Quantity::Goodput(_)))];
+                count.1 += 1;
+                count.0 += usize::from(difference.abs() <= quantity.tolerance(self.tolerance) as f64);
+            }
+        }
+        counts
+    }
+
+    /// The machine-readable form.
+    pub fn to_json(&self) -> Value {
+        let comparison = |comparison: &Comparison| {
+            json!({
+                "scenario": comparison.scenario,
+                "simulated": comparison.simulated,
+                "real": comparison.rows.iter().map(Row::to_json).collect::<Vec<_>>(),
+            })
+        };
+        json!({
+            "format": "karst-reality-1",
+            "scenarios": self.comparisons.iter().map(comparison).collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// Percent by which the median of `row` differs from the simulator's.
+fn difference(comparison: &Comparison, row: &Row, quantity: Quantity) -> Option<f64> {
+    let simulated = median(&comparison.simulated(quantity))?;
+    let real = median(&real(row, quantity))?;
+    (simulated > 0).then(|| (real as f64 - simulated as f64) * 100.0 / simulated as f64)
+}
+
+fn real(row: &Row, quantity: Quantity) -> Vec<u64> {
+    row.values(|trial| quantity.of(&trial.figures))
+}
+
+impl fmt::Display for Page {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Tolerance { goodput, latency } = self.tolerance;
+        writeln!(f, "# Simulation against reality\n")?;
+        writeln!(
+            f,
+            "The same scenario files in the simulator and with real programs, whose datagrams pass `karst-interop relay`: the same\n\
+             links against the wall clock. Medians, with the smallest and the largest run; differences are those of the medians from\n\
+             the simulator's. Aim: goodput within {goodput} %, latencies within {latency} %; what is outside is in bold.\n"
+        )?;
+        self.table(f)?;
+        writeln!(f, "\n## Tolerance reached\n")?;
+        for name in self.contestants() {
+            let [goodputs, latencies] = self.within(name);
+            writeln!(
+                f,
+                "- {name}: {} of {} goodputs within {goodput} %, {} of {} latency percentiles within {latency} %.",
+                goodputs.0, goodputs.1, latencies.0, latencies.1
+            )?;
+        }
+        self.scenarios(f)?;
+        if !self.notes.is_empty() {
+            writeln!(f, "\n{}", self.notes.trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+impl Page {
+    fn table(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.contestants();
+        let head: String = names.iter().map(|name| format!(" {name} | |")).collect();
+        writeln!(f, "| scenario | figure | simulator |{head}")?;
+        writeln!(f, "|---|---|---:|{}", "---:|---:|".repeat(names.len()))?;
+        for comparison in &self.comparisons {
+            let mut scenario = comparison.scenario.as_str();
+            for quantity in QUANTITIES {
+                let simulated = comparison.simulated(quantity);
+                if simulated.is_empty() {
+                    continue;
+                }
+                write!(f, "| {scenario} | {} | {} |", quantity.name(), spread(&simulated))?;
+                for row in &comparison.rows {
+                    let difference = difference(comparison, row, quantity);
+                    let allowed = quantity.tolerance(self.tolerance) as f64;
+                    write!(f, " {} | {} |", spread(&real(row, quantity)), percent(difference, allowed))?;
+                }
+                writeln!(f)?;
+                scenario = "";
+            }
+        }
+        Ok(())
+    }
+
+    fn scenarios(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\n## Scenarios\n")?;
+        for comparison in &self.comparisons {
+            let runs: Vec<String> = comparison
+                .rows
+                .iter()
+                .map(|row| format!("{} {} of {}", row.name, row.good().count(), row.trials.len()))
+                .collect();
+            let added: Vec<u64> = comparison
+                .rows
+                .iter()
+                .flat_map(|row| row.values(|trial| Some(trial.line.added_us.p99)))
+                .collect();
+            writeln!(
+                f,
+                "- **{}**: {} Simulated seeds: {}; real runs: {}. Added by the relay, worst p99: {:.2} ms.",
+                comparison.scenario,
+                comparison.description,
+                comparison.simulated.len(),
+                runs.join(", "),
+                added.iter().max().copied().unwrap_or(0) as f64 / 1000.0,
+            )?;
+            for doubt in comparison.rows.iter().flat_map(Row::doubts) {
+                writeln!(f, "  - {}", doubt.lines().next().unwrap_or_default())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Median, smallest and largest, of thousandths.
+fn spread(values: &[u64]) -> String {
+    let (Some(middle), Some(low), Some(high)) = (median(values), values.first(), values.last()) else {
+        return "-".to_owned();
+    };
+    let decimals = if middle < 100_000 { 2 } else { 0 };
+    let text = |value: u64| format!("{:.decimals$}", value as f64 / 1000.0);
+    format!("{} ({}–{})", text(middle), text(*low), text(*high))
+}
+
+fn percent(difference: Option<f64>, allowed: f64) -> String {
+    match difference {
+        None => "-".to_owned(),
+        Some(difference) if difference.abs() > allowed => format!("**{difference:+.1} %**"),
+        Some(difference) => format!("{difference:+.1} %"),
+    }
+}
