@@ -4,7 +4,7 @@ use super::flags;
 use crate::line::Report;
 use crate::live::ports;
 use crate::live::process::Process;
-use crate::load::{Connect, Figure, Load};
+use crate::load::{Connect, Figure, Load, data_path, useful_bytes};
 use crate::netns::{End, Network, RIGHT};
 use crate::relay::Relay;
 use serde::Serialize;
@@ -84,19 +84,14 @@ impl Trial {
 
     /// The direction that moved more payload.
     pub fn data_path(&self) -> Direction {
-        let [up, down] = [Direction::Up, Direction::Down].map(|direction| self.useful_bytes(direction));
-        if up > down { Direction::Up } else { Direction::Down }
+        data_path(&self.figures)
     }
 
     /// Bytes of IP packets handed to the line per byte of payload that arrived, thousandths, on the data path.
     pub fn wire_per_useful_thousandths(&self) -> Option<u64> {
         let direction = self.data_path();
         let sent = self.line.links[crate::line::index(direction)].sent_bytes;
-        (sent * 1000).checked_div(self.useful_bytes(direction))
-    }
-
-    fn useful_bytes(&self, direction: Direction) -> u64 {
-        self.figures.iter().map(|figure| figure.useful_bytes(direction)).sum()
+        (sent * 1000).checked_div(useful_bytes(&self.figures, direction))
     }
 }
 

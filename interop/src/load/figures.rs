@@ -93,3 +93,14 @@ impl Figure {
         }
     }
 }
+
+/// Payload that arrived in `direction` in all workloads.
+pub fn useful_bytes(figures: &[Figure], direction: Direction) -> u64 {
+    figures.iter().map(|figure| figure.useful_bytes(direction)).sum()
+}
+
+/// The direction that moved more payload.
+pub fn data_path(figures: &[Figure]) -> Direction {
+    let up = useful_bytes(figures, Direction::Up) > useful_bytes(figures, Direction::Down);
+    if up { Direction::Up } else { Direction::Down }
+}

@@ -8,7 +8,7 @@ mod echo;
 mod ends;
 mod figures;
 
-pub use figures::Figure;
+pub use figures::{Figure, data_path, useful_bytes};
 
 use ends::Run;
 use sim::Scenario;

@@ -4,10 +4,12 @@ mod page;
 
 pub use page::Page;
 
-use crate::contest::{Contestant, Row, over_relay};
-use crate::load::Figure;
+use crate::contest::{Contestant, Row, Trial, over_relay};
+use crate::line::index;
+use crate::load::{Figure, data_path, useful_bytes};
+use serde::Serialize;
 use sim::outcome::Percentiles;
-use sim::{Direction, Scenario, World};
+use sim::{Direction, Outcome, Scenario, World};
 
 /// How far reality may be from the simulator, percent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,10 +33,43 @@ pub struct Comparison {
     pub scenario: String,
     /// What it shows.
     pub description: String,
-    /// Figures of the simulated runs, one list for each seed.
-    pub simulated: Vec<Vec<Figure>>,
+    /// The simulated runs, one for each seed.
+    pub simulated: Vec<Run>,
     /// The real programs.
     pub rows: Vec<Row>,
+}
+
+/// What one run found, in either world.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Run {
+    /// The workloads.
+    pub figures: Vec<Figure>,
+    /// IP packets handed to the links, up and down.
+    pub sent_packets: [u64; 2],
+    /// Their bytes.
+    pub sent_bytes: [u64; 2],
+}
+
+impl From<&Trial> for Run {
+    fn from(trial: &Trial) -> Self {
+        let links = &trial.line.links;
+        Self {
+            figures: trial.figures.clone(),
+            sent_packets: [links[0].sent_packets, links[1].sent_packets],
+            sent_bytes: [links[0].sent_bytes, links[1].sent_bytes],
+        }
+    }
+}
+
+impl From<&Outcome> for Run {
+    fn from(outcome: &Outcome) -> Self {
+        let links = &outcome.links;
+        Self {
+            figures: outcome.workloads.iter().filter_map(Figure::of).collect(),
+            sent_packets: [links.up.sent_packets, links.down.sent_packets],
+            sent_bytes: [links.up.sent_bytes, links.down.sent_bytes],
+        }
+    }
 }
 
 /// A quantity that both worlds have.
@@ -48,15 +83,21 @@ pub enum Quantity {
     EchoP90,
     /// 99 out of a hundred do.
     EchoP99,
+    /// Size of an IP packet on the data path.
+    Packet,
+    /// Bytes of IP packets per byte of payload that arrived, on the data path.
+    WirePerByte,
 }
 
 /// All of them, in the order of tables.
-pub const QUANTITIES: [Quantity; 5] = [
+pub const QUANTITIES: [Quantity; 7] = [
     Quantity::Goodput(Direction::Down),
     Quantity::Goodput(Direction::Up),
     Quantity::EchoP50,
     Quantity::EchoP90,
     Quantity::EchoP99,
+    Quantity::Packet,
+    Quantity::WirePerByte,
 ];
 
 impl Quantity {
@@ -68,11 +109,16 @@ impl Quantity {
             Self::EchoP50 => "echo p50, ms",
             Self::EchoP90 => "echo p90, ms",
             Self::EchoP99 => "echo p99, ms",
+            Self::Packet => "mean packet, kB",
+            Self::WirePerByte => "wire bytes per byte",
         }
     }
 
-    /// The quantity in figures of one run, in thousandths of the unit of its name; None where there is none.
-    pub fn of(self, figures: &[Figure]) -> Option<u64> {
+    /// The quantity in one run, in thousandths of the unit of its name; None where there is none.
+    pub fn of(self, run: &Run) -> Option<u64> {
+        let figures = &run.figures;
+        let path = data_path(figures);
+        let sent_bytes = run.sent_bytes[index(path)];
         let echo =
             |of: fn(&Percentiles) -> u64| figures.iter().find_map(|figure| figure.latency_us()).map(of);
         match self {
@@ -84,14 +130,17 @@ impl Quantity {
             Self::EchoP50 => echo(|latency| latency.p50),
             Self::EchoP90 => echo(|latency| latency.p90),
             Self::EchoP99 => echo(|latency| latency.p99),
+            Self::Packet => sent_bytes.checked_div(run.sent_packets[index(path)]),
+            Self::WirePerByte => (sent_bytes * 1000).checked_div(useful_bytes(figures, path)),
         }
     }
 
-    /// The difference allowed, percent.
-    pub const fn tolerance(self, tolerance: Tolerance) -> u64 {
+    /// The difference allowed, percent; None for what only explains the others.
+    pub const fn tolerance(self, tolerance: Tolerance) -> Option<u64> {
         match self {
-            Self::Goodput(_) => tolerance.goodput,
-            _ => tolerance.latency,
+            Self::Goodput(_) => Some(tolerance.goodput),
+            Self::EchoP50 | Self::EchoP90 | Self::EchoP99 => Some(tolerance.latency),
+            Self::Packet | Self::WirePerByte => None,
         }
     }
 }
@@ -108,7 +157,7 @@ impl Comparison {
             if let Some(violation) = outcome.violations.first() {
                 return Err(format!("simulator, seed {seed}: {}: {}", violation.rule, violation.detail));
             }
-            simulated.push(outcome.workloads.iter().filter_map(Figure::of).collect());
+            simulated.push(Run::from(&outcome));
         }
         let (name, description) = (scenario.name.clone(), scenario.description.clone());
         Ok(Self { scenario: name, description, simulated, rows: Vec::new() })
@@ -126,7 +175,7 @@ impl Comparison {
 
     /// A quantity in all simulated runs, ascending.
     pub fn simulated(&self, quantity: Quantity) -> Vec<u64> {
-        let mut values: Vec<u64> = self.simulated.iter().filter_map(|figures| quantity.of(figures)).collect();
+        let mut values: Vec<u64> = self.simulated.iter().filter_map(|run| quantity.of(run)).collect();
         values.sort_unstable();
         values
     }

@@ -31,10 +31,11 @@ impl Page {
         for comparison in &self.comparisons {
             let Some(row) = comparison.rows.iter().find(|row| row.name == name) else { continue };
             for quantity in QUANTITIES {
+                let Some(allowed) = quantity.tolerance(self.tolerance) else { continue };
                 let Some(difference) = difference(comparison, row, quantity) else { continue };
                 let count = &mut counts[usize::from(!matches!(quantity, Quantity::Goodput(_)))];
                 count.1 += 1;
-                count.0 += usize::from(difference.abs() <= quantity.tolerance(self.tolerance) as f64);
+                count.0 += usize::from(difference.abs() <= allowed as f64);
             }
         }
         counts
@@ -64,7 +65,7 @@ fn difference(comparison: &Comparison, row: &Row, quantity: Quantity) -> Option<
 }
 
 fn real(row: &Row, quantity: Quantity) -> Vec<u64> {
-    row.values(|trial| quantity.of(&trial.figures))
+    row.values(|trial| quantity.of(&trial.into()))
 }
 
 impl fmt::Display for Page {
@@ -111,7 +112,8 @@ impl Page {
                 write!(f, "| {scenario} | {} | {} |", quantity.name(), spread(&simulated))?;
                 for row in &comparison.rows {
                     let difference = difference(comparison, row, quantity);
-                    let allowed = quantity.tolerance(self.tolerance) as f64;
+                    let allowed =
+                        quantity.tolerance(self.tolerance).map_or(f64::INFINITY, |percent| percent as f64);
                     write!(f, " {} | {} |", spread(&real(row, quantity)), percent(difference, allowed))?;
                 }
                 writeln!(f)?;
@@ -166,5 +168,51 @@ fn percent(difference: Option<f64>, allowed: f64) -> String {
         None => "-".to_owned(),
         Some(difference) if difference.abs() > allowed => format!("**{difference:+.1} %**"),
         Some(difference) => format!("{difference:+.1} %"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Run;
+    use super::*;
+    use crate::contest::Trial;
+    use crate::line::Report;
+    use crate::load::Figure;
+
+    fn figures(goodput_kbit: u64) -> Vec<Figure> {
+        let name = "download".to_owned();
+        vec![Figure::Bulk { name, direction: "down", bytes: 1, complete: true, goodput_kbit }]
+    }
+
+    fn page(simulated: u64, real: u64) -> Page {
+        let line = Report {
+            links: Default::default(),
+            transit_us: Default::default(),
+            added_us: Default::default(),
+            overflow_packets: 0,
+            capture_error: None,
+        };
+        let trials = vec![(1, Ok(Trial { figures: figures(real), line }))];
+        let run = Run { figures: figures(simulated), sent_packets: [0, 1], sent_bytes: [0, 1] };
+        let comparison = Comparison {
+            scenario: "s".to_owned(),
+            description: "d.".to_owned(),
+            simulated: vec![run],
+            rows: vec![Row { name: "karst".to_owned(), trials }],
+        };
+        Page { comparisons: vec![comparison], ..Page::default() }
+    }
+
+    #[test]
+    fn what_is_within_tolerance_counts() {
+        let page = page(10_000, 11_000).to_string();
+        assert!(page.contains("| 10.00 (10.00–10.00) | 11.00 (11.00–11.00) | +10.0 % |"), "{page}");
+        assert!(page.contains("karst: 1 of 1 goodputs"), "{page}");
+    }
+
+    #[test]
+    fn what_is_outside_is_bold_and_does_not_count() {
+        let page = page(10_000, 8_900).to_string();
+        assert!(page.contains("**-11.0 %**") && page.contains("karst: 0 of 1 goodputs"), "{page}");
     }
 }

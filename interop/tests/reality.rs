@@ -1,0 +1,99 @@
+//! Simulation against reality: the page says what is within tolerance and what is not, and real runs fill it.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+use interop::contest::{Contestant, over_relay};
+use interop::live::Programs;
+use interop::load::Figure;
+use interop::reality::{Comparison, Page, QUANTITIES, Quantity, Run};
+use sim::{Direction, Scenario};
+use std::io::Write;
+use std::path::Path;
+
+const SCENARIO: &str = r#"{
+  "name": "small", "description": "A clean line for a moment.", "seed": 3, "duration_ms": 2000, "drain_ms": 5000,
+  "links": {
+    "up": { "rate_kbit": 10000, "queue_bytes": 100000, "delay_ms": 15 },
+    "down": { "rate_kbit": 10000, "queue_bytes": 100000, "delay_ms": 15 }
+  },
+  "client": { "mode": "fast2", "smuxver": 1, "sndwnd": 32 },
+  "server": { "mode": "fast2", "smuxver": 1, "sndwnd": 32 },
+  "workloads": [
+    { "bulk": { "name": "download", "direction": "down" } },
+    { "bulk": { "name": "upload", "direction": "up", "bytes": 100000, "content": "text" } },
+    { "echo": { "name": "echo", "message_bytes": 64, "interval_ms": 20 } }
+  ]
+}"#;
+
+fn karst() -> Option<Contestant> {
+    let programs = Programs::find();
+    let at = programs.clients.iter().position(|program| program.name == "karst")?;
+    Some(Contestant::Tunnel {
+        name: "karst".to_owned(),
+        client: programs.clients[at].path.clone(),
+        server: programs.servers[at].path.clone(),
+        extra: Vec::new(),
+    })
+}
+
+#[test]
+fn real_programs_do_the_simulators_work() {
+    let Some(karst) = karst() else {
+        let _ =
+            writeln!(std::io::stderr(), "SKIPPED real_programs_do_the_simulators_work: no karst programs");
+        return;
+    };
+    let scenario = Scenario::parse("small", SCENARIO).unwrap();
+    let mut comparison = Comparison::simulate(&scenario, 3).unwrap();
+    comparison.add_real(&scenario, &karst, 1);
+    let trial = comparison.rows[0].trials[0].1.as_ref().unwrap();
+    assert!(trial.figures.iter().all(Figure::is_complete), "{:?}", trial.figures);
+    let real = Run::from(trial);
+    for quantity in QUANTITIES {
+        let simulated = comparison.simulated(quantity);
+        let real = quantity.of(&real).unwrap();
+        // Another process may have the processors meanwhile; the committed page is made on an idle machine.
+        let (low, high) = (simulated[0] * 4 / 10, simulated[2] * 3);
+        assert!((low..high).contains(&real), "{}: {real}, simulated {simulated:?}", quantity.name());
+    }
+    let page = Page { comparisons: vec![comparison], ..Page::default() }.to_string();
+    assert!(page.contains("| small | goodput down, Mbit/s |") && page.contains("of 2 goodputs"), "{page}");
+}
+
+#[test]
+fn kernel_tcp_is_refused_by_a_relay() {
+    let scenario = Scenario::parse("small", SCENARIO).unwrap();
+    assert!(over_relay(&scenario, &Contestant::Tcp("cubic".to_owned()), 1).unwrap_err().contains("TCP"));
+}
+
+fn run(goodput_kbit: u64) -> Run {
+    let name = "download".to_owned();
+    let bulk = Figure::Bulk { name, direction: "down", bytes: 1000, complete: true, goodput_kbit };
+    Run { figures: vec![bulk], sent_packets: [0, 2], sent_bytes: [0, 1500] }
+}
+
+#[test]
+fn quantities_are_those_of_the_run() {
+    assert_eq!(Quantity::Goodput(Direction::Down).of(&run(5_000)), Some(5_000));
+    assert_eq!(Quantity::Goodput(Direction::Up).of(&run(5_000)), None);
+    assert_eq!((Quantity::Packet.of(&run(1)), Quantity::WirePerByte.of(&run(1))), (Some(750), Some(1_500)));
+    assert_eq!(Quantity::EchoP99.of(&run(1)), None);
+}
+
+/// Every committed scenario can be run for real, and the simulator finds nothing wrong with it.
+#[test]
+fn the_committed_scenarios_are_playable() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/reality");
+    let files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(files.len() >= 6);
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let scenario = Scenario::parse(&file.display().to_string(), &text).unwrap();
+        let comparison = Comparison::simulate(&scenario, 1).unwrap();
+        assert!(comparison.simulated[0].figures.len() >= 2, "{}", file.display());
+        for link in [&scenario.up, &scenario.down] {
+            let rate = link.queue.as_ref().unwrap().values().map(|queue| queue.bits_per_s).max().unwrap();
+            assert!(rate <= 20_000_000, "{}", file.display());
+        }
+    }
+}
