@@ -14,12 +14,15 @@ pub(crate) use relay_bench::RelayBenchArgs;
 use anyhow::Context;
 use interop::contest::Contestant;
 use interop::live::Programs;
-use sim::Scenario;
+use sim::{Scenario, ScenarioFile};
 use std::path::Path;
 
-fn read_scenario(path: &Path) -> anyhow::Result<Scenario> {
+/// A scenario with what it leaves to the seed drawn, and that seed: the file's own unless another is given.
+fn read_scenario(path: &Path, seed: Option<u64>) -> anyhow::Result<(Scenario, u64)> {
     let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-    Ok(Scenario::parse(&path.display().to_string(), &text)?)
+    let file = ScenarioFile::parse(&path.display().to_string(), &text)?;
+    let seed = seed.unwrap_or(file.seed());
+    Ok((file.draw(seed)?, seed))
 }
 
 /// The programs of this machine.

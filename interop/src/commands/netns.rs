@@ -63,19 +63,15 @@ pub(crate) struct NetnsArgs {
 impl NetnsArgs {
     /// Runs the commands, or measures.
     pub(crate) fn run(&self) -> anyhow::Result<ExitCode> {
-        let mut scenario = read_scenario(&self.file)?;
+        let (scenario, seed) = read_scenario(&self.file, self.seed)?;
         sys::watch_signals();
         if self.left.is_some() || self.right.is_some() || !self.command.is_empty() {
-            return self.run_commands(&scenario);
+            return self.run_commands(&scenario, seed);
         }
-        if let Some(time) = self.time {
-            scenario.duration_us = Duration::from_secs(time).as_micros() as u64;
-        }
-        self.measure(&scenario)
+        self.measure(&scenario.name, seed)
     }
 
-    fn run_commands(&self, scenario: &Scenario) -> anyhow::Result<ExitCode> {
-        let seed = self.seed.unwrap_or(scenario.seed);
+    fn run_commands(&self, scenario: &Scenario, seed: u64) -> anyhow::Result<ExitCode> {
         let capture = self
             .pcap
             .as_deref()
@@ -93,15 +89,15 @@ impl NetnsArgs {
         Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
     }
 
-    fn measure(&self, scenario: &Scenario) -> anyhow::Result<ExitCode> {
+    fn measure(&self, name: &str, first: u64) -> anyhow::Result<ExitCode> {
         let contestants = self.contestants()?;
         let rows = contestants.iter().map(|contestant| Row { name: contestant.name(), ..Row::default() });
-        let mut summary = Summary { scenario: scenario.name.clone(), rows: rows.collect() };
-        let first = self.seed.unwrap_or(scenario.seed);
+        let mut summary = Summary { scenario: name.to_owned(), rows: rows.collect() };
         for seed in first..first.saturating_add(self.seeds) {
+            let scenario = self.drawn(seed)?;
             for (contestant, row) in contestants.iter().zip(&mut summary.rows) {
                 eprintln!("seed {seed}: {}", contestant.name());
-                let trial = over_network(scenario, contestant, seed);
+                let trial = over_network(&scenario, contestant, seed);
                 if sys::is_stopping() {
                     bail!("stopped by a signal");
                 }
@@ -112,6 +108,15 @@ impl NetnsArgs {
         crate::write_json(self.json.as_deref(), &summary.to_json())?;
         let good = summary.rows.iter().all(|row| row.trials.iter().all(|(_, trial)| trial.is_ok()));
         Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    /// The scenario of a seed, as long as asked for.
+    fn drawn(&self, seed: u64) -> anyhow::Result<Scenario> {
+        let (mut scenario, _) = read_scenario(&self.file, Some(seed))?;
+        if let Some(time) = self.time {
+            scenario.duration_us = Duration::from_secs(time).as_micros() as u64;
+        }
+        Ok(scenario)
     }
 
     fn contestants(&self) -> anyhow::Result<Vec<Contestant>> {

@@ -61,7 +61,7 @@ impl RealityArgs {
     }
 
     fn compare(&self, file: &std::path::Path, contestants: &[Contestant]) -> anyhow::Result<Comparison> {
-        let scenario = read_scenario(file)?;
+        let (scenario, _) = read_scenario(file, None)?;
         eprintln!("{}: simulating", scenario.name);
         let mut comparison = Comparison::simulate(&scenario, self.seeds).map_err(anyhow::Error::msg)?;
         for seed in 1..=self.repeats {

@@ -107,8 +107,8 @@ impl RelayArgs {
         let Some(path) = self.file.as_ref().or(self.scenario.as_ref()) else {
             return Ok(([0, 1].map(|at| self.link(at)), self.seed.unwrap_or(1)));
         };
-        let scenario = read_scenario(path)?;
-        Ok(([scenario.up, scenario.down], self.seed.unwrap_or(scenario.seed)))
+        let (scenario, seed) = read_scenario(path, self.seed)?;
+        Ok(([scenario.up, scenario.down], seed))
     }
 
     fn link(&self, at: usize) -> LinkPlan {
