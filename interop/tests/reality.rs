@@ -1,7 +1,5 @@
 //! Simulation against reality: the page says what is within tolerance and what is not, and real runs fill it.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
-
 use interop::contest::{Contestant, over_relay};
 use interop::live::Programs;
 use interop::load::Figure;
@@ -20,7 +18,7 @@ const SCENARIO: &str = r#"{
   "server": { "mode": "fast2", "smuxver": 1, "sndwnd": 32 },
   "workloads": [
     { "bulk": { "name": "download", "direction": "down" } },
-    { "bulk": { "name": "upload", "direction": "up", "bytes": 100000, "content": "text" } },
+    { "bulk": { "name": "upload", "direction": "up", "content": "text" } },
     { "echo": { "name": "echo", "message_bytes": 64, "interval_ms": 20 } }
   ]
 }"#;

@@ -11,12 +11,16 @@ use serde::Serialize;
 use sim::{Direction, Scenario};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
 const TARGET_PORT: u16 = 5201;
 const CLIENT_PORT: u16 = 12_948;
 const SERVER_PORT: u16 = 29_900;
+
+/// Room of the load's sockets towards a tunnel.
+const SEND_BUFFER_BYTES: usize = 32 * 1024;
 
 /// Who carries the load.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,12 +146,13 @@ fn by_tunnel(
         let path = path.display().to_string();
         move |error: io::Error| format!("{path}: {error}")
     };
-    let target = network.listen(End::Right, local(TARGET_PORT), None).map_err(|error| error.to_string())?;
+    let target = network.listen(End::Right, local(TARGET_PORT), None).and_then(shallow);
+    let target = target.map_err(|error| error.to_string())?;
     let mut server = network.start_program(End::Right, server, server_flags).map_err(named(server))?;
     network.await_port(End::Right, "udp", SERVER_PORT, || server.ended().is_some());
     let mut client = network.start_program(End::Left, client, client_flags).map_err(named(client))?;
     network.await_port(End::Left, "tcp", CLIENT_PORT, || client.ended().is_some());
-    let connect = || network.connect(End::Left, local(CLIENT_PORT), None);
+    let connect = || network.connect(End::Left, local(CLIENT_PORT), None).and_then(shallow);
     run_programs(load, &connect, &target, &mut client, &mut server)
 }
 
@@ -161,7 +166,7 @@ pub fn over_relay(scenario: &Scenario, contestant: &Contestant, seed: u64) -> Re
         return Err("kernel TCP does not pass a UDP relay".to_owned());
     };
     let load = Load::new(scenario, seed)?;
-    let target = TcpListener::bind(local(0)).map_err(io)?;
+    let target = TcpListener::bind(local(0)).and_then(shallow).map_err(io)?;
     let server_address = local(ports::free_udp().map_err(io)?);
     let client_address = local(ports::free_tcp().map_err(io)?);
     let plans = [scenario.up.clone(), scenario.down.clone()];
@@ -178,7 +183,7 @@ pub fn over_relay(scenario: &Scenario, contestant: &Contestant, seed: u64) -> Re
     await_port("udp", server_address.port(), &mut server);
     let mut client = Process::start(client, &client_flags).map_err(io)?;
     await_port("tcp", client_address.port(), &mut client);
-    let connect = || TcpStream::connect(client_address);
+    let connect = || TcpStream::connect(client_address).and_then(shallow);
     let figures = run_programs(&load, &connect, &target, &mut client, &mut server)?;
     drop((client, server));
     finish(figures, || relay.report())
@@ -204,6 +209,13 @@ fn run_programs(
         client.or_else(|| server.ended().map(|status| format!("the server ended by itself: {status}")))
     });
     figures.map_err(|why| format!("{why}\nclient: {}\nserver: {}", client.output(), server.output()))
+}
+
+/// Keeps what waits for a tunnel in the tunnel, where the simulator has it, instead of in megabytes of socket buffers. What a
+/// listener accepts is like the listener.
+fn shallow<S: AsFd>(socket: S) -> io::Result<S> {
+    socket2::SockRef::from(&socket).set_send_buffer_size(SEND_BUFFER_BYTES)?;
+    Ok(socket)
 }
 
 /// Where the parts of a tunnel listen, and where its client sends to.
