@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use interop::contest::{Contestant, over_network};
+use interop::live::Programs;
 use interop::load::Figure;
 use interop::netns::{End, Network, RIGHT};
+use serde_json::Value;
 use sim::link::{LinkPlan, LossPlan};
 use sim::{Direction, Scenario};
 use std::io::{Read, Write};
@@ -193,4 +195,43 @@ fn without_root_it_says_so() {
         return;
     }
     assert!(error.contains("need root"), "{error}");
+}
+
+/// The measurement as a program: a row for each contestant, the trials of every seed as JSON.
+#[test]
+fn contestants_are_measured_over_several_seeds() {
+    if !is_possible("contestants_are_measured_over_several_seeds") {
+        return;
+    }
+    let programs = Programs::find();
+    let Some(at) = programs.clients.iter().position(|program| program.name == "karst") else {
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED contestants_are_measured_over_several_seeds: no karst programs"
+        );
+        return;
+    };
+    let file = scenario_file("measure");
+    let json = file.with_extension("out");
+    let (client, server) = (programs.clients[at].path.display(), programs.servers[at].path.display());
+    let output = Command::new(env!("CARGO_BIN_EXE_karst-interop"))
+        .arg("netns")
+        .arg(&file)
+        .args(["--seeds", "2", "--time", "1", "--tcp", "cubic", "--flags", "--mode fast3", "--json"])
+        .arg(&json)
+        .args(["--peer", &format!("karst={client},{server}")])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let found: Value = serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    std::fs::remove_file(&json).unwrap();
+    assert!(output.status.success() && text.contains("tcp-cubic") && text.contains("karst"), "{text}");
+    for contestant in found["contestants"].as_array().unwrap() {
+        assert_eq!(contestant["trials"].as_array().unwrap().len(), 2);
+        let median = |name: &str| contestant["median"][name].as_u64().unwrap();
+        assert!((500..8_000).contains(&median("goodput_down_kbit")), "{text}");
+        assert!((30_000..2_000_000).contains(&median("echo_p50_us")), "{text}");
+        assert!((1_000..9_000).contains(&median("wire_per_useful_thousandths")), "{text}");
+    }
 }
