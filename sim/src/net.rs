@@ -3,7 +3,7 @@
 use crate::trace;
 use crate::{Direction, Side};
 use engine::Instant;
-use std::cmp::Reverse;
+use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 /// Event queue and packets of one run.
@@ -42,7 +42,7 @@ pub enum Event {
 }
 
 /// The key that orders events: time, then the order in which they were scheduled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key {
     /// When.
     pub at: Instant,
@@ -50,10 +50,45 @@ pub struct Key {
     pub seq: u64,
 }
 
+impl Key {
+    /// Both as one number, which compares without a branch.
+    const fn rank(self) -> u128 {
+        (self.at.as_micros() as u128) << 64 | self.seq as u128
+    }
+}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Key {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.rank().cmp(&other.rank())
+    }
+}
+
+/// An event in the heap, the earliest on top.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Scheduled(Key, Event);
+
+impl PartialOrd for Scheduled {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Scheduled {
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.0.cmp(&self.0)
+    }
+}
+
 /// A binary heap of events ordered by [`Key`].
 #[derive(Debug, Default)]
 pub struct Schedule {
-    heap: BinaryHeap<Reverse<(Key, Event)>>,
+    heap: BinaryHeap<Scheduled>,
     next_seq: u64,
 }
 
@@ -61,7 +96,7 @@ impl Schedule {
     /// Lets `event` happen at `at`, after everything already scheduled for that instant.
     pub fn push(&mut self, at: Instant, event: Event) {
         let key = self.key(at);
-        self.heap.push(Reverse((key, event)));
+        self.heap.push(Scheduled(key, event));
     }
 
     /// A key of the same order for something kept outside of the heap, such as a timer that is moved often.
@@ -73,12 +108,12 @@ impl Schedule {
 
     /// Key of the next event.
     pub fn peek(&self) -> Option<Key> {
-        self.heap.peek().map(|Reverse((key, _))| *key)
+        self.heap.peek().map(|Scheduled(key, _)| *key)
     }
 
     /// Takes the next event.
     pub fn pop(&mut self) -> Option<(Instant, Event)> {
-        self.heap.pop().map(|Reverse((key, event))| (key.at, event))
+        self.heap.pop().map(|Scheduled(key, event)| (key.at, event))
     }
 }
 

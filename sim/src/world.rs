@@ -124,18 +124,16 @@ impl<'s> World<'s> {
         self.now = key.at;
         self.events += 1;
         self.note_progress();
-        match next {
-            Next::Alarm(side) => self.wake(side),
-            Next::Scheduled => {
-                if let Some((_, event)) = self.ends.wire.net.schedule.pop() {
-                    self.happen(event);
-                }
+        let is_news = match next {
+            Next::Alarm(side) => {
+                self.wake(side);
+                true
             }
+            Next::Scheduled => self.happen_next(),
+        };
+        if is_news {
+            self.react();
         }
-        self.dispatch();
-        self.advance_phase();
-        self.ends.client.arm(&mut self.ends.wire, self.now);
-        self.ends.server.arm(&mut self.ends.wire, self.now);
         self.check();
         self.phase != Phase::Over
     }
@@ -162,6 +160,21 @@ impl<'s> World<'s> {
             Side::Client => client.wake(wire, self.now),
             Side::Server => server.wake(wire, self.now),
         }
+    }
+
+    /// Lets the next scheduled event happen; whether it concerns one of the sides, as the inside of a link does not.
+    fn happen_next(&mut self) -> bool {
+        let Some((_, event)) = self.ends.wire.net.schedule.pop() else { return false };
+        self.happen(event);
+        !matches!(event, Event::Transmitted(_))
+    }
+
+    /// What follows from an event on one of the sides.
+    fn react(&mut self) {
+        self.dispatch();
+        self.advance_phase();
+        self.ends.client.arm(&mut self.ends.wire, self.now);
+        self.ends.server.arm(&mut self.ends.wire, self.now);
     }
 
     fn happen(&mut self, event: Event) {

@@ -1,3 +1,4 @@
+use crate::rng::Noise;
 use engine::Entropy;
 
 /// What the payload is like.
@@ -14,6 +15,7 @@ pub enum Content {
 #[derive(Clone, Debug)]
 pub struct Pattern {
     dice: Entropy,
+    noise: Noise,
     content: Content,
     block: Box<[u8]>,
     used: usize,
@@ -38,8 +40,10 @@ impl Pattern {
         Self::with_block(content, dice, SMALL_BLOCK_BYTES)
     }
 
-    fn with_block(content: Content, dice: Entropy, block_bytes: usize) -> Self {
-        let mut pattern = Self { dice, content, block: vec![0; block_bytes].into(), used: 0, offset: 0 };
+    fn with_block(content: Content, mut dice: Entropy, block_bytes: usize) -> Self {
+        let noise = Noise::new(&mut dice);
+        let mut pattern =
+            Self { dice, noise, content, block: vec![0; block_bytes].into(), used: 0, offset: 0 };
         pattern.draw();
         pattern
     }
@@ -80,7 +84,7 @@ impl Pattern {
     fn draw(&mut self) {
         self.used = 0;
         match self.content {
-            Content::Random => self.dice.fill(&mut self.block),
+            Content::Random => self.noise.fill(&mut self.block),
             Content::Text => self.draw_text(),
         }
     }
