@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use interop::contest::{Contestant, over_network};
+use interop::line::Conditions;
 use interop::live::Programs;
 use interop::load::Figure;
 use interop::netns::{End, Network, RIGHT};
@@ -30,7 +31,7 @@ const SCENARIO: &str = r#"{
 
 /// Whether this machine can do it; why not is printed past the capture of the test harness.
 fn is_possible(test: &str) -> bool {
-    let why = match Network::start(Default::default(), 1, None) {
+    let why = match Network::start(&Conditions::default(), None) {
         Ok(_) => return true,
         Err(error) => error,
     };
@@ -45,7 +46,7 @@ fn packets_meet_the_links() {
     }
     let up = LinkPlan { delay_us: 30_000.into(), ..LinkPlan::default() };
     let down = LinkPlan { delay_us: 20_000.into(), ..LinkPlan::default() };
-    let network = Network::start([up, down], 1, None).unwrap();
+    let network = Network::start(&Conditions { links: [up, down], seed: 1 }, None).unwrap();
     let address = SocketAddr::from((RIGHT, 7000));
     let listener = network.listen(End::Right, address, None).unwrap();
     let mut client = network.connect(End::Left, address, Some("reno")).unwrap();
@@ -72,7 +73,7 @@ fn a_dead_link_carries_nothing() {
         return;
     }
     let dead = LinkPlan { loss: LossPlan::Bernoulli { ppm: 1_000_000 }.into(), ..LinkPlan::default() };
-    let network = Network::start([dead, LinkPlan::default()], 1, None).unwrap();
+    let network = Network::start(&Conditions { links: [dead, LinkPlan::default()], seed: 1 }, None).unwrap();
     let address = SocketAddr::from((RIGHT, 7000));
     let _listener = network.listen(End::Right, address, None).unwrap();
     std::thread::scope(|scope| {

@@ -4,7 +4,7 @@ use super::{found_tunnels, read_scenario};
 use anyhow::{Context, bail};
 use clap::Args;
 use interop::contest::{Contestant, Row, Summary, over_network};
-use interop::line::Capture;
+use interop::line::{Capture, Conditions};
 use interop::netns::{Command, Network, run_commands};
 use interop::sys;
 use sim::Scenario;
@@ -76,8 +76,7 @@ impl NetnsArgs {
             .pcap
             .as_deref()
             .map(|path| Capture::create(path).with_context(|| format!("writing {}", path.display())));
-        let network =
-            Network::start([scenario.up.clone(), scenario.down.clone()], seed, capture.transpose()?)?;
+        let network = Network::start(&Conditions::of(scenario, seed), capture.transpose()?)?;
         let foreground = (!self.command.is_empty()).then(|| Command::Foreground(self.command.clone()));
         let left = foreground.or_else(|| self.left.clone().map(Command::Shell));
         let right = self.right.clone().map(Command::Shell);

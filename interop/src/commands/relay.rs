@@ -4,7 +4,7 @@ use super::decimals::{millis, percents};
 use super::read_scenario;
 use anyhow::Context;
 use clap::Args;
-use interop::line::Capture;
+use interop::line::{Capture, Conditions};
 use interop::relay::Relay;
 use interop::sys;
 use sim::link::{LinkPlan, LossPlan, ReorderPlan};
@@ -73,14 +73,14 @@ pub(crate) struct RelayArgs {
 impl RelayArgs {
     /// Runs until a signal asks to stop.
     pub(crate) fn run(&self) -> anyhow::Result<ExitCode> {
-        let (plans, seed) = self.links()?;
+        let conditions = self.conditions()?;
         let capture = self
             .pcap
             .as_deref()
             .map(|path| Capture::create(path).with_context(|| format!("writing {}", path.display())));
-        let relay = Relay::start_captured(self.listen, self.to, plans, seed, capture.transpose()?)
+        let relay = Relay::start_captured(self.listen, self.to, &conditions, capture.transpose()?)
             .with_context(|| format!("listening on {}", self.listen))?;
-        println!("{} -> {}, seed {seed}", relay.address(), self.to);
+        println!("{} -> {}, seed {}", relay.address(), self.to, conditions.seed);
         sys::watch_signals();
         self.watch(&relay);
         // The relay notes its costs twice a second.
@@ -103,12 +103,12 @@ impl RelayArgs {
         }
     }
 
-    fn links(&self) -> anyhow::Result<([LinkPlan; 2], u64)> {
+    fn conditions(&self) -> anyhow::Result<Conditions> {
         let Some(path) = self.file.as_ref().or(self.scenario.as_ref()) else {
-            return Ok(([0, 1].map(|at| self.link(at)), self.seed.unwrap_or(1)));
+            return Ok(Conditions { links: [0, 1].map(|at| self.link(at)), seed: self.seed.unwrap_or(1) });
         };
         let (scenario, seed) = read_scenario(path, self.seed)?;
-        Ok(([scenario.up, scenario.down], seed))
+        Ok(Conditions::of(&scenario, seed))
     }
 
     fn link(&self, at: usize) -> LinkPlan {

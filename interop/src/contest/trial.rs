@@ -1,7 +1,7 @@
 //! One contestant on one network with one seed.
 
 use super::flags;
-use crate::line::Report;
+use crate::line::{Conditions, Report};
 use crate::live::ports;
 use crate::live::process::Process;
 use crate::load::{Connect, Figure, Load, data_path, useful_bytes};
@@ -109,8 +109,7 @@ fn sum(values: impl Iterator<Item = u64>) -> Option<u64> {
 /// The network, a program, or the load failed.
 pub fn over_network(scenario: &Scenario, contestant: &Contestant, seed: u64) -> Result<Trial, Failure> {
     let load = Load::new(scenario, seed)?;
-    let network = Network::start([scenario.up.clone(), scenario.down.clone()], seed, None)
-        .map_err(|error| error.to_string())?;
+    let network = Network::start(&Conditions::of(scenario, seed), None).map_err(|error| error.to_string())?;
     let figures = match contestant {
         Contestant::Tcp(control) => by_tcp(&network, control, &load),
         Contestant::Tunnel { client, server, extra, .. } => {
@@ -169,8 +168,8 @@ pub fn over_relay(scenario: &Scenario, contestant: &Contestant, seed: u64) -> Re
     let target = TcpListener::bind(local(0)).and_then(shallow).map_err(io)?;
     let server_address = local(ports::free_udp().map_err(io)?);
     let client_address = local(ports::free_tcp().map_err(io)?);
-    let plans = [scenario.up.clone(), scenario.down.clone()];
-    let relay = Relay::start(local(0), server_address, plans, seed).map_err(io)?;
+    let conditions = Conditions::of(scenario, seed);
+    let relay = Relay::start_captured(local(0), server_address, &conditions, None).map_err(io)?;
     let target_address = target.local_addr().map_err(io)?;
     let addresses = Addresses {
         remote: relay.address(),

@@ -12,13 +12,29 @@ pub(crate) use pump::{Ends, Pump};
 pub use report::Report;
 
 use engine::Instant;
-use sim::Direction;
 use sim::link::{Link, LinkPlan};
 use sim::net::{Event, Net};
 use sim::outcome::Latency;
 use sim::rng::Seed;
+use sim::{Direction, Scenario};
 use std::io;
 use std::time::Duration;
+
+/// What a line does to packets.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Conditions {
+    /// The links: towards the server, and back.
+    pub links: [LinkPlan; 2],
+    /// Seed of the dice.
+    pub seed: u64,
+}
+
+impl Conditions {
+    /// The network of `scenario` under the dice of `seed`.
+    pub fn of(scenario: &Scenario, seed: u64) -> Self {
+        Self { links: [scenario.up.clone(), scenario.down.clone()], seed }
+    }
+}
 
 /// What the packets of a line are; rates, queues and counters are about IP packets in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,9 +60,9 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    pub(crate) fn new(plans: &[LinkPlan; 2], seed: u64, carries: Carries, capture: Option<Capture>) -> Self {
+    pub(crate) fn new(conditions: &Conditions, carries: Carries, capture: Option<Capture>) -> Self {
         let link = |direction| {
-            let link = Link::new(direction, &plans[index(direction)], Seed(seed));
+            let link = Link::new(direction, &conditions.links[index(direction)], Seed(conditions.seed));
             if carries == Carries::IpPackets { link.for_ip_packets() } else { link }
         };
         Self {

@@ -10,12 +10,11 @@ mod tun;
 
 pub use commands::{Command, run_commands};
 
-use crate::line::{Capture, Carries, Line, Pump, Report};
+use crate::line::{Capture, Carries, Conditions, Line, Pump, Report};
 use crate::live::ports;
 use crate::live::process::Process;
 use engine::Instant;
 use namespace::Namespace;
-use sim::link::LinkPlan;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -72,22 +71,24 @@ pub struct Network {
 }
 
 impl Network {
-    /// `plans[0]` leads from left to right, `plans[1]` back.
+    /// The first link leads from left to right, the second one back.
     ///
     /// # Errors
     /// No permission, or a system without what this needs.
-    pub fn start(plans: [LinkPlan; 2], seed: u64, capture: Option<Capture>) -> Result<Self, NetworkError> {
+    pub fn start(conditions: &Conditions, capture: Option<Capture>) -> Result<Self, NetworkError> {
         if !sys::is_root() {
             return Err(NetworkError::NotRoot);
         }
         let left = Namespace::new().map_err(NetworkError::NoNamespace)?;
         let right = Namespace::new().map_err(NetworkError::NoNamespace)?;
         // A path that carries less later does not tell.
-        let mtu = |at: usize| plans[at].mtu_bytes.as_ref().map_or(MTU_BYTES, |mtu| mtu.at(Instant::ZERO));
+        let mtu = |at: usize| {
+            conditions.links[at].mtu_bytes.as_ref().map_or(MTU_BYTES, |mtu| mtu.at(Instant::ZERO))
+        };
         let files = [device(&left, LEFT, RIGHT, mtu(0))?, device(&right, RIGHT, LEFT, mtu(1))?];
         let tables = [&left, &right].map(|end| end.tables().to_owned());
         let (devices, waiter) = Devices::new(files, tables);
-        let line = Line::new(&plans, seed, Carries::IpPackets, capture);
+        let line = Line::new(conditions, Carries::IpPackets, capture);
         Ok(Self { pump: Pump::start(line, devices, waiter), left, right })
     }
 

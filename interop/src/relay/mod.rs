@@ -7,7 +7,7 @@ mod udp;
 
 pub use bench::{Bench, BenchReport};
 
-use crate::line::{Capture, Carries, Line, Pump, Report};
+use crate::line::{Capture, Carries, Conditions, Line, Pump, Report};
 use sim::link::LinkPlan;
 use std::io;
 use std::net::SocketAddr;
@@ -27,23 +27,22 @@ impl Relay {
     /// # Errors
     /// The address cannot be bound.
     pub fn start(listen: SocketAddr, to: SocketAddr, plans: [LinkPlan; 2], seed: u64) -> io::Result<Self> {
-        Self::start_captured(listen, to, plans, seed, None)
+        Self::start_captured(listen, to, &Conditions { links: plans, seed }, None)
     }
 
-    /// As [`Relay::start`], and writes what arrives and leaves to a capture.
+    /// As [`Relay::start`] under any conditions, and writes what arrives and leaves to a capture.
     ///
     /// # Errors
     /// The address cannot be bound.
     pub fn start_captured(
         listen: SocketAddr,
         to: SocketAddr,
-        plans: [LinkPlan; 2],
-        seed: u64,
+        conditions: &Conditions,
         capture: Option<Capture>,
     ) -> io::Result<Self> {
         let (sockets, waiter) = Sockets::bind(listen, to)?;
         let address = sockets.address();
-        let line = Line::new(&plans, seed, Carries::Datagrams, capture);
+        let line = Line::new(conditions, Carries::Datagrams, capture);
         Ok(Self { address, pump: Pump::start(line, sockets, waiter) })
     }
 
