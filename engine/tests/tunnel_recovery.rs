@@ -100,6 +100,33 @@ fn a_stream_survives_a_change_of_address() {
     assert_eq!(pair.endpoint.session_count(), 1);
 }
 
+/// The client's window is full of data that has arrived when its address changes, so that everything it sends to prove
+/// itself was seen before, if not in this datagram.
+#[test]
+fn a_full_window_that_was_not_confirmed_moves_the_session() {
+    // KCP-24
+    let mut pair = Pair::new(both(|s| (s.sndwnd, s.datashard) = (8, 0)));
+    let id = pair.client.open_stream(pair.now).unwrap();
+    pair.run_for(Duration::from_millis(500));
+    let client = pair.client_address;
+    pair.drop = Box::new(|to_server, _| !to_server);
+    let data = pattern(100_000);
+    let mut written = pair.client.write(pair.now, id, &data).unwrap();
+    pair.run_for(Duration::from_secs(3));
+    pair.client_address.set_port(client.port() + 1);
+    let mut got = Vec::new();
+    pair.run_until(Duration::from_secs(20), |pair| {
+        let astray = pair.server().peer() != pair.client_address;
+        pair.drop = Box::new(move |to_server, _| astray && !to_server);
+        written += pair.client.write(pair.now, id, &data[written..]).unwrap_or(0);
+        let now = pair.now;
+        read_all(pair.server(), now, id, &mut got);
+        got.len() == data.len()
+    });
+    assert!(got == data && !pair.client.is_closed());
+    assert_eq!((pair.server().stats().migrations, pair.endpoint.session_count()), (1, 1));
+}
+
 #[test]
 fn a_replay_moves_nothing() {
     let mut pair = Pair::new(both(|s| s.datashard = 0));

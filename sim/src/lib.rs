@@ -15,6 +15,7 @@ pub mod activity;
 pub mod baseline;
 pub mod checks;
 pub mod expect;
+pub mod faults;
 pub mod gate;
 pub mod host;
 pub mod link;
@@ -45,6 +46,11 @@ pub enum Side {
 }
 
 impl Side {
+    /// The direction this side receives in.
+    pub const fn receives(self) -> Direction {
+        self.sends().opposite()
+    }
+
     /// The direction this side sends in.
     pub const fn sends(self) -> Direction {
         match self {

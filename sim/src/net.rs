@@ -35,6 +35,10 @@ pub enum Event {
     },
     /// That side's process goes on with what it could not do.
     Resume(Side),
+    /// The fault of that index begins.
+    Fault(usize),
+    /// It is healed.
+    Healed(usize),
     /// The sources stop offering new bytes.
     Stop,
     /// Everything must have arrived by now.

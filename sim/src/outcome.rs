@@ -73,6 +73,10 @@ pub struct Outcome {
     pub links: PerDirection<LinkOutcome>,
     /// Counters of the machines.
     pub hosts: HostsOutcome,
+    /// The faults, in the scenario's order.
+    pub faults: Vec<FaultOutcome>,
+    /// What the network and the driver did about sessions.
+    pub sessions: SessionsOutcome,
     /// Engine counters.
     pub client: SideOutcome,
     /// Engine counters.
@@ -99,6 +103,8 @@ impl Outcome {
             useful_bytes: PerDirection::default(),
             links: PerDirection::default(),
             hosts: HostsOutcome::default(),
+            faults: Vec::new(),
+            sessions: SessionsOutcome::default(),
             client: SideOutcome::default(),
             server: SideOutcome::default(),
         }
@@ -170,6 +176,38 @@ impl ExpectationOutcome {
         let Expectation { measure, .. } = expectation;
         Self { what: measure.words(), unit: measure.unit(), at_least, at_most, measured, ok }
     }
+}
+
+/// A fault that a scenario asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FaultOutcome {
+    /// Its key in the scenario.
+    pub kind: &'static str,
+    /// When it began.
+    pub at_us: u64,
+    /// When it was healed.
+    pub healed_us: u64,
+    /// From then to the first bytes an application read that were sent later, in each direction; `null` if none.
+    pub recovery_us: PerDirection<Option<u64>>,
+}
+
+/// How sessions came and went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SessionsOutcome {
+    /// Tunnels the client dialled.
+    pub dials: u64,
+    /// Sessions the server accepted.
+    pub accepted: u64,
+    /// Sessions that ended, on either side, for reasons that the faults explain.
+    pub ended: u64,
+    /// Sessions the server moved to another address.
+    pub moved: u64,
+    /// Public addresses the client was given.
+    pub addresses: u64,
+    /// Datagrams dropped because nobody had the public address they went to any more.
+    pub dropped_nat: u64,
+    /// Datagrams dropped because the process they were for was not running.
+    pub dropped_down: u64,
 }
 
 /// A workload; `kind` says which.
@@ -475,6 +513,42 @@ pub struct SideOutcome {
 }
 
 impl SideOutcome {
+    /// The sum over all tunnels that a side had.
+    pub fn sum(all: &[Stats], refused_datagrams: u64) -> Self {
+        all.iter().fold(Self { refused_datagrams, ..Self::default() }, |sum, stats| {
+            let Self {
+                refused_datagrams: _,
+                out_pkts,
+                in_pkts,
+                out_segs,
+                in_segs,
+                retrans_segs,
+                fast_retrans_segs,
+                early_retrans_segs,
+                lost_segs,
+                repeat_segs,
+                fec_parity_shards,
+                fec_recovered,
+                fec_errs,
+            } = Self::new(stats, 0);
+            Self {
+                refused_datagrams: sum.refused_datagrams,
+                out_pkts: sum.out_pkts + out_pkts,
+                in_pkts: sum.in_pkts + in_pkts,
+                out_segs: sum.out_segs + out_segs,
+                in_segs: sum.in_segs + in_segs,
+                retrans_segs: sum.retrans_segs + retrans_segs,
+                fast_retrans_segs: sum.fast_retrans_segs + fast_retrans_segs,
+                early_retrans_segs: sum.early_retrans_segs + early_retrans_segs,
+                lost_segs: sum.lost_segs + lost_segs,
+                repeat_segs: sum.repeat_segs + repeat_segs,
+                fec_parity_shards: sum.fec_parity_shards + fec_parity_shards,
+                fec_recovered: sum.fec_recovered + fec_recovered,
+                fec_errs: sum.fec_errs + fec_errs,
+            }
+        })
+    }
+
     /// The counters of a report, from the engine's.
     pub const fn new(stats: &Stats, refused_datagrams: u64) -> Self {
         Self {

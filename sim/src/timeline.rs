@@ -42,6 +42,11 @@ impl<T: Copy> Timeline<T> {
         if passed == 0 { self.first } else { self.later[passed - 1].1 }
     }
 
+    /// When the values begin, microseconds, ascending from 0.
+    pub fn times(&self) -> impl Iterator<Item = u64> {
+        std::iter::once(0).chain(self.later.iter().map(|(us, _)| *us))
+    }
+
     /// All values, in order.
     pub fn values(&self) -> impl Iterator<Item = T> {
         std::iter::once(self.first).chain(self.later.iter().map(|(_, value)| *value))

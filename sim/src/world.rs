@@ -1,16 +1,18 @@
 use crate::checks::{EVENTS_PER_INSTANT_MAX, Rule, SpinGuard, is_conserved};
-use crate::host::{Arrival, Client, Machine, Node, Server, Stream, TunnelPort, Wire};
+use crate::faults::{Excuses, FaultKind, FaultPlan, Loss, all_healed_at, apply};
+use crate::host::{Arrival, Client, Machine, Node, Postmark, Server, Stream, TunnelPort, Wire};
 use crate::link::Link;
 use crate::net::{Event, Key, PacketId};
 use crate::outcome::{
-    HostsOutcome, KARST, LinkOutcome, Outcome, PerDirection, SideOutcome, ViolationOutcome, WorkOutcome,
+    FaultOutcome, HostsOutcome, KARST, LinkOutcome, Outcome, PerDirection, SessionsOutcome, SideOutcome,
+    ViolationOutcome, WorkOutcome,
 };
 use crate::rng::Seed;
 use crate::scenario::Scenario;
 use crate::trace::{Entry, Kind, Trace};
 use crate::work::{Application, START, application};
 use crate::{Direction, Side};
-use engine::Instant;
+use engine::{CloseReason, Instant, StreamId};
 use std::time::Duration;
 
 /// One run of a scenario.
@@ -24,6 +26,11 @@ pub struct World<'s> {
     work: Vec<Box<dyn Application>>,
     phase: Phase,
     stopped_at: Option<Instant>,
+    excuses: Excuses,
+    /// Sessions that ended.
+    ended: u64,
+    /// Streams of a client that does not run; they are reset when it starts again.
+    orphans: Vec<Stream>,
 }
 
 /// The two ends and what lies between; apart from the applications, so that both can be borrowed.
@@ -68,10 +75,9 @@ impl<'s> World<'s> {
         let machine = |side, plan| Machine::new(side, plan, dice, scenario.duration_us);
         let hosts = &scenario.hosts;
         let machines = [machine(Side::Client, &hosts.client), machine(Side::Server, &hosts.server)];
-        let mut wire = Wire::new([up, down], machines);
-        let local = wire.local(Side::Client, Instant::ZERO);
+        let mut wire = Wire::new([up, down], machines, scenario.nat, &scenario.faults);
         let mut ends = Ends {
-            client: Client::new(&scenario.client, local, dice.stream("client")),
+            client: Client::new(&scenario.client, &mut wire, dice.stream("client")),
             server: Server::new(&scenario.server, dice.stream("server")),
             wire,
         };
@@ -80,6 +86,10 @@ impl<'s> World<'s> {
         for (work, plan) in scenario.work.iter().enumerate() {
             let start_us = plan.start_us + std::mem::take(&mut planted_us);
             schedule.push(Instant::from_micros(start_us), Event::Tick(work));
+        }
+        for (index, fault) in scenario.faults.iter().enumerate() {
+            schedule.push(fault.begins_at(), Event::Fault(index));
+            schedule.push(fault.heals_at(), Event::Healed(index));
         }
         schedule.push(Instant::from_micros(scenario.duration_us), Event::Stop);
         ends.client.arm(&mut ends.wire, Instant::ZERO);
@@ -93,6 +103,9 @@ impl<'s> World<'s> {
             work: scenario.work.iter().map(|plan| application(plan, dice)).collect(),
             phase: Phase::Offering,
             stopped_at: None,
+            excuses: Excuses::new(scenario),
+            ended: 0,
+            orphans: Vec::new(),
         }
     }
 
@@ -172,6 +185,7 @@ impl<'s> World<'s> {
     /// What follows from an event on one of the sides.
     fn react(&mut self) {
         self.dispatch();
+        self.ends.wire.recovery.handle(None);
         self.advance_phase();
         self.ends.client.arm(&mut self.ends.wire, self.now);
         self.ends.server.arm(&mut self.ends.wire, self.now);
@@ -188,6 +202,8 @@ impl<'s> World<'s> {
             Event::Tick(work) => self.tick(work, Side::Client, START),
             Event::Wake { work, side, tag } => self.tick(work, side, tag),
             Event::Resume(side) => self.resume(side),
+            Event::Fault(index) => self.begin_fault(index),
+            Event::Healed(index) => self.heal_fault(index),
             Event::Stop => self.stop(),
             Event::Limit => self.expire(),
         }
@@ -199,6 +215,10 @@ impl<'s> World<'s> {
         let bytes = wire.net.packets.len_bytes(id);
         wire.link(direction).delivered(bytes);
         let side = direction.receiver();
+        if !self.ends.admits(self.now, side, id) {
+            return self.ends.wire.net.packets.release(id);
+        }
+        let wire = &mut self.ends.wire;
         match wire.machine(side).arrive(self.now, id, bytes) {
             Arrival::Taken => self.ends.receive(self.now, side, id),
             Arrival::Waits => wire.arrange_resume(side, self.now),
@@ -222,7 +242,13 @@ impl<'s> World<'s> {
         self.ends.wire.arrange_resume(side, self.now);
     }
 
+    /// What a client's application wants to do while the client does not run waits until it does.
     fn tick(&mut self, work: usize, side: Side, tag: u64) {
+        if side == Side::Client && !self.ends.client.is_running() {
+            let restarts = self.scenario.faults.iter().filter(|fault| fault.restarts_client(self.now));
+            let at = restarts.map(FaultPlan::heals_at).max().unwrap_or(self.now);
+            return self.ends.wire.net.schedule.push(at, Event::Wake { work, side, tag });
+        }
         self.work[work].tick(&mut self.ends.port(self.now, side, work), tag);
     }
 
@@ -239,17 +265,87 @@ impl<'s> World<'s> {
                 engine::Event::Writable(id) => (3, id),
                 engine::Event::Finished(id) => (4, id),
                 engine::Event::Stopped(id) => (5, id),
+                engine::Event::Closed(reason) => {
+                    self.lose(node, reason);
+                    continue;
+                }
                 other => {
                     self.violate(Rule::Closed, format!("{:?}: {other:?}", node.side()));
                     return;
                 }
             };
             self.ends.wire.trace.record(self.now, node.side(), Kind::Event, tag << 32 | u64::from(id.0));
-            let stream = Stream(u64::from(id.0));
-            if let (Node::Server(session), engine::Event::Opened(_)) = (node, event) {
-                self.ends.server.bind(stream, session);
+            let opened = matches!(event, engine::Event::Opened(_));
+            if let Some(stream) = self.ends.stream_of(node, id, opened) {
+                self.show(node.side(), stream);
             }
-            self.show(node.side(), stream);
+        }
+    }
+
+    /// A session ended: for a reason that the faults explain, or else a rule is broken. Its streams are reset.
+    fn lose(&mut self, node: Node, reason: CloseReason) {
+        let Some(loss) = self.ends.loss(node, reason) else { return };
+        if !self.excuses.explain(self.now, loss) {
+            return self.violate(Rule::Closed, format!("{:?}: {reason}", node.side()));
+        }
+        self.ended += 1;
+        let streams = match node {
+            Node::Client(dial) => {
+                self.ends.client.forget(dial);
+                self.streams_of(dial)
+            }
+            Node::Server(session) => self.ends.server.forget(session),
+        };
+        self.reset(node.side(), &streams);
+    }
+
+    fn streams_of(&self, dial: u32) -> Vec<Stream> {
+        self.ends.wire.owners.range(Stream::all_of(dial)).map(|(&stream, _)| stream).collect()
+    }
+
+    fn reset(&mut self, side: Side, streams: &[Stream]) {
+        for stream in streams {
+            if let Some(&work) = self.ends.wire.owners.get(stream) {
+                self.work[work].reset(&mut self.ends.port(self.now, side, work), *stream);
+            }
+        }
+    }
+
+    fn begin_fault(&mut self, index: usize) {
+        self.apply_faults();
+        let Ends { client, server, wire } = &mut self.ends;
+        match self.scenario.faults[index].kind {
+            FaultKind::ServerRestart => {
+                let streams = server.crash();
+                self.reset(Side::Server, &streams);
+            }
+            FaultKind::ClientRestart { keep_address } => {
+                let dials = client.crash(keep_address);
+                self.orphans = dials.into_iter().flat_map(|dial| self.streams_of(dial)).collect();
+            }
+            FaultKind::NatRebinding => wire.nat.rebind(),
+            FaultKind::AddressChange => wire.nat.change_address(),
+            FaultKind::ClockStep { side, by_us } => wire.machine(side).step_clock(by_us),
+            FaultKind::Blackout(_) | FaultKind::DuplicateStorm { .. } | FaultKind::Corruption { .. } => {}
+        }
+    }
+
+    fn heal_fault(&mut self, index: usize) {
+        self.apply_faults();
+        match self.scenario.faults[index].kind {
+            FaultKind::ServerRestart => self.ends.server.start(),
+            FaultKind::ClientRestart { .. } => {
+                self.ends.client.start();
+                let orphans = std::mem::take(&mut self.orphans);
+                self.reset(Side::Client, &orphans);
+            }
+            _ => {}
+        }
+    }
+
+    fn apply_faults(&mut self) {
+        for direction in [Direction::Up, Direction::Down] {
+            apply(&self.scenario.faults, self.now, direction, self.ends.wire.link(direction));
         }
     }
 
@@ -282,7 +378,8 @@ impl<'s> World<'s> {
         }
         self.phase = Phase::Draining;
         self.stopped_at = Some(self.now);
-        let limit = self.now + Duration::from_micros(self.scenario.drain_us);
+        let healed_at = all_healed_at(&self.scenario.faults).max(self.now);
+        let limit = healed_at + Duration::from_micros(self.scenario.drain_us);
         self.ends.wire.net.schedule.push(limit, Event::Limit);
         self.work.iter_mut().for_each(|work| work.stop());
         let mut streams: Vec<(usize, Stream)> = self.ends.wire.owners.iter().map(|(&s, &w)| (w, s)).collect();
@@ -310,7 +407,13 @@ impl<'s> World<'s> {
     }
 
     fn is_drained(&self) -> bool {
-        self.ends.client.tunnel.drained() && self.ends.server.is_drained()
+        let Ends { client, server, wire } = &self.ends;
+        // Sessions whose client is gone keep what they have until they time out.
+        client.is_drained()
+            && server.is_drained(|tunnel| {
+                let reaches = wire.nat.place(tunnel.peer()).and_then(|place| wire.nat.socket_at(place));
+                client.has_conv(tunnel.conv()) && reaches.is_some()
+            })
     }
 
     fn note_progress(&mut self) {
@@ -330,6 +433,21 @@ impl<'s> World<'s> {
     fn violate(&mut self, rule: Rule, detail: String) {
         self.phase = Phase::Over;
         self.ends.wire.violate(self.now, rule, detail);
+    }
+
+    fn faults(&self) -> Vec<FaultOutcome> {
+        let recovery = &self.ends.wire.recovery;
+        let faults = self.scenario.faults.iter().enumerate();
+        let outcome = |(index, fault): (usize, &FaultPlan)| FaultOutcome {
+            kind: fault.kind.name(),
+            at_us: fault.at_us,
+            healed_us: fault.heals_at().as_micros(),
+            recovery_us: PerDirection {
+                up: recovery.recovery_us(index, Direction::Up),
+                down: recovery.recovery_us(index, Direction::Down),
+            },
+        };
+        faults.map(outcome).collect()
     }
 
     fn outcome(&self) -> Outcome {
@@ -355,23 +473,90 @@ impl<'s> World<'s> {
                 down: LinkOutcome::from(wire.down.counters()),
             },
             hosts: HostsOutcome::new(wire.machines().each_ref().map(Machine::counters)),
-            client: SideOutcome::new(&client.tunnel.stats(), client.refused_datagrams),
-            server: SideOutcome::new(&server.stats(), server.refused_datagrams),
+            faults: self.faults(),
+            sessions: SessionsOutcome {
+                dials: u64::from(client.dials()),
+                accepted: server.accepted(),
+                ended: self.ended,
+                moved: server.stats().iter().map(|stats| stats.migrations).sum(),
+                addresses: wire.nat.given_out(),
+                dropped_nat: wire.nat.dropped(),
+                dropped_down: wire.dropped_down,
+            },
+            client: SideOutcome::sum(&client.stats(), client.refused_datagrams),
+            server: SideOutcome::sum(&server.stats(), server.refused_datagrams),
         }
     }
 }
 
 impl Ends {
+    /// Whether somebody has the address a packet goes to, and runs.
+    fn admits(&mut self, now: Instant, side: Side, id: PacketId) -> bool {
+        let Self { client, server, wire } = self;
+        let place = Postmark::from_tag(wire.net.packets.packet(id).tag).place;
+        let (routed, running) = match side {
+            Side::Client => (wire.nat.inbound(now, place).is_some(), client.is_running()),
+            Side::Server => (true, server.is_running()),
+        };
+        wire.dropped_down += u64::from(routed && !running);
+        routed && running
+    }
+
+    /// The stream that an event of that tunnel is about; `None` when it belongs to another session of its conversation.
+    fn stream_of(&mut self, node: Node, id: StreamId, opened: bool) -> Option<Stream> {
+        match node {
+            Node::Client(dial) => Some(Stream::new(dial, id)),
+            Node::Server(session) => {
+                let conv = self.server.tunnel(session)?.conv();
+                let stream = Stream::new(*self.wire.dials.get(&conv)?, id);
+                let bound = if opened {
+                    self.server.bind(stream, session)
+                } else {
+                    self.server.is_bound(stream, session)
+                };
+                bound.then_some(stream)
+            }
+        }
+    }
+
+    /// What there is to know about a session that ended; `None` when it is forgotten already.
+    fn loss(&self, node: Node, reason: CloseReason) -> Option<Loss> {
+        let Self { client, server, wire } = self;
+        let (conv, peer_gone) = match node {
+            Node::Client(dial) => {
+                let conv = client.tunnel(dial)?.conv();
+                (conv, server.lost_first_of(conv))
+            }
+            Node::Server(session) => {
+                let conv = server.tunnel(session)?.conv();
+                (conv, !client.has_conv(conv) || !server.is_first(session, conv))
+            }
+        };
+        let moved = wire.dials.get(&conv).is_some_and(|&dial| wire.nat.has_moved(dial));
+        Some(Loss { side: node.side(), reason, peer_gone, moved })
+    }
+
     /// A process takes a datagram from its socket.
     fn receive(&mut self, now: Instant, side: Side, id: PacketId) {
         let Self { client, server, wire } = self;
         let mut packet = wire.net.packets.take(id);
+        let Postmark { place, sent_at } = Postmark::from_tag(packet.tag);
+        wire.recovery.handle(Some(sent_at));
         wire.trace.record(now, side, Kind::Delivered, packet.digest);
         wire.damaged = packet.damaged;
         wire.machine(side).work(now, 1);
         match side {
-            Side::Server => server.receive(wire, now, &mut packet.bytes),
-            Side::Client => client.receive(wire, now, &mut packet.bytes),
+            Side::Server if server.is_running() => {
+                if let Some(from) = wire.nat.address(place) {
+                    server.receive(wire, now, from, &mut packet.bytes);
+                }
+            }
+            Side::Client if client.is_running() => {
+                if let Some(dial) = wire.nat.socket_at(place) {
+                    client.receive(wire, now, dial, &mut packet.bytes);
+                }
+            }
+            _ => wire.dropped_down += 1,
         }
         wire.net.packets.restore(id, packet);
     }

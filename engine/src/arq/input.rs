@@ -169,6 +169,9 @@ impl Arq {
 
     /// KCP-16: acknowledges and stores what lies in the window. `false` for what is not new.
     fn push_in(&mut self, header: &Header, payload: &[u8]) -> bool {
+        if self.push_ts_top.is_none_or(|top| diff(header.ts, top) > 0) {
+            self.push_ts_top = Some(header.ts);
+        }
         let offset = diff(header.sn, self.rcv_nxt);
         if diff(header.sn, self.rcv_nxt.wrapping_add(self.rcv_wnd)) >= 0 {
             return false;

@@ -132,6 +132,8 @@ pub struct Arq {
     una_moved_ms: u32,
     /// Highest sn received, plus one.
     rcv_top: u32,
+    /// When, on the peer's clock, the latest data was sent that was received.
+    push_ts_top: Option<u32>,
     /// Where the sns started: the una of a peer that knows nothing.
     snd_first: u32,
     /// A window probe of [`Arq::probe_peer`] waits for its answer.
@@ -202,6 +204,7 @@ impl Arq {
             acks: VecDeque::new(),
             una_moved_ms: 0,
             rcv_top: 0,
+            push_ts_top: None,
             snd_first: 0,
             probing: false,
             peer_lost_state: false,
@@ -320,7 +323,8 @@ impl Arq {
     }
 
     /// Whether `datagram` carries this conversation further than everything received before: data beyond the highest sn,
-    /// or a higher una. No replay can (KCP-24).
+    /// data sent later than any, or a higher una. No replay can (KCP-24). Without the second a peer that moves while its
+    /// window is full of data that arrived, but was not confirmed to its new address, could never prove itself.
     pub fn advanced_by(&self, mut datagram: &[u8]) -> bool {
         while let Some((header, rest)) = Header::parse(datagram) {
             let Some((_, rest)) = rest.split_at_checked(header.len as usize) else { return false };
@@ -328,7 +332,9 @@ impl Arq {
                 return false;
             }
             let ahead = diff(header.sn, self.rcv_top);
-            let pushes = header.command() == Some(Command::Push) && (0..self.rcv_wnd as i32).contains(&ahead);
+            let later = self.push_ts_top.is_some_and(|top| diff(header.ts, top) > 0);
+            let in_window = (0..self.rcv_wnd as i32).contains(&ahead) || (later && ahead < 0);
+            let pushes = header.command() == Some(Command::Push) && in_window;
             let confirms = diff(header.una, self.snd_una) > 0 && diff(header.una, self.snd_nxt) <= 0;
             if pushes || confirms {
                 return true;

@@ -3,6 +3,7 @@
 mod alarm;
 mod client;
 mod machine;
+mod nat;
 mod port;
 mod server;
 mod tunnel_port;
@@ -10,21 +11,21 @@ mod tunnel_port;
 pub use alarm::Alarm;
 pub use client::Client;
 pub use machine::{Arrival, ClockPlan, HostCounters, HostPlan, Machine, Stall};
+pub use nat::{Nat, NatPlan, Place};
 pub use port::{Port, Stream};
-pub use server::Server;
+pub use server::{Server, ServerId};
 pub use tunnel_port::TunnelPort;
 
 use crate::checks::{Rule, Violation, deadline_is_sane};
+use crate::faults::{FaultPlan, Recovery};
 use crate::link::Link;
 use crate::net::Net;
 use crate::trace::{Kind, Trace};
 use crate::{Direction, Side};
-use engine::{Event, Instant, SessionId, Transmit, Tunnel};
+use engine::{Event, Instant, Transmit, Tunnel};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-/// Where the client's datagrams come from.
-pub const CLIENT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 40_000);
 /// Where the server listens.
 pub const SERVER_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)), 29_900);
 
@@ -34,19 +35,40 @@ const TRANSMIT_BYTES: usize = 64 * 1024;
 /// One tunnel of the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Node {
-    /// The client's only one.
-    Client,
+    /// The client's one of that dial.
+    Client(u32),
     /// The server's one of that id.
-    Server(SessionId),
+    Server(ServerId),
 }
 
 impl Node {
     /// The side it is on.
     pub const fn side(self) -> Side {
         match self {
-            Self::Client => Side::Client,
+            Self::Client(_) => Side::Client,
             Self::Server(_) => Side::Server,
         }
+    }
+}
+
+/// What a packet says about itself beside its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Postmark {
+    /// The public address of the client, as sender or receiver.
+    pub place: Place,
+    /// When it was sent.
+    pub sent_at: Instant,
+}
+
+impl Postmark {
+    /// 44 bits of microseconds, half a year, and 20 of places.
+    const fn tag(self) -> u64 {
+        self.sent_at.as_micros() << 20 | (self.place.0 & 0xf_ffff) as u64
+    }
+
+    /// What a packet's tag says.
+    pub const fn from_tag(tag: u64) -> Self {
+        Self { place: Place((tag & 0xf_ffff) as u32), sent_at: Instant::from_micros(tag >> 20) }
     }
 }
 
@@ -59,6 +81,14 @@ pub struct Wire {
     pub up: Link,
     /// Server to client.
     pub down: Link,
+    /// What gives the client's sockets their public addresses.
+    pub nat: Nat,
+    /// The dial of each conversation.
+    pub dials: BTreeMap<u32, u32>,
+    /// How long it takes until bytes arrive again after faults.
+    pub recovery: Recovery,
+    /// Datagrams dropped because the process they were for was not running.
+    pub dropped_down: u64,
     /// The client's and the server's computer.
     machines: [Machine; 2],
     /// Fingerprint so far.
@@ -76,11 +106,15 @@ pub struct Wire {
 
 impl Wire {
     /// Two idle links between the client's and the server's machine.
-    pub fn new([up, down]: [Link; 2], machines: [Machine; 2]) -> Self {
+    pub fn new([up, down]: [Link; 2], machines: [Machine; 2], nat: NatPlan, faults: &[FaultPlan]) -> Self {
         Self {
             net: Net::default(),
             up,
             down,
+            nat: Nat::new(nat),
+            dials: BTreeMap::new(),
+            recovery: Recovery::new(faults),
+            dropped_down: 0,
             machines,
             trace: Trace::new(),
             events: VecDeque::new(),
@@ -95,7 +129,7 @@ impl Wire {
     /// machine that has no time leaves the rest of the first to [`Event::Resume`](crate::net::Event::Resume).
     pub fn settle(&mut self, now: Instant, node: Node, tunnel: &mut Tunnel) {
         let local = self.local(node.side(), now);
-        let drained = self.drain(now, node.side(), tunnel);
+        let drained = self.drain(now, node, tunnel);
         while let Some(event) = tunnel.poll_event() {
             self.events.push_back((node, event));
         }
@@ -145,32 +179,36 @@ impl Wire {
     }
 
     /// Sends while the machine has time; whether everything was sent.
-    fn drain(&mut self, now: Instant, side: Side, tunnel: &mut Tunnel) -> bool {
+    fn drain(&mut self, now: Instant, node: Node, tunnel: &mut Tunnel) -> bool {
+        let side = node.side();
         let local = self.local(side, now);
         while self.machine(side).is_free(now) {
             let Some(transmit) = tunnel.poll_transmit(local, &mut self.out) else { return true };
-            self.transmit(now, side, transmit);
+            self.transmit(now, node, transmit);
         }
         self.machine(side).owe();
         self.arrange_resume(side, now);
         false
     }
 
-    fn transmit(&mut self, now: Instant, side: Side, transmit: Transmit) {
-        let peer = match side {
-            Side::Client => SERVER_ADDRESS,
-            Side::Server => CLIENT_ADDRESS,
+    fn transmit(&mut self, now: Instant, node: Node, transmit: Transmit) {
+        let side = node.side();
+        let place = match node {
+            Node::Client(dial) if transmit.to == SERVER_ADDRESS => Some(self.nat.outbound(now, dial)),
+            Node::Client(_) => None,
+            Node::Server(_) => self.nat.place(transmit.to),
         };
-        if transmit.to != peer || transmit.len == 0 || transmit.len > self.out.len() {
+        let Some(place) = place.filter(|_| transmit.len > 0 && transmit.len <= self.out.len()) else {
             return self.violate(now, Rule::Transmit, format!("{side:?}: {transmit:?}"));
-        }
+        };
+        let tag = Postmark { place, sent_at: now }.tag();
         let link = match side.sends() {
             Direction::Up => &mut self.up,
             Direction::Down => &mut self.down,
         };
         let segment = transmit.segment.map_or(transmit.len, |bytes| usize::from(bytes.get()));
         for datagram in self.out[..transmit.len].chunks(segment) {
-            let packet = self.net.packets.insert(datagram);
+            let packet = self.net.packets.insert_tagged(datagram, tag);
             self.trace.record(now, side, Kind::Sent, self.net.packets.packet(packet).digest);
             link.send(&mut self.net, now, packet);
         }

@@ -1,16 +1,42 @@
 use crate::Side;
 use crate::checks::Rule;
-use engine::Instant;
 use engine::mux::{ReadError, WriteError};
+use engine::{Instant, StreamId};
 use std::fmt::{self, Display, Formatter};
+use std::ops::RangeInclusive;
 
 /// A stream as applications know it: the same on both sides, and used once in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Stream(pub u64);
 
+impl Stream {
+    /// The stream of that id in the client's tunnel of that dial.
+    pub fn new(dial: u32, id: StreamId) -> Self {
+        Self(u64::from(dial) << 32 | u64::from(id.0))
+    }
+
+    /// Number of the dial.
+    pub const fn dial(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    /// The multiplexer's number.
+    pub const fn id(self) -> StreamId {
+        StreamId(self.0 as u32)
+    }
+
+    /// All streams of that dial.
+    pub fn all_of(dial: u32) -> RangeInclusive<Self> {
+        Self::new(dial, StreamId(0))..=Self::new(dial, StreamId(u32::MAX))
+    }
+}
+
 impl Display for Stream {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        self.0.fmt(out)
+        match self.dial() {
+            0 => write!(out, "{}", self.id().0),
+            dial => write!(out, "{} of dial {dial}", self.id().0),
+        }
     }
 }
 

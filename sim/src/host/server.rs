@@ -1,24 +1,42 @@
 use super::tunnel_port::Host;
-use super::{Alarm, CLIENT_ADDRESS, Node, Stream, TunnelPort, Wire};
+use super::{Alarm, Node, Stream, TunnelPort, Wire};
 use crate::Side;
 use crate::checks::Rule;
 use crate::scenario::SidePlan;
 use engine::{
     CloseReason, Deadline, DropReason, Endpoint, EndpointLimits, Entropy, Handled, Incoming, Instant, Route,
-    SessionId, Stats, StreamId, Tunnel,
+    SessionId, Stats, StreamId, Tunnel, TunnelConfig,
 };
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 const SESSIONS_MAX: usize = 64;
 
+/// A session of the server: how often the server was started before, and the endpoint's number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ServerId {
+    life: u32,
+    id: SessionId,
+}
+
 /// The server: an endpoint and the tunnels it accepted.
 #[derive(Debug)]
 pub struct Server {
+    config: Arc<TunnelConfig>,
+    entropy: Entropy,
     endpoint: Endpoint,
-    sessions: BTreeMap<SessionId, Tunnel>,
+    sessions: BTreeMap<ServerId, Tunnel>,
+    /// The first session of each conversation.
+    firsts: BTreeMap<u32, ServerId>,
     /// The session that each stream arrived in.
-    streams: BTreeMap<Stream, SessionId>,
+    streams: BTreeMap<Stream, ServerId>,
+    /// How often it was started before.
+    life: u32,
+    /// The process runs.
+    running: bool,
+    /// Counters of sessions that are over.
+    past: Vec<Stats>,
     /// When it wants to be woken.
     pub alarm: Alarm,
     /// Datagrams the engine dropped.
@@ -28,26 +46,31 @@ pub struct Server {
 impl Server {
     /// A server without sessions.
     pub fn new(plan: &SidePlan, entropy: Entropy) -> Self {
-        let endpoint =
-            Endpoint::new(Arc::clone(&plan.config), EndpointLimits { sessions_max: SESSIONS_MAX }, entropy);
+        let config = Arc::clone(&plan.config);
         Self {
-            endpoint,
+            endpoint: endpoint(&config, entropy.clone()),
+            config,
+            entropy,
             sessions: BTreeMap::new(),
+            firsts: BTreeMap::new(),
             streams: BTreeMap::new(),
+            life: 0,
+            running: true,
+            past: Vec::new(),
             alarm: Alarm::default(),
             refused_datagrams: 0,
         }
     }
 
     /// A datagram from the client arrived.
-    pub fn receive(&mut self, wire: &mut Wire, now: Instant, datagram: &mut [u8]) {
-        match self.endpoint.route(wire.local(Side::Server, now), CLIENT_ADDRESS, datagram) {
+    pub fn receive(&mut self, wire: &mut Wire, now: Instant, from: SocketAddr, datagram: &mut [u8]) {
+        match self.endpoint.route(wire.local(Side::Server, now), from, datagram) {
             Route::Session(id, datagram) => self.feed(wire, now, id, datagram),
             Route::Incoming(incoming) => self.accept(wire, now, incoming),
             Route::Moved(id, incoming) => self.migrate(wire, now, id, incoming),
             Route::Dropped(reason) => {
                 self.refused_datagrams += 1;
-                judge_drop(wire, now, Node::Server(SessionId(0)), reason);
+                judge_drop(wire, now, Node::Server(self.id(SessionId(0))), reason);
             }
         }
     }
@@ -82,9 +105,69 @@ impl Server {
         TunnelPort::new(now, work, Host::Server(self), wire)
     }
 
-    /// A stream arrived in that session.
-    pub fn bind(&mut self, stream: Stream, session: SessionId) {
-        self.streams.entry(stream).or_insert(session);
+    /// Whether the process runs.
+    pub const fn is_running(&self) -> bool {
+        self.running
+    }
+
+    /// A fault: the process dies, its sessions with it; their streams.
+    pub fn crash(&mut self) -> Vec<Stream> {
+        self.running = false;
+        self.past.extend(self.sessions.values().map(Tunnel::stats));
+        self.sessions.clear();
+        std::mem::take(&mut self.streams).into_keys().collect()
+    }
+
+    /// The process starts again, without sessions.
+    pub fn start(&mut self) {
+        self.running = true;
+        self.life += 1;
+        self.endpoint = endpoint(&self.config, self.entropy.fork());
+    }
+
+    /// A session is over; its streams.
+    pub fn forget(&mut self, session: ServerId) -> Vec<Stream> {
+        self.past.extend(self.sessions.remove(&session).map(|tunnel| tunnel.stats()));
+        if session.life == self.life {
+            self.endpoint.retire(session.id);
+        }
+        let streams: Vec<Stream> =
+            self.streams.iter().filter(|&(_, &of)| of == session).map(|(&stream, _)| stream).collect();
+        for stream in &streams {
+            self.streams.remove(stream);
+        }
+        streams
+    }
+
+    /// The tunnel of a session, while it lives.
+    pub fn tunnel(&self, session: ServerId) -> Option<&Tunnel> {
+        self.sessions.get(&session)
+    }
+
+    /// All sessions.
+    pub fn tunnels(&self) -> impl Iterator<Item = &Tunnel> {
+        self.sessions.values()
+    }
+
+    /// Whether the session that a conversation began with is over.
+    pub fn lost_first_of(&self, conv: u32) -> bool {
+        self.firsts.get(&conv).is_some_and(|first| !self.sessions.contains_key(first))
+    }
+
+    /// Whether its conversation began with that session.
+    pub fn is_first(&self, session: ServerId, conv: u32) -> bool {
+        self.firsts.get(&conv) == Some(&session)
+    }
+
+    /// A stream arrived in that session. A replayed beginning of a conversation that lives makes a session, too, in which
+    /// its streams arrive again: false for those.
+    pub fn bind(&mut self, stream: Stream, session: ServerId) -> bool {
+        *self.streams.entry(stream).or_insert(session) == session
+    }
+
+    /// Whether that session has the stream.
+    pub fn is_bound(&self, stream: Stream, session: ServerId) -> bool {
+        self.streams.get(&stream) == Some(&session)
     }
 
     /// Whether the stream arrived.
@@ -94,21 +177,35 @@ impl Server {
 
     pub(super) fn tunnel_of(&mut self, stream: Stream) -> Option<(Node, StreamId, &mut Tunnel)> {
         let id = *self.streams.get(&stream)?;
-        Some((Node::Server(id), StreamId(stream.0 as u32), self.sessions.get_mut(&id)?))
+        Some((
+            Node::Server(id),
+            stream.id(),
+            self.sessions.get_mut(&id).filter(|tunnel| !tunnel.is_closed())?,
+        ))
     }
 
-    /// Whether no session has anything queued or unacknowledged.
-    pub fn is_drained(&self) -> bool {
-        self.sessions.values().all(Tunnel::drained)
+    /// Whether no session that `matters` has anything queued or unacknowledged.
+    pub fn is_drained(&self, matters: impl Fn(&Tunnel) -> bool) -> bool {
+        self.sessions.values().all(|tunnel| tunnel.drained() || !matters(tunnel))
     }
 
-    /// Counters of the latest session.
-    pub fn stats(&self) -> Stats {
-        self.sessions.last_key_value().map(|(_, tunnel)| tunnel.stats()).unwrap_or_default()
+    /// Counters of all sessions there ever were.
+    pub fn stats(&self) -> Vec<Stats> {
+        self.past.iter().copied().chain(self.sessions.values().map(Tunnel::stats)).collect()
+    }
+
+    /// Sessions that were accepted.
+    pub fn accepted(&self) -> u64 {
+        (self.past.len() + self.sessions.len()) as u64
+    }
+
+    const fn id(&self, id: SessionId) -> ServerId {
+        ServerId { life: self.life, id }
     }
 
     fn migrate(&mut self, wire: &mut Wire, now: Instant, id: SessionId, incoming: Incoming<'_>) {
-        let Some(tunnel) = self.sessions.get_mut(&id) else {
+        let session = self.id(id);
+        let Some(tunnel) = self.sessions.get_mut(&session) else {
             return wire.violate(
                 now,
                 Rule::Closed,
@@ -118,27 +215,30 @@ impl Server {
         match tunnel.migrate(wire.local(Side::Server, now), incoming) {
             Ok(()) => {
                 self.endpoint.moved(id, tunnel.peer());
-                wire.settle(now, Node::Server(id), tunnel);
+                wire.settle(now, Node::Server(session), tunnel);
             }
-            Err(incoming) if incoming.starts_session() => self.accept(wire, now, incoming),
+            Err(incoming) if incoming.starts_session() && !self.endpoint.is_full() => {
+                self.accept(wire, now, incoming)
+            }
             Err(_) => self.refused_datagrams += 1,
         }
     }
 
     fn feed(&mut self, wire: &mut Wire, now: Instant, id: SessionId, datagram: &mut [u8]) {
-        let Some(tunnel) = self.sessions.get_mut(&id) else {
+        let session = self.id(id);
+        let Some(tunnel) = self.sessions.get_mut(&session) else {
             return wire.violate(now, Rule::Closed, "Server: routed to a session that was retired".into());
         };
         let handled = tunnel.handle_datagram(wire.local(Side::Server, now), datagram);
-        wire.settle(now, Node::Server(id), tunnel);
+        wire.settle(now, Node::Server(session), tunnel);
         match handled {
             Handled::Used => {}
             Handled::Dropped(reason) => {
                 self.refused_datagrams += 1;
-                judge_drop(wire, now, Node::Server(id), reason);
+                judge_drop(wire, now, Node::Server(session), reason);
             }
             Handled::Reopen(incoming) => {
-                self.replace(wire, now, id);
+                self.replace(wire, now, session);
                 self.accept(wire, now, incoming);
             }
         }
@@ -146,17 +246,24 @@ impl Server {
 
     fn accept(&mut self, wire: &mut Wire, now: Instant, incoming: Incoming<'_>) {
         let (id, mut tunnel) = self.endpoint.accept(wire.local(Side::Server, now), incoming);
-        wire.settle(now, Node::Server(id), &mut tunnel);
-        self.sessions.insert(id, tunnel);
+        let session = self.id(id);
+        self.firsts.entry(tunnel.conv()).or_insert(session);
+        wire.settle(now, Node::Server(session), &mut tunnel);
+        self.sessions.insert(session, tunnel);
     }
 
-    fn replace(&mut self, wire: &mut Wire, now: Instant, id: SessionId) {
-        if let Some(mut old) = self.sessions.remove(&id) {
+    /// The world forgets the session when it hears that it is closed.
+    fn replace(&mut self, wire: &mut Wire, now: Instant, session: ServerId) {
+        if let Some(old) = self.sessions.get_mut(&session) {
             old.close(wire.local(Side::Server, now), CloseReason::Replaced);
-            wire.settle(now, Node::Server(id), &mut old);
+            wire.settle(now, Node::Server(session), old);
         }
-        self.endpoint.retire(id);
+        self.endpoint.retire(session.id);
     }
+}
+
+fn endpoint(config: &Arc<TunnelConfig>, entropy: Entropy) -> Endpoint {
+    Endpoint::new(Arc::clone(config), EndpointLimits { sessions_max: SESSIONS_MAX }, entropy)
 }
 
 /// The engine must not find a datagram damaged that no link damaged. Other reasons to drop one are legitimate: before

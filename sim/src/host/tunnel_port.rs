@@ -82,20 +82,23 @@ impl Port for TunnelPort<'_> {
     }
 
     fn write(&mut self, stream: Stream, data: &[u8]) -> Result<usize, WriteError> {
-        self.change(stream, |tunnel, now, id| tunnel.write(now, id, data)).unwrap_or(Err(WriteError::Closed))
+        // A stream that is lost blocks; what becomes of it is told by `Application::reset`.
+        let written = self.change(stream, |tunnel, now, id| tunnel.write(now, id, data));
+        written.unwrap_or(Err(WriteError::Blocked))
     }
 
     fn peek(&mut self, stream: Stream) -> Result<&[u8], ReadError> {
-        let (_, id, tunnel) = self.tunnel(stream).ok_or(ReadError::Closed)?;
+        let (_, id, tunnel) = self.tunnel(stream).ok_or(ReadError::Blocked)?;
         tunnel.peek(id)
     }
 
     fn consume(&mut self, stream: Stream, n: usize) {
         self.change(stream, |tunnel, now, id| tunnel.consume(now, id, n));
+        self.wire.recovery.note_read(self.now, self.side().receives());
     }
 
     fn finish(&mut self, stream: Stream) -> Result<(), WriteError> {
-        self.change(stream, |tunnel, now, id| tunnel.finish(now, id)).unwrap_or(Err(WriteError::Closed))
+        self.change(stream, |tunnel, now, id| tunnel.finish(now, id)).unwrap_or(Ok(()))
     }
 
     fn close(&mut self, stream: Stream) {

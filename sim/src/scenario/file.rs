@@ -1,13 +1,15 @@
 //! A scenario file as a whole: its top-level keys, and the plan made of them.
 
 use super::expect::Expect;
+use super::faults::{Fault, NatKeys};
 use super::hosts::HostsKeys;
 use super::links::Links;
 use super::rules::{DAY_US, filled, refuse_if, within};
 use super::sides::Options;
 use super::work::Workload;
-use super::{Refusal, Scenario, expect, hosts, links, sides, work};
+use super::{Refusal, Scenario, expect, faults, hosts, links, sides, work};
 use crate::baseline::Baseline;
+use crate::faults::{FaultKind, FaultPlan};
 use crate::units::Millis;
 use engine::Settings;
 use engine::crypt::Cipher;
@@ -29,6 +31,10 @@ pub(super) struct File {
     pub(super) client: Options,
     #[serde(default)]
     pub(super) server: Options,
+    #[serde(default)]
+    pub(super) faults: Vec<Fault>,
+    #[serde(default)]
+    pub(super) nat: NatKeys,
     pub(super) workloads: Vec<Workload>,
     pub(super) baseline: Option<BaselineKey>,
     #[serde(default)]
@@ -60,6 +66,8 @@ pub(super) fn build(file: File) -> Result<Scenario, Refusal> {
         drain_us: file.drain_ms.us,
         up: links::plan("links.up", &file.links.up)?,
         down: links::plan("links.down", &file.links.down)?,
+        faults: faults::plan(&file.faults, file.duration_ms.us)?,
+        nat: faults::nat(&file.nat)?,
         hosts: hosts::plan(&file.hosts)?,
         client: sides::plan("client", file.client, Settings::client())?,
         server: sides::plan("server", file.server, Settings::server())?,
@@ -72,6 +80,8 @@ pub(super) fn build(file: File) -> Result<Scenario, Refusal> {
         planted: None,
     };
     damage_is_noticed(&scenario)?;
+    let compared = scenario.baseline.is_some() && !scenario.faults.is_empty();
+    refuse_if(compared, "faults".into(), "direct TCP, the baseline, has none")?;
     Ok(scenario)
 }
 
@@ -79,9 +89,13 @@ pub(super) fn build(file: File) -> Result<Scenario, Refusal> {
 fn damage_is_noticed(scenario: &Scenario) -> Result<(), Refusal> {
     let unchecked =
         [&scenario.client, &scenario.server].iter().any(|side| side.settings.crypt == Cipher::Null);
+    let reason = "needs a cipher with a checksum, and crypt null has none";
+    let is_damage = |fault: &FaultPlan| matches!(fault.kind, FaultKind::Corruption { .. });
+    if let Some(index) = scenario.faults.iter().position(is_damage) {
+        refuse_if(unchecked, format!("faults[{index}].corruption"), reason)?;
+    }
     for (at, link) in [("links.up", &scenario.up), ("links.down", &scenario.down)] {
         let damages = link.corrupt_ppm.values().any(|ppm| ppm > 0);
-        let reason = "needs a cipher with a checksum, and crypt null has none";
         refuse_if(unchecked && damages, format!("{at}.corrupt_pct"), reason)?;
     }
     Ok(())

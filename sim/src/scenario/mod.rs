@@ -2,6 +2,7 @@
 
 mod draw;
 mod expect;
+mod faults;
 mod file;
 mod hosts;
 mod json;
@@ -16,7 +17,8 @@ pub use source::ScenarioFile;
 
 use crate::baseline::Baseline;
 use crate::expect::Expectation;
-use crate::host::HostPlan;
+use crate::faults::FaultPlan;
+use crate::host::{HostPlan, NatPlan};
 use crate::link::LinkPlan;
 use crate::work::WorkPlan;
 use engine::{Settings, TunnelConfig};
@@ -42,6 +44,10 @@ pub struct Scenario {
     pub down: LinkPlan,
     /// The machines the two sides run on.
     pub hosts: Hosts,
+    /// What goes wrong, and when.
+    pub faults: Vec<FaultPlan>,
+    /// What lies between the client's sockets and the network.
+    pub nat: NatPlan,
     /// The client's options.
     pub client: SidePlan,
     /// The server's options.
@@ -105,6 +111,8 @@ impl Scenario {
     /// | `links.up`, `links.down` | see below; an empty object is a perfect link |
     /// | `hosts.client`, `hosts.server` | see below; machines without limits where absent |
     /// | `client`, `server` | kcptun's JSON keys: `key crypt mode nodelay interval resend nc mtu sndwnd rcvwnd datashard parityshard nocomp acknodelay smuxver smuxbuf framesize streambuf keepalive qpp qpp-count ratelimit`, karst's `no-probe no-migrate`, and `generation`: which kcp-go the end behaves like, `"2021"` or `"2026"` (default); kcptun's defaults where absent |
+    /// | `faults` | array of `{"blackout": {...}}` and so on, see below |
+    /// | `nat.timeout_ms`, `.inbound_refreshes` (false) | a mapping of the client's address translator that nothing was sent over for that long is forgotten; without it, mappings last |
     /// | `workloads` | array of `{"bulk": {...}}`, `{"echo": {...}}` and so on, see below |
     /// | `baseline` | the same work over direct TCP instead of the tunnel: `"cubic"` or `"reno"`, see [`crate::baseline`] |
     /// | `expect` | what the run must measure, see below |
@@ -161,6 +169,18 @@ impl Scenario {
     /// | `latency_ms.NAME.p50`, `.p90`, `.p99`, `.p999`, `.max` | at most this latency of that workload |
     /// | `amplification.up`, `.down` | at most this many bytes on the wire per useful byte |
     /// | `drained_ms` | at most this time from the stop of the sources until everything has arrived |
+    ///
+    /// | fault key | meaning |
+    /// |---|---|
+    /// | `*.at_ms` | when it begins, before `duration_ms` |
+    /// | `server_restart.down_ms`, `client_restart.down_ms` | how long the process does not run; it comes back with nothing |
+    /// | `client_restart.keep_address` (false) | its next tunnel has the public address of the last one |
+    /// | `nat_rebinding`, `address_change` | the client's public port, or its address, changes |
+    /// | `blackout.for_ms`, `.direction` (`both`) | nothing gets through |
+    /// | `one_way.for_ms`, `.direction` | only this direction gets through |
+    /// | `clock_step.side`, `.by_ms` | the clock of that side jumps ahead: the engine's clock never goes back |
+    /// | `duplicate_storm.for_ms`, `.pct`, `.direction` (`both`) | that share of packets arrives twice |
+    /// | `corruption.for_ms`, `.pct`, `.direction` (`both`) | that share of datagrams has flipped bits |
     ///
     /// # Errors
     /// The first thing that is not JSON, unknown, missing, or impossible.

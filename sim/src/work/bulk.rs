@@ -116,6 +116,9 @@ impl Application for Bulk {
     fn reset(&mut self, port: &mut dyn Port, stream: Stream) {
         let direction = self.plan.direction;
         let Some((_, flow)) = self.stream.as_mut().filter(|(known, _)| *known == stream) else { return };
+        if flow.is_over() {
+            return;
+        }
         let half = flow.half(direction);
         let (read, written) = (half.reader.read, half.writer.written);
         if port.side() == Side::Server {

@@ -103,6 +103,9 @@ impl Application for Echo {
 
     fn reset(&mut self, port: &mut dyn Port, stream: Stream) {
         let Some((_, flow)) = self.stream.as_mut().filter(|(known, _)| *known == stream) else { return };
+        if flow.is_over() {
+            return;
+        }
         if port.side() == Side::Server {
             return flow.restart_server();
         }

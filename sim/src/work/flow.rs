@@ -31,6 +31,8 @@ pub(super) struct Half {
     pub(super) ends: bool,
     /// The reader does not read.
     pub(super) stalled: bool,
+    /// Where a writer ended that is gone; what it wrote may still arrive.
+    past_end: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -62,6 +64,9 @@ impl Flow {
     /// The server lost its end: the next one starts from nothing.
     pub(super) fn restart_server(&mut self) {
         self.up.reader = Reader::new(self.fresh.up.clone());
+        if self.down.writer.finished {
+            self.down.past_end = Some(self.down.writer.written);
+        }
         self.down.writer = Writer::new(self.fresh.down.clone());
     }
 
@@ -92,6 +97,7 @@ impl Half {
             offered: 0,
             ends: false,
             stalled: false,
+            past_end: None,
         }
     }
 
@@ -107,8 +113,8 @@ impl Half {
             return;
         }
         self.reader.read_all(port, stream);
-        if self.reader.ended && self.reader.read != self.writer.written {
-            let (read, written) = (self.reader.read, self.writer.written);
+        let (read, written) = (self.reader.read, self.writer.written);
+        if self.reader.ended && read != written && self.past_end != Some(read) {
             port.violate(Rule::Bytes, format!("stream {stream} ended after {read} of {written} bytes"));
         }
     }

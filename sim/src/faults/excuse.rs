@@ -1,0 +1,177 @@
+use super::{FaultKind, FaultPlan};
+use crate::Side;
+use crate::host::{HostPlan, Stall};
+use crate::scenario::Scenario;
+use crate::timeline::Timeline;
+use engine::{CloseReason, Instant};
+use std::time::Duration;
+
+/// What a run's faults explain of the sessions that end in it. A session that ends for another reason breaks
+/// [`crate::checks::Rule::Closed`].
+///
+/// | session ends with | explained when |
+/// |---|---|
+/// | `Local` | always: the driver ended it |
+/// | `Replaced` | the client has no tunnel of that conversation any more |
+/// | `PeerRestarted`, at the client | the server lost the session, or does not follow clients and the address changed |
+/// | `PeerTimeout` | as both above; or the path was cut, or the host stalled or its clock stepped, for long enough |
+/// | anything else | never |
+///
+/// A cut of `c` is long enough when `2 c + 2 keepalive >= peer timeout`: retransmissions back off, so that after it
+/// nothing may be sent for as long again, and an idle session says something only every keepalive interval. A clock that
+/// steps by that much spoils the estimate of the round trip, so that the next retransmission may wait for the largest
+/// timeout, 60 s: either side may have given up by then.
+#[derive(Debug)]
+pub struct Excuses {
+    cuts: Vec<(Instant, Instant)>,
+    steps: Vec<(Instant, Duration)>,
+    keepalive: Duration,
+    peer_timeout: Duration,
+    follows: bool,
+}
+
+/// The engine's largest retransmission timeout.
+const RTO_MAX: Duration = Duration::from_secs(60);
+
+/// A session that ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// Where.
+    pub side: Side,
+    /// How.
+    pub reason: CloseReason,
+    /// The other side has nothing of that conversation, or not at that address.
+    pub peer_gone: bool,
+    /// The client's public address changed in its lifetime.
+    pub moved: bool,
+}
+
+impl Excuses {
+    /// Those of a scenario.
+    pub fn new(scenario: &Scenario) -> Self {
+        let mux = [&scenario.client, &scenario.server].map(|side| &side.config.mux);
+        let ms = |ms: u32| Duration::from_millis(u64::from(ms));
+        let mut cuts: Vec<_> = scenario.faults.iter().filter_map(cut).collect();
+        let end = Instant::from_micros(u64::MAX);
+        cuts.extend([&scenario.up.blackout, &scenario.down.blackout].into_iter().flat_map(|b| dark(b, end)));
+        cuts.extend([&scenario.hosts.client, &scenario.hosts.server].into_iter().flat_map(stalls));
+        Self {
+            cuts,
+            steps: scenario.faults.iter().filter_map(step).collect(),
+            keepalive: ms(mux[0].keepalive_ms.max(mux[1].keepalive_ms)),
+            peer_timeout: ms(mux[0].peer_timeout_ms.min(mux[1].peer_timeout_ms)),
+            follows: scenario.server.config.migrate,
+        }
+    }
+
+    /// Whether the end of a session at `now` is explained.
+    pub fn explain(&self, now: Instant, loss: Loss) -> bool {
+        let unreachable = loss.peer_gone || (loss.moved && !self.follows);
+        match loss.reason {
+            CloseReason::Local => true,
+            CloseReason::Replaced => loss.side == Side::Server && loss.peer_gone,
+            CloseReason::PeerRestarted => loss.side == Side::Client && unreachable,
+            CloseReason::PeerTimeout => unreachable || self.was_silenced(now),
+            _ => false,
+        }
+    }
+
+    fn was_silenced(&self, now: Instant) -> bool {
+        let stepped = |at: Instant| at <= now && now.since(at) <= 2 * self.peer_timeout + RTO_MAX;
+        let recent = |end: Instant| end >= now || now.since(end) <= 2 * self.peer_timeout;
+        let cut = self.cuts.iter().any(|&(begin, end)| {
+            begin <= now && recent(end) && self.is_long_enough(end.min(now).since(begin))
+        });
+        cut || self.steps.iter().any(|&(at, by)| stepped(at) && self.is_long_enough(by))
+    }
+
+    fn is_long_enough(&self, silence: Duration) -> bool {
+        2 * silence + 2 * self.keepalive >= self.peer_timeout
+    }
+}
+
+/// The time in which a fault lets nothing through.
+fn cut(fault: &FaultPlan) -> Option<(Instant, Instant)> {
+    let cuts = matches!(
+        fault.kind,
+        FaultKind::Blackout(_) | FaultKind::ServerRestart | FaultKind::ClientRestart { .. }
+    );
+    cuts.then(|| (fault.begins_at(), fault.heals_at()))
+}
+
+fn step(fault: &FaultPlan) -> Option<(Instant, Duration)> {
+    match fault.kind {
+        FaultKind::ClockStep { by_us, .. } => Some((fault.begins_at(), Duration::from_micros(by_us))),
+        _ => None,
+    }
+}
+
+/// The times at which a link's own schedule lets nothing through.
+fn dark(blackout: &Timeline<bool>, end: Instant) -> Vec<(Instant, Instant)> {
+    let mut times: Vec<Instant> = blackout.times().map(Instant::from_micros).collect();
+    times.push(end);
+    times.windows(2).filter(|pair| blackout.at(pair[0])).map(|pair| (pair[0], pair[1])).collect()
+}
+
+fn stalls(host: &HostPlan) -> Vec<(Instant, Instant)> {
+    let once = |stall: &Stall| match *stall {
+        Stall::Once { at_us, for_us } => {
+            Some((Instant::from_micros(at_us), Instant::from_micros(at_us + for_us)))
+        }
+        Stall::Every { .. } => None,
+    };
+    host.stalls.iter().filter_map(once).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn excuses(cut: (u64, u64), follows: bool) -> Excuses {
+        let at = |s: u64| Instant::from_millis(1_000 * s);
+        Excuses {
+            cuts: vec![(at(cut.0), at(cut.1))],
+            steps: vec![(at(500), Duration::from_secs(40))],
+            keepalive: Duration::from_secs(10),
+            peer_timeout: Duration::from_secs(30),
+            follows,
+        }
+    }
+
+    fn loss(side: Side, reason: CloseReason) -> Loss {
+        Loss { side, reason, peer_gone: false, moved: false }
+    }
+
+    #[test]
+    fn a_timeout_needs_a_cut_that_was_long_enough_and_not_long_ago() {
+        let at = |s: u64| Instant::from_millis(1_000 * s);
+        let timeout = loss(Side::Server, CloseReason::PeerTimeout);
+        let (short, long) = (excuses((100, 104), true), excuses((100, 120), true));
+        assert!(!short.explain(at(130), timeout));
+        assert!(long.explain(at(130), timeout) && long.explain(at(180), timeout));
+        assert!(!long.explain(at(99), timeout) && !long.explain(at(102), timeout));
+        assert!(!long.explain(at(181), timeout));
+        assert!(!long.explain(at(499), timeout) && !long.explain(at(621), timeout));
+        assert!(long.explain(at(501), timeout) && long.explain(at(620), timeout));
+    }
+
+    #[test]
+    fn what_never_happens_to_healthy_sessions_needs_a_lost_peer() {
+        let at = Instant::from_millis(1);
+        let following = excuses((0, 0), true);
+        let restarted = loss(Side::Client, CloseReason::PeerRestarted);
+        assert!(!following.explain(at, restarted));
+        assert!(!following.explain(at, Loss { moved: true, ..restarted }));
+        assert!(excuses((0, 0), false).explain(at, Loss { moved: true, ..restarted }));
+        assert!(following.explain(at, Loss { peer_gone: true, ..restarted }));
+        let replaced = loss(Side::Server, CloseReason::Replaced);
+        assert!(!following.explain(at, replaced));
+        assert!(following.explain(at, Loss { peer_gone: true, ..replaced }));
+        for reason in [CloseReason::Protocol, CloseReason::Corrupt] {
+            assert!(
+                !following.explain(at, Loss { peer_gone: true, moved: true, ..loss(Side::Client, reason) })
+            );
+        }
+        assert!(following.explain(at, loss(Side::Client, CloseReason::Local)));
+    }
+}

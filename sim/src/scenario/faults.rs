@@ -1,0 +1,197 @@
+//! The keys of faults and of the address translator, and the plans made of them.
+
+use super::Refusal;
+use super::rules::{DAY_US, refuse_if, within};
+use crate::Side;
+use crate::faults::{FaultKind, FaultPlan, Ways};
+use crate::host::NatPlan;
+use crate::units::{Millis, Percent};
+use serde::Deserialize;
+
+const FAULTS_MAX: usize = 1_000;
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Fault {
+    ServerRestart(RestartKeys),
+    ClientRestart(ClientRestartKeys),
+    NatRebinding(AtKeys),
+    AddressChange(AtKeys),
+    Blackout(BlackoutKeys),
+    ClockStep(ClockStepKeys),
+    DuplicateStorm(ShareKeys),
+    Corruption(ShareKeys),
+    OneWay(OneWayKeys),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AtKeys {
+    at_ms: Millis,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RestartKeys {
+    at_ms: Millis,
+    down_ms: Millis,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ClientRestartKeys {
+    at_ms: Millis,
+    down_ms: Millis,
+    #[serde(default)]
+    keep_address: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BlackoutKeys {
+    at_ms: Millis,
+    for_ms: Millis,
+    #[serde(default)]
+    direction: WaysKey,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OneWayKeys {
+    at_ms: Millis,
+    for_ms: Millis,
+    direction: WayKey,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ClockStepKeys {
+    side: SideKey,
+    at_ms: Millis,
+    by_ms: Millis,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ShareKeys {
+    at_ms: Millis,
+    for_ms: Millis,
+    pct: Percent,
+    #[serde(default)]
+    direction: WaysKey,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum WaysKey {
+    #[default]
+    Both,
+    Up,
+    Down,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum WayKey {
+    Up,
+    Down,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum SideKey {
+    Client,
+    Server,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NatKeys {
+    timeout_ms: Option<Millis>,
+    #[serde(default)]
+    inbound_refreshes: bool,
+}
+
+pub(super) fn nat(keys: &NatKeys) -> Result<NatPlan, Refusal> {
+    let timeout_us = keys.timeout_ms.map(|timeout| timeout.us);
+    within("nat.timeout_ms", timeout_us.unwrap_or(DAY_US), 1_000, DAY_US, "between 1 ms and a day")?;
+    Ok(NatPlan { timeout_us, inbound_refreshes: keys.inbound_refreshes })
+}
+
+/// `duration_us`: faults begin before the sources stop, or they would show nothing.
+pub(super) fn plan(list: &[Fault], duration_us: u64) -> Result<Vec<FaultPlan>, Refusal> {
+    refuse_if(list.len() > FAULTS_MAX, "faults".into(), "must hold at most 1000 faults")?;
+    list.iter().enumerate().map(|(index, fault)| one_plan(index, fault, duration_us)).collect()
+}
+
+fn one_plan(index: usize, fault: &Fault, duration_us: u64) -> Result<FaultPlan, Refusal> {
+    let (at, length, kind) = read(fault);
+    let plan = FaultPlan { at_us: at.us, for_us: length.map_or(0, |(_, length)| length.us), kind };
+    let name = match fault {
+        Fault::Blackout(_) => "blackout",
+        Fault::OneWay(_) => "one_way",
+        _ => kind.name(),
+    };
+    let key = |key: &str| format!("faults[{index}].{name}.{key}");
+    within(&key("at_ms"), plan.at_us, 0, duration_us - 1, "before duration_ms")?;
+    if let Some((name, _)) = length {
+        within(&key(name), plan.for_us, 1_000, DAY_US, "between 1 ms and a day")?;
+    }
+    if let FaultKind::ClockStep { by_us, .. } = kind {
+        within(&key("by_ms"), by_us, 1_000, DAY_US, "between 1 ms and a day")?;
+    }
+    Ok(plan)
+}
+
+/// When it begins, the key and value of its length if it has one, and what it does.
+fn read(fault: &Fault) -> (Millis, Option<(&'static str, Millis)>, FaultKind) {
+    match fault {
+        Fault::ServerRestart(keys) => (keys.at_ms, Some(("down_ms", keys.down_ms)), FaultKind::ServerRestart),
+        Fault::ClientRestart(keys) => {
+            let kind = FaultKind::ClientRestart { keep_address: keys.keep_address };
+            (keys.at_ms, Some(("down_ms", keys.down_ms)), kind)
+        }
+        Fault::NatRebinding(keys) => (keys.at_ms, None, FaultKind::NatRebinding),
+        Fault::AddressChange(keys) => (keys.at_ms, None, FaultKind::AddressChange),
+        Fault::Blackout(keys) => {
+            (keys.at_ms, Some(("for_ms", keys.for_ms)), FaultKind::Blackout(keys.direction.ways()))
+        }
+        Fault::ClockStep(keys) => {
+            let side = match keys.side {
+                SideKey::Client => Side::Client,
+                SideKey::Server => Side::Server,
+            };
+            (keys.at_ms, None, FaultKind::ClockStep { side, by_us: keys.by_ms.us })
+        }
+        Fault::DuplicateStorm(keys) => {
+            let kind = FaultKind::DuplicateStorm { ppm: keys.pct.ppm, ways: keys.direction.ways() };
+            (keys.at_ms, Some(("for_ms", keys.for_ms)), kind)
+        }
+        Fault::Corruption(keys) => {
+            let kind = FaultKind::Corruption { ppm: keys.pct.ppm, ways: keys.direction.ways() };
+            (keys.at_ms, Some(("for_ms", keys.for_ms)), kind)
+        }
+        Fault::OneWay(keys) => {
+            (keys.at_ms, Some(("for_ms", keys.for_ms)), FaultKind::Blackout(keys.direction.other()))
+        }
+    }
+}
+
+impl WaysKey {
+    const fn ways(self) -> Ways {
+        match self {
+            Self::Both => Ways::Both,
+            Self::Up => Ways::Up,
+            Self::Down => Ways::Down,
+        }
+    }
+}
+
+impl WayKey {
+    const fn other(self) -> Ways {
+        match self {
+            Self::Up => Ways::Down,
+            Self::Down => Ways::Up,
+        }
+    }
+}
