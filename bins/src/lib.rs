@@ -3,6 +3,7 @@
 pub mod config;
 pub mod driver;
 pub mod flags;
+pub mod heap;
 pub mod local_time;
 pub mod log;
 pub mod metrics;
@@ -10,10 +11,6 @@ pub mod net;
 pub mod profile;
 pub mod service;
 pub mod snmp;
-
-/// The system's allocator, counting what is in use.
-#[global_allocator]
-pub(crate) static ALLOCATOR: cap::Cap<std::alloc::System> = cap::Cap::new(std::alloc::System, usize::MAX);
 
 /// Version of the programs.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -294,19 +294,7 @@ const METRICS: [(&str, &str); 30] = [
     ("karst_out_of_band_packets_total", "OOBPackets: Out-of-band packets received."),
 ];
 
-/// Memory in use by the program's own data, without what the allocator keeps.
-pub fn heap_bytes() -> usize {
-    crate::ALLOCATOR.allocated()
-}
-
 /// Open file descriptors, 0 where the system does not tell.
 fn open_files() -> usize {
     std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)
-}
-
-/// Resident memory of this process, 0 where the system does not tell.
-pub fn memory_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
-    kib.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or(0) * 1024
 }

@@ -2,7 +2,8 @@
 
 use super::hub::Hub;
 use crate::flags::Side;
-use crate::metrics::{Ratios, SESSIONS_LISTED_MAX, Session, Snapshot, Worst, heap_bytes, memory_bytes};
+use crate::heap::{heap_bytes, memory_bytes};
+use crate::metrics::{Ratios, SESSIONS_LISTED_MAX, Session, Snapshot, Worst};
 use crate::snmp::{Totals, add, without_gauges};
 use engine::Stats;
 use std::cell::{Cell, RefCell};

@@ -1,18 +1,42 @@
-//! `--memlimit`: what happens when memory runs short (CLI-54).
+//! Gives memory back after a load, and `--memlimit`: what happens when memory runs short (CLI-54).
 //!
 //! Memory is what sessions hold: bytes that wait for a path or for a reader. Short of it, nothing new is begun and the
 //! sessions above their share wait, which the others do not feel. Only if that does not help the fullest session ends.
 
 use super::census::Census;
+use crate::heap;
+use crate::heap::heap_bytes;
 use crate::log::log_line;
-use crate::metrics::heap_bytes;
 use engine::CloseReason;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::time::interval;
 
-/// How often memory is looked at.
+/// How often the program looks whether there is memory to give back, how often in a row there must be, and how much.
+const TRIM_LOOK: Duration = Duration::from_secs(1);
+const TRIM_LOOKS: u32 = 10;
+const TRIM_BYTES_MIN: usize = 4 << 20;
+
+/// How often memory is looked at under a limit.
 const LOOK: Duration = Duration::from_millis(10);
+
+/// Gives memory back to the system when most of what was in use since the last time is free: the allocator keeps what lies
+/// between pieces that are still in use. Runs for ever.
+pub(crate) async fn trim_after_load() {
+    let (mut high_bytes, mut looks) = (0, 0);
+    let mut ticks = interval(TRIM_LOOK);
+    loop {
+        ticks.tick().await;
+        let used_bytes = heap_bytes();
+        high_bytes = high_bytes.max(used_bytes);
+        let worth_it = high_bytes / 2 >= used_bytes && high_bytes - used_bytes >= TRIM_BYTES_MIN;
+        looks = if worth_it { looks + 1 } else { 0 };
+        if looks >= TRIM_LOOKS {
+            heap::trim();
+            (high_bytes, looks) = (used_bytes, 0);
+        }
+    }
+}
 
 /// Watches for ever; `limit_bytes` is above zero.
 pub(crate) async fn watch(limit_bytes: usize, census: Rc<Census>) {

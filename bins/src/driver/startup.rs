@@ -74,6 +74,7 @@ fn start(side: Side) -> Result<(), StartError> {
 }
 
 fn watch_memory(config: &Config, census: &Rc<Census>) {
+    tokio::task::spawn_local(memory::trim_after_load());
     if let Some(limit_bytes) = config.memory_bytes_max() {
         tokio::task::spawn_local(memory::watch(limit_bytes, Rc::clone(census)));
     }
