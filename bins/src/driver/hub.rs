@@ -87,6 +87,8 @@ struct Session {
     marked: bool,
     /// Waits for memory.
     held: bool,
+    /// So do streams that had something to write.
+    writers_wait: bool,
     armed_at: Option<Instant>,
 }
 
@@ -207,6 +209,8 @@ impl Hub {
                 session.held = held;
                 session.tunnel.hold_input(now, held);
                 changed.push(*id);
+            }
+            if !held && std::mem::take(&mut session.writers_wait) {
                 session.streams.values().for_each(|signals| signals.writable.notify_one());
             }
         }
@@ -224,8 +228,9 @@ impl Hub {
         }
         let mut state = self.state.borrow_mut();
         let Some(session) = state.sessions.get_mut(&id) else { return false };
-        session.held |= session.tunnel.queued_bytes() > census.share_bytes();
-        session.held
+        let waits = session.held || session.tunnel.queued_bytes() > census.share_bytes();
+        session.writers_wait |= waits;
+        waits
     }
 
     /// Ends a session; its streams are reset.
@@ -435,7 +440,14 @@ impl State {
         self.census.opened(if self.endpoint.is_some() { Opened::Passive } else { Opened::Active });
         self.sessions.insert(
             id,
-            Session { tunnel, streams: BTreeMap::new(), marked: false, held: false, armed_at: None },
+            Session {
+                tunnel,
+                streams: BTreeMap::new(),
+                marked: false,
+                held: false,
+                writers_wait: false,
+                armed_at: None,
+            },
         );
         self.mark(id);
     }
