@@ -20,6 +20,11 @@ impl Waiter {
         self.files.push(libc::pollfd { fd: file, events: libc::POLLIN, revents: 0 });
     }
 
+    /// Waits for another file in place of the one of that number.
+    pub(crate) fn replace(&mut self, number: usize, file: RawFd) {
+        self.files[number] = libc::pollfd { fd: file, events: libc::POLLIN, revents: 0 };
+    }
+
     /// Returns when something can be read, after `limit`, or when a signal came.
     pub(crate) fn wait(&mut self, limit: Duration) {
         let limit = libc::timespec {

@@ -46,7 +46,7 @@ fn packets_meet_the_links() {
     }
     let up = LinkPlan { delay_us: 30_000.into(), ..LinkPlan::default() };
     let down = LinkPlan { delay_us: 20_000.into(), ..LinkPlan::default() };
-    let network = Network::start(&Conditions { links: [up, down], seed: 1 }, None).unwrap();
+    let network = Network::start(&Conditions { links: [up, down], ..Conditions::default() }, None).unwrap();
     let address = SocketAddr::from((RIGHT, 7000));
     let listener = network.listen(End::Right, address, None).unwrap();
     let mut client = network.connect(End::Left, address, Some("reno")).unwrap();
@@ -73,7 +73,9 @@ fn a_dead_link_carries_nothing() {
         return;
     }
     let dead = LinkPlan { loss: LossPlan::Bernoulli { ppm: 1_000_000 }.into(), ..LinkPlan::default() };
-    let network = Network::start(&Conditions { links: [dead, LinkPlan::default()], seed: 1 }, None).unwrap();
+    let network =
+        Network::start(&Conditions { links: [dead, LinkPlan::default()], ..Conditions::default() }, None)
+            .unwrap();
     let address = SocketAddr::from((RIGHT, 7000));
     let _listener = network.listen(End::Right, address, None).unwrap();
     std::thread::scope(|scope| {

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+use interop::line::Conditions;
 use interop::relay::Relay;
+use sim::faults::{FaultKind, FaultPlan, Ways};
 use sim::link::{LinkPlan, LossPlan, QueuePlan, ReorderPlan};
 use sim::timeline::Timeline;
 use std::net::{SocketAddr, UdpSocket};
@@ -170,4 +172,52 @@ fn the_added_delay_is_measured_and_small() {
     let report = path.relay.report();
     assert_eq!((report.added_us.count, report.transit_us[0].min), (500, 5_000));
     assert!(report.added_us.p50 < 5_000 && report.added_us.max > 0, "{report}");
+}
+
+fn fault(at_ms: u64, for_ms: u64, kind: FaultKind) -> FaultPlan {
+    FaultPlan { at_us: at_ms * 1000, for_us: for_ms * 1000, kind }
+}
+
+fn faulty(faults: Vec<FaultPlan>) -> Path {
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let (client, server) = (UdpSocket::bind(any).unwrap(), UdpSocket::bind(any).unwrap());
+    server.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    let conditions = Conditions { faults, ..Conditions::default() };
+    let relay = Relay::start_captured(any, server.local_addr().unwrap(), &conditions, None).unwrap();
+    client.connect(relay.address()).unwrap();
+    Path { client, server, relay }
+}
+
+#[test]
+fn faults_of_the_links_strike() {
+    let storm = fault(0, 60_000, FaultKind::DuplicateStorm { ppm: 1_000_000, ways: Ways::Both });
+    let damage = fault(0, 60_000, FaultKind::Corruption { ppm: 1_000_000, ways: Ways::Down });
+    let dead = fault(200, 60_000, FaultKind::Blackout(Ways::Up));
+    let path = faulty(vec![storm, damage, dead]);
+    assert_eq!(path.arrivals(3), [0, 0, 1, 1, 2, 2]);
+    std::thread::sleep(Duration::from_millis(200));
+    assert!(path.arrivals(3).is_empty());
+    let [up, down] = path.relay.report().links;
+    assert_eq!((up.dropped_blackout, up.duplicated_packets, down.sent_packets), (3, 3, 0));
+}
+
+/// A client whose mapping changes comes from another address, and answers to that one find it.
+#[test]
+fn a_client_moves_to_another_address() {
+    let path = faulty(vec![fault(100, 0, FaultKind::NatRebinding)]);
+    let mut buffer = [0; 8];
+    let mut from = || {
+        path.client.send(b"ping").unwrap();
+        path.server.recv_from(&mut buffer).unwrap().1
+    };
+    let first = from();
+    assert_eq!(from(), first);
+    std::thread::sleep(Duration::from_millis(150));
+    // The first datagram after that time still comes from where it was read.
+    from();
+    let second = from();
+    assert_ne!(second, first);
+    path.server.send_to(b"pong", second).unwrap();
+    path.client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    assert_eq!(path.client.recv(&mut buffer).unwrap(), 4);
 }

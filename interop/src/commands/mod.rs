@@ -13,9 +13,16 @@ pub(crate) use relay_bench::RelayBenchArgs;
 
 use anyhow::Context;
 use interop::contest::Contestant;
+use interop::line::Conditions;
 use interop::live::Programs;
 use sim::{Scenario, ScenarioFile};
 use std::path::Path;
+
+fn tell_left_out(conditions: &Conditions) {
+    for name in conditions.left_out() {
+        eprintln!("karst-interop: {name} is left out: it is not a matter of the network");
+    }
+}
 
 /// A scenario with what it leaves to the seed drawn, and that seed: the file's own unless another is given.
 fn read_scenario(path: &Path, seed: Option<u64>) -> anyhow::Result<(Scenario, u64)> {

@@ -1,6 +1,6 @@
 //! `karst-interop netns`.
 
-use super::{found_tunnels, read_scenario};
+use super::{found_tunnels, read_scenario, tell_left_out};
 use anyhow::{Context, bail};
 use clap::Args;
 use interop::contest::{Contestant, Row, Summary, over_network};
@@ -72,11 +72,13 @@ impl NetnsArgs {
     }
 
     fn run_commands(&self, scenario: &Scenario, seed: u64) -> anyhow::Result<ExitCode> {
+        let conditions = Conditions::of(scenario, seed);
+        tell_left_out(&conditions);
         let capture = self
             .pcap
             .as_deref()
             .map(|path| Capture::create(path).with_context(|| format!("writing {}", path.display())));
-        let network = Network::start(&Conditions::of(scenario, seed), capture.transpose()?)?;
+        let network = Network::start(&conditions, capture.transpose()?)?;
         let foreground = (!self.command.is_empty()).then(|| Command::Foreground(self.command.clone()));
         let left = foreground.or_else(|| self.left.clone().map(Command::Shell));
         let right = self.right.clone().map(Command::Shell);

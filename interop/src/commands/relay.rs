@@ -17,8 +17,9 @@ const LINK_FLAGS: [&str; 7] = ["loss", "duplicate", "reorder", "reorder_by", "de
 
 #[derive(Args)]
 #[command(after_help = "\
-All clients share the two links; the scenario's time, and with it its schedules, starts with the first datagram. SIGINT and
-SIGTERM end the relay, which then prints its counters; SIGUSR1 prints them without ending it.
+All clients share the two links; the scenario's time, and with it its schedules and faults, starts with the first datagram. A
+nat_rebinding or address_change gives each client another port towards the server. SIGINT and SIGTERM end the relay, which then
+prints its counters; SIGUSR1 prints them without ending it.
 
 Without a scenario the flags make the links. One value counts for both directions; THERE,BACK sets them apart (there: towards
 the server).")]
@@ -74,6 +75,7 @@ impl RelayArgs {
     /// Runs until a signal asks to stop.
     pub(crate) fn run(&self) -> anyhow::Result<ExitCode> {
         let conditions = self.conditions()?;
+        super::tell_left_out(&conditions);
         let capture = self
             .pcap
             .as_deref()
@@ -105,7 +107,11 @@ impl RelayArgs {
 
     fn conditions(&self) -> anyhow::Result<Conditions> {
         let Some(path) = self.file.as_ref().or(self.scenario.as_ref()) else {
-            return Ok(Conditions { links: [0, 1].map(|at| self.link(at)), seed: self.seed.unwrap_or(1) });
+            return Ok(Conditions {
+                links: [0, 1].map(|at| self.link(at)),
+                faults: Vec::new(),
+                seed: self.seed.unwrap_or(1),
+            });
         };
         let (scenario, seed) = read_scenario(path, self.seed)?;
         Ok(Conditions::of(&scenario, seed))

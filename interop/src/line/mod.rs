@@ -12,11 +12,13 @@ pub(crate) use pump::{Ends, Pump};
 pub use report::Report;
 
 use engine::Instant;
+use sim::faults::{self, FaultKind, FaultPlan};
 use sim::link::{Link, LinkPlan};
 use sim::net::{Event, Net};
 use sim::outcome::Latency;
 use sim::rng::Seed;
 use sim::{Direction, Scenario};
+use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
@@ -25,6 +27,9 @@ use std::time::Duration;
 pub struct Conditions {
     /// The links: towards the server, and back.
     pub links: [LinkPlan; 2],
+    /// What goes wrong, and when: what concerns the links, and changes of the client's address. Restarts and clocks are not
+    /// a line's.
+    pub faults: Vec<FaultPlan>,
     /// Seed of the dice.
     pub seed: u64,
 }
@@ -32,7 +37,20 @@ pub struct Conditions {
 impl Conditions {
     /// The network of `scenario` under the dice of `seed`.
     pub fn of(scenario: &Scenario, seed: u64) -> Self {
-        Self { links: [scenario.up.clone(), scenario.down.clone()], seed }
+        let links = [scenario.up.clone(), scenario.down.clone()];
+        Self { links, faults: scenario.faults.clone(), seed }
+    }
+
+    /// Names of the faults that a line leaves out.
+    pub fn left_out(&self) -> Vec<&'static str> {
+        use FaultKind::{ClientRestart, ClockStep, ServerRestart};
+        let is_left_out = |kind| matches!(kind, ServerRestart | ClientRestart { .. } | ClockStep { .. });
+        self.faults
+            .iter()
+            .map(|fault| fault.kind)
+            .filter(|kind| is_left_out(*kind))
+            .map(FaultKind::name)
+            .collect()
     }
 }
 
@@ -51,6 +69,9 @@ pub(crate) struct Line {
     start: Option<std::time::Instant>,
     net: Net,
     links: [Link; 2],
+    faults: Vec<FaultPlan>,
+    /// When the client's address changes, ascending; those to come.
+    moves: VecDeque<Instant>,
     /// Time each packet spent on the line as planned, from arrival to departure.
     transit: [Latency; 2],
     /// Departures, as they were minus as they were planned.
@@ -69,6 +90,8 @@ impl Line {
             start: None,
             net: Net::default(),
             links: [link(Direction::Up), link(Direction::Down)],
+            faults: conditions.faults.clone(),
+            moves: moves(&conditions.faults),
             transit: Default::default(),
             added: Latency::default(),
             capture,
@@ -81,9 +104,21 @@ impl Line {
         self.start.get_or_insert_with(std::time::Instant::now);
         self.give(ends);
         let now = self.now();
+        self.strike(ends, now, direction);
         self.record(ends, direction, flow, false, bytes);
         let packet = self.net.packets.insert_tagged(bytes, tag(now, flow));
         self.links[index(direction)].send(&mut self.net, now, packet);
+    }
+
+    /// Faults concern what is handed to a link, so it is enough to look then.
+    fn strike(&mut self, ends: &mut dyn Ends, now: Instant, direction: Direction) {
+        if self.faults.is_empty() {
+            return;
+        }
+        faults::apply(&self.faults, now, direction, &mut self.links[index(direction)]);
+        while self.moves.pop_front_if(|at| *at <= now).is_some() {
+            ends.move_clients();
+        }
     }
 
     /// Everything that is due leaves.
@@ -151,6 +186,13 @@ impl Line {
     fn give_up_capture(&mut self, error: io::Error) {
         (self.capture, self.capture_error) = (None, Some(error));
     }
+}
+
+fn moves(faults: &[FaultPlan]) -> VecDeque<Instant> {
+    let moves = |fault: &&FaultPlan| matches!(fault.kind, FaultKind::NatRebinding | FaultKind::AddressChange);
+    let mut moves: Vec<Instant> = faults.iter().filter(moves).map(FaultPlan::begins_at).collect();
+    moves.sort_unstable();
+    moves.into()
 }
 
 /// When it arrived in the upper 48 bits, and its flow.

@@ -33,6 +33,9 @@ pub(crate) trait Ends: Send {
     /// Passes a packet on. Like a path, it does not tell when it could not deliver.
     fn send(&mut self, direction: Direction, flow: u16, bytes: &[u8]);
 
+    /// From here on what clients send comes from other addresses, where an end has such a thing.
+    fn move_clients(&mut self) {}
+
     /// Headers that a capture shows before a packet of `len` bytes.
     fn headers(&self, direction: Direction, flow: u16, len: usize) -> Vec<u8>;
 

@@ -27,7 +27,7 @@ impl Relay {
     /// # Errors
     /// The address cannot be bound.
     pub fn start(listen: SocketAddr, to: SocketAddr, plans: [LinkPlan; 2], seed: u64) -> io::Result<Self> {
-        Self::start_captured(listen, to, &Conditions { links: plans, seed }, None)
+        Self::start_captured(listen, to, &Conditions { links: plans, faults: Vec::new(), seed }, None)
     }
 
     /// As [`Relay::start`] under any conditions, and writes what arrives and leaves to a capture.

@@ -25,6 +25,8 @@ pub(super) struct Sockets {
     clients: Vec<Client>,
     numbers: BTreeMap<SocketAddr, u16>,
     inodes: Vec<u64>,
+    /// Each client is to get another socket.
+    moving: bool,
 }
 
 #[derive(Debug)]
@@ -41,7 +43,7 @@ impl Sockets {
         let address = listen.local_addr()?;
         let inodes = inode(&listen).into_iter().collect();
         let (clients, numbers) = (Vec::new(), BTreeMap::new());
-        Ok((Self { listen, address, server, clients, numbers, inodes }, waiter))
+        Ok((Self { listen, address, server, clients, numbers, inodes, moving: false }, waiter))
     }
 
     pub(super) const fn address(&self) -> SocketAddr {
@@ -56,15 +58,33 @@ impl Sockets {
         if self.clients.len() >= CLIENTS_MAX {
             return None;
         }
-        let any = if self.server.is_ipv4() { IpAddr::from([0; 4]) } else { IpAddr::from([0_u16; 8]) };
-        let towards_server = bind(SocketAddr::new(any, 0)).ok()?;
-        towards_server.connect(self.server).ok()?;
+        let towards_server = self.connected().ok()?;
         waiter.add(towards_server.as_raw_fd());
         self.inodes.extend(inode(&towards_server));
         let number = self.clients.len() as u16;
         self.numbers.insert(address, number);
         self.clients.push(Client { address, towards_server });
         Some(number)
+    }
+}
+
+impl Sockets {
+    fn connected(&self) -> io::Result<UdpSocket> {
+        let any = if self.server.is_ipv4() { IpAddr::from([0; 4]) } else { IpAddr::from([0_u16; 8]) };
+        let socket = bind(SocketAddr::new(any, 0))?;
+        socket.connect(self.server)?;
+        Ok(socket)
+    }
+
+    /// What was on its way to an old address is lost.
+    fn move_now(&mut self, waiter: &mut Waiter) {
+        for number in 0..self.clients.len() {
+            let Ok(socket) = self.connected() else { continue };
+            waiter.replace(1 + number, socket.as_raw_fd());
+            self.inodes.extend(inode(&socket));
+            self.clients[number].towards_server = socket;
+        }
+        self.moving = false;
     }
 }
 
@@ -75,6 +95,9 @@ impl Ends for Sockets {
         waiter: &mut Waiter,
         buffer: &mut [u8],
     ) -> Option<(Direction, u16, usize)> {
+        if self.moving {
+            self.move_now(waiter);
+        }
         let Some(client) = file.checked_sub(1) else {
             loop {
                 let (len, from) = readable(|| self.listen.recv_from(buffer))?;
@@ -93,6 +116,10 @@ impl Ends for Sockets {
             Direction::Up => client.towards_server.send(bytes),
             Direction::Down => self.listen.send_to(bytes, client.address),
         };
+    }
+
+    fn move_clients(&mut self) {
+        self.moving = true;
     }
 
     fn headers(&self, direction: Direction, flow: u16, len: usize) -> Vec<u8> {
