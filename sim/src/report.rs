@@ -1,7 +1,7 @@
 //! An outcome as text for a terminal.
 
 use crate::outcome::{
-    BulkOutcome, EchoOutcome, ExpectationOutcome, LinkOutcome, Outcome, SideOutcome, WorkOutcome,
+    BulkOutcome, EchoOutcome, ExpectationOutcome, HostOutcome, LinkOutcome, Outcome, SideOutcome, WorkOutcome,
 };
 use std::fmt::{self, Display, Formatter};
 
@@ -24,7 +24,9 @@ impl Display for Report<'_> {
         link_lines(out, "up", &outcome.links.up, outcome.useful_bytes.up)?;
         link_lines(out, "down", &outcome.links.down, outcome.useful_bytes.down)?;
         side_lines(out, "client", &outcome.client)?;
+        host_line(out, &outcome.hosts.client)?;
         side_lines(out, "server", &outcome.server)?;
+        host_line(out, &outcome.hosts.server)?;
         time_line(out, outcome)?;
         writeln!(out, "  trace hash  {:016x}", outcome.trace_hash)?;
         for violation in &outcome.violations {
@@ -106,13 +108,49 @@ fn link_lines(out: &mut Formatter<'_>, name: &str, link: &LinkOutcome, useful: u
     )?;
     writeln!(
         out,
-        "              dropped: loss {}, queue {}, mtu {}; reordered {}, duplicated {}; queue peak {:.1} kB",
+        "              dropped: loss {}, queue {}{}; reordered {}, duplicated {}; queue peak {:.1} kB",
         link.dropped_loss,
         link.dropped_queue,
-        link.dropped_mtu,
+        Rare(&[
+            ("mtu", link.dropped_mtu),
+            ("blackout", link.dropped_blackout),
+            ("listed", link.dropped_list),
+            ("policer", link.dropped_policer),
+            ("CoDel", link.dropped_codel),
+        ]),
         link.reordered_packets,
         link.duplicated_packets,
         link.queue_peak_bytes as f64 / 1e3,
+    )?;
+    if link.corrupted_packets + link.penalties > 0 {
+        let rare = Rare(&[("damaged", link.corrupted_packets), ("penalties", link.penalties)]);
+        writeln!(out, "              {}", rare.to_string().trim_start_matches(", "))?;
+    }
+    Ok(())
+}
+
+/// Counters that are shown only when they counted something, each after a comma.
+struct Rare<'c>(&'c [(&'static str, u64)]);
+
+impl Display for Rare<'_> {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        let Self(counters) = self;
+        let seen = counters.iter().filter(|(_, count)| *count > 0);
+        seen.into_iter().try_for_each(|(name, count)| write!(out, ", {name} {count}"))
+    }
+}
+
+/// A machine, if its limits were felt.
+fn host_line(out: &mut Formatter<'_>, host: &HostOutcome) -> fmt::Result {
+    if host.socket_peak_bytes + host.cpu_busy_us == 0 {
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "              machine: {} datagrams dropped in the socket, at most {:.1} kB in it; {:.2} s of processor",
+        host.dropped_socket,
+        host.socket_peak_bytes as f64 / 1e3,
+        host.cpu_busy_us as f64 / 1e6,
     )
 }
 
