@@ -81,6 +81,27 @@ fn an_expired_session_is_kept_while_its_stream_moves() {
     client.wait_for("scavenger: session normally closed");
 }
 
+/// CLI-51: at most sixteen old sessions; one more ends the oldest, and only that.
+#[test]
+fn old_sessions_are_bounded() {
+    let udp = free_udp();
+    let _server = start_server(target(echo), udp, &[]);
+    let (client, local) = start_client(udp, &["--autoexpire", "1"]);
+    let mut apps = Vec::new();
+    while session_count(&client) < 18 {
+        let mut app = say_something(local);
+        app.read_exact(&mut [0; 14]).unwrap();
+        apps.push(app);
+        sleep(Duration::from_millis(1050));
+    }
+    let mut answers = |index: usize| {
+        let _ = apps[index].write_all(b"still there?");
+        apps[index].read_exact(&mut [0; 12]).is_ok()
+    };
+    assert!(!answers(0), "the oldest of seventeen old sessions goes on");
+    assert!((1..18).all(answers), "a younger one was cut");
+}
+
 /// KCP-23: a path that is silent for a while serves old and new connections at once when it is back.
 #[test]
 fn a_blackout_is_over_when_it_is_over() {
