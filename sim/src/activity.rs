@@ -1,11 +1,12 @@
 //! What workloads of many streams or messages report.
 
 use crate::outcome::{PerDirection, Percentiles};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// A workload of messages, requests, objects or streams; what is counted and timed is said at each
 /// [`crate::outcome::WorkOutcome`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Activity {
     /// Name of the workload.
     pub name: String,
@@ -38,7 +39,7 @@ pub struct Activity {
 }
 
 /// Two downloads side by side while the reader of one of them stalls.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Stall {
     /// Bytes the healthy one read during the stall.
     pub healthy_bytes: u64,

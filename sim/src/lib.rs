@@ -25,6 +25,7 @@ pub mod report;
 pub mod rng;
 mod run;
 pub mod scenario;
+pub mod schema;
 pub mod timeline;
 pub mod trace;
 pub mod units;

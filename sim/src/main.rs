@@ -6,7 +6,7 @@
 mod cli;
 
 use clap::{Parser, Subcommand};
-use cli::{compare, list, pins, run, trace};
+use cli::{compare, list, pins, run, schema, trace};
 use std::process::ExitCode;
 
 const BROKEN: u8 = 1;
@@ -40,6 +40,8 @@ enum Command {
     Compare(compare::Args),
     /// Plays every scenario file twice and compares with the pinned trace hashes.
     Pins(pins::Args),
+    /// Prints the JSON Schema of scenario files or of results.
+    Schema(schema::Args),
     /// Prints everything that enters the trace hash of a run, one line each.
     Trace(trace::Args),
 }
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
         Command::List(args) => list::main(&args),
         Command::Compare(args) => compare::main(&args),
         Command::Pins(args) => pins::main(&args),
+        Command::Schema(args) => schema::main(&args),
         Command::Trace(args) => trace::main(&args),
     };
     match done {

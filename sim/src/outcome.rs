@@ -12,6 +12,7 @@ use crate::link::Counters;
 use crate::scenario::Scenario;
 use engine::Stats;
 use hdrhistogram::Histogram;
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ pub const FORMAT: &str = "karst-sim/1";
 pub const KARST: &str = "karst";
 
 /// A results file.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Results {
     /// [`FORMAT`].
     pub format: &'static str,
@@ -38,7 +39,7 @@ impl Results {
 }
 
 /// One run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Outcome {
     /// Name of the scenario.
     pub scenario: String,
@@ -64,6 +65,7 @@ pub struct Outcome {
     pub events: u64,
     /// Fingerprint, 16 hexadecimal digits.
     #[serde(serialize_with = "hex")]
+    #[schemars(with = "String", regex(pattern = "^[0-9a-f]{16}$"))]
     pub trace_hash: u64,
     /// The workloads, in the scenario's order.
     pub workloads: Vec<WorkOutcome>,
@@ -122,7 +124,7 @@ impl Outcome {
 }
 
 /// A pair of values, one for each direction.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct PerDirection<T> {
     /// Client to server.
     pub up: T,
@@ -131,7 +133,7 @@ pub struct PerDirection<T> {
 }
 
 /// A broken rule.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ViolationOutcome {
     /// When.
     pub at_us: u64,
@@ -149,7 +151,7 @@ impl From<&Violation> for ViolationOutcome {
 }
 
 /// An expectation of the scenario.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ExpectationOutcome {
     /// What was measured, in words.
     pub what: String,
@@ -211,7 +213,7 @@ pub struct SessionsOutcome {
 }
 
 /// A workload; `kind` says which.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum WorkOutcome {
     /// A transfer.
@@ -283,7 +285,7 @@ impl WorkOutcome {
 }
 
 /// A transfer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct BulkOutcome {
     /// Name of the workload.
     pub name: String,
@@ -306,7 +308,7 @@ pub struct BulkOutcome {
 }
 
 /// Messages sent back.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct EchoOutcome {
     /// Name of the workload.
     pub name: String,
@@ -329,7 +331,7 @@ pub struct EchoOutcome {
 }
 
 /// A distribution, to three significant digits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Percentiles {
     /// Samples.
     pub count: u64,
@@ -384,7 +386,7 @@ impl Default for Latency {
 }
 
 /// A link. Bytes include IP and UDP headers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct LinkOutcome {
     /// Packets handed to the link.
     pub sent_packets: u64,
@@ -447,7 +449,7 @@ impl From<&Counters> for LinkOutcome {
 }
 
 /// The two machines.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct HostsOutcome {
     /// The client's.
     pub client: HostOutcome,
@@ -469,7 +471,7 @@ impl HostsOutcome {
 }
 
 /// A machine.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct HostOutcome {
     /// Datagrams that arrived when the socket's buffer was full.
     pub dropped_socket: u64,
@@ -482,7 +484,7 @@ pub struct HostOutcome {
 }
 
 /// Counters of one side's tunnel, under kcp-go's SNMP names where it has one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct SideOutcome {
     /// Datagrams the engine dropped.
     pub refused_datagrams: u64,

@@ -2,8 +2,10 @@
 
 use crate::units::Millis;
 use engine::Instant;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::StrDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, IntoDeserializer, SeqAccess, Visitor};
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -66,6 +68,23 @@ impl<T: Copy> Timeline<T> {
         times.dedup();
         let both = |us| (self.at(Instant::from_micros(us)), other.at(Instant::from_micros(us)));
         Timeline { first: both(0), later: times.into_iter().map(|us| (us, both(us))).collect() }
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Timeline<T> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("{}_over_time", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let (time, value) = (generator.subschema_for::<Millis>(), generator.subschema_for::<T>());
+        let pair = json_schema!({
+            "type": "array", "prefixItems": [time, value], "minItems": 2, "maxItems": 2
+        });
+        json_schema!({
+            "description": "One value, or pairs of the time in milliseconds and the value from then on.",
+            "anyOf": [value, { "type": "array", "items": pair, "minItems": 1 }]
+        })
     }
 }
 

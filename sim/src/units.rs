@@ -1,6 +1,8 @@
 //! Quantities of scenario files: decimals read digit by digit, so that no float decides anything.
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use std::borrow::Cow;
 use std::fmt;
 
 /// A time in milliseconds with up to three decimals, held in microseconds: `20` or `"0.25"`.
@@ -44,6 +46,45 @@ impl<'de> Deserialize<'de> for Milli {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         Ok(Self { thousandths: from.deserialize_any(Decimal { decimals: 3 })? })
     }
+}
+
+impl JsonSchema for Millis {
+    fn schema_name() -> Cow<'static, str> {
+        "milliseconds".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        decimal_schema("Milliseconds, with up to three decimals as a string.", 3)
+    }
+}
+
+impl JsonSchema for Percent {
+    fn schema_name() -> Cow<'static, str> {
+        "percent".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        decimal_schema("Percent, at most 100, with up to four decimals as a string.", 4)
+    }
+}
+
+impl JsonSchema for Milli {
+    fn schema_name() -> Cow<'static, str> {
+        "count".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        decimal_schema("A count, with up to three decimals as a string.", 3)
+    }
+}
+
+/// What [`Decimal`] accepts.
+fn decimal_schema(description: &str, decimals: u32) -> Schema {
+    let pattern = format!(r"^[0-9]+(\.[0-9]{{1,{decimals}}})?$");
+    json_schema!({
+        "description": description,
+        "anyOf": [{ "type": "integer", "minimum": 0 }, { "type": "string", "pattern": pattern }]
+    })
 }
 
 /// Accepts an integer, or a string of digits with at most `decimals` after the point.

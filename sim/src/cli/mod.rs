@@ -7,6 +7,7 @@ pub(crate) mod pins;
 mod pool;
 mod progress;
 pub(crate) mod run;
+pub(crate) mod schema;
 mod seeds;
 mod settings;
 mod summary;

@@ -5,10 +5,11 @@ use super::rules::refuse_if;
 use crate::expect::{Expectation, Limit, Measure, Quantile};
 use crate::units::{Milli, Millis};
 use crate::work::WorkPlan;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Expect {
     #[serde(default)]
@@ -20,7 +21,7 @@ pub(super) struct Expect {
 }
 
 /// Between these, both included.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct GoodputKeys {
     pub(super) min: Option<u64>,
@@ -28,7 +29,7 @@ pub(super) struct GoodputKeys {
 }
 
 /// At most these.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LatencyKeys {
     pub(super) p50: Option<Millis>,
@@ -39,7 +40,7 @@ pub(super) struct LatencyKeys {
 }
 
 /// Bytes on the wire per useful byte, at most.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AmplificationKeys {
     pub(super) up: Option<Milli>,

@@ -13,9 +13,10 @@ use crate::faults::{FaultKind, FaultPlan};
 use crate::units::Millis;
 use engine::Settings;
 use engine::crypt::Cipher;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct File {
     pub(super) name: String,
@@ -41,7 +42,7 @@ pub(super) struct File {
     pub(super) expect: Expect,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum BaselineKey {
     Cubic,
@@ -99,4 +100,9 @@ fn damage_is_noticed(scenario: &Scenario) -> Result<(), Refusal> {
         refuse_if(unchecked && damages, format!("{at}.corrupt_pct"), reason)?;
     }
     Ok(())
+}
+
+/// The schema of the file as it is read, when everything is drawn.
+pub(crate) fn schema() -> serde_json::Value {
+    schemars::schema_for!(File).to_value()
 }

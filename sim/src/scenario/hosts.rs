@@ -5,6 +5,7 @@ use super::{Hosts, Refusal};
 use crate::host::{ClockPlan, HostPlan, Stall};
 use crate::timeline::Timeline;
 use crate::units::Millis;
+use schemars::JsonSchema;
 use serde::de::{Error, IntoDeserializer, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::fmt;
@@ -12,7 +13,7 @@ use std::fmt;
 const STALLS_MAX: usize = 1_000;
 const CLOCK_OFFSET_MS_MAX: u64 = 1 << 33;
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct HostsKeys {
     #[serde(default)]
@@ -21,7 +22,7 @@ pub(super) struct HostsKeys {
     server: HostKeys,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct HostKeys {
     receive_buffer_bytes: Option<Timeline<u64>>,
@@ -34,7 +35,7 @@ struct HostKeys {
     clock_offset_ms: Option<ClockKey>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct StallKeys {
     at_ms: Option<Millis>,
@@ -107,6 +108,17 @@ fn clock(at: &str, key: Option<&ClockKey>) -> Result<ClockPlan, Refusal> {
 enum ClockKey {
     Wrap,
     Offset(Millis),
+}
+
+impl JsonSchema for ClockKey {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "clock".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let start = generator.subschema_for::<Millis>();
+        schemars::json_schema!({ "anyOf": [start, { "const": "wrap" }] })
+    }
 }
 
 impl<'de> Deserialize<'de> for ClockKey {

@@ -7,20 +7,21 @@ use crate::link::{
 };
 use crate::timeline::Timeline;
 use crate::units::{Milli, Millis, Percent};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 const DROP_PACKETS_MAX: usize = 10_000;
 const KBIT_MAX: u64 = 1_000_000_000;
 const BURST_BYTES_MAX: u64 = 1 << 40;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Links {
     pub(super) up: LinkKeys,
     pub(super) down: LinkKeys,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LinkKeys {
     mtu_bytes: Option<Timeline<u32>>,

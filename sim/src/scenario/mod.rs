@@ -13,6 +13,7 @@ mod sides;
 mod source;
 mod work;
 
+pub(crate) use file::schema as file_schema;
 pub use source::ScenarioFile;
 
 use crate::baseline::Baseline;

@@ -5,11 +5,12 @@ use super::{Refusal, SidePlan};
 use engine::crypt::Cipher;
 use engine::settings::Mode;
 use engine::{Generation, Settings};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::Arc;
 
 /// kcptun's JSON keys (CLI-1), karst's own, and which kcp-go the end behaves like.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Options {
     pub(super) key: Option<String>,
@@ -42,7 +43,7 @@ pub(super) struct Options {
     pub(super) generation: Option<GenerationKey>,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 pub(super) enum GenerationKey {
     #[serde(rename = "2021")]
     Go2021,

@@ -8,11 +8,12 @@ use crate::work::{
     BulkPlan, Content, EchoPlan, GameTicksPlan, HalfClosePlan, IdleThenBurstPlan, PagePlan,
     RequestResponsePlan, ShortStreamsPlan, StalledReaderPlan, StormPlan, TypingPlan, WorkKind, WorkPlan,
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 const WORKLOADS_MAX: usize = 1_000;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Workload {
     Bulk(BulkKeys),
@@ -28,7 +29,7 @@ pub(super) enum Workload {
     IdleThenBurst(IdleThenBurstKeys),
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct BulkKeys {
     pub(super) name: String,
@@ -40,7 +41,7 @@ pub(super) struct BulkKeys {
     pub(super) start_ms: Millis,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EchoKeys {
     pub(super) name: String,
@@ -50,7 +51,7 @@ pub(super) struct EchoKeys {
     pub(super) start_ms: Millis,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RequestResponseKeys {
     pub(super) name: String,
@@ -64,7 +65,7 @@ pub(super) struct RequestResponseKeys {
     pub(super) start_ms: Millis,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ShortStreamsKeys {
     pub(super) name: String,
@@ -77,7 +78,7 @@ pub(super) struct ShortStreamsKeys {
     pub(super) start_ms: Millis,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PageKeys {
     pub(super) name: String,
@@ -95,7 +96,7 @@ pub(super) struct PageKeys {
     pub(super) start_ms: Millis,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct GameTicksKeys {
     pub(super) name: String,
@@ -106,7 +107,7 @@ pub(super) struct GameTicksKeys {
     pub(super) start_ms: Millis,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TypingKeys {
     pub(super) name: String,
@@ -119,7 +120,7 @@ pub(super) struct TypingKeys {
     pub(super) start_ms: Millis,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StalledReaderKeys {
     pub(super) name: String,
@@ -129,7 +130,7 @@ pub(super) struct StalledReaderKeys {
     pub(super) start_ms: Millis,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct HalfCloseKeys {
     pub(super) name: String,
@@ -143,7 +144,7 @@ pub(super) struct HalfCloseKeys {
     pub(super) start_ms: Millis,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StormKeys {
     pub(super) name: String,
@@ -157,7 +158,7 @@ pub(super) struct StormKeys {
     pub(super) start_ms: Millis,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct IdleThenBurstKeys {
     pub(super) name: String,
@@ -193,14 +194,14 @@ const fn key_echo_default() -> u64 {
     52
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum DirectionKey {
     Up,
     Down,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum ContentKey {
     #[default]

@@ -1,0 +1,26 @@
+//! `karst-sim schema`.
+
+use super::say;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Of which files.
+    #[arg(value_enum, default_value = "scenario")]
+    of: Of,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Of {
+    /// Scenario files; the committed one is scenarios/schema.json.
+    Scenario,
+    /// Results files, as --json writes them; the committed one is scenarios/results-schema.json.
+    Result,
+}
+
+pub(crate) fn main(args: &Args) -> anyhow::Result<bool> {
+    let schema = match args.of {
+        Of::Scenario => sim::schema::scenario(),
+        Of::Result => sim::schema::results(),
+    };
+    say(&format!("{}\n", serde_json::to_string_pretty(&schema)?)).map(|()| true)
+}
