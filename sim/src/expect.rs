@@ -1,6 +1,6 @@
 //! Expectations of a scenario file, judged when the run is over.
 
-use crate::outcome::{Outcome, Percentiles};
+use crate::outcome::{FaultOutcome, Outcome, Percentiles};
 
 /// A limit and what it is put on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub enum Measure {
     AmplificationUp,
     /// Bytes on the wire per useful byte, server to client, thousandths.
     AmplificationDown,
+    /// The longest time from the healing of a fault until bytes arrived again, microseconds.
+    RecoveryUs,
     /// From the stop of the sources until everything had arrived, microseconds.
     DrainUs,
 }
@@ -81,6 +83,7 @@ impl Measure {
             }
             Self::AmplificationUp => per_useful(outcome.links.up.sent_bytes, outcome.useful_bytes.up),
             Self::AmplificationDown => per_useful(outcome.links.down.sent_bytes, outcome.useful_bytes.down),
+            Self::RecoveryUs => recovery_us(&outcome.faults),
             Self::DrainUs => outcome.ok.then(|| outcome.sim_us.saturating_sub(outcome.stopped_us)),
         }
     }
@@ -92,6 +95,7 @@ impl Measure {
             Self::LatencyUs(name, quantile) => format!("{} of {name}", quantile.words()),
             Self::AmplificationUp => "bytes up per useful byte".into(),
             Self::AmplificationDown => "bytes down per useful byte".into(),
+            Self::RecoveryUs => "longest recovery".into(),
             Self::DrainUs => "time to drain".into(),
         }
     }
@@ -100,7 +104,7 @@ impl Measure {
     pub const fn unit(&self) -> &'static str {
         match self {
             Self::GoodputKbit(_) => "kbit/s",
-            Self::LatencyUs(..) | Self::DrainUs => "us",
+            Self::LatencyUs(..) | Self::RecoveryUs | Self::DrainUs => "us",
             Self::AmplificationUp | Self::AmplificationDown => "thousandths",
         }
     }
@@ -126,6 +130,14 @@ impl Quantile {
             Self::Max => "longest",
         }
     }
+}
+
+/// `None` when there was no fault, or one after which nothing arrived in either direction.
+fn recovery_us(faults: &[FaultOutcome]) -> Option<u64> {
+    // A direction in which nobody sends does not count.
+    let of_fault = |fault: &FaultOutcome| fault.recovery_us.up.max(fault.recovery_us.down);
+    let all: Option<Vec<u64>> = faults.iter().map(of_fault).collect();
+    all?.into_iter().max()
 }
 
 fn per_useful(wire_bytes: u64, useful_bytes: u64) -> Option<u64> {

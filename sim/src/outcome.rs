@@ -181,7 +181,7 @@ impl ExpectationOutcome {
 }
 
 /// A fault that a scenario asked for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FaultOutcome {
     /// Its key in the scenario.
     pub kind: &'static str,
@@ -194,7 +194,7 @@ pub struct FaultOutcome {
 }
 
 /// How sessions came and went.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct SessionsOutcome {
     /// Tunnels the client dialled.
     pub dials: u64,

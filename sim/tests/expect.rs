@@ -58,6 +58,19 @@ fn every_limit_is_exact() {
 }
 
 #[test]
+fn recovery_is_the_longest_of_all_faults() {
+    let mut file = rough();
+    let judged = |file: &Value| World::run(&scenario(file), 1).expectations.remove(0);
+    file["expect"] = json!({ "recovery_ms": 5000 });
+    assert_eq!(judged(&file).measured, None, "there is no fault");
+    file["faults"] = json!([{ "blackout": { "at_ms": 100, "for_ms": 200 } }]);
+    let met = judged(&file);
+    assert!(met.ok && met.measured.is_some_and(|us| us > 15_000), "{met:?}");
+    file["expect"] = json!({ "recovery_ms": 1 });
+    assert!(!judged(&file).ok);
+}
+
+#[test]
 fn what_was_not_measured_meets_nothing() {
     let outcome = outcome(json!({ "goodput_kbit": { "echo": { "max": 1 } } }));
     assert_eq!((outcome.expectations[0].measured, outcome.expectations[0].ok), (None, false));

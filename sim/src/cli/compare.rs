@@ -4,10 +4,11 @@ use super::figures::Figure;
 use super::pool::Jobs;
 use super::seeds::Seeds;
 use super::settings::{self, Setting};
-use super::summary::{Spread, spreads, table};
+use super::summary::{Spread, spreads};
 use super::{load, play, save, say};
 use anyhow::{Context, bail, ensure};
 use serde_json::Value;
+use sim::report::table;
 use sim::{Outcome, ScenarioFile};
 use std::path::{Path, PathBuf};
 

@@ -63,6 +63,13 @@ pub(crate) fn figures(run: &Value) -> Vec<(Figure, u64)> {
     for side in ["client", "server"] {
         add(format!("{side} segments again"), Unit::Count, run[side]["retrans_segs"].as_u64());
     }
+    for (fault, of) in run["faults"].as_array().into_iter().flatten().enumerate() {
+        for direction in ["up", "down"] {
+            let kind = of["kind"].as_str().unwrap_or_default();
+            let name = format!("fault {} {kind}, recovery {direction}", fault + 1);
+            add(name, Unit::Us, of["recovery_us"][direction].as_u64());
+        }
+    }
     add("simulated time".into(), Unit::Us, run["sim_us"].as_u64());
     list
 }

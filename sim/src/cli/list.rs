@@ -1,6 +1,7 @@
 //! `karst-sim list`.
 
 use super::{load, say, scenario_files};
+use sim::report::wrapped;
 use std::path::{Path, PathBuf};
 
 const WIDTH: usize = 100;
@@ -42,19 +43,4 @@ fn entry(path: &Path, name: &str, description: &str) -> String {
         out.push_str(&format!("      {line}\n"));
     }
     out
-}
-
-/// `text` in lines of at most `width` characters, longer words aside.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.into()),
-        }
-    }
-    lines
 }

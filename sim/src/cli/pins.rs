@@ -22,6 +22,9 @@ pub(crate) struct Args {
     /// Play only scenarios whose pinned run has at most this many events.
     #[arg(long, value_name = "N", conflicts_with = "update")]
     events_max: Option<u64>,
+    /// Play every scenario only once: enough where another build is compared with this one.
+    #[arg(long)]
+    once: bool,
     #[command(flatten)]
     jobs: Jobs,
 }
@@ -53,7 +56,7 @@ pub(crate) fn main(args: &Args) -> anyhow::Result<bool> {
             files.push((name, load(&path)?));
         }
     }
-    let all = args.jobs.run(&files, |(_, file)| twice(file))?;
+    let all = args.jobs.run(&files, |(_, file)| played(file, args.once))?;
     let verdicts: Vec<_> = files.iter().map(|(name, _)| name.as_str()).zip(&all).collect();
     if args.update { update(args, &verdicts) } else { compare(args, folder, &pinned, &verdicts) }
 }
@@ -69,8 +72,9 @@ fn read(path: &Path) -> anyhow::Result<BTreeMap<String, Pin>> {
 
 type Verdict = Result<Outcome, Divergence>;
 
-fn twice(file: &ScenarioFile) -> anyhow::Result<Verdict> {
-    Ok(gate::play_twice(&file.draw(file.seed())?, file.seed()))
+fn played(file: &ScenarioFile, once: bool) -> anyhow::Result<Verdict> {
+    let (seed, scenario) = (file.seed(), file.draw(file.seed())?);
+    Ok(if once { Ok(sim::play(&scenario, seed)) } else { gate::play_twice(&scenario, seed) })
 }
 
 fn pin(outcome: &Outcome) -> Pin {
@@ -97,8 +101,13 @@ fn compare(
     for name in vanished {
         say(&format!("{name}: pinned, but there is no such file\n"))?;
     }
+    let times = if args.once { "once" } else { "twice" };
     let skipped = pinned.len().saturating_sub(verdicts.len());
-    say(&format!("{}: {good} of {} runs as pinned, each played twice", args.pins.display(), verdicts.len()))?;
+    say(&format!(
+        "{}: {good} of {} runs as pinned, each played {times}",
+        args.pins.display(),
+        verdicts.len()
+    ))?;
     say(&if skipped == 0 { "\n".into() } else { format!("; {skipped} not played\n") })?;
     Ok(complete && good == verdicts.len() && good > 0)
 }

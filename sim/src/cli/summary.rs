@@ -1,6 +1,7 @@
 //! Figures of many runs: medians and spread.
 
 use super::figures::{Figure, figures};
+use sim::report::{table, wrapped};
 use sim::{Outcome, ScenarioFile};
 use std::collections::BTreeMap;
 
@@ -53,7 +54,12 @@ pub(crate) fn summary(file: &ScenarioFile, runs: &[Outcome]) -> anyhow::Result<S
     let json = runs.iter().map(serde_json::to_value).collect::<Result<Vec<_>, _>>()?;
     let failed: Vec<String> =
         runs.iter().filter(|run| !run.passed()).map(|run| run.seed.to_string()).collect();
-    let mut out = format!("{}  {} runs\n  {}\n\n", file.name(), runs.len(), file.description());
+    let transport = runs.first().map_or("", |run| run.transport);
+    let mut out = format!("{}  {} runs over {transport}\n", file.name(), runs.len());
+    for line in wrapped(file.description(), 98) {
+        out.push_str(&format!("  {line}\n"));
+    }
+    out.push('\n');
     let rows = spreads(&json).into_iter().map(|spread| {
         let ([median, most], unit) = (spread.numbers(), spread.figure.unit.name().into());
         [spread.figure.name, median, most, unit]
@@ -64,23 +70,4 @@ pub(crate) fn summary(file: &ScenarioFile, runs: &[Outcome]) -> anyhow::Result<S
         seeds => format!("\n  FAILED: {} runs, seeds {}\n\n", seeds.len(), seeds.join(" ")),
     });
     Ok(out)
-}
-
-/// Rows under heads: the first column to the left, the others to the right.
-pub(crate) fn table<const N: usize>(heads: &[&str; N], rows: &[[String; N]]) -> String {
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].chars().count());
-        cells.chain([heads[column].chars().count()]).max().unwrap_or(0)
-    };
-    let widths: [usize; N] = std::array::from_fn(width);
-    let line = |cells: [&str; N]| {
-        let mut line = format!("  {:<width$}", cells[0], width = widths[0]);
-        for (cell, width) in cells.iter().zip(widths).skip(1) {
-            line.push_str(&format!("  {cell:>width$}"));
-        }
-        format!("{}\n", line.trim_end())
-    };
-    let mut out = line(*heads);
-    rows.iter().for_each(|row| out.push_str(&line(row.each_ref().map(String::as_str))));
-    out
 }

@@ -17,6 +17,7 @@ pub(super) struct Expect {
     #[serde(default)]
     pub(super) latency_ms: BTreeMap<String, LatencyKeys>,
     pub(super) amplification: Option<AmplificationKeys>,
+    pub(super) recovery_ms: Option<Millis>,
     pub(super) drained_ms: Option<Millis>,
 }
 
@@ -65,8 +66,12 @@ pub(super) fn plan(expect: &Expect, work: &[WorkPlan]) -> Result<Vec<Expectation
             Some(Expectation { measure, limit: Limit::AtMost(most?.thousandths) })
         }));
     }
-    let drained = |most: Millis| Expectation { measure: Measure::DrainUs, limit: Limit::AtMost(most.us) };
-    list.extend(expect.drained_ms.map(drained));
+    let times = [(Measure::RecoveryUs, expect.recovery_ms), (Measure::DrainUs, expect.drained_ms)];
+    list.extend(
+        times
+            .into_iter()
+            .filter_map(|(measure, most)| Some(Expectation { measure, limit: Limit::AtMost(most?.us) })),
+    );
     Ok(list)
 }
 

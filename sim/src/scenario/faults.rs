@@ -6,11 +6,12 @@ use crate::Side;
 use crate::faults::{FaultKind, FaultPlan, Ways};
 use crate::host::NatPlan;
 use crate::units::{Millis, Percent};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 const FAULTS_MAX: usize = 1_000;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Fault {
     ServerRestart(RestartKeys),
@@ -24,20 +25,20 @@ pub(super) enum Fault {
     OneWay(OneWayKeys),
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AtKeys {
     at_ms: Millis,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RestartKeys {
     at_ms: Millis,
     down_ms: Millis,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ClientRestartKeys {
     at_ms: Millis,
@@ -46,7 +47,7 @@ pub(super) struct ClientRestartKeys {
     keep_address: bool,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct BlackoutKeys {
     at_ms: Millis,
@@ -55,7 +56,7 @@ pub(super) struct BlackoutKeys {
     direction: WaysKey,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct OneWayKeys {
     at_ms: Millis,
@@ -63,7 +64,7 @@ pub(super) struct OneWayKeys {
     direction: WayKey,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ClockStepKeys {
     side: SideKey,
@@ -71,7 +72,7 @@ pub(super) struct ClockStepKeys {
     by_ms: Millis,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ShareKeys {
     at_ms: Millis,
@@ -81,7 +82,7 @@ pub(super) struct ShareKeys {
     direction: WaysKey,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum WaysKey {
     #[default]
@@ -90,21 +91,21 @@ enum WaysKey {
     Down,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum WayKey {
     Up,
     Down,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum SideKey {
     Client,
     Server,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NatKeys {
     timeout_ms: Option<Millis>,

@@ -169,6 +169,7 @@ impl Scenario {
     /// | `goodput_kbit.NAME.min`, `.max` | payload per time of that workload |
     /// | `latency_ms.NAME.p50`, `.p90`, `.p99`, `.p999`, `.max` | at most this latency of that workload |
     /// | `amplification.up`, `.down` | at most this many bytes on the wire per useful byte |
+    /// | `recovery_ms` | at most this time from the healing of any fault until bytes arrive again that were sent later |
     /// | `drained_ms` | at most this time from the stop of the sources until everything has arrived |
     ///
     /// | fault key | meaning |

@@ -1,0 +1,233 @@
+//! An outcome as text for a terminal.
+
+mod table;
+
+pub use table::{table, wrapped};
+
+use crate::outcome::{
+    BulkOutcome, ExpectationOutcome, FaultOutcome, KARST, LinkOutcome, Outcome, Percentiles, SideOutcome,
+    WorkOutcome,
+};
+use std::fmt::{self, Display, Formatter};
+
+const WIDTH: usize = 100;
+
+/// Shows an [`Outcome`] on a screen.
+#[derive(Debug)]
+pub struct Report<'o>(pub &'o Outcome);
+
+impl Display for Report<'_> {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        let Self(outcome) = self;
+        writeln!(out, "{}  seed {}  over {}", outcome.scenario, outcome.seed, outcome.transport)?;
+        wrapped(&outcome.description, WIDTH - 2).iter().try_for_each(|line| writeln!(out, "  {line}"))?;
+        workloads(out, &outcome.workloads)?;
+        links(out, outcome)?;
+        hosts(out, outcome)?;
+        if outcome.transport == KARST {
+            sides(out, [&outcome.client, &outcome.server])?;
+        }
+        faults(out, &outcome.faults)?;
+        expectations(out, &outcome.expectations)?;
+        time_line(out, outcome)?;
+        writeln!(out, "  trace hash  {:016x}", outcome.trace_hash)?;
+        for violation in &outcome.violations {
+            let at = ms(violation.at_us);
+            writeln!(out, "  FAILED      {} at {at} ms: {}", violation.rule, violation.detail)?;
+        }
+        writeln!(out, "  checks      {}", if outcome.ok { "ok" } else { "FAILED" })
+    }
+}
+
+/// A table behind an empty line, unless it has no rows.
+fn section<const N: usize>(out: &mut Formatter<'_>, heads: [&str; N], rows: &[[String; N]]) -> fmt::Result {
+    if rows.is_empty() { Ok(()) } else { write!(out, "\n{}", table(&heads, rows)) }
+}
+
+fn workloads(out: &mut Formatter<'_>, workloads: &[WorkOutcome]) -> fmt::Result {
+    let bulks = workloads.iter().filter_map(|work| match work {
+        WorkOutcome::Bulk(bulk) => Some(bulk_row(bulk)),
+        _ => None,
+    });
+    section(out, ["goodput", "", "Mbit/s", "MB", "s", ""], &bulks.collect::<Vec<_>>())?;
+    let latencies: Vec<_> = workloads.iter().flat_map(latency_rows).collect();
+    section(out, ["latency, ms", "done", "p50", "p90", "p99", "p99.9", "max"], &latencies)?;
+    let streams: Vec<_> = workloads.iter().filter_map(stream_row).collect();
+    section(out, ["streams", "opened", "completed", "reset", "units lost", "kB up", "kB down"], &streams)?;
+    for (name, stall) in workloads.iter().filter_map(|work| Some((work.name(), work.activity()?.1.stall?))) {
+        writeln!(
+            out,
+            "  {name}: beside the stalled reader {:.2} MB were read, with a gap of {} ms at most",
+            stall.healthy_bytes as f64 / 1e6,
+            ms(stall.healthy_gap_us)
+        )?;
+    }
+    Ok(())
+}
+
+fn bulk_row(bulk: &BulkOutcome) -> [String; 6] {
+    let elapsed_us = bulk.end_us.saturating_sub(bulk.start_us);
+    [
+        format!("  {}", bulk.name),
+        bulk.direction.clone(),
+        format!("{:.2}", bulk.goodput_kbit as f64 / 1e3),
+        format!("{:.2}", bulk.bytes_read as f64 / 1e6),
+        format!("{:.2}", elapsed_us as f64 / 1e6),
+        if bulk.complete { String::new() } else { "INCOMPLETE".into() },
+    ]
+}
+
+/// One row, or one for each direction where messages are timed one way.
+fn latency_rows(work: &WorkOutcome) -> Vec<[String; 7]> {
+    let row = |name: String, done: String, latency: &Percentiles| {
+        let [p50, p90, p99, p999, max] =
+            [latency.p50, latency.p90, latency.p99, latency.p999, latency.max].map(ms);
+        [format!("  {name}"), done, p50, p90, p99, p999, max]
+    };
+    match work {
+        WorkOutcome::Bulk(_) => Vec::new(),
+        WorkOutcome::Echo(echo) => {
+            vec![row(echo.name.clone(), format!("{} of {}", echo.received, echo.sent), &echo.latency_us)]
+        }
+        other => {
+            let Some((_, of)) = other.activity() else { return Vec::new() };
+            let done = format!("{} of {}", of.done, of.begun);
+            match &of.one_way_us {
+                Some(one_way) => vec![
+                    row(format!("{} up", of.name), done.clone(), &one_way.up),
+                    row(format!("{} down", of.name), done, &one_way.down),
+                ],
+                None => vec![row(of.name.clone(), done, &of.latency_us)],
+            }
+        }
+    }
+}
+
+fn stream_row(work: &WorkOutcome) -> Option<[String; 7]> {
+    let (_, of) = work.activity()?;
+    let kilo = |bytes: u64| format!("{:.1}", bytes as f64 / 1e3);
+    let counts = [of.streams_opened, of.streams_completed, of.streams_reset, of.lost].map(|n| n.to_string());
+    let [opened, completed, reset, lost] = counts;
+    Some([format!("  {}", of.name), opened, completed, reset, lost, kilo(of.bytes_up), kilo(of.bytes_down)])
+}
+
+fn links(out: &mut Formatter<'_>, outcome: &Outcome) -> fmt::Result {
+    let row = |name: &str, link: &LinkOutcome, useful: u64| {
+        let per_useful = if useful == 0 { 0.0 } else { link.sent_bytes as f64 / useful as f64 };
+        [
+            format!("  {name}"),
+            link.sent_packets.to_string(),
+            format!("{:.2}", link.sent_bytes as f64 / 1e6),
+            format!("{per_useful:.3}"),
+            format!("{:.1}", link.queue_peak_bytes as f64 / 1e3),
+            drops(link),
+        ]
+    };
+    let (links, useful) = (&outcome.links, &outcome.useful_bytes);
+    let rows = [row("up", &links.up, useful.up), row("down", &links.down, useful.down)];
+    let heads = ["link", "packets", "MB", "per useful byte", "queue peak kB", "dropped and done to packets"];
+    section(out, heads, &rows)
+}
+
+/// What was not zero, by reason.
+fn drops(link: &LinkOutcome) -> String {
+    let counts = [
+        ("lost", link.dropped_loss),
+        ("queue full", link.dropped_queue),
+        ("codel", link.dropped_codel),
+        ("policed", link.dropped_policer),
+        ("too large", link.dropped_mtu),
+        ("dead line", link.dropped_blackout),
+        ("listed", link.dropped_list),
+        ("reordered", link.reordered_packets),
+        ("doubled", link.duplicated_packets),
+        ("damaged", link.corrupted_packets),
+        ("penalties", link.penalties),
+    ];
+    let shown = counts.into_iter().filter(|(_, count)| *count > 0);
+    let shown: Vec<String> = shown.map(|(reason, count)| format!("{count} {reason}")).collect();
+    if shown.is_empty() { "nothing".into() } else { shown.join(", ") }
+}
+
+fn hosts(out: &mut Formatter<'_>, outcome: &Outcome) -> fmt::Result {
+    for (name, host) in [("client", &outcome.hosts.client), ("server", &outcome.hosts.server)] {
+        if host.socket_peak_bytes + host.cpu_busy_us > 0 {
+            writeln!(
+                out,
+                "  {name}'s machine: {} datagrams found no room in the socket, which held {:.1} kB at most; busy {} ms",
+                host.dropped_socket,
+                host.socket_peak_bytes as f64 / 1e3,
+                ms(host.cpu_busy_us),
+            )?;
+        }
+    }
+    Ok(())
+}
+
+fn sides(out: &mut Formatter<'_>, sides: [&SideOutcome; 2]) -> fmt::Result {
+    let rows = ["  client", "  server"].into_iter().zip(sides).map(|(name, side)| {
+        let counts = [
+            side.out_segs,
+            side.lost_segs,
+            side.fast_retrans_segs,
+            side.early_retrans_segs,
+            side.repeat_segs,
+            side.fec_recovered,
+            side.fec_errs,
+            side.refused_datagrams,
+        ];
+        let [sent, timeout, fast, early, twice, recovered, failed, refused] = counts.map(|n| n.to_string());
+        [name.into(), sent, timeout, fast, early, twice, recovered, failed, refused]
+    });
+    let heads =
+        ["segments", "sent", "again: timeout", "fast", "early", "got twice", "recovered", "not", "refused"];
+    section(out, heads, &rows.collect::<Vec<_>>())
+}
+
+fn faults(out: &mut Formatter<'_>, faults: &[FaultOutcome]) -> fmt::Result {
+    let recovery = |us: Option<u64>| us.map_or_else(|| "-".into(), ms);
+    let rows = faults.iter().map(|fault| {
+        let (up, down) = (recovery(fault.recovery_us.up), recovery(fault.recovery_us.down));
+        [format!("  {}", fault.kind), ms(fault.at_us), ms(fault.healed_us), up, down]
+    });
+    let heads = ["fault, ms", "at", "healed", "recovered up after", "down after"];
+    section(out, heads, &rows.collect::<Vec<_>>())
+}
+
+fn expectations(out: &mut Formatter<'_>, expectations: &[ExpectationOutcome]) -> fmt::Result {
+    let rows = expectations.iter().map(|expectation| {
+        let figure = |value: u64| format!("{:.3}", value as f64 / 1e3);
+        let (word, limit) = match (expectation.at_least, expectation.at_most) {
+            (Some(least), _) => ("at least", least),
+            (None, most) => ("at most", most.unwrap_or(0)),
+        };
+        let unit = match expectation.unit {
+            "kbit/s" => "Mbit/s",
+            "us" => "ms",
+            _ => "",
+        };
+        [
+            format!("  {}", expectation.what),
+            expectation.measured.map_or_else(|| "not measured".into(), figure),
+            format!("{word} {}", figure(limit)),
+            unit.into(),
+            if expectation.ok { "met" } else { "FAILED" }.into(),
+        ]
+    });
+    section(out, ["expected", "measured", "wanted", "", ""], &rows.collect::<Vec<_>>())
+}
+
+fn time_line(out: &mut Formatter<'_>, outcome: &Outcome) -> fmt::Result {
+    let simulated = outcome.sim_us as f64 / 1e6;
+    write!(out, "\n  time        {simulated:.3} s simulated, {} events", outcome.events)?;
+    if outcome.wall_us == 0 {
+        return writeln!(out);
+    }
+    let wall = outcome.wall_us as f64 / 1e6;
+    writeln!(out, ", {wall:.3} s real, {:.1}x", simulated / wall)
+}
+
+/// Microseconds as milliseconds.
+fn ms(us: u64) -> String {
+    format!("{:.1}", us as f64 / 1e3)
+}
