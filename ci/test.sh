@@ -40,5 +40,5 @@ cargo run --quiet --profile ci -p interop -- golden scenarios/golden
 say "live pairs with Go: every cipher, mode, version, FEC shape and mtu"
 "$KARST_BIN_DIR/karst-interop" live --all
 
-say "determinism: one scenario twice, and in debug"
+say "determinism: every scenario twice, the short ones in debug, too"
 ci/determinism.sh

@@ -1,6 +1,6 @@
 //! What a report says about a run, in words and rounded figures, whatever it is written in.
 
-use crate::results::{Activity, Bulk, Echo, Link, Run, Side, Workload};
+use crate::results::{Activity, Bulk, Echo, Expectation, Link, Run, Side, Workload};
 
 /// One run: a heading, a sentence, and a table.
 pub(crate) struct Facts {
@@ -29,15 +29,16 @@ pub(crate) fn facts(run: &Run) -> Facts {
         rows.push(("real time".into(), format!("{} ({speed:.1} times faster)", seconds(run.wall_us))));
     }
     rows.push(("trace hash".into(), run.trace_hash.clone()));
-    rows.push(("checks".into(), verdict(run.ok).into()));
+    rows.extend(run.expectations.iter().map(expectation_row));
+    rows.push(("checks".into(), verdict(run.passed()).into()));
     for violation in &run.violations {
         let at = millis(violation.at_us);
         rows.push((format!("broken rule: {}", violation.rule), format!("at {at}: {}", violation.detail)));
     }
     Facts {
-        heading: format!("{}, seed {}", run.scenario, run.seed),
+        heading: format!("{}, seed {}{}", run.scenario, run.seed, over(run)),
         description: run.description.clone(),
-        ok: run.ok,
+        ok: run.passed(),
         rows,
     }
 }
@@ -68,14 +69,14 @@ pub(crate) fn summary(run: &Run) -> [String; SUMMARY_HEADS.len()] {
     let down = per_useful(&run.links.down, run.useful_bytes.down);
     let up = per_useful(&run.links.up, run.useful_bytes.up);
     [
-        run.scenario.clone(),
+        format!("{}{}", run.scenario, over(run)),
         run.seed.to_string(),
         goodput("down"),
         goodput("up"),
         echo.map_or_else(|| "-".into(), |latency| millis(latency.p50)),
         echo.map_or_else(|| "-".into(), |latency| millis(latency.p99)),
         format!("{down}, {up}"),
-        verdict(run.ok).into(),
+        verdict(run.passed()).into(),
     ]
 }
 
@@ -145,6 +146,25 @@ fn side_rows(rows: &mut Vec<(String, String)>, name: &str, side: &Side) {
     rows.push((format!("retransmissions by the {name}"), retransmissions));
     let recovered = format!("{} packets, {} rebuilds failed", side.fec_recovered, side.fec_errs);
     rows.push((format!("rebuilt by FEC at the {name}"), recovered));
+}
+
+/// What carried the streams, where it was not the tunnel.
+fn over(run: &Run) -> String {
+    if run.transport == "karst" { String::new() } else { format!(", over {}", run.transport) }
+}
+
+fn expectation_row(expectation: &Expectation) -> (String, String) {
+    let figure = |value: u64| match expectation.unit.as_str() {
+        "kbit/s" => format!("{} Mbit/s", mbit(value)),
+        "us" => millis(value),
+        _ => format!("{:.3}", value as f64 / 1e3),
+    };
+    let measured = expectation.measured.map_or_else(|| "not measured".into(), figure);
+    let limits = [("at least", expectation.at_least), ("at most", expectation.at_most)];
+    let limits = limits.into_iter().filter_map(|(word, limit)| Some(format!("{word} {}", figure(limit?))));
+    let limits = limits.collect::<Vec<_>>().join(" and ");
+    let verdict = if expectation.ok { "met" } else { "FAILED" };
+    (format!("expected: {}", expectation.what), format!("{limits}, was {measured}: {verdict}"))
 }
 
 const fn verdict(ok: bool) -> &'static str {

@@ -31,7 +31,7 @@ pub(crate) fn page(runs: &[Run]) -> String {
     out.push_str(&format!("<div class=\"wide\"><table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n"));
     for run in runs {
         let cells: String = summary(run).iter().map(|cell| format!("<td>{}</td>", escaped(cell))).collect();
-        out.push_str(&format!("<tr{}>{cells}</tr>\n", class(run.ok)));
+        out.push_str(&format!("<tr{}>{cells}</tr>\n", class(run.passed())));
     }
     out.push_str("</tbody>\n</table></div>\n");
     runs.iter().for_each(|run| section(&mut out, run));

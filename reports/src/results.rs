@@ -18,6 +18,10 @@ pub(crate) struct Run {
     pub(crate) seed: u64,
     pub(crate) ok: bool,
     pub(crate) violations: Vec<Violation>,
+    #[serde(default = "karst")]
+    pub(crate) transport: String,
+    #[serde(default)]
+    pub(crate) expectations: Vec<Expectation>,
     pub(crate) sim_us: u64,
     pub(crate) wall_us: u64,
     pub(crate) trace_hash: String,
@@ -26,6 +30,28 @@ pub(crate) struct Run {
     pub(crate) links: PerDirection<Link>,
     pub(crate) client: Side,
     pub(crate) server: Side,
+}
+
+/// What carried the streams in files that do not say it.
+fn karst() -> String {
+    "karst".into()
+}
+
+#[derive(Clone, Deserialize)]
+pub(crate) struct Expectation {
+    pub(crate) what: String,
+    pub(crate) unit: String,
+    pub(crate) at_least: Option<u64>,
+    pub(crate) at_most: Option<u64>,
+    pub(crate) measured: Option<u64>,
+    pub(crate) ok: bool,
+}
+
+impl Run {
+    /// No rule was broken and every expectation is met.
+    pub(crate) fn passed(&self) -> bool {
+        self.ok && self.expectations.iter().all(|expectation| expectation.ok)
+    }
 }
 
 #[derive(Clone, Deserialize)]

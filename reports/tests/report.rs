@@ -33,7 +33,7 @@ fn html_holds_every_run_and_nothing_from_elsewhere() {
 #[test]
 fn markdown_has_a_line_per_run_and_a_table_per_run() {
     let page = text(&report(&["md", RESULTS]));
-    let line = "| lossy-adsl | 3 | 80.00 | 10.00 | 45.5 ms | 120.2 ms | 1.400, 1.500 | ok |";
+    let line = "| lossy-adsl, over tcp-cubic | 3 | 80.00 | 10.00 | 45.5 ms | 120.2 ms | 1.400, 1.500 | ok |";
     assert!(page.contains(line), "{page}");
     assert!(page.contains("| broken | 1 | 0.00 | 0.00 | - | - | -, - | FAILED |"), "{page}");
     assert!(
@@ -45,6 +45,7 @@ fn markdown_has_a_line_per_run_and_a_table_per_run() {
         )
     );
     assert!(page.contains("| broken rule: bytes | at 1.5 ms: stream 3: byte 77 differs |"));
+    assert!(page.contains("| expected: p99 of echo | at most 150.0 ms, was 120.2 ms: met |"));
     assert_eq!(page.matches("\n## ").count(), 2);
 }
 
