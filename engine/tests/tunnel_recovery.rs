@@ -4,10 +4,14 @@
 mod pair;
 
 use engine::mux::WriteError;
-use engine::{CloseReason, Endpoint, EndpointLimits, Entropy, Mismatch, Settings};
+use engine::{
+    CloseReason, DropReason, Endpoint, EndpointLimits, Entropy, Handled, Instant, Mismatch, Settings, Tunnel,
+};
 use pair::{Pair, ReadState, both, pattern, read_all};
 use std::sync::Arc;
 use std::time::Duration;
+
+const NOW: Instant = Instant::from_millis(1000);
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -125,6 +129,28 @@ fn a_full_window_that_was_not_confirmed_moves_the_session() {
     });
     assert!(got == data && !pair.client.is_closed());
     assert_eq!((pair.server().stats().migrations, pair.endpoint.session_count()), (1, 1));
+}
+
+/// What a server still sends to a client that was restarted at the same address: its parity does not say that it is of
+/// another conversation, and would spoil the bytes rebuilt with it much later.
+#[test]
+fn a_session_that_was_not_heard_takes_no_parity() {
+    // FEC-21
+    let config = Arc::new(both(|s| s.nocomp = true).0.tunnel_config().unwrap());
+    let connect = |seed| {
+        Tunnel::connect(&config, NOW, "198.51.100.7:1".parse().unwrap(), Entropy::from_seed([seed; 32]))
+    };
+    let (mut earlier, mut fresh) = (connect(1), connect(2));
+    let id = earlier.open_stream(NOW).unwrap();
+    earlier.write(NOW, id, &pattern(40_000)).unwrap();
+    let (mut out, mut dropped) = ([0; 1500], 0);
+    while let Some(transmit) = earlier.poll_transmit(NOW, &mut out) {
+        let handled = fresh.handle_datagram(NOW, &mut out[..transmit.len]);
+        assert!(matches!(handled, Handled::Dropped(DropReason::ForeignConv)), "{handled:?}");
+        dropped += 1;
+    }
+    assert!(dropped > 13, "{dropped}");
+    assert_eq!(fresh.stats().fec_parity_shards, 0);
 }
 
 #[test]

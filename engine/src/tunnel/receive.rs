@@ -29,6 +29,11 @@ impl Tunnel {
                 None => Handled::Dropped(self.count_dropped(DropReason::ForeignConv)),
             };
         }
+        // Parity does not say whose it is. Before the peer was heard it may be that of an earlier session at this address,
+        // and would stay in the decoder until the new one uses the same numbers (FEC-21).
+        if identity.kind == Some(Kind::Parity) && self.stats.in_pkts == 0 {
+            return Handled::Dropped(self.count_dropped(DropReason::ForeignConv));
+        }
         match self.handle_payload(now, payload, identity) {
             Ok(()) => Handled::Used,
             Err(reason) => Handled::Dropped(reason),
