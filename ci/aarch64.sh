@@ -4,9 +4,9 @@
 # Debian's own compiler is used, because its standard library for arm64 comes from the same package mirror:
 #   dpkg --add-architecture arm64 && apt-get update
 #   apt-get install --no-install-recommends rustc-web libstd-rust-web-dev:arm64 gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
-# `--install` does that (root or sudo). Arguments are passed on to `karst-sim pins`: qemu is some thirty times slower than
-# the processor, so `--events-max N` leaves the long scenarios out. Without the tools, the script says what is missing and leaves with 0, unless
-# KARST_REQUIRE_AARCH64 is set.
+# `--install` does that (root or sudo). Arguments are passed on to `karst-sim pins`: qemu is some twenty times slower than
+# the processor, so `--events-max N` leaves the long scenarios out. Without the tools, the script says what is missing and
+# leaves with 0, unless KARST_REQUIRE_AARCH64 is set.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
@@ -40,4 +40,6 @@ RUSTC=$rustc CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
   cargo build --quiet --profile ci -p sim --bin karst-sim --target $triple --target-dir "$CARGO_TARGET_DIR/aarch64"
 program=$CARGO_TARGET_DIR/aarch64/$triple/ci/karst-sim
 file "$program" 2>/dev/null || true
-ci/same-runs.sh "$CARGO_TARGET_DIR/ci/karst-sim" "qemu-aarch64 -L /usr/aarch64-linux-gnu $program" --once "$@"
+# Without `-L /usr/aarch64-linux-gnu`: that takes the loader from libc6-arm64-cross, which then finds the C library of
+# libc6:arm64. Loader and library of two versions disagree on a structure they share, and the first thread never starts.
+ci/same-runs.sh "$CARGO_TARGET_DIR/ci/karst-sim" "qemu-aarch64 $program" --once "$@"
