@@ -3,6 +3,7 @@
 
 mod pair;
 
+use engine::fec::Encoder;
 use engine::mux::WriteError;
 use engine::{
     CloseReason, DropReason, Endpoint, EndpointLimits, Entropy, Handled, Instant, Mismatch, Settings, Tunnel,
@@ -151,6 +152,33 @@ fn a_session_that_was_not_heard_takes_no_parity() {
     }
     assert!(dropped > 13, "{dropped}");
     assert_eq!(fresh.stats().fec_parity_shards, 0);
+}
+
+/// The same when the new session was heard already: the earlier one was far ahead.
+#[test]
+fn parity_far_from_the_data_is_an_earlier_sessions() {
+    // FEC-21
+    let mut pair = Pair::new(both(|s| s.nocomp = true));
+    let data = pattern(20_000);
+    assert!(pair.upload(&data, LIMIT) == data);
+    let before = pair.server().stats();
+    assert!(before.fec_parity_shards > 0, "its own parity is taken");
+    let config = both(|_| {}).0.tunnel_config().unwrap();
+    let mut encoder = Encoder::with_next_seqid(config.fec.unwrap(), 13 * 4000);
+    for _ in 0..10 {
+        encoder.encode(0, &mut [7; 500]);
+    }
+    let head = config.suite.head_len();
+    let mut datagram = vec![0; head + 500];
+    let mut dropped = 0;
+    while encoder.poll_parity(&mut datagram[head..]).is_some() {
+        config.suite.seal(&[1; 16], &mut datagram);
+        let now = pair.now;
+        let handled = pair.server().handle_datagram(now, &mut datagram);
+        assert!(matches!(handled, Handled::Dropped(DropReason::ForeignConv)), "{handled:?}");
+        dropped += 1;
+    }
+    assert_eq!((dropped, pair.server().stats().fec_parity_shards), (3, before.fec_parity_shards));
 }
 
 #[test]

@@ -153,6 +153,8 @@ pub struct Tunnel {
     input_held: bool,
     trim_at: Instant,
     moved_at: Option<Instant>,
+    /// Number of the last data packet that came with FEC.
+    shard_seqid: Option<u32>,
     /// First bytes of the peer's stream, before and after decompression.
     first_raw: [u8; 4],
     first_plain: [u8; 4],
@@ -232,6 +234,7 @@ impl Tunnel {
             input_held: false,
             trim_at: now + TRIM_INTERVAL,
             moved_at: None,
+            shard_seqid: None,
             first_raw: [0; 4],
             first_plain: [0; 4],
             mismatch: None,

@@ -6,7 +6,11 @@ use crate::crypt::OpenError;
 use crate::endpoint::Incoming;
 use crate::fec::{self, Kind};
 use crate::mux::Role;
-use crate::time::Instant;
+use crate::time::{Instant, diff};
+
+/// How far parity may be from the last data packet: more than any run of packets that gets lost, less than an earlier session
+/// usually was ahead.
+const PARITY_DISTANCE_MAX: u32 = 1024;
 
 impl Tunnel {
     /// Opens a datagram in place and feeds it in. Bad ones are counted, never returned as errors.
@@ -29,9 +33,7 @@ impl Tunnel {
                 None => Handled::Dropped(self.count_dropped(DropReason::ForeignConv)),
             };
         }
-        // Parity does not say whose it is. Before the peer was heard it may be that of an earlier session at this address,
-        // and would stay in the decoder until the new one uses the same numbers (FEC-21).
-        if identity.kind == Some(Kind::Parity) && self.stats.in_pkts == 0 {
+        if identity.kind == Some(Kind::Parity) && !self.parity_is_ours(payload) {
             return Handled::Dropped(self.count_dropped(DropReason::ForeignConv));
         }
         match self.handle_payload(now, payload, identity) {
@@ -62,10 +64,19 @@ impl Tunnel {
         result
     }
 
+    /// FEC-21: parity does not say whose it is. That of an earlier session at the peer's address would wait in the decoder until
+    /// this one uses the same numbers, and spoil what is rebuilt then. The conversation id does not show it: points 0 to 7
+    /// and 8 to 15 of the field are cosets, so what is constant in both sessions is rebuilt as if nothing were wrong.
+    fn parity_is_ours(&self, packet: &[u8]) -> bool {
+        let distance = |last| diff(fec::seqid(packet), last).unsigned_abs();
+        self.shard_seqid.is_some_and(|last| distance(last) <= PARITY_DISTANCE_MAX)
+    }
+
     /// Data shards go straight to the ARQ; the decoder only adds what was lost (FEC-8).
     fn shard_in(&mut self, now: Instant, packet: &[u8], data: bool) -> Result<(), DropReason> {
         let mut result = Ok(());
         if data {
+            self.shard_seqid = Some(fec::seqid(packet));
             result = self.segments_in(now, &packet[fec::HEADER_LEN..], Source::Regular);
         }
         let generation = self.config.generation;
