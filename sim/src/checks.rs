@@ -1,5 +1,11 @@
 //! The rules that every run is held to.
 
+mod memory;
+mod window;
+
+pub use memory::{BYTES_EVERY_EVENTS, Limits, TunnelLimits};
+pub use window::WindowLimits;
+
 use crate::link::Counters;
 use engine::{Deadline, Instant};
 
@@ -22,6 +28,10 @@ pub enum Rule {
     Refused,
     /// A datagram goes to the peer and has one of the lengths announced.
     Transmit,
+    /// What waits in tunnels, links and sockets stays within what the settings allow.
+    Memory,
+    /// Windows are neither negative nor larger than announced.
+    Window,
     /// Everything written arrives, and is acknowledged, in a bounded time after the sources stopped.
     Liveness,
 }
@@ -38,6 +48,8 @@ impl Rule {
             Self::Closed => "closed",
             Self::Refused => "refused",
             Self::Transmit => "transmit",
+            Self::Memory => "memory",
+            Self::Window => "window",
             Self::Liveness => "liveness",
         }
     }

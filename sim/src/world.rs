@@ -1,4 +1,4 @@
-use crate::checks::{EVENTS_PER_INSTANT_MAX, Rule, SpinGuard, is_conserved};
+use crate::checks::{BYTES_EVERY_EVENTS, EVENTS_PER_INSTANT_MAX, Limits, Rule, SpinGuard, is_conserved};
 use crate::faults::{Excuses, FaultKind, FaultPlan, Loss, all_healed_at, apply};
 use crate::host::{Arrival, Client, Machine, Node, Postmark, Server, Stream, TunnelPort, Wire};
 use crate::link::Link;
@@ -22,6 +22,7 @@ pub struct World<'s> {
     now: Instant,
     events: u64,
     progress: SpinGuard,
+    limits: Limits,
     ends: Ends,
     work: Vec<Box<dyn Application>>,
     phase: Phase,
@@ -93,12 +94,17 @@ impl<'s> World<'s> {
         }
         schedule.push(Instant::from_micros(scenario.duration_us), Event::Stop);
         ends.client.arm(&mut ends.wire, Instant::ZERO);
+        let mut limits = Limits::new(scenario);
+        if let Some(tighten) = scenario.tightened {
+            tighten(&mut limits);
+        }
         Self {
             scenario,
             seed,
             now: Instant::ZERO,
             events: 0,
             progress: SpinGuard::new(EVENTS_PER_INSTANT_MAX),
+            limits,
             ends,
             work: scenario.work.iter().map(|plan| application(plan, dice)).collect(),
             phase: Phase::Offering,
@@ -428,6 +434,27 @@ impl<'s> World<'s> {
         if !is_conserved([wire.up.counters(), wire.down.counters()], held, wire.net.packets.live()) {
             self.violate(Rule::Conservation, "packets appeared or disappeared".into());
         }
+        let live = self.ends.wire.net.packets.live() as u64;
+        if let Some(max) = self.limits.packets_max.filter(|&max| live > max) {
+            self.violate(Rule::Memory, format!("{live} packets on their way, more than {max}"));
+        }
+        if let Some((rule, side, detail)) = self.tunnel_fault() {
+            self.violate(rule, format!("{side:?}: {detail}"));
+        }
+    }
+
+    /// What a tunnel holds beyond its limits.
+    fn tunnel_fault(&self) -> Option<(Rule, Side, String)> {
+        let count_bytes = self.events.is_multiple_of(BYTES_EVERY_EVENTS) || self.phase == Phase::Over;
+        let client = self.ends.client.tunnels().map(|tunnel| (Side::Client, tunnel));
+        let server = self.ends.server.tunnels().map(|tunnel| (Side::Server, tunnel));
+        client.chain(server).find_map(|(side, tunnel)| {
+            let (limits, state) = (self.limits.of(side), tunnel.arq().state());
+            let window = limits.window_broken_by(&state).map(|detail| (Rule::Window, side, detail));
+            let lengths = || limits.broken_by(&state).map(|detail| (Rule::Memory, side, detail));
+            let bytes = || count_bytes.then(|| limits.broken_by_bytes(tunnel)).flatten();
+            window.or_else(lengths).or_else(|| bytes().map(|detail| (Rule::Memory, side, detail)))
+        })
     }
 
     fn violate(&mut self, rule: Rule, detail: String) {

@@ -6,7 +6,7 @@ use crate::Generation;
 use crate::time::{Instant, diff};
 
 /// Acknowledgements kept while the socket takes none; the peer repeats what was not acknowledged.
-const ACKS_MAX: usize = 1 << 16;
+pub const ACKS_MAX: usize = 1 << 16;
 
 /// Where a KCP datagram came from. Only what really crossed the path just now tells about RTT and windows (KCP-19).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ mod input;
 mod rtt;
 mod segment;
 
-pub use input::{InputError, Source};
+pub use input::{ACKS_MAX, InputError, Source};
 pub use segment::{Command, Header, OVERHEAD};
 
 use crate::Generation;

@@ -33,6 +33,13 @@ impl Default for HostPlan {
     }
 }
 
+impl HostPlan {
+    /// Whether the process always has time to send what it has.
+    pub fn never_waits(&self) -> bool {
+        self.stalls.is_empty() && self.cpu_us_per_datagram.values().all(|us| us == 0)
+    }
+}
+
 /// kcptun's `sockbuf`.
 const RECEIVE_BUFFER_BYTES: u64 = 4 * 1024 * 1024;
 

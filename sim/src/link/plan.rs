@@ -29,3 +29,14 @@ pub struct LinkPlan {
     /// Datagrams with flipped bits, parts per million.
     pub corrupt_ppm: Timeline<u32>,
 }
+
+impl LinkPlan {
+    /// Most time a packet spends in the link after its last bit was sent, microseconds.
+    pub fn delay_us_max(&self) -> u64 {
+        let delay_us = self.delay_us.values().max().unwrap_or(0);
+        let jitter_us = self.jitter_us.values().max().unwrap_or(0);
+        let wander = self.wander.iter().flat_map(Timeline::values).map(|wander| wander.amplitude_us);
+        let reorder = self.reorder.iter().flat_map(Timeline::values).map(|reorder| reorder.extra_us);
+        delay_us + jitter_us + wander.max().unwrap_or(0) + reorder.max().unwrap_or(0)
+    }
+}

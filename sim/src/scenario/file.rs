@@ -79,6 +79,7 @@ pub(super) fn build(file: File) -> Result<Scenario, Refusal> {
             BaselineKey::Reno => Baseline::Reno,
         }),
         planted: None,
+        tightened: None,
     };
     damage_is_noticed(&scenario)?;
     let compared = scenario.baseline.is_some() && !scenario.faults.is_empty();

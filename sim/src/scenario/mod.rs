@@ -17,6 +17,7 @@ pub(crate) use file::schema as file_schema;
 pub use source::ScenarioFile;
 
 use crate::baseline::Baseline;
+use crate::checks::Limits;
 use crate::expect::Expectation;
 use crate::faults::FaultPlan;
 use crate::host::{HostPlan, NatPlan};
@@ -62,6 +63,9 @@ pub struct Scenario {
     /// Added to the start of the first workload, microseconds: tests plant here what differs from run to run, to prove
     /// that the gate notices. Scenario files cannot set it.
     pub planted: Option<fn() -> u64>,
+    /// Changes the limits of memory and windows: tests tighten one to prove that runs are held to it. Scenario files
+    /// cannot set it.
+    pub tightened: Option<fn(&mut Limits)>,
 }
 
 /// The machines of a scenario.
