@@ -44,6 +44,18 @@ impl Peer {
         Instant::from_micros(u64::try_from(self.started.elapsed().as_micros()).unwrap())
     }
 
+    /// Waits for a stream of the other side.
+    fn opened(&mut self) -> StreamId {
+        let mut id = None;
+        self.run_until("a stream", |_, event| {
+            if let Some(Event::Opened(opened)) = event {
+                id = Some(opened);
+            }
+            id.is_some()
+        });
+        id.unwrap()
+    }
+
     /// Runs until `done`, which sees every event.
     fn run_until(&mut self, what: &str, mut done: impl FnMut(&mut Tunnel, Option<Event>) -> bool) {
         let mut buffer = [0; 2048];
@@ -99,14 +111,7 @@ fn a_peer_that_closes_as_kcptun_does_gets_the_streams_end_at_once() {
     let mut app = connect(local);
     app.write_all(b"request").unwrap();
     let mut peer = Peer::accept(socket);
-    let mut id = None;
-    peer.run_until("a stream", |_, event| {
-        if let Some(Event::Opened(opened)) = event {
-            id = Some(opened);
-        }
-        id.is_some()
-    });
-    let id = id.unwrap();
+    let id = peer.opened();
     assert_eq!(peer.read(id, 7), b"request");
     let now = peer.now();
     assert_eq!(peer.tunnel.write(now, id, b"reply").unwrap(), 5);
@@ -126,14 +131,7 @@ fn a_late_reply_of_kcptuns_server_is_not_lost_to_a_half_close() {
     app.write_all(b"request").unwrap();
     app.shutdown(std::net::Shutdown::Write).unwrap();
     let mut peer = Peer::accept(socket);
-    let mut id = None;
-    peer.run_until("a stream", |_, event| {
-        if let Some(Event::Opened(opened)) = event {
-            id = Some(opened);
-        }
-        id.is_some()
-    });
-    let id = id.unwrap();
+    let id = peer.opened();
     assert_eq!(peer.read(id, 7), b"request");
     let replies_at = peer.now() + Duration::from_secs(1);
     let mut ended = false;

@@ -1,7 +1,10 @@
 //! What is made from the table of options, and the table against the Go programs' own help.
 #![allow(clippy::unwrap_used, clippy::disallowed_macros, reason = "a failure here is a failed test")]
 
+mod common;
+
 use bins::flags::{Group, Shell, Side, TABLE, completions, help, man, markdown};
+use common::skipped;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
@@ -72,7 +75,7 @@ fn bash_offers(words: &[&str]) -> Option<Vec<String>> {
         words.len() - 1
     );
     let Ok(output) = Command::new("bash").args(["--norc", "-c", &script]).output() else {
-        eprintln!("skipped: bash is not installed");
+        skipped("completions", "bash is not installed");
         return None;
     };
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -111,7 +114,7 @@ const SERVER_ONLY_IN_2021: &str = "pprof";
 fn go_help(program: &str) -> Option<BTreeMap<String, (Vec<String>, String)>> {
     let Ok(output) = Command::new(program).arg("-h").output() else {
         assert!(std::env::var_os("KARST_REQUIRE_GO").is_none(), "{program} is required and not installed");
-        eprintln!("skipped: {program} is not installed");
+        skipped("names and defaults", &format!("{program} is not installed"));
         return None;
     };
     let text = String::from_utf8(output.stdout).unwrap();

@@ -88,8 +88,8 @@ impl Census {
         }
     }
 
-    /// A datagram came from somebody else than the peer.
-    pub(crate) fn foreign(&self) {
+    /// A datagram was refused unopened: it came from somebody else than the peer, or memory is short.
+    pub(crate) fn refused(&self) {
         let mut totals = self.totals.get();
         totals.stats.in_errs += 1;
         self.totals.set(totals);

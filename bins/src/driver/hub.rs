@@ -483,7 +483,7 @@ impl State {
         // Drops are counted by the endpoint and the tunnel.
         match endpoint.route(now, from, datagram) {
             Route::Session(id, datagram) => self.feed(now, id, datagram),
-            Route::Incoming(_) if self.census.is_short() => self.census.foreign(),
+            Route::Incoming(_) if self.census.is_short() => self.census.refused(),
             Route::Incoming(incoming) => {
                 let (id, tunnel) = endpoint.accept(now, incoming);
                 self.accepted(id, tunnel);
@@ -511,7 +511,7 @@ impl State {
                 endpoint.moved(id, from);
                 self.mark(id);
             }
-            Err(incoming) if incoming.starts_session() && !endpoint.is_full() => {
+            Err(incoming) if incoming.starts_session() && !endpoint.is_full() && !self.census.is_short() => {
                 let (id, tunnel) = endpoint.accept(now, incoming);
                 self.accepted(id, tunnel);
             }
@@ -524,7 +524,7 @@ impl State {
         if self.sessions.get(&CLIENT_SESSION).is_some_and(|session| session.tunnel.peer() == from) {
             self.feed(now, CLIENT_SESSION, datagram);
         } else {
-            self.census.foreign();
+            self.census.refused();
         }
     }
 
