@@ -1,5 +1,5 @@
 //! What is made from the table of options, and the table against the Go programs' own help.
-#![allow(clippy::unwrap_used, clippy::disallowed_macros, reason = "a failure here is a failed test")]
+#![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
 mod common;
 
