@@ -3,6 +3,7 @@
 use super::segment::{Command, Header, OVERHEAD};
 use super::{Arq, DEAD_LINK, Flush, InFlight, Queued};
 use crate::Generation;
+use crate::notes::{Cause, Note};
 use crate::time::{Instant, diff};
 
 /// Marks a segment that was retransmitted early: it waits for its timeout (2026).
@@ -24,15 +25,6 @@ pub(super) struct Plan {
     next_ms: u32,
     lost: u32,
     change: u32,
-}
-
-/// Why a segment is sent now.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Cause {
-    First,
-    Fast,
-    Early,
-    Timeout,
 }
 
 impl Arq {
@@ -273,11 +265,11 @@ impl Arq {
         if segment.xmit == 0 {
             Some(Cause::First)
         } else if segment.fastack >= resend && segment.fastack != FASTACK_DONE {
-            Some(Cause::Fast)
+            Some(Cause::Fast { passed: segment.fastack })
         } else if segment.fastack > 0 && segment.fastack != FASTACK_DONE && plan.moved == 0 {
-            Some(Cause::Early)
+            Some(Cause::Early { passed: segment.fastack })
         } else if diff(current, segment.resendts) >= 0 {
-            Some(Cause::Timeout)
+            Some(Cause::Timeout { rto_ms: segment.rto_ms })
         } else {
             None
         }
@@ -301,12 +293,12 @@ impl Arq {
         let segment = &mut self.snd_buf[index];
         match cause {
             Cause::First => segment.rto_ms = rto_ms,
-            Cause::Fast | Cause::Early => {
+            Cause::Fast { .. } | Cause::Early { .. } => {
                 segment.rto_ms = rto_ms;
                 segment.fastack = after_fast;
                 plan.change += 1;
             }
-            Cause::Timeout => {
+            Cause::Timeout { .. } => {
                 let backoff_ms = if self.nodelay { rto_ms / 2 } else { rto_ms };
                 segment.rto_ms = segment.rto_ms.wrapping_add(backoff_ms);
                 segment.fastack = 0;
@@ -315,14 +307,16 @@ impl Arq {
         }
         match cause {
             Cause::First => {}
-            Cause::Fast => self.counters.fast_retrans_segs += 1,
-            Cause::Early => self.counters.early_retrans_segs += 1,
-            Cause::Timeout => self.counters.lost_segs += 1,
+            Cause::Fast { .. } => self.counters.fast_retrans_segs += 1,
+            Cause::Early { .. } => self.counters.early_retrans_segs += 1,
+            Cause::Timeout { .. } => self.counters.lost_segs += 1,
         }
         segment.resendts = current.wrapping_add(segment.rto_ms);
         segment.xmit += 1;
         segment.ts = current;
         self.dead |= segment.xmit >= DEAD_LINK;
+        let (xmit, rto_ms) = (segment.xmit, segment.rto_ms);
+        self.notes.add(Note::Sent { sn: plan.cursor_sn, cause, xmit, rto_ms });
         let header = Header {
             frg: segment.frg,
             ts: current,

@@ -3,6 +3,7 @@
 use super::segment::{Command, Header, OVERHEAD};
 use super::{Arq, Flush, Queued};
 use crate::Generation;
+use crate::notes::Note;
 use crate::time::{Instant, diff};
 
 /// Acknowledgements kept while the socket takes none; the peer repeats what was not acknowledged.
@@ -73,6 +74,7 @@ impl Arq {
             let rtt_ms = diff(now.ms(), ts);
             if rtt_ms >= 0 {
                 self.rtt.sample(rtt_ms, self.interval_ms);
+                self.notes.add(Note::Rtt { ms: rtt_ms as u32 });
             }
         }
         if !self.nc && diff(self.snd_una, una_before) > 0 {
@@ -111,6 +113,7 @@ impl Arq {
             }
             Command::Push => {
                 let new = self.push_in(header, payload);
+                self.notes.add(Note::Received { sn: header.sn, new, source });
                 if !new && source == Source::Regular {
                     self.counters.repeat_segs += 1;
                 }
@@ -139,6 +142,9 @@ impl Arq {
         let mut slides = false;
         while diff(una, self.snd_una) > 0 {
             let Some(segment) = self.snd_buf.pop_front() else { break };
+            if !segment.acked {
+                self.notes.add(Note::Acked { sn: self.snd_una, by_una: true });
+            }
             self.recycle(segment.data);
             self.snd_una = self.snd_una.wrapping_add(1);
             slides = true;
@@ -153,14 +159,19 @@ impl Arq {
         }
         let index = sn.wrapping_sub(self.snd_una) as usize;
         if let Some(segment) = self.snd_buf.get_mut(index) {
-            segment.acked = true;
+            if !std::mem::replace(&mut segment.acked, true) {
+                self.notes.add(Note::Acked { sn, by_una: false });
+            }
             let data = std::mem::take(&mut segment.data);
             self.recycle(data);
         }
         let mut due = false;
-        for segment in self.snd_buf.iter_mut().take(index) {
+        for (place, segment) in self.snd_buf.iter_mut().take(index).enumerate() {
             if diff(segment.ts, ts) <= 0 && segment.fastack != u32::MAX {
                 segment.fastack += 1;
+                if !segment.acked {
+                    self.notes.add(Note::Passed { sn: self.snd_una.wrapping_add(place as u32), by: sn });
+                }
                 due |= segment.fastack >= self.resend;
             }
         }

@@ -15,6 +15,7 @@ pub use input::{ACKS_MAX, InputError, Source};
 pub use segment::{Command, Header, OVERHEAD};
 
 use crate::Generation;
+use crate::notes::{Note, Notes};
 use crate::time::diff;
 use flush::Plan;
 use rtt::Rtt;
@@ -145,6 +146,7 @@ pub struct Arq {
     /// Fewest buffers in the pool since it was trimmed.
     pool_unused: usize,
     counters: Counters,
+    pub(crate) notes: Notes,
 }
 
 /// A payload waiting in one of the queues.
@@ -213,6 +215,7 @@ impl Arq {
             pool: Vec::new(),
             pool_unused: 0,
             counters: Counters::default(),
+            notes: Notes::default(),
         }
     }
 
@@ -458,6 +461,7 @@ impl Arq {
             self.rcv_buf.pop_front();
             self.rcv_buf_len -= 1;
             self.rcv_queue.push_back(segment);
+            self.notes.add(Note::InOrder { sn: self.rcv_nxt });
             self.rcv_nxt = self.rcv_nxt.wrapping_add(1);
         }
     }

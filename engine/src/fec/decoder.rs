@@ -148,6 +148,19 @@ impl Decoder {
         self.rebuilder.poll()
     }
 
+    /// The seqids of the data packets that `packet`, which was decoded last, made it possible to rebuild, and of the parity
+    /// packets that were used.
+    pub(crate) fn rebuilt_by(
+        &self,
+        packet: &[u8],
+    ) -> (impl Iterator<Item = u32> + '_, impl Iterator<Item = u32> + '_) {
+        let first = seqid(packet) - u32::from(self.shape.index(seqid(packet)));
+        let (missing, known) = self.rebuilder.places();
+        let parity = known.iter().filter(|&&place| usize::from(place) >= self.shape.data());
+        let at = move |place: &u8| first + u32::from(*place);
+        (missing.iter().map(at), parity.map(at))
+    }
+
     /// The shape it decodes with.
     pub const fn shape(&self) -> Shape {
         self.shape

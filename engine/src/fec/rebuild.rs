@@ -67,6 +67,11 @@ impl Rebuilder {
         count
     }
 
+    /// The places of what was rebuilt and not forgotten, and of what it was rebuilt from.
+    pub(crate) fn places(&self) -> (&[u8], &[u8]) {
+        if self.missing.is_empty() { (&[], &[]) } else { (&self.missing, &self.known) }
+    }
+
     /// The shard that `poll` will return.
     pub(crate) fn peek(&self) -> Option<&[u8]> {
         self.shards[..self.missing.len()].get(self.polled).map(Vec::as_slice)

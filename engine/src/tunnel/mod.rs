@@ -25,6 +25,7 @@ use crate::endpoint::Incoming;
 use crate::entropy::Entropy;
 use crate::fec;
 use crate::mux::{self, Mux, OpenError, ReadError, Role, Smux, StreamId, WriteError};
+use crate::notes::Note;
 use crate::qpp::Generator;
 use crate::snappy;
 use crate::stats::Stats;
@@ -464,6 +465,16 @@ impl Tunnel {
     /// The next event, or `None`.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
+    }
+
+    /// From here on keeps [`Note`]s of what happens and why, to be taken by [`Tunnel::poll_note`].
+    pub fn keep_notes(&mut self) {
+        self.arq.notes.keep();
+    }
+
+    /// The next note, if any are kept.
+    pub fn poll_note(&mut self) -> Option<Note> {
+        self.arq.notes.poll()
     }
 
     /// When [`Tunnel::handle_timeout`] wants to be called.

@@ -6,6 +6,7 @@ use crate::crypt::OpenError;
 use crate::endpoint::Incoming;
 use crate::fec::{self, Kind};
 use crate::mux::Role;
+use crate::notes::Note;
 use crate::time::{Instant, diff};
 
 /// How far parity may be from the last data packet: more than any run of packets that gets lost, less than an earlier session
@@ -82,12 +83,22 @@ impl Tunnel {
         let generation = self.config.generation;
         let mut decoder = self.fec_in.take().unwrap_or_else(|| fec::Decoder::new(None, generation));
         decoder.decode(now.as_millis(), packet);
+        self.note_rebuilt(&decoder, packet);
         while let Some(segments) = decoder.poll_recovered() {
             // A wrongly rebuilt shard is counted like any other malformed datagram.
             let _ = self.segments_in(now, segments, Source::Recovered);
         }
         self.fec_in = Some(decoder);
         result
+    }
+
+    fn note_rebuilt(&mut self, decoder: &fec::Decoder, packet: &[u8]) {
+        if !self.arq.notes.are_kept() {
+            return;
+        }
+        let (rebuilt, parity) = decoder.rebuilt_by(packet);
+        parity.for_each(|seqid| self.arq.notes.add(Note::UsedParity { seqid }));
+        rebuilt.for_each(|seqid| self.arq.notes.add(Note::Rebuilt { seqid }));
     }
 
     fn segments_in(&mut self, now: Instant, segments: &[u8], source: Source) -> Result<(), DropReason> {
