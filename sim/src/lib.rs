@@ -21,6 +21,7 @@ pub mod host;
 pub mod link;
 pub mod net;
 pub mod outcome;
+pub mod pcapng;
 pub mod report;
 pub mod rng;
 mod run;

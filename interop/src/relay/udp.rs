@@ -3,10 +3,11 @@
 use crate::line::Ends;
 use crate::sys::Waiter;
 use sim::Direction;
+use sim::pcapng::udp_headers;
 use socket2::SockRef;
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 
@@ -125,8 +126,8 @@ impl Ends for Sockets {
     fn headers(&self, direction: Direction, flow: u16, len: usize) -> Vec<u8> {
         let client = self.clients[usize::from(flow)].address;
         match direction {
-            Direction::Up => headers(client, self.server, len),
-            Direction::Down => headers(self.server, client, len),
+            Direction::Up => udp_headers(client, self.server, len),
+            Direction::Down => udp_headers(self.server, client, len),
         }
     }
 
@@ -174,59 +175,9 @@ fn drops(line: &str, inodes: &[u64]) -> Option<u64> {
     inodes.contains(&inode).then(|| columns.next_back().and_then(|drops| drops.parse().ok()))?
 }
 
-/// An IP and a UDP header without a UDP checksum.
-fn headers(from: SocketAddr, to: SocketAddr, len: usize) -> Vec<u8> {
-    let udp_len = (8 + len) as u16;
-    let mut bytes = match (from.ip(), to.ip()) {
-        (IpAddr::V4(from), IpAddr::V4(to)) => ipv4(from, to, udp_len),
-        (from, to) => ipv6(mapped(from), mapped(to), udp_len),
-    };
-    for number in [from.port(), to.port(), udp_len, 0] {
-        bytes.extend(number.to_be_bytes());
-    }
-    bytes
-}
-
-fn ipv4(from: Ipv4Addr, to: Ipv4Addr, udp_len: u16) -> Vec<u8> {
-    let mut header = vec![0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, 17, 0, 0];
-    header[2..4].copy_from_slice(&(20 + udp_len).to_be_bytes());
-    header.extend(from.octets());
-    header.extend(to.octets());
-    let words = header.chunks_exact(2).map(|word| u32::from(u16::from_be_bytes([word[0], word[1]])));
-    let sum: u32 = words.sum();
-    let folded = (sum & 0xffff) + (sum >> 16);
-    let checksum = !((folded & 0xffff) + (folded >> 16)) as u16;
-    header[10..12].copy_from_slice(&checksum.to_be_bytes());
-    header
-}
-
-fn ipv6(from: Ipv6Addr, to: Ipv6Addr, udp_len: u16) -> Vec<u8> {
-    let mut header = vec![0x60, 0, 0, 0];
-    header.extend(udp_len.to_be_bytes());
-    header.extend([17, 64]);
-    header.extend(from.octets());
-    header.extend(to.octets());
-    header
-}
-
-fn mapped(ip: IpAddr) -> Ipv6Addr {
-    match ip {
-        IpAddr::V4(ip) => ip.to_ipv6_mapped(),
-        IpAddr::V6(ip) => ip,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// The example of RFC 1071's users everywhere: the sum over a valid header is all ones.
-    #[test]
-    fn the_ipv4_checksum_is_right() {
-        let header = ipv4([192, 168, 0, 1].into(), [192, 168, 0, 199].into(), 95);
-        let sum: u32 = header.chunks(2).map(|word| u32::from(word[0]) << 8 | u32::from(word[1])).sum();
-        assert_eq!((sum & 0xffff) + (sum >> 16), 0xffff);
-    }
 
     #[test]
     fn drops_are_read_by_inode() {
