@@ -1,6 +1,7 @@
 //! How fast the simulator is: `cargo bench -p sim --bench speed`.
 //!
-//! Each line of the table is the best of a few runs on one thread. A datagram counts once, when it is sent.
+//! Each line of the table is the best of a few runs on one thread. A datagram counts once, when it is sent. Words after
+//! `--` choose the lines they occur in.
 #![allow(clippy::disallowed_macros, reason = "a benchmark prints its table")]
 
 use serde_json::{Value, json};
@@ -53,6 +54,9 @@ fn scenario(options: &Value, duration_ms: u64, work: &Value) -> Scenario {
 }
 
 fn row(name: &str, scenario: &Scenario, target: Target) {
+    if !is_wanted(name) {
+        return;
+    }
     let (outcome, wall) =
         (0..RUNS).map(|_| timed(scenario)).min_by_key(|(_, wall)| *wall).expect("some runs");
     assert!(outcome.ok, "{name}: {:?}", outcome.violations);
@@ -63,6 +67,12 @@ fn row(name: &str, scenario: &Scenario, target: Target) {
         Target::Ms(most) => format!("{most} ms"),
     };
     println!("{name:<40} {datagrams:>10} {:>9} {per_second:>12} {target:>12}", wall.as_millis());
+}
+
+#[expect(clippy::disallowed_methods, reason = "the command line says what to run")]
+fn is_wanted(name: &str) -> bool {
+    let words: Vec<_> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    words.is_empty() || words.iter().any(|word| name.contains(word.as_str()))
 }
 
 #[expect(

@@ -25,6 +25,8 @@ pub struct World<'s> {
     limits: Limits,
     ends: Ends,
     work: Vec<Box<dyn Application>>,
+    /// A workload may have got done since that was looked at.
+    worked: bool,
     phase: Phase,
     stopped_at: Option<Instant>,
     excuses: Excuses,
@@ -107,6 +109,7 @@ impl<'s> World<'s> {
             limits,
             ends,
             work: scenario.work.iter().map(|plan| application(plan, dice)).collect(),
+            worked: true,
             phase: Phase::Offering,
             stopped_at: None,
             excuses: Excuses::new(scenario),
@@ -154,6 +157,7 @@ impl<'s> World<'s> {
             self.react();
         }
         self.check();
+        self.ends.wire.rest();
         self.phase != Phase::Over
     }
 
@@ -168,6 +172,7 @@ impl<'s> World<'s> {
         let Ends { client, server, wire } = &mut self.ends;
         wire.trace.record(self.now, side, Kind::Timeout, 0);
         wire.machine(side).fire();
+        wire.touch(side);
         let alarm = match side {
             Side::Client => &mut client.alarm,
             Side::Server => &mut server.alarm,
@@ -193,8 +198,13 @@ impl<'s> World<'s> {
         self.dispatch();
         self.ends.wire.recovery.handle(None);
         self.advance_phase();
-        self.ends.client.arm(&mut self.ends.wire, self.now);
-        self.ends.server.arm(&mut self.ends.wire, self.now);
+        let Ends { client, server, wire } = &mut self.ends;
+        if wire.is_touched(Side::Client) {
+            client.arm(wire, self.now);
+        }
+        if wire.is_touched(Side::Server) {
+            server.arm(wire, self.now);
+        }
     }
 
     fn happen(&mut self, event: Event) {
@@ -236,6 +246,7 @@ impl<'s> World<'s> {
     fn resume(&mut self, side: Side) {
         let Ends { client, server, wire } = &mut self.ends;
         wire.machine(side).resume();
+        wire.touch(side);
         if wire.machine(side).is_free(self.now) && wire.machine(side).settle_debt() {
             match side {
                 Side::Client => client.resume(wire, self.now),
@@ -255,6 +266,7 @@ impl<'s> World<'s> {
             let at = restarts.map(FaultPlan::heals_at).max().unwrap_or(self.now);
             return self.ends.wire.net.schedule.push(at, Event::Wake { work, side, tag });
         }
+        self.worked = true;
         self.work[work].tick(&mut self.ends.port(self.now, side, work), tag);
     }
 
@@ -295,6 +307,7 @@ impl<'s> World<'s> {
             return self.violate(Rule::Closed, format!("{:?}: {reason}", node.side()));
         }
         self.ended += 1;
+        self.ends.wire.touch(node.side());
         let streams = match node {
             Node::Client(dial) => {
                 self.ends.client.forget(dial);
@@ -310,6 +323,7 @@ impl<'s> World<'s> {
     }
 
     fn reset(&mut self, side: Side, streams: &[Stream]) {
+        self.worked = true;
         for stream in streams {
             if let Some(&work) = self.ends.wire.owners.get(stream) {
                 self.work[work].reset(&mut self.ends.port(self.now, side, work), *stream);
@@ -350,6 +364,7 @@ impl<'s> World<'s> {
     }
 
     fn apply_faults(&mut self) {
+        [Side::Client, Side::Server].into_iter().for_each(|side| self.ends.wire.touch(side));
         for direction in [Direction::Up, Direction::Down] {
             apply(&self.scenario.faults, self.now, direction, self.ends.wire.link(direction));
         }
@@ -359,6 +374,7 @@ impl<'s> World<'s> {
         let Some(&work) = self.ends.wire.owners.get(&stream) else {
             return self.violate(Rule::Stream, format!("{side:?}: stream {stream} belongs to nobody"));
         };
+        self.worked = true;
         self.work[work].advance(&mut self.ends.port(self.now, side, work), stream);
     }
 
@@ -371,7 +387,7 @@ impl<'s> World<'s> {
             work.peek().is_some() && work.all(|work| work.is_done())
         };
         match self.phase {
-            Phase::Offering if all_done(true) => self.stop(),
+            Phase::Offering if std::mem::replace(&mut self.worked, false) && all_done(true) => self.stop(),
             Phase::Draining if all_done(false) && self.is_drained() => self.phase = Phase::Over,
             _ => {}
         }
@@ -448,7 +464,8 @@ impl<'s> World<'s> {
         let count_bytes = self.events.is_multiple_of(BYTES_EVERY_EVENTS) || self.phase == Phase::Over;
         let client = self.ends.client.tunnels().map(|tunnel| (Side::Client, tunnel));
         let server = self.ends.server.tunnels().map(|tunnel| (Side::Server, tunnel));
-        client.chain(server).find_map(|(side, tunnel)| {
+        let matters = |&(side, _): &(Side, _)| count_bytes || self.ends.wire.is_touched(side);
+        client.chain(server).filter(matters).find_map(|(side, tunnel)| {
             let (limits, state) = (self.limits.of(side), tunnel.arq().state());
             let window = limits.window_broken_by(&state).map(|detail| (Rule::Window, side, detail));
             let lengths = || limits.broken_by(&state).map(|detail| (Rule::Memory, side, detail));
@@ -571,6 +588,7 @@ impl Ends {
         wire.recovery.handle(Some(sent_at));
         wire.trace.record(now, side, Kind::Delivered, packet.digest);
         wire.damaged = packet.damaged;
+        wire.touch(side);
         wire.machine(side).work(now, 1);
         match side {
             Side::Server if server.is_running() => {

@@ -1,13 +1,11 @@
 //! The flush: a frozen plan, written out datagram by datagram (KCP-6 to KCP-11).
 
+use super::overtaken::DONE;
 use super::segment::{Command, Header, OVERHEAD};
 use super::{Arq, DEAD_LINK, Flush, InFlight, Queued};
 use crate::Generation;
 use crate::notes::{Cause, Note};
 use crate::time::{Instant, diff};
-
-/// Marks a segment that was retransmitted early: it waits for its timeout (2026).
-const FASTACK_DONE: u32 = u32::MAX;
 
 const PROBE_LIMIT_MS: u32 = 120_000;
 
@@ -20,8 +18,8 @@ pub(super) struct Plan {
     cwnd: u32,
     /// Segments numbered by this flush.
     moved: u32,
-    /// Segments of the send buffer already looked at, as an sn.
-    cursor_sn: u32,
+    /// The first segment of the send buffer that was not looked at, as an sn, once that has begun.
+    cursor_sn: Option<u32>,
     next_ms: u32,
     lost: u32,
     change: u32,
@@ -31,6 +29,7 @@ impl Arq {
     /// Starts a flush at `now`; [`Arq::poll_transmit`] carries it out.
     pub fn flush(&mut self, now: Instant, kind: Flush) {
         let unfinished = self.plan.take();
+        self.suspects |= unfinished.as_ref().is_some_and(|plan| plan.cursor_sn.is_some());
         let kind = unfinished.as_ref().map_or(kind, |plan| plan.kind.max(kind));
         let mut cwnd = 0;
         let mut moved = 0;
@@ -44,7 +43,7 @@ impl Arq {
             last_ack: (0, 0),
             cwnd,
             moved,
-            cursor_sn: self.snd_una,
+            cursor_sn: None,
             next_ms: self.interval_ms,
             lost: unfinished.as_ref().map_or(0, |plan| plan.lost),
             change: unfinished.as_ref().map_or(0, |plan| plan.change),
@@ -166,16 +165,8 @@ impl Arq {
         let mut moved = 0;
         while diff(self.snd_nxt, self.snd_una.wrapping_add(window)) < 0 {
             let Some(Queued { frg, data }) = self.snd_queue.pop_front() else { break };
-            self.snd_buf.push_back(InFlight {
-                frg,
-                acked: false,
-                data,
-                ts: 0,
-                resendts: 0,
-                rto_ms: 0,
-                fastack: 0,
-                xmit: 0,
-            });
+            self.snd_buf.push_back(InFlight { frg, acked: false, data, resendts: 0, rto_ms: 0, xmit: 0 });
+            self.overtaken.push();
             self.snd_nxt = self.snd_nxt.wrapping_add(1);
             moved += 1;
         }
@@ -237,41 +228,60 @@ impl Arq {
         if plan.kind == Flush::AckOnly {
             return true;
         }
+        let first_sn = plan.cursor_sn.unwrap_or_else(|| self.first_suspect(current));
         // Input between two polls may have moved una past the cursor.
-        if diff(plan.cursor_sn, self.snd_una) < 0 {
-            plan.cursor_sn = self.snd_una;
-        }
+        let mut sn = if diff(first_sn, self.snd_una) < 0 { self.snd_una } else { first_sn };
         loop {
-            let index = plan.cursor_sn.wrapping_sub(self.snd_una) as usize;
+            plan.cursor_sn = Some(sn);
+            let index = sn.wrapping_sub(self.snd_una) as usize;
             let Some(segment) = self.snd_buf.get(index) else { return true };
             if !segment.acked {
-                if let Some(cause) = self.cause(segment, plan, current) {
+                if let Some(cause) = self.cause(index, segment, plan, current) {
                     if *at + OVERHEAD + segment.data.len() > out.len() {
                         return false;
                     }
                     self.transmit(index, cause, plan, current, out, at);
                 }
-                let due = diff(self.snd_buf[index].resendts, current);
-                if due > 0 && (due as u32) < plan.next_ms {
-                    plan.next_ms = due as u32;
-                }
+                self.suspects |= self.overtaken.count(index).is_some_and(|count| count > 0);
+                self.note_timeout(plan, index, current);
             }
-            plan.cursor_sn = plan.cursor_sn.wrapping_add(1);
+            sn = sn.wrapping_add(1);
         }
     }
 
-    fn cause(&self, segment: &InFlight, plan: &Plan, current: u32) -> Option<Cause> {
+    /// Where to begin to look for segments to send. Nothing before the first that was not sent yet could be due when none
+    /// was overtaken and no timeout ends before the next flush; with a large window that saves most of the work.
+    fn first_suspect(&mut self, current: u32) -> u32 {
+        let soon = |at| diff(at, current) < self.interval_ms as i32;
+        if !self.suspects && !self.resend_ms_min.is_some_and(soon) {
+            return self.unsent_sn;
+        }
+        self.suspects = false;
+        self.resend_ms_min = None;
+        self.snd_una
+    }
+
+    fn note_timeout(&mut self, plan: &mut Plan, index: usize, current: u32) {
+        let resendts = self.snd_buf[index].resendts;
+        if self.resend_ms_min.is_none_or(|min| diff(resendts, min) < 0) {
+            self.resend_ms_min = Some(resendts);
+        }
+        let due = diff(resendts, current);
+        if due > 0 && (due as u32) < plan.next_ms {
+            plan.next_ms = due as u32;
+        }
+    }
+
+    fn cause(&self, index: usize, segment: &InFlight, plan: &Plan, current: u32) -> Option<Cause> {
         let resend = if self.resend > 0 { self.resend } else { u32::MAX };
         if segment.xmit == 0 {
-            Some(Cause::First)
-        } else if segment.fastack >= resend && segment.fastack != FASTACK_DONE {
-            Some(Cause::Fast { passed: segment.fastack })
-        } else if segment.fastack > 0 && segment.fastack != FASTACK_DONE && plan.moved == 0 {
-            Some(Cause::Early { passed: segment.fastack })
-        } else if diff(current, segment.resendts) >= 0 {
-            Some(Cause::Timeout { rto_ms: segment.rto_ms })
-        } else {
-            None
+            return Some(Cause::First);
+        }
+        match self.overtaken.count(index) {
+            Some(count) if count >= resend => Some(Cause::Fast { passed: count }),
+            Some(count) if count > 0 && plan.moved == 0 => Some(Cause::Early { passed: count }),
+            _ if diff(current, segment.resendts) >= 0 => Some(Cause::Timeout { rto_ms: segment.rto_ms }),
+            _ => None,
         }
     }
 
@@ -288,20 +298,25 @@ impl Arq {
         let header = self.header(Command::Push);
         let after_fast = match self.generation {
             Generation::Go2021 => 0,
-            Generation::Go2026 => FASTACK_DONE,
+            Generation::Go2026 => DONE,
         };
+        let sn = self.snd_una.wrapping_add(index as u32);
         let segment = &mut self.snd_buf[index];
+        let mut fastack = None;
         match cause {
-            Cause::First => segment.rto_ms = rto_ms,
+            Cause::First => {
+                segment.rto_ms = rto_ms;
+                self.unsent_sn = sn.wrapping_add(1);
+            }
             Cause::Fast { .. } | Cause::Early { .. } => {
                 segment.rto_ms = rto_ms;
-                segment.fastack = after_fast;
+                fastack = Some(after_fast);
                 plan.change += 1;
             }
             Cause::Timeout { .. } => {
                 let backoff_ms = if self.nodelay { rto_ms / 2 } else { rto_ms };
                 segment.rto_ms = segment.rto_ms.wrapping_add(backoff_ms);
-                segment.fastack = 0;
+                fastack = Some(0);
                 plan.lost += 1;
             }
         }
@@ -313,17 +328,11 @@ impl Arq {
         }
         segment.resendts = current.wrapping_add(segment.rto_ms);
         segment.xmit += 1;
-        segment.ts = current;
+        self.overtaken.sent(index, current, fastack);
         self.dead |= segment.xmit >= DEAD_LINK;
         let (xmit, rto_ms) = (segment.xmit, segment.rto_ms);
-        self.notes.add(Note::Sent { sn: plan.cursor_sn, cause, xmit, rto_ms });
-        let header = Header {
-            frg: segment.frg,
-            ts: current,
-            sn: plan.cursor_sn,
-            len: segment.data.len() as u32,
-            ..header
-        };
+        self.notes.add(Note::Sent { sn, cause, xmit, rto_ms });
+        let header = Header { frg: segment.frg, ts: current, sn, len: segment.data.len() as u32, ..header };
         header.write(&mut out[*at..*at + OVERHEAD]);
         *at += OVERHEAD;
         out[*at..*at + segment.data.len()].copy_from_slice(&segment.data);

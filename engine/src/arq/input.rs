@@ -145,6 +145,7 @@ impl Arq {
             if !segment.acked {
                 self.notes.add(Note::Acked { sn: self.snd_una, by_una: true });
             }
+            self.overtaken.pop();
             self.recycle(segment.data);
             self.snd_una = self.snd_una.wrapping_add(1);
             slides = true;
@@ -165,17 +166,20 @@ impl Arq {
             let data = std::mem::take(&mut segment.data);
             self.recycle(data);
         }
-        let mut due = false;
-        for (place, segment) in self.snd_buf.iter_mut().take(index).enumerate() {
-            if diff(segment.ts, ts) <= 0 && segment.fastack != u32::MAX {
-                segment.fastack += 1;
-                if !segment.acked {
-                    self.notes.add(Note::Passed { sn: self.snd_una.wrapping_add(place as u32), by: sn });
-                }
-                due |= segment.fastack >= self.resend;
+        if self.notes.are_kept() {
+            self.note_passed(sn, index, ts);
+        }
+        let overtaking = self.overtaken.overtake(index, ts, self.resend);
+        self.suspects |= overtaking.any;
+        overtaking.limit
+    }
+
+    fn note_passed(&mut self, by: u32, older: usize, ts: u32) {
+        for (place, _) in self.snd_buf.iter().take(older).enumerate().filter(|(_, segment)| !segment.acked) {
+            if self.overtaken.is_passed(place, ts) {
+                self.notes.add(Note::Passed { sn: self.snd_una.wrapping_add(place as u32), by });
             }
         }
-        due
     }
 
     /// KCP-16: acknowledges and stores what lies in the window. `false` for what is not new.

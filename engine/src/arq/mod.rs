@@ -8,6 +8,7 @@
 
 mod flush;
 mod input;
+mod overtaken;
 mod rtt;
 mod segment;
 
@@ -18,6 +19,7 @@ use crate::Generation;
 use crate::notes::{Note, Notes};
 use crate::time::diff;
 use flush::Plan;
+use overtaken::Overtaken;
 use rtt::Rtt;
 use std::collections::VecDeque;
 
@@ -124,6 +126,14 @@ pub struct Arq {
     snd_queue: VecDeque<Queued>,
     /// Consecutive sns from `snd_una` on.
     snd_buf: VecDeque<InFlight>,
+    /// What acknowledgements of later segments say of them, one for each.
+    overtaken: Overtaken,
+    /// The first sn that was not sent yet.
+    unsent_sn: u32,
+    /// No segment that was sent times out before; `None` when none is known to wait.
+    resend_ms_min: Option<u32>,
+    /// Acknowledgements may have made a segment due since all were looked at.
+    suspects: bool,
     rcv_queue: VecDeque<Queued>,
     /// Slot i holds sn `rcv_nxt + i`, if it arrived out of order or while the queue was full.
     rcv_buf: VecDeque<Option<Queued>>,
@@ -162,10 +172,8 @@ struct InFlight {
     frg: u8,
     acked: bool,
     data: Vec<u8>,
-    ts: u32,
     resendts: u32,
     rto_ms: u32,
-    fastack: u32,
     xmit: u32,
 }
 
@@ -200,6 +208,10 @@ impl Arq {
             ts_flush: 100,
             snd_queue: VecDeque::new(),
             snd_buf: VecDeque::new(),
+            overtaken: Overtaken::default(),
+            unsent_sn: 0,
+            resend_ms_min: None,
+            suspects: false,
             rcv_queue: VecDeque::new(),
             rcv_buf: VecDeque::new(),
             rcv_buf_len: 0,
@@ -223,6 +235,7 @@ impl Arq {
     pub fn set_serials(&mut self, snd_una: u32, snd_nxt: u32, rcv_nxt: u32) {
         (self.snd_una, self.snd_nxt, self.rcv_nxt) = (snd_una, snd_nxt, rcv_nxt);
         (self.snd_first, self.rcv_top) = (snd_una, rcv_nxt);
+        self.unsent_sn = snd_una;
     }
 
     /// Stream mode: writes fill up the last unnumbered segment and carry no fragment count.
@@ -308,6 +321,7 @@ impl Arq {
         self.pool.shrink_to_fit();
         self.snd_queue.shrink_to(2 * self.snd_queue.len());
         self.snd_buf.shrink_to(2 * self.snd_buf.len());
+        self.overtaken.trim();
         self.rcv_queue.shrink_to(2 * self.rcv_queue.len());
         self.rcv_buf.shrink_to(2 * self.rcv_buf.len());
         self.acks.shrink_to(2 * self.acks.len());
@@ -512,6 +526,7 @@ impl Arq {
             self.snd_buf.len() as u32,
             "send buffer has holes"
         );
+        assert_eq!(self.overtaken.len(), self.snd_buf.len(), "a segment without a count, or the reverse");
         assert!(self.rcv_buf_len <= self.rcv_wnd.max(self.rcv_buf.len() as u32) as usize);
         assert_eq!(self.rcv_buf.iter().flatten().count(), self.rcv_buf_len);
         assert!(diff(self.snd_nxt, self.snd_una) >= 0, "una passed nxt");

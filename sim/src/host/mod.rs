@@ -97,6 +97,8 @@ pub struct Wire {
     pub events: VecDeque<(Node, Event)>,
     /// The workload that opened each stream.
     pub owners: BTreeMap<Stream, usize>,
+    /// The sides on which something changed since [`Wire::rest`].
+    touched: [bool; 2],
     /// Rules broken so far.
     pub violations: Vec<Violation>,
     /// The datagram being received was damaged on its way, so that the engine may refuse it.
@@ -119,6 +121,7 @@ impl Wire {
             trace: Trace::new(),
             events: VecDeque::new(),
             owners: BTreeMap::new(),
+            touched: [true; 2],
             violations: Vec::new(),
             damaged: false,
             out: vec![0; TRANSMIT_BYTES],
@@ -129,6 +132,7 @@ impl Wire {
     /// machine that has no time leaves the rest of the first to [`Event::Resume`](crate::net::Event::Resume).
     pub fn settle(&mut self, now: Instant, node: Node, tunnel: &mut Tunnel) {
         let local = self.local(node.side(), now);
+        self.touch(node.side());
         let drained = self.drain(now, node, tunnel);
         while let Some(event) = tunnel.poll_event() {
             self.events.push_back((node, event));
@@ -138,6 +142,21 @@ impl Wire {
         if !excused && !deadline_is_sane(local, deadline) {
             self.violate(now, Rule::Deadline, format!("{:?}: {deadline:?}", node.side()));
         }
+    }
+
+    /// Something changed on that side: its deadline, or what its tunnels hold.
+    pub const fn touch(&mut self, side: Side) {
+        self.touched[side as usize] = true;
+    }
+
+    /// Whether something changed on that side.
+    pub const fn is_touched(&self, side: Side) -> bool {
+        self.touched[side as usize]
+    }
+
+    /// Everything that changed was looked at.
+    pub const fn rest(&mut self) {
+        self.touched = [false; 2];
     }
 
     /// Notes a broken rule; the run ends at the end of the current event.
