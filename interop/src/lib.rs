@@ -3,6 +3,7 @@
 pub mod contest;
 pub mod fuzz;
 pub mod golden;
+pub mod left_out;
 pub mod line;
 pub mod live;
 pub mod load;

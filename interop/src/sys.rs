@@ -20,6 +20,17 @@ impl Waiter {
         self.files.push(libc::pollfd { fd: file, events: libc::POLLIN, revents: 0 });
     }
 
+    /// Waits until that file can be read, or written, as asked for.
+    pub(crate) fn watch(&mut self, file: RawFd, [read, write]: [bool; 2]) {
+        let events = if read { libc::POLLIN } else { 0 } | if write { libc::POLLOUT } else { 0 };
+        self.files.push(libc::pollfd { fd: file, events, revents: 0 });
+    }
+
+    /// Files waited for.
+    pub(crate) fn len(&self) -> usize {
+        self.files.len()
+    }
+
     /// Waits for another file in place of the one of that number.
     pub(crate) fn replace(&mut self, number: usize, file: RawFd) {
         self.files[number] = libc::pollfd { fd: file, events: libc::POLLIN, revents: 0 };
@@ -102,6 +113,15 @@ pub(crate) fn kill_group(child: &mut Child) {
     }
     let _ = child.kill();
     let _ = child.wait();
+}
+
+/// Stops a process where it is, or lets it go on.
+pub(crate) fn suspend(child: &Child, stopped: bool) {
+    let signal = if stopped { libc::SIGSTOP } else { libc::SIGCONT };
+    if let Ok(id) = libc::pid_t::try_from(child.id()) {
+        // SAFETY: no memory is involved. A child that was not waited for keeps its number.
+        unsafe { libc::kill(id, signal) };
+    }
 }
 
 /// Lets `command` be killed when the thread that started it ends, however it ends.

@@ -5,10 +5,11 @@
 use interop::contest::{Contestant, over_network};
 use interop::line::Conditions;
 use interop::live::Programs;
-use interop::load::Figure;
+use interop::load::latency_us;
 use interop::netns::{End, Network, RIGHT};
 use serde_json::Value;
 use sim::link::{LinkPlan, LossPlan};
+use sim::outcome::WorkOutcome;
 use sim::{Direction, Scenario};
 use std::io::{Read, Write};
 use std::net::SocketAddr;
@@ -100,9 +101,9 @@ fn kernel_tcp_does_the_scenarios_work() {
         let goodput = trial.goodput_kbit(direction).unwrap();
         assert!((1_000..8_000).contains(&goodput), "{direction:?}: {goodput}");
     }
-    let Figure::Bulk { bytes, complete, .. } = &trial.figures[0] else { panic!("{:?}", trial.figures) };
-    assert_eq!((*bytes, *complete), (500_000, true));
-    let latency = trial.figures[2].latency_us().unwrap();
+    let WorkOutcome::Bulk(bulk) = &trial.work[0] else { panic!("{:?}", trial.work) };
+    assert_eq!((bulk.bytes_read, bulk.complete), (500_000, true));
+    let latency = latency_us(&trial.work).unwrap();
     assert!(latency.min >= 30_000 && latency.count > 20, "{latency:?}");
     let wire = trial.wire_per_useful_thousandths().unwrap();
     assert!((1_020..1_300).contains(&wire), "{wire}");
@@ -200,6 +201,40 @@ fn without_root_it_says_so() {
     assert!(error.contains("need root"), "{error}");
 }
 
+/// Programs in namespaces are killed and come back.
+#[test]
+fn a_restart_strikes_programs_in_namespaces() {
+    if !is_possible("a_restart_strikes_programs_in_namespaces") {
+        return;
+    }
+    let programs = Programs::find();
+    let Some(at) = programs.clients.iter().position(|program| program.name == "karst") else {
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED a_restart_strikes_programs_in_namespaces: no karst programs"
+        );
+        return;
+    };
+    let karst = Contestant::Tunnel {
+        name: "karst".to_owned(),
+        client: programs.clients[at].path.clone(),
+        server: programs.servers[at].path.clone(),
+        extra: Vec::new(),
+    };
+    let text = r#"{
+      "name": "restart", "description": "The server dies.", "seed": 3, "duration_ms": 2500, "drain_ms": 8000,
+      "links": { "up": { "delay_ms": 10 }, "down": { "delay_ms": 10 } },
+      "faults": [ { "server_restart": { "at_ms": 800, "down_ms": 200 } } ],
+      "workloads": [ { "short_streams": { "name": "short", "interval_ms": 50, "response_bytes": 900 } },
+                     { "typing": { "name": "typing", "interval_ms": 20 } } ]
+    }"#;
+    let trial = over_network(&Scenario::parse("restart", text).unwrap(), &karst, 1).unwrap();
+    let WorkOutcome::Typing(typing) = &trial.work[1] else { panic!("{:?}", trial.work) };
+    assert!(typing.streams_reset == 1 && typing.done + typing.lost == typing.begun, "{typing:?}");
+    let WorkOutcome::ShortStreams(short) = &trial.work[0] else { panic!("{:?}", trial.work) };
+    assert!(short.done >= 20, "{short:?}");
+}
+
 /// The measurement as a program: a row for each contestant, the trials of every seed as JSON.
 #[test]
 fn contestants_are_measured_over_several_seeds() {
@@ -234,7 +269,7 @@ fn contestants_are_measured_over_several_seeds() {
         assert_eq!(contestant["trials"].as_array().unwrap().len(), 2);
         let median = |name: &str| contestant["median"][name].as_u64().unwrap();
         assert!((500..8_000).contains(&median("goodput_down_kbit")), "{text}");
-        assert!((30_000..2_000_000).contains(&median("echo_p50_us")), "{text}");
+        assert!((30_000..2_000_000).contains(&median("latency_p50_us")), "{text}");
         assert!((1_000..9_000).contains(&median("wire_per_useful_thousandths")), "{text}");
     }
 }

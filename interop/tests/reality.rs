@@ -2,8 +2,9 @@
 
 use interop::contest::{Contestant, over_relay};
 use interop::live::Programs;
-use interop::load::Figure;
+use interop::load::{is_complete, streams_reset};
 use interop::reality::{Comparison, Page, QUANTITIES, Quantity, Run};
+use sim::outcome::{BulkOutcome, WorkOutcome};
 use sim::{Direction, Scenario};
 use std::io::Write;
 use std::path::Path;
@@ -45,7 +46,7 @@ fn real_programs_do_the_simulators_work() {
     let mut comparison = Comparison::simulate(&scenario, 3).unwrap();
     comparison.add_real(&scenario, &karst, 1);
     let trial = comparison.rows[0].trials[0].1.as_ref().unwrap();
-    assert!(trial.figures.iter().all(Figure::is_complete), "{:?}", trial.figures);
+    assert!(trial.work.iter().all(is_complete), "{:?}", trial.work);
     let real = Run::from(trial);
     for quantity in QUANTITIES {
         let simulated = comparison.simulated(quantity);
@@ -58,6 +59,40 @@ fn real_programs_do_the_simulators_work() {
     assert!(page.contains("| small | goodput down, Mbit/s |") && page.contains("of 2 goodputs"), "{page}");
 }
 
+const RESTARTS: &str = r#"{
+  "name": "restarts", "description": "Both programs die.", "seed": 3, "duration_ms": 4000, "drain_ms": 10000,
+  "links": { "up": { "delay_ms": 10 }, "down": { "delay_ms": 10 } },
+  "client": { "mode": "fast2" }, "server": { "mode": "fast2" },
+  "faults": [
+    { "server_restart": { "at_ms": 800, "down_ms": 200 } }, { "client_restart": { "at_ms": 2500, "down_ms": 200 } }
+  ],
+  "hosts": { "server": { "stalls": [ { "at_ms": 1800, "for_ms": 300 } ] } },
+  "workloads": [
+    { "request_response": { "name": "requests", "response_bytes": 2000, "think_ms": 20 } },
+    { "echo": { "name": "echo", "message_bytes": 64, "interval_ms": 20 } }
+  ]
+}"#;
+
+/// The programs are killed and come back; a stall stops the server where it is.
+#[test]
+fn restarts_and_stalls_strike_real_programs() {
+    let Some(karst) = karst() else {
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED restarts_and_stalls_strike_real_programs: no karst programs"
+        );
+        return;
+    };
+    let scenario = Scenario::parse("restarts", RESTARTS).unwrap();
+    let trial = over_relay(&scenario, &karst, 1).unwrap();
+    let requests = &trial.work[0];
+    assert!(is_complete(requests) && streams_reset(requests) == 2, "{requests:?}");
+    let latency = requests.latency().unwrap();
+    assert!(latency.max >= 200_000 && latency.p50 < 200_000, "{latency:?}");
+    let WorkOutcome::Echo(echo) = &trial.work[1] else { panic!("{:?}", trial.work) };
+    assert!(echo.streams_reset == 2 && echo.received < echo.sent, "{echo:?}");
+}
+
 #[test]
 fn kernel_tcp_is_refused_by_a_relay() {
     let scenario = Scenario::parse("small", SCENARIO).unwrap();
@@ -65,9 +100,18 @@ fn kernel_tcp_is_refused_by_a_relay() {
 }
 
 fn run(goodput_kbit: u64) -> Run {
-    let name = "download".to_owned();
-    let bulk = Figure::Bulk { name, direction: "down", bytes: 1000, complete: true, goodput_kbit };
-    Run { figures: vec![bulk], sent_packets: [0, 2], sent_bytes: [0, 1500] }
+    let bulk = WorkOutcome::Bulk(BulkOutcome {
+        name: "download".to_owned(),
+        direction: "down".to_owned(),
+        bytes_written: 1000,
+        bytes_read: 1000,
+        complete: true,
+        start_us: 0,
+        end_us: 1,
+        goodput_kbit,
+        streams_reset: 0,
+    });
+    Run { work: vec![bulk], sent_packets: [0, 2], sent_bytes: [0, 1500] }
 }
 
 #[test]
@@ -75,7 +119,7 @@ fn quantities_are_those_of_the_run() {
     assert_eq!(Quantity::Goodput(Direction::Down).of(&run(5_000)), Some(5_000));
     assert_eq!(Quantity::Goodput(Direction::Up).of(&run(5_000)), None);
     assert_eq!((Quantity::Packet.of(&run(1)), Quantity::WirePerByte.of(&run(1))), (Some(750), Some(1_500)));
-    assert_eq!(Quantity::EchoP99.of(&run(1)), None);
+    assert_eq!(Quantity::P99.of(&run(1)), None);
 }
 
 /// Every committed scenario can be run for real, and the simulator finds nothing wrong with it.
@@ -88,7 +132,7 @@ fn the_committed_scenarios_are_playable() {
         let text = std::fs::read_to_string(&file).unwrap();
         let scenario = Scenario::parse(&file.display().to_string(), &text).unwrap();
         let comparison = Comparison::simulate(&scenario, 1).unwrap();
-        assert!(comparison.simulated[0].figures.len() >= 2, "{}", file.display());
+        assert!(comparison.simulated[0].work.len() >= 2, "{}", file.display());
         for link in [&scenario.up, &scenario.down] {
             let rate = link.queue.as_ref().unwrap().values().map(|queue| queue.bits_per_s).max().unwrap();
             assert!(rate <= 20_000_000, "{}", file.display());

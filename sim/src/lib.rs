@@ -36,7 +36,7 @@ mod world;
 pub use outcome::Outcome;
 pub use run::{Run, play};
 pub use scenario::{Scenario, ScenarioError, ScenarioFile};
-pub use world::World;
+pub use world::{World, useful_bytes};
 
 /// One of the two ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -615,7 +615,7 @@ impl Ends {
 }
 
 /// Payload that receivers got in each direction. What an echo got back went both ways.
-pub(crate) fn useful_bytes(workloads: &[WorkOutcome]) -> PerDirection<u64> {
+pub fn useful_bytes(workloads: &[WorkOutcome]) -> PerDirection<u64> {
     let mut useful = PerDirection::default();
     for workload in workloads {
         match workload {

@@ -13,15 +13,23 @@ pub(crate) use relay_bench::RelayBenchArgs;
 
 use anyhow::Context;
 use interop::contest::Contestant;
-use interop::line::Conditions;
+use interop::left_out::LeftOut;
 use interop::live::Programs;
+use serde_json::Value;
 use sim::{Scenario, ScenarioFile};
 use std::path::Path;
 
-fn tell_left_out(conditions: &Conditions) {
-    for name in conditions.left_out() {
-        eprintln!("karst-interop: {name} is left out: it is not a matter of the network");
+/// Says what of a scenario is not done.
+fn tell_left_out(file: &Path, left_out: &[LeftOut]) {
+    for one in left_out {
+        eprintln!("karst-interop: {}: {one}", file.display());
     }
+}
+
+/// Adds to a report what was not done.
+fn with_left_out(mut report: Value, left_out: &[LeftOut]) -> Value {
+    report["left_out"] = left_out.iter().map(ToString::to_string).collect();
+    report
 }
 
 /// A scenario with what it leaves to the seed drawn, and that seed: the file's own unless another is given.

@@ -1,13 +1,15 @@
 //! `karst-interop netns`.
 
-use super::{found_tunnels, read_scenario, tell_left_out};
+use super::{found_tunnels, read_scenario, tell_left_out, with_left_out};
 use anyhow::{Context, bail};
 use clap::Args;
 use interop::contest::{Contestant, Row, Summary, over_network};
+use interop::left_out::{Stage, left_out};
 use interop::line::{Capture, Conditions};
 use interop::netns::{Command, Network, run_commands};
 use interop::sys;
 use sim::Scenario;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -18,9 +20,10 @@ Left is the client's side with 10.77.0.1, right the server's with 10.77.0.2; com
 goes from left to right meets the scenario's link up, what comes back its link down. When the left command ends, or the right
 one if there is no left one, everything ends with its exit status. The namespaces have no names and end with this program, however it ends.
 
-Without commands the scenario's own workloads (bulk and echo) run over kernel TCP and over pairs of kcptun programs with the
+Without commands the scenario's own workloads run over kernel TCP and over pairs of kcptun programs with the
 scenario's options, one after the other, each on a fresh network with the same seeds. `wire/byte` is bytes of IP packets sent
-per byte of payload that arrived, in the direction with more payload; `queue` is the median time there beyond the shortest.")]
+per byte of payload that arrived, in the direction with more payload; p50 and p99
+are latencies of the first workload that has any; `queue` is the median time there beyond the shortest.")]
 pub(crate) struct NetnsArgs {
     /// Scenario of the simulator
     #[arg(value_name = "SCENARIO")]
@@ -68,12 +71,13 @@ impl NetnsArgs {
         if self.left.is_some() || self.right.is_some() || !self.command.is_empty() {
             return self.run_commands(&scenario, seed);
         }
-        self.measure(&scenario.name, seed)
+        self.measure(&scenario, seed)
     }
 
     fn run_commands(&self, scenario: &Scenario, seed: u64) -> anyhow::Result<ExitCode> {
         let conditions = Conditions::of(scenario, seed);
-        tell_left_out(&conditions);
+        let left_out = left_out(scenario, Stage::Network);
+        tell_left_out(&self.file, &left_out);
         let capture = self
             .pcap
             .as_deref()
@@ -85,15 +89,23 @@ impl NetnsArgs {
         let status = run_commands(&network, left.as_ref(), right.as_ref())?;
         let report = network.report();
         eprint!("{report}");
-        crate::write_json(self.json.as_deref(), &report.to_json())?;
+        crate::write_json(self.json.as_deref(), &with_left_out(report.to_json(), &left_out))?;
         let code = status.and_then(|status| status.code()).and_then(|code| u8::try_from(code).ok());
         Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
     }
 
-    fn measure(&self, name: &str, first: u64) -> anyhow::Result<ExitCode> {
+    fn measure(&self, scenario: &Scenario, first: u64) -> anyhow::Result<ExitCode> {
         let contestants = self.contestants()?;
+        let stages: BTreeSet<Stage> = contestants.iter().map(Contestant::stage).collect();
+        let mut missing = Vec::new();
+        for stage in stages {
+            let more = left_out(scenario, stage);
+            missing.extend(more.into_iter().filter(|one| !missing.contains(one)).collect::<Vec<_>>());
+        }
+        tell_left_out(&self.file, &missing);
         let rows = contestants.iter().map(|contestant| Row { name: contestant.name(), ..Row::default() });
-        let mut summary = Summary { scenario: name.to_owned(), rows: rows.collect() };
+        let mut summary =
+            Summary { scenario: scenario.name.clone(), rows: rows.collect(), left_out: missing };
         for seed in first..first.saturating_add(self.seeds) {
             let scenario = self.drawn(seed)?;
             for (contestant, row) in contestants.iter().zip(&mut summary.rows) {

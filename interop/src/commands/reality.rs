@@ -1,6 +1,6 @@
 //! `karst-interop reality`.
 
-use super::{found_tunnels, read_scenario};
+use super::{found_tunnels, read_scenario, tell_left_out};
 use anyhow::{Context, bail};
 use clap::Args;
 use interop::contest::Contestant;
@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 #[derive(Args)]
 #[command(after_help = "\
-Each scenario (bulk and echo workloads only) runs in the simulator under several seeds, and with real programs through a relay
+Each scenario runs in the simulator under several seeds, and with real programs through a relay
 with the scenario's links, several times, the programs in turn. Run it on an idle machine: two programs, the load and the relay
 need about one core at 20 Mbit/s.")]
 pub(crate) struct RealityArgs {
@@ -64,6 +64,7 @@ impl RealityArgs {
         let (scenario, _) = read_scenario(file, None)?;
         eprintln!("{}: simulating", scenario.name);
         let mut comparison = Comparison::simulate(&scenario, self.seeds).map_err(anyhow::Error::msg)?;
+        tell_left_out(file, &comparison.left_out);
         for seed in 1..=self.repeats {
             for contestant in contestants {
                 eprintln!("{}: {}, run {seed} of {}", scenario.name, contestant.name(), self.repeats);

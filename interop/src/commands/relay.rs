@@ -1,9 +1,10 @@
 //! `karst-interop relay`.
 
 use super::decimals::{millis, percents};
-use super::read_scenario;
+use super::{read_scenario, tell_left_out, with_left_out};
 use anyhow::Context;
 use clap::Args;
+use interop::left_out::{LeftOut, Stage, left_out};
 use interop::line::{Capture, Conditions};
 use interop::relay::Relay;
 use interop::sys;
@@ -74,8 +75,7 @@ pub(crate) struct RelayArgs {
 impl RelayArgs {
     /// Runs until a signal asks to stop.
     pub(crate) fn run(&self) -> anyhow::Result<ExitCode> {
-        let conditions = self.conditions()?;
-        super::tell_left_out(&conditions);
+        let (conditions, left_out) = self.conditions()?;
         let capture = self
             .pcap
             .as_deref()
@@ -89,7 +89,7 @@ impl RelayArgs {
         std::thread::sleep(Duration::from_millis(600));
         let report = relay.report();
         print!("{report}");
-        crate::write_json(self.json.as_deref(), &report.to_json())?;
+        crate::write_json(self.json.as_deref(), &with_left_out(report.to_json(), &left_out))?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -105,16 +105,16 @@ impl RelayArgs {
         }
     }
 
-    fn conditions(&self) -> anyhow::Result<Conditions> {
+    fn conditions(&self) -> anyhow::Result<(Conditions, Vec<LeftOut>)> {
         let Some(path) = self.file.as_ref().or(self.scenario.as_ref()) else {
-            return Ok(Conditions {
-                links: [0, 1].map(|at| self.link(at)),
-                faults: Vec::new(),
-                seed: self.seed.unwrap_or(1),
-            });
+            let links = [0, 1].map(|at| self.link(at));
+            let seed = self.seed.unwrap_or(1);
+            return Ok((Conditions { links, seed, ..Conditions::default() }, Vec::new()));
         };
         let (scenario, seed) = read_scenario(path, self.seed)?;
-        Ok(Conditions::of(&scenario, seed))
+        let left_out = left_out(&scenario, Stage::Network);
+        tell_left_out(path, &left_out);
+        Ok((Conditions::of(&scenario, seed), left_out))
     }
 
     fn link(&self, at: usize) -> LinkPlan {

@@ -4,7 +4,7 @@ use engine::Settings;
 use engine::settings::Mode;
 
 /// The flags of `settings`, for kcptun of any age: what Debian's of 2021 does not know is given only where it differs from the
-/// default.
+/// default. karst's own flags are given where the scenario asks for them, and refused by any other program.
 pub fn flags(settings: &Settings) -> Vec<String> {
     let defaults = Settings::client();
     let mut flags = Vec::new();
@@ -39,7 +39,9 @@ pub fn flags(settings: &Settings) -> Vec<String> {
         add(name, value.to_string());
     });
     let switches = [("nocomp", settings.nocomp), ("acknodelay", settings.acknodelay), ("QPP", settings.qpp)];
-    flags.extend(switches.iter().filter(|(_, on)| *on).map(|(name, _)| format!("--{name}")));
+    let own = [("no-probe", !settings.probe), ("no-migrate", !settings.migrate)];
+    let on = switches.iter().chain(&own).filter(|(_, on)| *on);
+    flags.extend(on.map(|(name, _)| format!("--{name}")));
     flags
 }
 

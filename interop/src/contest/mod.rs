@@ -1,9 +1,10 @@
 //! The same load over the same bad network by different means, measured alike: kernel TCP, pairs of kcptun programs.
 
 mod flags;
+mod pair;
 mod summary;
 mod trial;
 
 pub use flags::flags;
 pub use summary::{Row, Summary};
-pub use trial::{Contestant, Trial, over_network, over_relay};
+pub use trial::{Contestant, Trial, over_network, over_relay, useful};

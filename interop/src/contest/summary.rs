@@ -1,6 +1,8 @@
 //! Many trials of several contestants: medians, spread, a table.
 
 use super::Trial;
+use crate::left_out::LeftOut;
+use crate::load;
 use serde_json::{Value, json};
 use sim::Direction;
 use sim::outcome::Percentiles;
@@ -22,6 +24,8 @@ pub struct Summary {
     pub scenario: String,
     /// The contestants.
     pub rows: Vec<Row>,
+    /// What of the scenario was not done.
+    pub left_out: Vec<LeftOut>,
 }
 
 impl Row {
@@ -38,9 +42,9 @@ impl Row {
         values
     }
 
-    /// Median over the trials of a percentile of the first echo, microseconds.
-    pub fn echo_us(&self, of: impl Fn(&Percentiles) -> u64) -> Option<u64> {
-        self.median(|trial| trial.figures.iter().find_map(|figure| figure.latency_us()).map(&of))
+    /// Median over the trials of a percentile of the first workload with latencies, microseconds.
+    pub fn latency_us(&self, of: impl Fn(&Percentiles) -> u64) -> Option<u64> {
+        self.median(|trial| load::latency_us(&trial.work).map(&of))
     }
 
     /// Trials with a result.
@@ -62,8 +66,13 @@ impl Row {
                             self.name
                         ));
                     }
-                    if !trial.figures.iter().all(|figure| figure.is_complete()) {
-                        doubts.push(format!("{}, seed {seed}: not everything arrived in time", self.name));
+                    for work in trial.work.iter().filter(|work| !load::is_complete(work)) {
+                        let name = work.name();
+                        doubts.push(format!("{}, seed {seed}: {name}: not everything arrived", self.name));
+                    }
+                    let cut: u64 = trial.work.iter().map(load::streams_reset).sum();
+                    if cut > 0 {
+                        doubts.push(format!("{}, seed {seed}: {cut} connections were cut", self.name));
                     }
                 }
             }
@@ -87,8 +96,8 @@ impl Row {
                 "goodput_down_kbit": self.median(|trial| trial.goodput_kbit(Direction::Down)),
                 "goodput_up_kbit": self.median(|trial| trial.goodput_kbit(Direction::Up)),
                 "wire_per_useful_thousandths": self.median(Trial::wire_per_useful_thousandths),
-                "echo_p50_us": self.echo_us(|latency| latency.p50),
-                "echo_p99_us": self.echo_us(|latency| latency.p99),
+                "latency_p50_us": self.latency_us(|latency| latency.p50),
+                "latency_p99_us": self.latency_us(|latency| latency.p99),
                 "standing_queue_us": self.median(standing_queue_us),
                 "added_p99_us": self.median(|trial| Some(trial.line.added_us.p99)),
             },
@@ -109,6 +118,7 @@ impl Summary {
         json!({
             "format": "karst-contest-1",
             "scenario": self.scenario,
+            "left_out": self.left_out.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "contestants": self.rows.iter().map(Row::to_json).collect::<Vec<_>>(),
         })
     }
@@ -121,7 +131,7 @@ impl fmt::Display for Summary {
         writeln!(
             f,
             "{:width$}  {:>22}  {:>22}  {:>9}  {:>9}  {:>9}  {:>9}  runs",
-            "", "down Mbit/s", "up Mbit/s", "wire/byte", "echo p50", "echo p99", "queue"
+            "", "down Mbit/s", "up Mbit/s", "wire/byte", "p50", "p99", "queue"
         )?;
         for row in &self.rows {
             writeln!(
@@ -131,8 +141,8 @@ impl fmt::Display for Summary {
                 spread(&row.values(|trial| trial.goodput_kbit(Direction::Down))),
                 spread(&row.values(|trial| trial.goodput_kbit(Direction::Up))),
                 thousandths(row.median(Trial::wire_per_useful_thousandths), 2, ""),
-                thousandths(row.echo_us(|latency| latency.p50), 1, " ms"),
-                thousandths(row.echo_us(|latency| latency.p99), 1, " ms"),
+                thousandths(row.latency_us(|latency| latency.p50), 1, " ms"),
+                thousandths(row.latency_us(|latency| latency.p99), 1, " ms"),
                 thousandths(row.median(standing_queue_us), 1, " ms"),
                 row.good().count(),
                 row.trials.len(),

@@ -1,18 +1,21 @@
 //! One contestant on one network with one seed.
 
 use super::flags;
-use crate::line::{Conditions, Report};
+use super::pair::{Pair, Site};
+use crate::left_out::Stage;
+use crate::line::{Conditions, Report, index};
 use crate::live::ports;
 use crate::live::process::Process;
-use crate::load::{Connect, Figure, Load, data_path, useful_bytes};
+use crate::load::{self, Carrier, Load};
 use crate::netns::{End, Network, RIGHT};
 use crate::relay::Relay;
 use serde::Serialize;
-use sim::{Direction, Scenario};
+use sim::outcome::WorkOutcome;
+use sim::{Direction, Scenario, Side, useful_bytes};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const TARGET_PORT: u16 = 5201;
@@ -49,6 +52,14 @@ impl Contestant {
         }
     }
 
+    /// Who acts when this one carries the load.
+    pub const fn stage(&self) -> Stage {
+        match self {
+            Self::Tcp(_) => Stage::KernelTcp,
+            Self::Tunnel { .. } => Stage::Programs,
+        }
+    }
+
     /// Reads `NAME=CLIENT,SERVER[,FLAG...]`.
     ///
     /// # Errors
@@ -72,9 +83,11 @@ impl Contestant {
 #[derive(Debug, Clone)]
 pub struct Trial {
     /// The workloads, in the scenario's order.
-    pub figures: Vec<Figure>,
+    pub work: Vec<WorkOutcome>,
     /// The line under them.
     pub line: Report,
+    /// The machine's load average over the last minute, hundredths: processes that run or want to.
+    pub load_hundredths: Option<u64>,
 }
 
 /// Why a trial has no result.
@@ -83,24 +96,26 @@ type Failure = String;
 impl Trial {
     /// Goodput of all transfers in `direction`, kbit/s; None when there is none.
     pub fn goodput_kbit(&self, direction: Direction) -> Option<u64> {
-        sum(self.figures.iter().filter_map(|figure| figure.goodput_kbit(direction)))
+        load::goodput_kbit(&self.work, direction)
     }
 
     /// The direction that moved more payload.
     pub fn data_path(&self) -> Direction {
-        data_path(&self.figures)
+        load::data_path(&self.work)
     }
 
     /// Bytes of IP packets handed to the line per byte of payload that arrived, thousandths, on the data path.
     pub fn wire_per_useful_thousandths(&self) -> Option<u64> {
         let direction = self.data_path();
-        let sent = self.line.links[crate::line::index(direction)].sent_bytes;
-        (sent * 1000).checked_div(useful_bytes(&self.figures, direction))
+        let sent = self.line.links[index(direction)].sent_bytes;
+        (sent * 1000).checked_div(useful(&self.work, direction))
     }
 }
 
-fn sum(values: impl Iterator<Item = u64>) -> Option<u64> {
-    values.fold(None, |sum, value| Some(sum.unwrap_or(0) + value))
+/// Payload that arrived in that direction.
+pub fn useful(work: &[WorkOutcome], direction: Direction) -> u64 {
+    let useful = useful_bytes(work);
+    if direction == Direction::Up { useful.up } else { useful.down }
 }
 
 /// Runs `contestant` over two namespaces joined by the scenario's links.
@@ -108,31 +123,45 @@ fn sum(values: impl Iterator<Item = u64>) -> Option<u64> {
 /// # Errors
 /// The network, a program, or the load failed.
 pub fn over_network(scenario: &Scenario, contestant: &Contestant, seed: u64) -> Result<Trial, Failure> {
-    let load = Load::new(scenario, seed)?;
+    let load = Load::new(scenario, seed);
     let network = Network::start(&Conditions::of(scenario, seed), None).map_err(|error| error.to_string())?;
-    let figures = match contestant {
+    let work = match contestant {
         Contestant::Tcp(control) => by_tcp(&network, control, &load),
         Contestant::Tunnel { client, server, extra, .. } => {
             by_tunnel(&network, scenario, [client, server], extra, &load)
         }
     };
-    finish(figures?, || network.report())
+    finish(work?, || network.report())
 }
 
-fn by_tcp(network: &Network, control: &str, load: &Load) -> Result<Vec<Figure>, Failure> {
+fn by_tcp(network: &Network, control: &str, load: &Load) -> Result<Vec<WorkOutcome>, Failure> {
     let to = SocketAddr::from((RIGHT, TARGET_PORT));
     let named = |error: io::Error| format!("congestion control {control}: {error}");
     let target = network.listen(End::Right, to, Some(control)).map_err(named)?;
-    load.run(&|| network.connect(End::Left, to, Some(control)), &target, &mut || None)
+    network.begin();
+    load.run(&mut Direct { network, control, to }, &target)
+}
+
+/// Kernel TCP.
+struct Direct<'a> {
+    network: &'a Network,
+    control: &'a str,
+    to: SocketAddr,
+}
+
+impl Carrier for Direct<'_> {
+    fn connect(&self) -> io::Result<TcpStream> {
+        self.network.begin_connect(End::Left, self.to, Some(self.control))
+    }
 }
 
 fn by_tunnel(
     network: &Network,
     scenario: &Scenario,
-    [client, server]: [&PathBuf; 2],
+    programs: [&PathBuf; 2],
     extra: &[String],
     load: &Load,
-) -> Result<Vec<Figure>, Failure> {
+) -> Result<Vec<WorkOutcome>, Failure> {
     let server_address = SocketAddr::from((RIGHT, SERVER_PORT));
     let addresses = Addresses {
         remote: server_address,
@@ -140,19 +169,55 @@ fn by_tunnel(
         client: local(CLIENT_PORT),
         target: local(TARGET_PORT),
     };
-    let [client_flags, server_flags] = addresses.flags(scenario, extra);
-    let named = |path: &PathBuf| {
-        let path = path.display().to_string();
-        move |error: io::Error| format!("{path}: {error}")
-    };
+    let site = Inside { network, programs, flags: addresses.flags(scenario, extra) };
     let target = network.listen(End::Right, local(TARGET_PORT), None).and_then(shallow);
     let target = target.map_err(|error| error.to_string())?;
-    let mut server = network.start_program(End::Right, server, server_flags).map_err(named(server))?;
-    network.await_port(End::Right, "udp", SERVER_PORT, || server.ended().is_some());
-    let mut client = network.start_program(End::Left, client, client_flags).map_err(named(client))?;
-    network.await_port(End::Left, "tcp", CLIENT_PORT, || client.ended().is_some());
-    let connect = || network.connect(End::Left, local(CLIENT_PORT), None).and_then(shallow);
-    run_programs(load, &connect, &target, &mut client, &mut server)
+    let pair = Pair::start(&site, scenario)?;
+    network.begin();
+    run_programs(load, pair, &target)
+}
+
+/// Programs in namespaces.
+struct Inside<'a> {
+    network: &'a Network,
+    programs: [&'a PathBuf; 2],
+    flags: [Vec<String>; 2],
+}
+
+impl Site for Inside<'_> {
+    fn start(&self, side: Side) -> io::Result<Process> {
+        let at = side as usize;
+        let started = self.network.start_program(end(side), self.programs[at], self.flags[at].clone());
+        started.map_err(|error| named(error, self.programs[at]))
+    }
+
+    fn listens(&self, side: Side) -> bool {
+        let port = if side == Side::Client { CLIENT_PORT } else { SERVER_PORT };
+        self.network.is_bound(end(side), protocol(side), port)
+    }
+
+    fn connect(&self) -> io::Result<TcpStream> {
+        self.network.connect(End::Left, local(CLIENT_PORT), None).and_then(shallow)
+    }
+}
+
+const fn end(side: Side) -> End {
+    match side {
+        Side::Client => End::Left,
+        Side::Server => End::Right,
+    }
+}
+
+/// What a program listens on.
+const fn protocol(side: Side) -> &'static str {
+    match side {
+        Side::Client => "tcp",
+        Side::Server => "udp",
+    }
+}
+
+fn named(error: io::Error, program: &Path) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", program.display()))
 }
 
 /// Runs a pair of programs through a relay with the scenario's links.
@@ -164,50 +229,51 @@ pub fn over_relay(scenario: &Scenario, contestant: &Contestant, seed: u64) -> Re
     let Contestant::Tunnel { client, server, extra, .. } = contestant else {
         return Err("kernel TCP does not pass a UDP relay".to_owned());
     };
-    let load = Load::new(scenario, seed)?;
+    let load = Load::new(scenario, seed);
     let target = TcpListener::bind(local(0)).and_then(shallow).map_err(io)?;
     let server_address = local(ports::free_udp().map_err(io)?);
     let client_address = local(ports::free_tcp().map_err(io)?);
     let conditions = Conditions::of(scenario, seed);
     let relay = Relay::start_captured(local(0), server_address, &conditions, None).map_err(io)?;
-    let target_address = target.local_addr().map_err(io)?;
     let addresses = Addresses {
         remote: relay.address(),
         server: server_address,
         client: client_address,
-        target: target_address,
+        target: target.local_addr().map_err(io)?,
     };
-    let [client_flags, server_flags] = addresses.flags(scenario, extra);
-    let mut server = Process::start(server, &server_flags).map_err(io)?;
-    await_port("udp", server_address.port(), &mut server);
-    let mut client = Process::start(client, &client_flags).map_err(io)?;
-    await_port("tcp", client_address.port(), &mut client);
-    let connect = || TcpStream::connect(client_address).and_then(shallow);
-    let figures = run_programs(&load, &connect, &target, &mut client, &mut server)?;
-    drop((client, server));
-    finish(figures, || relay.report())
+    let flags = addresses.flags(scenario, extra);
+    let site = Outside { programs: [client, server], flags, addresses };
+    let pair = Pair::start(&site, scenario)?;
+    relay.begin();
+    let work = run_programs(&load, pair, &target)?;
+    finish(work, || relay.report())
 }
 
-fn await_port(protocol: &str, port: u16, program: &mut Process) {
-    let start = std::time::Instant::now();
-    let waits = |program: &mut Process| start.elapsed() < Duration::from_secs(5) && program.ended().is_none();
-    while waits(program) && !ports::is_bound("/proc/net", protocol, port) {
-        std::thread::sleep(Duration::from_millis(10));
+/// Programs on this machine's own network.
+struct Outside<'a> {
+    programs: [&'a PathBuf; 2],
+    flags: [Vec<String>; 2],
+    addresses: Addresses,
+}
+
+impl Site for Outside<'_> {
+    fn start(&self, side: Side) -> io::Result<Process> {
+        let at = side as usize;
+        Process::start(self.programs[at], &self.flags[at]).map_err(|error| named(error, self.programs[at]))
+    }
+
+    fn listens(&self, side: Side) -> bool {
+        let address = if side == Side::Client { self.addresses.client } else { self.addresses.server };
+        ports::is_bound("/proc/net", protocol(side), address.port())
+    }
+
+    fn connect(&self) -> io::Result<TcpStream> {
+        TcpStream::connect(self.addresses.client).and_then(shallow)
     }
 }
 
-fn run_programs(
-    load: &Load,
-    connect: &Connect<'_>,
-    target: &TcpListener,
-    client: &mut Process,
-    server: &mut Process,
-) -> Result<Vec<Figure>, Failure> {
-    let figures = load.run(connect, target, &mut || {
-        let client = client.ended().map(|status| format!("the client ended by itself: {status}"));
-        client.or_else(|| server.ended().map(|status| format!("the server ended by itself: {status}")))
-    });
-    figures.map_err(|why| format!("{why}\nclient: {}\nserver: {}", client.output(), server.output()))
+fn run_programs(load: &Load, mut pair: Pair<'_>, target: &TcpListener) -> Result<Vec<WorkOutcome>, Failure> {
+    load.run(&mut pair, target).map_err(|why| format!("{why}\n{}", pair.output()))
 }
 
 /// Keeps what waits for a tunnel in the tunnel, where the simulator has it, instead of in megabytes of socket buffers. What a
@@ -239,10 +305,16 @@ impl Addresses {
     }
 }
 
-fn finish(figures: Vec<Figure>, report: impl FnOnce() -> Report) -> Result<Trial, Failure> {
+fn finish(work: Vec<WorkOutcome>, report: impl FnOnce() -> Report) -> Result<Trial, Failure> {
     // The line notes twice a second what it lost.
     std::thread::sleep(Duration::from_millis(600));
-    Ok(Trial { figures, line: report() })
+    Ok(Trial { work, line: report(), load_hundredths: load_hundredths() })
+}
+
+fn load_hundredths() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/loadavg").ok()?;
+    let load: f64 = text.split_whitespace().next()?.parse().ok()?;
+    Some((load * 100.0).round() as u64)
 }
 
 const fn local(port: u16) -> SocketAddr {
@@ -251,6 +323,8 @@ const fn local(port: u16) -> SocketAddr {
 
 impl Serialize for Trial {
     fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        serde_json::json!({ "workloads": self.figures, "line": self.line.to_json() }).serialize(to)
+        let line = self.line.to_json();
+        let load = self.load_hundredths;
+        serde_json::json!({ "workloads": self.work, "line": line, "load_hundredths": load }).serialize(to)
     }
 }

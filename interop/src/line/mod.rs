@@ -40,18 +40,6 @@ impl Conditions {
         let links = [scenario.up.clone(), scenario.down.clone()];
         Self { links, faults: scenario.faults.clone(), seed }
     }
-
-    /// Names of the faults that a line leaves out.
-    pub fn left_out(&self) -> Vec<&'static str> {
-        use FaultKind::{ClientRestart, ClockStep, ServerRestart};
-        let is_left_out = |kind| matches!(kind, ServerRestart | ClientRestart { .. } | ClockStep { .. });
-        self.faults
-            .iter()
-            .map(|fault| fault.kind)
-            .filter(|kind| is_left_out(*kind))
-            .map(FaultKind::name)
-            .collect()
-    }
 }
 
 /// What the packets of a line are; rates, queues and counters are about IP packets in any case.
@@ -99,9 +87,14 @@ impl Line {
         }
     }
 
+    /// Time begins, unless it has.
+    pub(crate) fn begin(&mut self) {
+        self.start.get_or_insert_with(std::time::Instant::now);
+    }
+
     /// A packet arrived that belongs to the flow of that number.
     pub(crate) fn take(&mut self, ends: &mut dyn Ends, direction: Direction, flow: u16, bytes: &[u8]) {
-        self.start.get_or_insert_with(std::time::Instant::now);
+        self.begin();
         self.give(ends);
         let now = self.now();
         self.strike(ends, now, direction);

@@ -74,6 +74,11 @@ impl Pump {
         Self { shared, thread: Some(thread) }
     }
 
+    /// Lets the line's time begin, unless it has.
+    pub(crate) fn begin(&self) {
+        lock(&self.shared.line).begin();
+    }
+
     /// What has happened so far.
     pub(crate) fn report(&self) -> Report {
         let overflow_packets = lock(&self.shared.costs).0;

@@ -24,12 +24,31 @@ pub(super) fn wait_for_udp(port: u16, limit: Duration, mut give_up: impl FnMut()
     }
 }
 
-/// Whether a socket of that protocol is bound to `port`; `tables` is the `net` folder of a process or thread.
+/// Whether a UDP socket is bound to `port`, or a TCP socket listens there; `tables` is the `net` folder of a process or thread.
 pub(crate) fn is_bound(tables: &str, protocol: &str, port: u16) -> bool {
     let needle = format!(":{port:04X}");
     let lists = |family: &str| {
         let text = std::fs::read_to_string(format!("{tables}/{protocol}{family}")).unwrap_or_default();
-        text.lines().filter_map(|line| line.split_whitespace().nth(1)).any(|local| local.ends_with(&needle))
+        text.lines().any(|line| is_server(line, &needle, protocol))
     };
     lists("") || lists("6")
+}
+
+/// Connections of a program that is gone stay in the table of TCP for a while: only a listener counts there.
+fn is_server(line: &str, port: &str, protocol: &str) -> bool {
+    let mut columns = line.split_whitespace().skip(1);
+    let (local, _remote, state) = (columns.next(), columns.next(), columns.next());
+    local.is_some_and(|local| local.ends_with(port)) && (protocol != "tcp" || state == Some("0A"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_is_no_listener() {
+        let line = |state| format!(" 0: 0100007F:1F90 00000000:0000 {state} 00000000:00000000 00:00000000 0");
+        assert!(is_server(&line("0A"), ":1F90", "tcp") && !is_server(&line("0A"), ":1F91", "tcp"));
+        assert!(!is_server(&line("06"), ":1F90", "tcp") && is_server(&line("07"), ":1F90", "udp"));
+    }
 }

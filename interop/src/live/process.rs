@@ -46,6 +46,11 @@ impl Process {
         }
     }
 
+    /// Stops it where it is, or lets it go on.
+    pub(crate) fn suspend(&self, stopped: bool) {
+        sys::suspend(&self.child, stopped);
+    }
+
     /// The last lines it wrote.
     pub(crate) fn output(&self) -> String {
         let text = std::fs::read(&self.log)

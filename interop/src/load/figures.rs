@@ -1,106 +1,45 @@
-//! What a workload found, in real time or in the simulator.
+//! What the outcomes of workloads say together, in real time or in the simulator.
 
-use serde::Serialize;
-use sim::Direction;
 use sim::outcome::{Percentiles, WorkOutcome};
+use sim::{Direction, useful_bytes};
 
-/// A workload's result; `kind` says which.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Figure {
-    /// A transfer.
-    Bulk {
-        /// Name of the workload.
-        name: String,
-        /// `up` or `down`.
-        direction: &'static str,
-        /// Bytes that arrived and were found equal.
-        bytes: u64,
-        /// Everything arrived, and as much as the scenario asked for.
-        complete: bool,
-        /// Bytes over the time from opening the connection to the last byte, kbit/s.
-        goodput_kbit: u64,
-    },
-    /// Messages sent back.
-    Echo {
-        /// Name of the workload.
-        name: String,
-        /// Bytes that came back and were found equal.
-        bytes: u64,
-        /// Messages made.
-        sent: u64,
-        /// Messages that came back.
-        received: u64,
-        /// From the time a message was due to its last byte coming back, microseconds.
-        latency_us: Percentiles,
-    },
+/// Goodput of all transfers in `direction`, kbit/s; None when there is none.
+pub fn goodput_kbit(work: &[WorkOutcome], direction: Direction) -> Option<u64> {
+    let of = |work: &WorkOutcome| match work {
+        WorkOutcome::Bulk(bulk) if bulk.direction == direction.name() => Some(bulk.goodput_kbit),
+        _ => None,
+    };
+    work.iter().filter_map(of).fold(None, |sum, goodput| Some(sum.unwrap_or(0) + goodput))
 }
 
-impl Figure {
-    /// The same figure of a simulated run; None for workloads that have no real-time twin.
-    pub fn of(outcome: &WorkOutcome) -> Option<Self> {
-        if let WorkOutcome::Bulk(bulk) = outcome {
-            return Some(Self::Bulk {
-                name: bulk.name.clone(),
-                direction: if bulk.direction == "up" { "up" } else { "down" },
-                bytes: bulk.bytes_read,
-                complete: bulk.complete,
-                goodput_kbit: bulk.goodput_kbit,
-            });
-        }
-        let WorkOutcome::Echo(echo) = outcome else { return None };
-        Some(Self::Echo {
-            name: echo.name.clone(),
-            bytes: echo.bytes_read,
-            sent: echo.sent,
-            received: echo.received,
-            latency_us: echo.latency_us,
-        })
-    }
+/// Latencies of the first workload that measured any.
+pub fn latency_us(work: &[WorkOutcome]) -> Option<&Percentiles> {
+    work.iter().filter_map(WorkOutcome::latency).find(|latency| latency.count > 0)
+}
 
-    /// Payload that arrived in `direction`; an echo's in both.
-    pub fn useful_bytes(&self, direction: Direction) -> u64 {
-        match self {
-            Self::Bulk { direction: own, bytes, .. } if *own == direction.name() => *bytes,
-            Self::Bulk { .. } => 0,
-            Self::Echo { bytes, .. } => *bytes,
+/// Whether everything arrived that the workload began.
+pub fn is_complete(work: &WorkOutcome) -> bool {
+    match work {
+        WorkOutcome::Bulk(bulk) => bulk.complete,
+        WorkOutcome::Echo(echo) => echo.sent == echo.received,
+        WorkOutcome::StalledReader(reader) => {
+            reader.streams_opened == reader.streams_completed + reader.streams_reset
         }
-    }
-
-    /// Goodput of a transfer in `direction`, kbit/s.
-    pub fn goodput_kbit(&self, direction: Direction) -> Option<u64> {
-        match self {
-            Self::Bulk { direction: own, goodput_kbit, .. } if *own == direction.name() => {
-                Some(*goodput_kbit)
-            }
-            _ => None,
-        }
-    }
-
-    /// Latencies of an echo.
-    pub const fn latency_us(&self) -> Option<&Percentiles> {
-        match self {
-            Self::Echo { latency_us, .. } => Some(latency_us),
-            Self::Bulk { .. } => None,
-        }
-    }
-
-    /// Whether everything arrived.
-    pub const fn is_complete(&self) -> bool {
-        match self {
-            Self::Bulk { complete, .. } => *complete,
-            Self::Echo { sent, received, .. } => *sent == *received,
-        }
+        other => other.activity().is_none_or(|(_, activity)| activity.begun == activity.done),
     }
 }
 
-/// Payload that arrived in `direction` in all workloads.
-pub fn useful_bytes(figures: &[Figure], direction: Direction) -> u64 {
-    figures.iter().map(|figure| figure.useful_bytes(direction)).sum()
+/// Connections of the workload that were cut.
+pub fn streams_reset(work: &WorkOutcome) -> u64 {
+    match work {
+        WorkOutcome::Bulk(bulk) => bulk.streams_reset,
+        WorkOutcome::Echo(echo) => echo.streams_reset,
+        other => other.activity().map_or(0, |(_, activity)| activity.streams_reset),
+    }
 }
 
 /// The direction that moved more payload.
-pub fn data_path(figures: &[Figure]) -> Direction {
-    let up = useful_bytes(figures, Direction::Up) > useful_bytes(figures, Direction::Down);
-    if up { Direction::Up } else { Direction::Down }
+pub fn data_path(work: &[WorkOutcome]) -> Direction {
+    let useful = useful_bytes(work);
+    if useful.up > useful.down { Direction::Up } else { Direction::Down }
 }

@@ -1,27 +1,41 @@
-//! A scenario's workloads over real TCP connections: the same bytes at the same times as in the simulator, measured alike.
+//! A scenario's workloads over real TCP connections: the simulator's own applications, against the wall clock.
 //!
-//! Both ends live in this process, so latencies need one clock only. A connection starts with its workload's number, so that
-//! the target's end knows what to do.
+//! Both ends live in this process, on one thread, so latencies need one clock only, and each end knows what the other wrote: a
+//! connection that ends before all of it arrived was cut, and its application is told so as in the simulator. Each stream is a
+//! connection of its own; its first bytes are its number, so that the target's end knows which one it is.
 
-mod bulk;
-mod echo;
 mod ends;
 mod figures;
+mod pipe;
+mod run;
 
-pub use figures::{Figure, data_path, useful_bytes};
+pub use figures::{data_path, goodput_kbit, is_complete, latency_us, streams_reset};
 
-use ends::Run;
-use sim::Scenario;
-use sim::work::{WorkKind, WorkPlan};
+use run::Run;
+use sim::outcome::WorkOutcome;
+use sim::work::WorkPlan;
+use sim::{Scenario, faults};
 use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
-/// Makes a connection whose other end the target accepts.
-pub type Connect<'a> = dyn Fn() -> io::Result<TcpStream> + Sync + 'a;
+/// What carries the connections of a load.
+pub trait Carrier {
+    /// Makes a connection whose other end the target accepts. It may still be under way.
+    ///
+    /// # Errors
+    /// As the system has them.
+    fn connect(&self) -> io::Result<TcpStream>;
 
-/// A connection names its workload in one byte.
-const WORKLOADS_MAX: usize = 256;
+    /// Called every few milliseconds with the time since the load began; does what is to be done to the programs then.
+    /// Whether the client's end runs, and the server's.
+    ///
+    /// # Errors
+    /// There is no hope any more, and why.
+    fn tend(&mut self, _now: Duration) -> Result<[bool; 2], String> {
+        Ok([true; 2])
+    }
+}
 
 /// What to do.
 #[derive(Debug, Clone)]
@@ -29,6 +43,8 @@ pub struct Load {
     work: Vec<WorkPlan>,
     /// Sources stop then.
     duration: Duration,
+    /// When the last fault is healed.
+    healed: Duration,
     /// Time for the rest to arrive.
     drain: Duration,
     seed: u64,
@@ -36,37 +52,22 @@ pub struct Load {
 
 impl Load {
     /// The workloads of `scenario` under the dice of `seed`.
-    ///
-    /// # Errors
-    /// A workload that has no real-time twin.
-    pub fn new(scenario: &Scenario, seed: u64) -> Result<Self, String> {
-        let unknown = |plan: &&WorkPlan| !matches!(plan.kind, WorkKind::Bulk(_) | WorkKind::Echo(_));
-        if let Some(plan) = scenario.work.iter().find(unknown) {
-            return Err(format!("workload `{}`: only bulk and echo can run in real time", plan.name));
-        }
-        if scenario.work.len() > WORKLOADS_MAX {
-            return Err(format!("more than {WORKLOADS_MAX} workloads"));
-        }
-        Ok(Self {
+    pub fn new(scenario: &Scenario, seed: u64) -> Self {
+        Self {
             work: scenario.work.clone(),
             duration: Duration::from_micros(scenario.duration_us),
+            healed: Duration::from_micros(faults::all_healed_at(&scenario.faults).as_micros()),
             drain: Duration::from_micros(scenario.drain_us),
             seed,
-        })
+        }
     }
 
-    /// Does it: what each workload found, in the scenario's order. `failed` is asked now and then whether there is still
-    /// hope.
+    /// Does it: what each workload found, in the scenario's order.
     ///
     /// # Errors
-    /// Bytes that arrived wrong, a connection that broke, what `failed` said, or a signal. That something did not arrive in
-    /// time is no error: the figures say so.
-    pub fn run(
-        &self,
-        connect: &Connect<'_>,
-        target: &TcpListener,
-        failed: &mut dyn FnMut() -> Option<String>,
-    ) -> Result<Vec<Figure>, String> {
-        Run::new(self).go(connect, target, failed)
+    /// Bytes that arrived wrong, a connection that cannot be made, what the carrier said, or a signal. That something did not
+    /// arrive in time, or that connections were cut, is no error: the outcomes say so.
+    pub fn run(&self, carrier: &mut dyn Carrier, target: &TcpListener) -> Result<Vec<WorkOutcome>, String> {
+        Run::new(self, target).map_err(|error| format!("target: {error}"))?.go(carrier)
     }
 }

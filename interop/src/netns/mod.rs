@@ -92,6 +92,11 @@ impl Network {
         Ok(Self { pump: Pump::start(line, devices, waiter), left, right })
     }
 
+    /// Lets the scenario's time begin, which otherwise begins with the first packet.
+    pub fn begin(&self) {
+        self.pump.begin();
+    }
+
     /// What the line has done so far.
     pub fn report(&self) -> Report {
         self.pump.report()
@@ -119,6 +124,19 @@ impl Network {
         Ok(socket.into())
     }
 
+    /// As [`Network::connect`], without waiting for the answer; the socket does not block.
+    ///
+    /// # Errors
+    /// As the system has them.
+    pub fn begin_connect(&self, end: End, to: SocketAddr, control: Option<&str>) -> io::Result<TcpStream> {
+        let socket = self.socket(end, control)?;
+        socket.set_nonblocking(true)?;
+        match socket.connect(&to.into()) {
+            Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
+            _ => Ok(socket.into()),
+        }
+    }
+
     /// A TCP socket that belongs to that end, wherever it is used; with that congestion control.
     ///
     /// # Errors
@@ -138,16 +156,9 @@ impl Network {
         self.end(end).run(move || Process::start(&path, &flags))
     }
 
-    /// Waits until somebody listens there, or a while has passed, or `give_up` says so.
-    pub(crate) fn await_port(&self, end: End, protocol: &str, port: u16, mut give_up: impl FnMut() -> bool) {
-        let start = std::time::Instant::now();
-        let tables = self.end(end).tables();
-        while start.elapsed() < Duration::from_secs(5)
-            && !give_up()
-            && !ports::is_bound(tables, protocol, port)
-        {
-            std::thread::sleep(Duration::from_millis(10));
-        }
+    /// Whether somebody is bound to that port there.
+    pub(crate) fn is_bound(&self, end: End, protocol: &str, port: u16) -> bool {
+        ports::is_bound(self.end(end).tables(), protocol, port)
     }
 
     const fn end(&self, end: End) -> &Namespace {

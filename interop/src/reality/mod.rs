@@ -4,11 +4,13 @@ mod page;
 
 pub use page::Page;
 
+use crate::contest::useful;
 use crate::contest::{Contestant, Row, Trial, over_relay};
+use crate::left_out::{LeftOut, Stage, left_out};
 use crate::line::index;
-use crate::load::{Figure, data_path, useful_bytes};
+use crate::load::{data_path, goodput_kbit, latency_us};
 use serde::Serialize;
-use sim::outcome::Percentiles;
+use sim::outcome::{Percentiles, WorkOutcome};
 use sim::{Direction, Outcome, Scenario, World};
 
 /// How far reality may be from the simulator, percent.
@@ -37,13 +39,15 @@ pub struct Comparison {
     pub simulated: Vec<Run>,
     /// The real programs.
     pub rows: Vec<Row>,
+    /// What of the scenario real programs cannot be given.
+    pub left_out: Vec<LeftOut>,
 }
 
 /// What one run found, in either world.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Run {
     /// The workloads.
-    pub figures: Vec<Figure>,
+    pub work: Vec<WorkOutcome>,
     /// IP packets handed to the links, up and down.
     pub sent_packets: [u64; 2],
     /// Their bytes.
@@ -54,7 +58,7 @@ impl From<&Trial> for Run {
     fn from(trial: &Trial) -> Self {
         let links = &trial.line.links;
         Self {
-            figures: trial.figures.clone(),
+            work: trial.work.clone(),
             sent_packets: [links[0].sent_packets, links[1].sent_packets],
             sent_bytes: [links[0].sent_bytes, links[1].sent_bytes],
         }
@@ -65,7 +69,7 @@ impl From<&Outcome> for Run {
     fn from(outcome: &Outcome) -> Self {
         let links = &outcome.links;
         Self {
-            figures: outcome.workloads.iter().filter_map(Figure::of).collect(),
+            work: outcome.workloads.clone(),
             sent_packets: [links.up.sent_packets, links.down.sent_packets],
             sent_bytes: [links.up.sent_bytes, links.down.sent_bytes],
         }
@@ -77,12 +81,12 @@ impl From<&Outcome> for Run {
 pub enum Quantity {
     /// Goodput of all transfers in that direction.
     Goodput(Direction),
-    /// Half of the echoes take at most this.
-    EchoP50,
+    /// Half of the latencies are at most this: those of the first workload that has any.
+    P50,
     /// Nine out of ten do.
-    EchoP90,
+    P90,
     /// 99 out of a hundred do.
-    EchoP99,
+    P99,
     /// Size of an IP packet on the data path.
     Packet,
     /// Bytes of IP packets per byte of payload that arrived, on the data path.
@@ -93,9 +97,9 @@ pub enum Quantity {
 pub const QUANTITIES: [Quantity; 7] = [
     Quantity::Goodput(Direction::Down),
     Quantity::Goodput(Direction::Up),
-    Quantity::EchoP50,
-    Quantity::EchoP90,
-    Quantity::EchoP99,
+    Quantity::P50,
+    Quantity::P90,
+    Quantity::P99,
     Quantity::Packet,
     Quantity::WirePerByte,
 ];
@@ -106,9 +110,9 @@ impl Quantity {
         match self {
             Self::Goodput(Direction::Down) => "goodput down, Mbit/s",
             Self::Goodput(Direction::Up) => "goodput up, Mbit/s",
-            Self::EchoP50 => "echo p50, ms",
-            Self::EchoP90 => "echo p90, ms",
-            Self::EchoP99 => "echo p99, ms",
+            Self::P50 => "p50, ms",
+            Self::P90 => "p90, ms",
+            Self::P99 => "p99, ms",
             Self::Packet => "mean packet, kB",
             Self::WirePerByte => "wire bytes per byte",
         }
@@ -116,22 +120,17 @@ impl Quantity {
 
     /// The quantity in one run, in thousandths of the unit of its name; None where there is none.
     pub fn of(self, run: &Run) -> Option<u64> {
-        let figures = &run.figures;
-        let path = data_path(figures);
+        let work = &run.work;
+        let path = data_path(work);
         let sent_bytes = run.sent_bytes[index(path)];
-        let echo =
-            |of: fn(&Percentiles) -> u64| figures.iter().find_map(|figure| figure.latency_us()).map(of);
+        let latency = |of: fn(&Percentiles) -> u64| latency_us(work).map(of);
         match self {
-            Self::Goodput(direction) => {
-                let goodputs: Vec<u64> =
-                    figures.iter().filter_map(|figure| figure.goodput_kbit(direction)).collect();
-                (!goodputs.is_empty()).then(|| goodputs.iter().sum())
-            }
-            Self::EchoP50 => echo(|latency| latency.p50),
-            Self::EchoP90 => echo(|latency| latency.p90),
-            Self::EchoP99 => echo(|latency| latency.p99),
+            Self::Goodput(direction) => goodput_kbit(work, direction),
+            Self::P50 => latency(|latency| latency.p50),
+            Self::P90 => latency(|latency| latency.p90),
+            Self::P99 => latency(|latency| latency.p99),
             Self::Packet => sent_bytes.checked_div(run.sent_packets[index(path)]),
-            Self::WirePerByte => (sent_bytes * 1000).checked_div(useful_bytes(figures, path)),
+            Self::WirePerByte => (sent_bytes * 1000).checked_div(useful(work, path)),
         }
     }
 
@@ -139,7 +138,7 @@ impl Quantity {
     pub const fn tolerance(self, tolerance: Tolerance) -> Option<u64> {
         match self {
             Self::Goodput(_) => Some(tolerance.goodput),
-            Self::EchoP50 | Self::EchoP90 | Self::EchoP99 => Some(tolerance.latency),
+            Self::P50 | Self::P90 | Self::P99 => Some(tolerance.latency),
             Self::Packet | Self::WirePerByte => None,
         }
     }
@@ -160,7 +159,8 @@ impl Comparison {
             simulated.push(Run::from(&outcome));
         }
         let (name, description) = (scenario.name.clone(), scenario.description.clone());
-        Ok(Self { scenario: name, description, simulated, rows: Vec::new() })
+        let left_out = left_out(scenario, Stage::Programs);
+        Ok(Self { scenario: name, description, simulated, rows: Vec::new(), left_out })
     }
 
     /// Runs a contestant once more through a relay.

@@ -46,6 +46,7 @@ impl Page {
         let comparison = |comparison: &Comparison| {
             json!({
                 "scenario": comparison.scenario,
+                "left_out": comparison.left_out.iter().map(ToString::to_string).collect::<Vec<_>>(),
                 "simulated": comparison.simulated,
                 "real": comparison.rows.iter().map(Row::to_json).collect::<Vec<_>>(),
             })
@@ -89,6 +90,7 @@ impl fmt::Display for Page {
             )?;
         }
         self.scenarios(f)?;
+        self.machine(f)?;
         if !self.notes.is_empty() {
             writeln!(f, "\n{}", self.notes.trim_end())?;
         }
@@ -126,27 +128,31 @@ impl Page {
     fn scenarios(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "\n## Scenarios\n")?;
         for comparison in &self.comparisons {
-            let runs: Vec<String> = comparison
-                .rows
-                .iter()
-                .map(|row| format!("{} {} of {}", row.name, row.good().count(), row.trials.len()))
-                .collect();
-            let added: Vec<u64> = comparison
-                .rows
-                .iter()
-                .flat_map(|row| row.values(|trial| Some(trial.line.added_us.p99)))
-                .collect();
-            writeln!(
-                f,
-                "- **{}**: {} Simulated seeds: {}; real runs: {}. Added by the relay, worst p99: {:.2} ms.",
-                comparison.scenario,
-                comparison.description,
-                comparison.simulated.len(),
-                runs.join(", "),
-                added.iter().max().copied().unwrap_or(0) as f64 / 1000.0,
-            )?;
+            let Comparison { scenario, description, simulated, .. } = comparison;
+            writeln!(f, "- **{scenario}**: {description} Simulated seeds: {}.", simulated.len())?;
+            for left_out in &comparison.left_out {
+                writeln!(f, "  - {left_out}")?;
+            }
             for doubt in comparison.rows.iter().flat_map(Row::doubts) {
                 writeln!(f, "  - {}", doubt.lines().next().unwrap_or_default())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What tells a loaded machine: who else wanted its processors, and how late the relay was.
+    fn machine(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\n## The machine meanwhile\n")?;
+        writeln!(f, "| scenario | program | runs | load average | p99 of the delay the relay added, ms |")?;
+        writeln!(f, "|---|---|---:|---:|---:|")?;
+        for comparison in &self.comparisons {
+            for row in &comparison.rows {
+                let load = row.values(|trial| Some(trial.load_hundredths? * 10));
+                let added = row.values(|trial| Some(trial.line.added_us.p99));
+                let (good, all) = (row.good().count(), row.trials.len());
+                let Row { name, .. } = row;
+                let (load, added) = (spread(&load), spread(&added));
+                writeln!(f, "| {} | {name} | {good} of {all} | {load} | {added} |", comparison.scenario)?;
             }
         }
         Ok(())
@@ -177,11 +183,20 @@ mod tests {
     use super::*;
     use crate::contest::Trial;
     use crate::line::Report;
-    use crate::load::Figure;
+    use sim::outcome::{BulkOutcome, WorkOutcome};
 
-    fn figures(goodput_kbit: u64) -> Vec<Figure> {
-        let name = "download".to_owned();
-        vec![Figure::Bulk { name, direction: "down", bytes: 1, complete: true, goodput_kbit }]
+    fn work(goodput_kbit: u64) -> Vec<WorkOutcome> {
+        vec![WorkOutcome::Bulk(BulkOutcome {
+            name: "download".to_owned(),
+            direction: "down".to_owned(),
+            bytes_written: 1,
+            bytes_read: 1,
+            complete: true,
+            start_us: 0,
+            end_us: 1,
+            goodput_kbit,
+            streams_reset: 0,
+        })]
     }
 
     fn page(simulated: u64, real: u64) -> Page {
@@ -192,13 +207,14 @@ mod tests {
             overflow_packets: 0,
             capture_error: None,
         };
-        let trials = vec![(1, Ok(Trial { figures: figures(real), line }))];
-        let run = Run { figures: figures(simulated), sent_packets: [0, 1], sent_bytes: [0, 1] };
+        let trials = vec![(1, Ok(Trial { work: work(real), line, load_hundredths: Some(150) }))];
+        let run = Run { work: work(simulated), sent_packets: [0, 1], sent_bytes: [0, 1] };
         let comparison = Comparison {
             scenario: "s".to_owned(),
             description: "d.".to_owned(),
             simulated: vec![run],
             rows: vec![Row { name: "karst".to_owned(), trials }],
+            left_out: Vec::new(),
         };
         Page { comparisons: vec![comparison], ..Page::default() }
     }
@@ -208,6 +224,7 @@ mod tests {
         let page = page(10_000, 11_000).to_string();
         assert!(page.contains("| 10.00 (10.00–10.00) | 11.00 (11.00–11.00) | +10.0 % |"), "{page}");
         assert!(page.contains("karst: 1 of 1 goodputs"), "{page}");
+        assert!(page.contains("| s | karst | 1 of 1 | 1.50 (1.50–1.50) | 0.00 (0.00–0.00) |"), "{page}");
     }
 
     #[test]

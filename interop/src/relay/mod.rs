@@ -51,6 +51,11 @@ impl Relay {
         self.address
     }
 
+    /// Lets the scenario's time begin, which otherwise begins with the first datagram.
+    pub fn begin(&self) {
+        self.pump.begin();
+    }
+
     /// What has happened so far.
     pub fn report(&self) -> Report {
         self.pump.report()

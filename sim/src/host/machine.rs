@@ -64,7 +64,7 @@ pub enum Stall {
 
 impl Stall {
     /// The end of the stall that `now` is in.
-    fn end(self, now: Instant) -> Option<Instant> {
+    pub fn end(self, now: Instant) -> Option<Instant> {
         let now_us = now.as_micros();
         let (at_us, for_us) = match self {
             Self::Once { at_us, for_us } => (at_us, for_us),

@@ -1,0 +1,247 @@
+//! One run of a load: waits for sockets and for the clock, and lets the applications go on.
+
+use super::ends::{Ends, SocketPort, Wake};
+use super::pipe::index;
+use super::{Carrier, Load};
+use crate::sys::{self, Waiter};
+use engine::Instant;
+use sim::Side;
+use sim::host::Stream;
+use sim::outcome::WorkOutcome;
+use sim::rng::Seed;
+use sim::work::{Application, START, application};
+use std::io;
+use std::net::TcpListener;
+use std::os::fd::AsRawFd;
+use std::time::Duration;
+
+/// How often the carrier is tended, and signals are looked for.
+const TEND: Duration = Duration::from_millis(5);
+
+/// A connection that is cut sooner after its beginning is told so after that time: what opens another one at once must not do
+/// nothing else.
+const RESET_AFTER: Duration = Duration::from_millis(100);
+
+const SIDES: [Side; 2] = [Side::Client, Side::Server];
+
+pub(super) struct Run<'a> {
+    load: &'a Load,
+    target: &'a TcpListener,
+    start: std::time::Instant,
+    work: Vec<Box<dyn Application>>,
+    ends: Ends,
+    running: [bool; 2],
+    /// What the client's applications wanted to do while it did not run.
+    held: Vec<Wake>,
+    /// Streams whose client's end was cut, which it was not told.
+    cut: Vec<Stream>,
+    stopped_at: Option<Instant>,
+    tended: Option<std::time::Instant>,
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn new(load: &'a Load, target: &'a TcpListener) -> io::Result<Self> {
+        target.set_nonblocking(true)?;
+        let mut ends = Ends::default();
+        for (work, plan) in load.work.iter().enumerate() {
+            let wake = Wake { work, side: Side::Client, tag: START };
+            ends.wake_at(Instant::from_micros(plan.start_us), wake);
+        }
+        Ok(Self {
+            load,
+            target,
+            start: std::time::Instant::now(),
+            work: load.work.iter().map(|plan| application(plan, Seed(load.seed))).collect(),
+            ends,
+            running: [true; 2],
+            held: Vec::new(),
+            cut: Vec::new(),
+            stopped_at: None,
+            tended: None,
+        })
+    }
+
+    pub(super) fn go(mut self, carrier: &mut dyn Carrier) -> Result<Vec<WorkOutcome>, String> {
+        while !self.is_over() {
+            self.tend(carrier)?;
+            self.wake(carrier);
+            let ready = self.wait();
+            for (stream, side) in ready {
+                self.show(carrier, side, stream);
+            }
+            for stream in self.ends.accept(self.target) {
+                self.show(carrier, Side::Server, stream);
+            }
+            self.settle(carrier);
+            self.stop_when_done(carrier);
+            if let Some(why) = self.ends.violation.take() {
+                return Err(why);
+            }
+        }
+        Ok(self.work.iter().map(|work| work.outcome()).collect())
+    }
+
+    /// Everything is done, or the time for it is up.
+    fn is_over(&self) -> bool {
+        let Some(stopped_at) = self.stopped_at else { return false };
+        let healed_at = Instant::ZERO + self.load.healed;
+        let limit = stopped_at.max(healed_at) + self.load.drain;
+        self.work.iter().all(|work| work.is_done()) || self.now() > limit
+    }
+
+    fn now(&self) -> Instant {
+        Instant::from_micros(self.start.elapsed().as_micros() as u64)
+    }
+
+    fn tend(&mut self, carrier: &mut dyn Carrier) -> Result<(), String> {
+        if self.tended.is_some_and(|at| at.elapsed() < TEND) {
+            return Ok(());
+        }
+        self.tended = Some(std::time::Instant::now());
+        if sys::is_stopping() {
+            return Err("stopped by a signal".to_owned());
+        }
+        let running = carrier.tend(self.start.elapsed())?;
+        let was = std::mem::replace(&mut self.running, running);
+        if was[0] && !running[0] {
+            self.cut.extend(self.ends.cut_all(Side::Client));
+        }
+        if was[1] && !running[1] {
+            for stream in self.ends.cut_all(Side::Server) {
+                self.reset(carrier, Side::Server, stream);
+            }
+        }
+        if !was[0] && running[0] {
+            let now = self.now();
+            std::mem::take(&mut self.held).into_iter().for_each(|wake| self.ends.wake_at(now, wake));
+            self.show_all(carrier, Side::Client);
+        }
+        Ok(())
+    }
+
+    /// Applications see the time they asked for: being late does not add up, and counts.
+    fn wake(&mut self, carrier: &dyn Carrier) {
+        let now = self.now();
+        while let Some((at, wake)) = self.ends.take_wake(now) {
+            let Wake { work, side, tag } = wake;
+            if side == Side::Client && !self.running[0] {
+                self.held.push(wake);
+                continue;
+            }
+            let mut port = SocketPort { now: at, side, work, ends: &mut self.ends, carrier };
+            self.work[work].tick(&mut port, tag);
+        }
+    }
+
+    /// Waits until something can be done; ends of streams that can go on.
+    fn wait(&self) -> Vec<(Stream, Side)> {
+        let mut waiter = Waiter::default();
+        waiter.watch(self.target.as_raw_fd(), [true, false]);
+        self.ends.strangers().for_each(|socket| waiter.watch(socket.as_raw_fd(), [true, false]));
+        let first = waiter.len();
+        let mut waiting = Vec::new();
+        for (stream, pipe) in &self.ends.pipes {
+            for side in SIDES.into_iter().filter(|side| self.running[index(*side)]) {
+                let Some(end) = pipe.ends[index(side)].as_ref() else { continue };
+                let wants = end.wants();
+                if wants != [false; 2] {
+                    waiter.watch(end.socket.as_raw_fd(), wants);
+                    waiting.push((*stream, side));
+                }
+            }
+        }
+        let idle = self.ends.wakes_at().map(|at| at.since(self.now()));
+        waiter.wait(idle.map_or(TEND, |idle| idle.min(TEND)));
+        let ready = |(at, end)| waiter.is_ready(first + at).then_some(end);
+        waiting.into_iter().enumerate().filter_map(ready).collect()
+    }
+
+    /// Lets the application of a stream go on at that side.
+    fn show(&mut self, carrier: &dyn Carrier, side: Side, stream: Stream) {
+        let now = self.now();
+        let Some(pipe) = self.ends.pipes.get_mut(&stream) else { return };
+        let work = pipe.work;
+        if let Err(error) = pipe.flush(side) {
+            let name = &self.load.work[work].name;
+            self.ends.violation.get_or_insert_with(|| format!("workload `{name}`: connecting: {error}"));
+        }
+        let Some(end) = pipe.end(side) else { return };
+        end.wake();
+        let mut port = SocketPort { now, side, work, ends: &mut self.ends, carrier };
+        self.work[work].advance(&mut port, stream);
+    }
+
+    fn show_all(&mut self, carrier: &dyn Carrier, side: Side) {
+        let streams: Vec<Stream> = self.ends.pipes.keys().copied().collect();
+        streams.into_iter().for_each(|stream| self.show(carrier, side, stream));
+    }
+
+    /// Tells applications of ends that became clear, and of connections that were cut.
+    fn settle(&mut self, carrier: &dyn Carrier) {
+        for side in SIDES {
+            let pipes = self.ends.pipes.iter();
+            let ended: Vec<Stream> =
+                pipes.filter(|(_, pipe)| pipe.is_end_unseen(side)).map(|(stream, _)| *stream).collect();
+            ended.into_iter().for_each(|stream| self.show(carrier, side, stream));
+        }
+        for side in SIDES {
+            let pipes = self.ends.pipes.iter();
+            let broken: Vec<Stream> =
+                pipes.filter(|(_, pipe)| pipe.is_broken(side)).map(|(stream, _)| *stream).collect();
+            for stream in broken {
+                if let Some(pipe) = self.ends.pipes.get_mut(&stream) {
+                    pipe.cut[index(side)] = true;
+                }
+                match side {
+                    Side::Client => self.cut.push(stream),
+                    Side::Server => self.reset(carrier, side, stream),
+                }
+            }
+        }
+        self.tell_cut(carrier);
+        self.ends.sweep();
+    }
+
+    fn tell_cut(&mut self, carrier: &dyn Carrier) {
+        if !self.running[0] {
+            return;
+        }
+        for stream in std::mem::take(&mut self.cut) {
+            let Some(pipe) = self.ends.pipes.get(&stream) else { continue };
+            if pipe.opened.elapsed() < RESET_AFTER {
+                self.cut.push(stream);
+                continue;
+            }
+            self.reset(carrier, Side::Client, stream);
+        }
+    }
+
+    fn reset(&mut self, carrier: &dyn Carrier, side: Side, stream: Stream) {
+        let now = self.now();
+        let Some(work) = self.ends.pipes.get(&stream).map(|pipe| pipe.work) else { return };
+        let mut port = SocketPort { now, side, work, ends: &mut self.ends, carrier };
+        self.work[work].reset(&mut port, stream);
+        if let Some(pipe) = self.ends.pipes.get_mut(&stream) {
+            pipe.told[index(side)] = true;
+        }
+    }
+
+    /// The sources stop when their time is up, or when everything finite is done.
+    fn stop_when_done(&mut self, carrier: &dyn Carrier) {
+        if self.stopped_at.is_some() {
+            return;
+        }
+        let mut finite = self.work.iter().filter(|work| work.is_finite()).peekable();
+        let done = finite.peek().is_some() && finite.all(|work| work.is_done());
+        if !done && self.start.elapsed() < self.load.duration {
+            return;
+        }
+        self.stopped_at = Some(self.now());
+        self.work.iter_mut().for_each(|work| work.stop());
+        for side in SIDES {
+            if self.running[index(side)] {
+                self.show_all(carrier, side);
+            }
+        }
+    }
+}
