@@ -5,7 +5,7 @@
 use interop::contest::{Contestant, over_network};
 use interop::line::Conditions;
 use interop::live::Programs;
-use interop::load::latency_us;
+use interop::load::{is_complete, latency_us, streams_reset};
 use interop::netns::{End, Network, RIGHT};
 use serde_json::Value;
 use sim::link::{LinkPlan, LossPlan};
@@ -201,26 +201,25 @@ fn without_root_it_says_so() {
     assert!(error.contains("need root"), "{error}");
 }
 
-/// Programs in namespaces are killed and come back.
-#[test]
-fn a_restart_strikes_programs_in_namespaces() {
-    if !is_possible("a_restart_strikes_programs_in_namespaces") {
-        return;
-    }
+fn karst(test: &str) -> Option<Contestant> {
     let programs = Programs::find();
     let Some(at) = programs.clients.iter().position(|program| program.name == "karst") else {
-        let _ = writeln!(
-            std::io::stderr(),
-            "SKIPPED a_restart_strikes_programs_in_namespaces: no karst programs"
-        );
-        return;
+        let _ = writeln!(std::io::stderr(), "SKIPPED {test}: no karst programs");
+        return None;
     };
-    let karst = Contestant::Tunnel {
+    Some(Contestant::Tunnel {
         name: "karst".to_owned(),
         client: programs.clients[at].path.clone(),
         server: programs.servers[at].path.clone(),
         extra: Vec::new(),
-    };
+    })
+}
+
+/// Programs in namespaces are killed and come back.
+#[test]
+fn a_restart_strikes_programs_in_namespaces() {
+    let test = "a_restart_strikes_programs_in_namespaces";
+    let Some(karst) = is_possible(test).then(|| karst(test)).flatten() else { return };
     let text = r#"{
       "name": "restart", "description": "The server dies.", "seed": 3, "duration_ms": 2500, "drain_ms": 8000,
       "links": { "up": { "delay_ms": 10 }, "down": { "delay_ms": 10 } },
@@ -233,6 +232,28 @@ fn a_restart_strikes_programs_in_namespaces() {
     assert!(typing.streams_reset == 1 && typing.done + typing.lost == typing.begun, "{typing:?}");
     let WorkOutcome::ShortStreams(short) = &trial.work[0] else { panic!("{:?}", trial.work) };
     assert!(short.done >= 20, "{short:?}");
+}
+
+/// The client's address changes: a tunnel of karst goes on, and its packets to the old one are lost; kernel TCP is cut off.
+#[test]
+fn addresses_change_between_namespaces() {
+    let test = "addresses_change_between_namespaces";
+    let Some(karst) = is_possible(test).then(|| karst(test)).flatten() else { return };
+    let text = r#"{
+      "name": "moves", "description": "A client that moves.", "seed": 3, "duration_ms": 2500, "drain_ms": 3000,
+      "links": { "up": { "rate_kbit": 8000, "queue_bytes": 100000, "delay_ms": 20 },
+                 "down": { "rate_kbit": 8000, "queue_bytes": 100000, "delay_ms": 20 } },
+      "client": { "sndwnd": 32 }, "server": { "sndwnd": 32 },
+      "faults": [ { "nat_rebinding": { "at_ms": 800 } }, { "address_change": { "at_ms": 1500 } } ],
+      "workloads": [ { "bulk": { "name": "download", "direction": "down" } },
+                     { "echo": { "name": "echo", "message_bytes": 64, "interval_ms": 20 } } ]
+    }"#;
+    let scenario = Scenario::parse("moves", text).unwrap();
+    let trial = over_network(&scenario, &karst, 1).unwrap();
+    assert!(trial.work.iter().all(|one| is_complete(one) && streams_reset(one) == 0), "{:?}", trial.work);
+    assert!(trial.line.nat_packets > 0, "{}", trial.line);
+    let tcp = over_network(&scenario, &Contestant::Tcp("cubic".to_owned()), 1).unwrap();
+    assert!(tcp.work.iter().map(streams_reset).sum::<u64>() > 0, "{:?}", tcp.work);
 }
 
 /// The measurement as a program: a row for each contestant, the trials of every seed as JSON.

@@ -4,6 +4,7 @@ use interop::contest::{Contestant, over_relay};
 use interop::live::Programs;
 use interop::load::{is_complete, streams_reset};
 use interop::reality::{Comparison, Page, QUANTITIES, Quantity, Run};
+use sim::faults::{FaultKind, FaultPlan};
 use sim::outcome::{BulkOutcome, WorkOutcome};
 use sim::{Direction, Scenario};
 use std::io::Write;
@@ -91,6 +92,22 @@ fn restarts_and_stalls_strike_real_programs() {
     assert!(latency.max >= 200_000 && latency.p50 < 200_000, "{latency:?}");
     let WorkOutcome::Echo(echo) = &trial.work[1] else { panic!("{:?}", trial.work) };
     assert!(echo.streams_reset == 2 && echo.received < echo.sent, "{echo:?}");
+}
+
+/// A karst server follows its client to other addresses, so that nothing is cut.
+#[test]
+fn addresses_change_under_real_programs() {
+    let Some(karst) = karst() else {
+        let _ =
+            writeln!(std::io::stderr(), "SKIPPED addresses_change_under_real_programs: no karst programs");
+        return;
+    };
+    let mut scenario = Scenario::parse("small", SCENARIO).unwrap();
+    let at = |at_us, kind| FaultPlan { at_us, for_us: 0, kind };
+    scenario.faults = vec![at(500_000, FaultKind::NatRebinding), at(1_200_000, FaultKind::AddressChange)];
+    let trial = over_relay(&scenario, &karst, 1).unwrap();
+    assert!(trial.work.iter().all(|one| is_complete(one) && streams_reset(one) == 0), "{:?}", trial.work);
+    assert!(trial.line.nat_packets > 0, "{}", trial.line);
 }
 
 #[test]

@@ -75,7 +75,7 @@ impl NetnsArgs {
     }
 
     fn run_commands(&self, scenario: &Scenario, seed: u64) -> anyhow::Result<ExitCode> {
-        let conditions = Conditions::of(scenario, seed);
+        let conditions = Conditions::of(scenario, seed).without_restarts();
         let left_out = left_out(scenario, Stage::Network);
         tell_left_out(&self.file, &left_out);
         let capture = self

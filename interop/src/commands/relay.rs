@@ -8,6 +8,8 @@ use interop::left_out::{LeftOut, Stage, left_out};
 use interop::line::{Capture, Conditions};
 use interop::relay::Relay;
 use interop::sys;
+use sim::Scenario;
+use sim::faults::FaultKind;
 use sim::link::{LinkPlan, LossPlan, ReorderPlan};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -19,7 +21,8 @@ const LINK_FLAGS: [&str; 7] = ["loss", "duplicate", "reorder", "reorder_by", "de
 #[derive(Args)]
 #[command(after_help = "\
 All clients share the two links; the scenario's time, and with it its schedules and faults, starts with the first datagram. A
-nat_rebinding or address_change gives each client another port towards the server. SIGINT and SIGTERM end the relay, which then
+nat_rebinding gives each client another port towards the server, as a mapping does that timed out (nat.timeout_ms), and an
+address_change another loopback address where the server is on one. SIGINT and SIGTERM end the relay, which then
 prints its counters; SIGUSR1 prints them without ending it.
 
 Without a scenario the flags make the links. One value counts for both directions; THERE,BACK sets them apart (there: towards
@@ -112,9 +115,12 @@ impl RelayArgs {
             return Ok((Conditions { links, seed, ..Conditions::default() }, Vec::new()));
         };
         let (scenario, seed) = read_scenario(path, self.seed)?;
-        let left_out = left_out(&scenario, Stage::Network);
+        let mut left_out = left_out(&scenario, Stage::Network);
+        if !self.to.ip().is_loopback() || self.to.is_ipv6() {
+            left_out.extend(only_ports(&scenario));
+        }
         tell_left_out(path, &left_out);
-        Ok((Conditions::of(&scenario, seed), left_out))
+        Ok((Conditions::of(&scenario, seed).without_restarts(), left_out))
     }
 
     fn link(&self, at: usize) -> LinkPlan {
@@ -129,4 +135,13 @@ impl RelayArgs {
             ..LinkPlan::default()
         }
     }
+}
+
+/// Changes of address that can only be changes of port.
+fn only_ports(scenario: &Scenario) -> impl Iterator<Item = LeftOut> {
+    let reason = "only the port changes: the relay has one address towards that server";
+    let faults = scenario.faults.iter().enumerate();
+    faults
+        .filter(|(_, fault)| fault.kind == FaultKind::AddressChange)
+        .map(move |(index, _)| LeftOut { path: format!("faults[{index}].address_change"), reason })
 }

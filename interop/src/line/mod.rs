@@ -6,13 +6,16 @@
 mod capture;
 mod pump;
 mod report;
+mod translator;
 
 pub use capture::Capture;
 pub(crate) use pump::{Ends, Pump};
 pub use report::Report;
+pub(crate) use translator::{Move, Translator};
 
 use engine::Instant;
 use sim::faults::{self, FaultKind, FaultPlan};
+use sim::host::NatPlan;
 use sim::link::{Link, LinkPlan};
 use sim::net::{Event, Net};
 use sim::outcome::Latency;
@@ -27,9 +30,11 @@ use std::time::Duration;
 pub struct Conditions {
     /// The links: towards the server, and back.
     pub links: [LinkPlan; 2],
-    /// What goes wrong, and when: what concerns the links, and changes of the client's address. Restarts and clocks are not
-    /// a line's.
+    /// What goes wrong, and when: what concerns the links, and the client's address. A restart of the client is about whether its
+    /// next socket keeps the address; other restarts and clocks are not a line's.
     pub faults: Vec<FaultPlan>,
+    /// How long addresses of clients last.
+    pub nat: NatPlan,
     /// Seed of the dice.
     pub seed: u64,
 }
@@ -38,7 +43,19 @@ impl Conditions {
     /// The network of `scenario` under the dice of `seed`.
     pub fn of(scenario: &Scenario, seed: u64) -> Self {
         let links = [scenario.up.clone(), scenario.down.clone()];
-        Self { links, faults: scenario.faults.clone(), seed }
+        Self { links, faults: scenario.faults.clone(), nat: scenario.nat, seed }
+    }
+
+    /// The same, for programs that nobody restarts.
+    #[must_use]
+    pub fn without_restarts(mut self) -> Self {
+        self.faults.retain(|fault| !matches!(fault.kind, FaultKind::ClientRestart { .. }));
+        self
+    }
+
+    /// Whether addresses of clients can change.
+    pub(crate) fn translates(&self) -> bool {
+        self.nat != NatPlan::default() || !moves(&self.faults).is_empty()
     }
 }
 
@@ -59,7 +76,7 @@ pub(crate) struct Line {
     links: [Link; 2],
     faults: Vec<FaultPlan>,
     /// When the client's address changes, ascending; those to come.
-    moves: VecDeque<Instant>,
+    moves: VecDeque<(Instant, Move)>,
     /// Time each packet spent on the line as planned, from arrival to departure.
     transit: [Latency; 2],
     /// Departures, as they were minus as they were planned.
@@ -97,20 +114,17 @@ impl Line {
         self.begin();
         self.give(ends);
         let now = self.now();
-        self.strike(ends, now, direction);
+        faults::apply(&self.faults, now, direction, &mut self.links[index(direction)]);
         self.record(ends, direction, flow, false, bytes);
         let packet = self.net.packets.insert_tagged(bytes, tag(now, flow));
         self.links[index(direction)].send(&mut self.net, now, packet);
     }
 
-    /// Faults concern what is handed to a link, so it is enough to look then.
-    fn strike(&mut self, ends: &mut dyn Ends, now: Instant, direction: Direction) {
-        if self.faults.is_empty() {
-            return;
-        }
-        faults::apply(&self.faults, now, direction, &mut self.links[index(direction)]);
-        while self.moves.pop_front_if(|at| *at <= now).is_some() {
-            ends.move_clients();
+    /// Addresses change whose time has come.
+    pub(crate) fn strike(&mut self, ends: &mut dyn Ends) {
+        let now = self.now();
+        while let Some((_, change)) = self.moves.pop_front_if(|(at, _)| *at <= now) {
+            ends.strike(change);
         }
     }
 
@@ -142,11 +156,12 @@ impl Line {
             transit_us: [0, 1].map(|at| self.transit[at].percentiles()),
             added_us: self.added.percentiles(),
             overflow_packets: 0,
+            nat_packets: 0,
             capture_error: self.capture_error.as_ref().map(ToString::to_string),
         }
     }
 
-    fn now(&self) -> Instant {
+    pub(crate) fn now(&self) -> Instant {
         Instant::from_micros(self.start.map_or(0, |start| start.elapsed().as_micros() as u64))
     }
 
@@ -155,12 +170,12 @@ impl Line {
         match event {
             Event::Transmitted(direction) => self.links[index(direction)].transmitted(&mut self.net, at),
             Event::Deliver(direction, id) => {
-                let packet = self.net.packets.take(id);
+                let mut packet = self.net.packets.take(id);
                 self.links[index(direction)].delivered(packet.bytes.len() as u32);
                 let (arrived, flow) = untag(packet.tag);
                 self.transit[index(direction)].record(at.since(arrived));
                 self.added.record(self.now().since(at));
-                ends.send(direction, flow, &packet.bytes);
+                ends.send(at, direction, flow, &mut packet.bytes);
                 self.record(ends, direction, flow, true, &packet.bytes);
                 self.net.packets.restore(id, packet);
             }
@@ -181,10 +196,18 @@ impl Line {
     }
 }
 
-fn moves(faults: &[FaultPlan]) -> VecDeque<Instant> {
-    let moves = |fault: &&FaultPlan| matches!(fault.kind, FaultKind::NatRebinding | FaultKind::AddressChange);
-    let mut moves: Vec<Instant> = faults.iter().filter(moves).map(FaultPlan::begins_at).collect();
-    moves.sort_unstable();
+fn moves(faults: &[FaultPlan]) -> VecDeque<(Instant, Move)> {
+    let change = |fault: &FaultPlan| {
+        let change = match fault.kind {
+            FaultKind::NatRebinding => Move::Rebind,
+            FaultKind::AddressChange => Move::ChangeAddress,
+            FaultKind::ClientRestart { keep_address: true } => Move::HandOver,
+            _ => return None,
+        };
+        Some((fault.begins_at(), change))
+    };
+    let mut moves: Vec<_> = faults.iter().filter_map(change).collect();
+    moves.sort_by_key(|(at, _)| *at);
     moves.into()
 }
 

@@ -1,7 +1,8 @@
 //! The thread that moves packets between a line and what it ends in.
 
-use super::{Line, Report};
+use super::{Line, Move, Report};
 use crate::sys::{Waiter, thread_cpu, wake_promptly};
+use engine::Instant;
 use sim::Direction;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,14 +28,18 @@ pub(crate) trait Ends: Send {
         &mut self,
         file: usize,
         waiter: &mut Waiter,
+        now: Instant,
         buffer: &mut [u8],
     ) -> Option<(Direction, u16, usize)>;
 
     /// Passes a packet on. Like a path, it does not tell when it could not deliver.
-    fn send(&mut self, direction: Direction, flow: u16, bytes: &[u8]);
+    fn send(&mut self, now: Instant, direction: Direction, flow: u16, bytes: &mut [u8]);
 
-    /// From here on what clients send comes from other addresses, where an end has such a thing.
-    fn move_clients(&mut self) {}
+    /// The addresses of clients change.
+    fn strike(&mut self, change: Move);
+
+    /// Packets dropped because nobody had the client's address any more that they went to.
+    fn nat_packets(&self) -> u64;
 
     /// Headers that a capture shows before a packet of `len` bytes.
     fn headers(&self, direction: Direction, flow: u16, len: usize) -> Vec<u8>;
@@ -57,8 +62,17 @@ pub(crate) struct Pump {
 struct Shared {
     stop: AtomicBool,
     line: Mutex<Line>,
-    /// Packets lost before they were read, and processor time.
-    costs: Mutex<(u64, Duration)>,
+    costs: Mutex<Costs>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Costs {
+    /// Packets lost before they were read.
+    overflow_packets: u64,
+    /// Packets for addresses that were gone.
+    nat_packets: u64,
+    /// Processor time.
+    cpu: Duration,
 }
 
 impl Pump {
@@ -81,13 +95,13 @@ impl Pump {
 
     /// What has happened so far.
     pub(crate) fn report(&self) -> Report {
-        let overflow_packets = lock(&self.shared.costs).0;
-        Report { overflow_packets, ..lock(&self.shared.line).report() }
+        let Costs { overflow_packets, nat_packets, .. } = *lock(&self.shared.costs);
+        Report { overflow_packets, nat_packets, ..lock(&self.shared.line).report() }
     }
 
     /// Processor time the thread has used, up to half a second ago.
     pub(crate) fn cpu(&self) -> Duration {
-        lock(&self.shared.costs).1
+        lock(&self.shared.costs).cpu
     }
 }
 
@@ -111,19 +125,25 @@ impl Shared {
             self.turn(&mut ends, &mut waiter, &mut buffer);
             if checked.elapsed() > COSTS_CHECK {
                 checked = std::time::Instant::now();
-                *lock(&self.costs) = (ends.overflow_packets(), thread_cpu());
+                *lock(&self.costs) = Costs {
+                    overflow_packets: ends.overflow_packets(),
+                    nat_packets: ends.nat_packets(),
+                    cpu: thread_cpu(),
+                };
             }
         }
     }
 
     fn turn(&self, ends: &mut impl Ends, waiter: &mut Waiter, buffer: &mut [u8]) {
         let mut line = lock(&self.line);
+        line.strike(ends);
+        let now = line.now();
         for file in 0..ends.files() {
             if !waiter.is_ready(file) {
                 continue;
             }
             for _ in 0..BATCH {
-                let Some((direction, flow, len)) = ends.receive(file, waiter, buffer) else { break };
+                let Some((direction, flow, len)) = ends.receive(file, waiter, now, buffer) else { break };
                 line.take(ends, direction, flow, &buffer[..len]);
             }
         }

@@ -17,6 +17,8 @@ pub struct Report {
     pub added_us: Percentiles,
     /// Packets the system dropped before they were read; the line is not what it claims unless this is 0.
     pub overflow_packets: u64,
+    /// Packets dropped because nobody had the client's address any more that they went to.
+    pub nat_packets: u64,
     /// Why the capture ended early.
     pub capture_error: Option<String>,
 }
@@ -34,6 +36,7 @@ impl Report {
             "transit_us": { "up": self.transit_us[0], "down": self.transit_us[1] },
             "added_us": self.added_us,
             "overflow_packets": self.overflow_packets,
+            "nat_packets": self.nat_packets,
             "capture_error": self.capture_error,
         })
     }
@@ -61,6 +64,9 @@ impl fmt::Display for Report {
             writeln!(f, "      transit  {}", Spread(&self.transit_us[at]))?;
         }
         writeln!(f, "added by real time: {}", Spread(&self.added_us))?;
+        if self.nat_packets > 0 {
+            writeln!(f, "{} packets went to addresses that nobody had any more", self.nat_packets)?;
+        }
         if self.overflow_packets > 0 {
             writeln!(
                 f,

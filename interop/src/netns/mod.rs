@@ -3,6 +3,7 @@
 //! Left is the client's side, right the server's. The namespaces have no names and do not outlive the process: they, their
 //! devices and the programs started in them are gone when it ends, however it ends.
 
+mod address;
 mod commands;
 mod namespace;
 mod sys;
@@ -25,6 +26,9 @@ use tun::Devices;
 pub const LEFT: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 /// Address of the right end.
 pub const RIGHT: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
+
+/// Where the translator's public addresses are.
+const PUBLIC: &str = "10.0.0.0/16";
 
 const DEVICE: &str = "karst0";
 
@@ -87,7 +91,12 @@ impl Network {
         };
         let files = [device(&left, LEFT, RIGHT, mtu(0))?, device(&right, RIGHT, LEFT, mtu(1))?];
         let tables = [&left, &right].map(|end| end.tables().to_owned());
-        let (devices, waiter) = Devices::new(files, tables);
+        let nat = conditions.translates().then_some(conditions.nat);
+        if nat.is_some() {
+            let route = format!("route add {PUBLIC} dev {DEVICE}");
+            right.run(move || ip(&route)).map_err(NetworkError::NoDevice)?;
+        }
+        let (devices, waiter) = Devices::new(files, tables, nat);
         let line = Line::new(conditions, Carries::IpPackets, capture);
         Ok(Self { pump: Pump::start(line, devices, waiter), left, right })
     }

@@ -1,10 +1,15 @@
 //! The two devices of a network.
 
-use crate::line::Ends;
+use super::LEFT;
+use super::address::{Field, Socket, readdress, receiver, sender};
+use crate::line::{Ends, Move, Translator};
 use crate::sys::Waiter;
+use engine::Instant;
 use sim::Direction;
+use sim::host::NatPlan;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, SocketAddrV4};
 use std::os::fd::AsRawFd;
 
 /// One file of a TUN device for each end: left (the client's), right (the server's).
@@ -13,35 +18,82 @@ pub(super) struct Devices {
     files: [File; 2],
     /// Where the system counts what it dropped.
     tables: [String; 2],
+    clients: Option<Translator<Socket>>,
 }
 
 impl Devices {
-    pub(super) fn new(files: [File; 2], tables: [String; 2]) -> (Self, Waiter) {
+    /// With a plan, what comes from the left is translated.
+    pub(super) fn new(files: [File; 2], tables: [String; 2], nat: Option<NatPlan>) -> (Self, Waiter) {
         let mut waiter = Waiter::default();
         files.iter().for_each(|file| waiter.add(file.as_raw_fd()));
-        (Self { files, tables }, waiter)
+        (Self { files, tables, clients: nat.map(Translator::new) }, waiter)
+    }
+
+    /// Gives a packet from the left the public address of its socket.
+    fn translate_out(&mut self, now: Instant, bytes: &mut [u8]) {
+        let (Some(clients), Some((socket, from))) = (&mut self.clients, sender(bytes)) else { return };
+        if from != LEFT {
+            return;
+        }
+        let place = clients.outbound(now, socket);
+        if let Some(SocketAddr::V4(public)) = clients.address(place) {
+            readdress(bytes, Field::Source, public);
+        }
+    }
+
+    /// Gives a packet to the left the address of the socket that has its public one; false when nobody has it.
+    fn translate_in(&mut self, now: Instant, bytes: &mut [u8]) -> bool {
+        let (Some(clients), Some(public)) = (&mut self.clients, receiver(bytes)) else { return true };
+        let Some(place) = clients.place(public.into()) else { return true };
+        let Some((_, port)) = clients.inbound(now, place) else { return false };
+        readdress(bytes, Field::Destination, SocketAddrV4::new(LEFT, port));
+        true
     }
 }
 
 impl Ends for Devices {
-    fn receive(&mut self, file: usize, _: &mut Waiter, buffer: &mut [u8]) -> Option<(Direction, u16, usize)> {
+    fn receive(
+        &mut self,
+        file: usize,
+        _: &mut Waiter,
+        now: Instant,
+        buffer: &mut [u8],
+    ) -> Option<(Direction, u16, usize)> {
         let direction = if file == 0 { Direction::Up } else { Direction::Down };
         loop {
             match self.files[file].read(buffer) {
-                Ok(len) => return Some((direction, 0, len)),
+                Ok(len) => {
+                    if direction == Direction::Up {
+                        self.translate_out(now, &mut buffer[..len]);
+                    }
+                    return Some((direction, 0, len));
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => return None,
             }
         }
     }
 
-    fn send(&mut self, direction: Direction, _: u16, bytes: &[u8]) {
+    fn send(&mut self, now: Instant, direction: Direction, _: u16, bytes: &mut [u8]) {
+        if direction == Direction::Down && !self.translate_in(now, bytes) {
+            return;
+        }
         let to = match direction {
             Direction::Up => 1,
             Direction::Down => 0,
         };
         // A damaged packet may not be taken.
         let _ = self.files[to].write(bytes);
+    }
+
+    fn strike(&mut self, change: Move) {
+        if let Some(clients) = &mut self.clients {
+            clients.strike(change);
+        }
+    }
+
+    fn nat_packets(&self) -> u64 {
+        self.clients.as_ref().map_or(0, Translator::dropped)
     }
 
     fn headers(&self, _: Direction, _: u16, _: usize) -> Vec<u8> {

@@ -205,6 +205,7 @@ mod tests {
             transit_us: Default::default(),
             added_us: Default::default(),
             overflow_packets: 0,
+            nat_packets: 0,
             capture_error: None,
         };
         let trials = vec![(1, Ok(Trial { work: work(real), line, load_hundredths: Some(150) }))];

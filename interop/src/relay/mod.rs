@@ -27,7 +27,7 @@ impl Relay {
     /// # Errors
     /// The address cannot be bound.
     pub fn start(listen: SocketAddr, to: SocketAddr, plans: [LinkPlan; 2], seed: u64) -> io::Result<Self> {
-        Self::start_captured(listen, to, &Conditions { links: plans, faults: Vec::new(), seed }, None)
+        Self::start_captured(listen, to, &Conditions { links: plans, seed, ..Conditions::default() }, None)
     }
 
     /// As [`Relay::start`] under any conditions, and writes what arrives and leaves to a capture.
@@ -40,7 +40,7 @@ impl Relay {
         conditions: &Conditions,
         capture: Option<Capture>,
     ) -> io::Result<Self> {
-        let (sockets, waiter) = Sockets::bind(listen, to)?;
+        let (sockets, waiter) = Sockets::bind(listen, to, conditions.nat)?;
         let address = sockets.address();
         let line = Line::new(conditions, Carries::Datagrams, capture);
         Ok(Self { address, pump: Pump::start(line, sockets, waiter) })

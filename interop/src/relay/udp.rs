@@ -1,8 +1,10 @@
 //! The sockets of a relay.
 
-use crate::line::Ends;
+use crate::line::{Ends, Move, Translator};
 use crate::sys::Waiter;
+use engine::Instant;
 use sim::Direction;
+use sim::host::{NatPlan, Place};
 use sim::pcapng::udp_headers;
 use socket2::SockRef;
 use std::collections::BTreeMap;
@@ -14,78 +16,97 @@ use std::os::unix::fs::MetadataExt;
 /// Clients remembered; datagrams of further ones are dropped.
 const CLIENTS_MAX: usize = 1024;
 
+/// Sockets towards the server; a client that needs one more takes over the oldest.
+const OUTLETS_MAX: usize = 2 * CLIENTS_MAX;
+
 /// Room for what arrives while the relay is busy, as far as the system allows.
 const BUFFER_BYTES: usize = 4 << 20;
 
-/// One socket for all clients, and one towards the server for each of them.
+/// One socket for all clients, and one towards the server for each address that the translator gave out.
 #[derive(Debug)]
 pub(super) struct Sockets {
     listen: UdpSocket,
     address: SocketAddr,
     server: SocketAddr,
-    clients: Vec<Client>,
-    numbers: BTreeMap<SocketAddr, u16>,
+    clients: Translator<SocketAddr>,
+    outlets: Vec<Outlet>,
+    by_place: BTreeMap<Place, u16>,
+    /// Outlets made so far.
+    made: usize,
     inodes: Vec<u64>,
-    /// Each client is to get another socket.
-    moving: bool,
 }
 
 #[derive(Debug)]
-struct Client {
-    address: SocketAddr,
-    towards_server: UdpSocket,
+struct Outlet {
+    place: Place,
+    /// Whose it was when it was made, for captures.
+    client: SocketAddr,
+    socket: UdpSocket,
 }
 
 impl Sockets {
-    pub(super) fn bind(listen: SocketAddr, server: SocketAddr) -> io::Result<(Self, Waiter)> {
+    pub(super) fn bind(listen: SocketAddr, server: SocketAddr, nat: NatPlan) -> io::Result<(Self, Waiter)> {
         let mut waiter = Waiter::default();
         let listen = bind(listen)?;
         waiter.add(listen.as_raw_fd());
-        let address = listen.local_addr()?;
-        let inodes = inode(&listen).into_iter().collect();
-        let (clients, numbers) = (Vec::new(), BTreeMap::new());
-        Ok((Self { listen, address, server, clients, numbers, inodes, moving: false }, waiter))
+        let sockets = Self {
+            address: listen.local_addr()?,
+            server,
+            clients: Translator::new(nat),
+            outlets: Vec::new(),
+            by_place: BTreeMap::new(),
+            made: 0,
+            inodes: inode(&listen).into_iter().collect(),
+            listen,
+        };
+        Ok((sockets, waiter))
     }
 
     pub(super) const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The number of a client, which gets its socket with its first datagram.
-    fn number(&mut self, address: SocketAddr, waiter: &mut Waiter) -> Option<u16> {
-        if let Some(number) = self.numbers.get(&address) {
-            return Some(*number);
-        }
-        if self.clients.len() >= CLIENTS_MAX {
+    /// The outlet of a client, which is made with its first datagram after it got another address.
+    fn outlet(&mut self, now: Instant, client: SocketAddr, waiter: &mut Waiter) -> Option<u16> {
+        if !self.clients.knows(client) && self.clients.sockets() >= CLIENTS_MAX {
             return None;
         }
-        let towards_server = self.connected().ok()?;
-        waiter.add(towards_server.as_raw_fd());
-        self.inodes.extend(inode(&towards_server));
-        let number = self.clients.len() as u16;
-        self.numbers.insert(address, number);
-        self.clients.push(Client { address, towards_server });
-        Some(number)
+        let place = self.clients.outbound(now, client);
+        if let Some(number) = self.by_place.get(&place) {
+            return Some(*number);
+        }
+        let socket = self.connected(place).ok()?;
+        self.inodes.extend(inode(&socket));
+        let number = self.made % OUTLETS_MAX;
+        self.made += 1;
+        let file = socket.as_raw_fd();
+        let outlet = Outlet { place, client, socket };
+        if let Some(oldest) = self.outlets.get_mut(number) {
+            self.by_place.remove(&oldest.place);
+            *oldest = outlet;
+            waiter.replace(1 + number, file);
+        } else {
+            self.outlets.push(outlet);
+            waiter.add(file);
+        }
+        self.by_place.insert(place, number as u16);
+        Some(number as u16)
     }
-}
 
-impl Sockets {
-    fn connected(&self) -> io::Result<UdpSocket> {
-        let any = if self.server.is_ipv4() { IpAddr::from([0; 4]) } else { IpAddr::from([0_u16; 8]) };
+    /// A socket towards the server. Where that is on this machine, another network is another loopback address.
+    fn connected(&self, place: Place) -> io::Result<UdpSocket> {
+        let network = match self.clients.address(place).map(|address| address.ip()) {
+            Some(IpAddr::V4(ip)) => ip.octets()[2],
+            _ => 0,
+        };
+        let any = match self.server.ip() {
+            IpAddr::V4(ip) if ip.is_loopback() => IpAddr::from([127, 0, network, 1]),
+            IpAddr::V4(_) => IpAddr::from([0; 4]),
+            IpAddr::V6(_) => IpAddr::from([0_u16; 8]),
+        };
         let socket = bind(SocketAddr::new(any, 0))?;
         socket.connect(self.server)?;
         Ok(socket)
-    }
-
-    /// What was on its way to an old address is lost.
-    fn move_now(&mut self, waiter: &mut Waiter) {
-        for number in 0..self.clients.len() {
-            let Ok(socket) = self.connected() else { continue };
-            waiter.replace(1 + number, socket.as_raw_fd());
-            self.inodes.extend(inode(&socket));
-            self.clients[number].towards_server = socket;
-        }
-        self.moving = false;
     }
 }
 
@@ -94,37 +115,40 @@ impl Ends for Sockets {
         &mut self,
         file: usize,
         waiter: &mut Waiter,
+        now: Instant,
         buffer: &mut [u8],
     ) -> Option<(Direction, u16, usize)> {
-        if self.moving {
-            self.move_now(waiter);
-        }
-        let Some(client) = file.checked_sub(1) else {
+        let Some(outlet) = file.checked_sub(1) else {
             loop {
                 let (len, from) = readable(|| self.listen.recv_from(buffer))?;
-                if let Some(number) = self.number(from, waiter) {
+                if let Some(number) = self.outlet(now, from, waiter) {
                     return Some((Direction::Up, number, len));
                 }
             }
         };
-        let len = readable(|| self.clients[client].towards_server.recv(buffer))?;
-        Some((Direction::Down, client as u16, len))
+        let len = readable(|| self.outlets[outlet].socket.recv(buffer))?;
+        Some((Direction::Down, outlet as u16, len))
     }
 
-    fn send(&mut self, direction: Direction, flow: u16, bytes: &[u8]) {
-        let client = &self.clients[usize::from(flow)];
-        let _ = match direction {
-            Direction::Up => client.towards_server.send(bytes),
-            Direction::Down => self.listen.send_to(bytes, client.address),
-        };
+    fn send(&mut self, now: Instant, direction: Direction, flow: u16, bytes: &mut [u8]) {
+        let outlet = &self.outlets[usize::from(flow)];
+        if direction == Direction::Up {
+            let _ = outlet.socket.send(bytes);
+        } else if let Some(client) = self.clients.inbound(now, outlet.place) {
+            let _ = self.listen.send_to(bytes, client);
+        }
     }
 
-    fn move_clients(&mut self) {
-        self.moving = true;
+    fn strike(&mut self, change: Move) {
+        self.clients.strike(change);
+    }
+
+    fn nat_packets(&self) -> u64 {
+        self.clients.dropped()
     }
 
     fn headers(&self, direction: Direction, flow: u16, len: usize) -> Vec<u8> {
-        let client = self.clients[usize::from(flow)].address;
+        let client = self.outlets[usize::from(flow)].client;
         match direction {
             Direction::Up => udp_headers(client, self.server, len),
             Direction::Down => udp_headers(self.server, client, len),
@@ -132,7 +156,7 @@ impl Ends for Sockets {
     }
 
     fn files(&self) -> usize {
-        1 + self.clients.len()
+        1 + self.outlets.len()
     }
 
     fn overflow_packets(&self) -> u64 {

@@ -1,0 +1,104 @@
+//! The address translator before the clients of a line: the simulator's own, for sockets that are known by `K`.
+
+use engine::Instant;
+use sim::host::{Nat, NatPlan, Place};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+/// What a fault does to the addresses of clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Move {
+    /// Every mapping is forgotten.
+    Rebind,
+    /// The same, and what follows comes from another network.
+    ChangeAddress,
+    /// The next new socket gets the mapping of the one that was used last.
+    HandOver,
+}
+
+/// Sockets, and the public addresses they have at the moment.
+#[derive(Debug)]
+pub(crate) struct Translator<K> {
+    nat: Nat,
+    numbers: BTreeMap<K, u32>,
+    sockets: Vec<K>,
+    used_last: Option<u32>,
+    heir_of: Option<u32>,
+}
+
+impl<K: Copy + Ord> Translator<K> {
+    pub(crate) fn new(plan: NatPlan) -> Self {
+        let nat = Nat::new(plan);
+        Self { nat, numbers: BTreeMap::new(), sockets: Vec::new(), used_last: None, heir_of: None }
+    }
+
+    /// Sockets seen so far.
+    pub(crate) fn sockets(&self) -> usize {
+        self.sockets.len()
+    }
+
+    pub(crate) fn knows(&self, socket: K) -> bool {
+        self.numbers.contains_key(&socket)
+    }
+
+    /// Something leaves that socket; where it seems to come from.
+    pub(crate) fn outbound(&mut self, now: Instant, socket: K) -> Place {
+        let next = self.sockets.len() as u32;
+        let number = *self.numbers.entry(socket).or_insert(next);
+        if number == next {
+            self.sockets.push(socket);
+            if let Some(old) = self.heir_of.take() {
+                self.nat.hand_over(old, number);
+            }
+        }
+        self.used_last = Some(number);
+        self.nat.outbound(now, number)
+    }
+
+    /// Something arrives for that address; the socket it goes to, if somebody has it.
+    pub(crate) fn inbound(&mut self, now: Instant, place: Place) -> Option<K> {
+        let number = self.nat.inbound(now, place)?;
+        self.sockets.get(number as usize).copied()
+    }
+
+    /// The address given out under that number.
+    pub(crate) fn address(&self, place: Place) -> Option<SocketAddr> {
+        self.nat.address(place)
+    }
+
+    /// The number under which that address was given out.
+    pub(crate) fn place(&self, address: SocketAddr) -> Option<Place> {
+        self.nat.place(address)
+    }
+
+    pub(crate) fn strike(&mut self, change: Move) {
+        match change {
+            Move::Rebind => self.nat.rebind(),
+            Move::ChangeAddress => self.nat.change_address(),
+            Move::HandOver => self.heir_of = self.used_last,
+        }
+    }
+
+    /// Packets for addresses that nobody had any more.
+    pub(crate) const fn dropped(&self) -> u64 {
+        self.nat.dropped()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_socket_gets_the_mapping_of_the_last_one_only_when_asked_to() {
+        let mut translator = Translator::new(NatPlan::default());
+        let now = Instant::ZERO;
+        let (a, b) = (translator.outbound(now, 'a'), translator.outbound(now, 'b'));
+        assert_eq!((translator.inbound(now, a), translator.inbound(now, b)), (Some('a'), Some('b')));
+        translator.strike(Move::HandOver);
+        assert_eq!((translator.outbound(now, 'c'), translator.inbound(now, b)), (b, Some('c')));
+        assert_ne!(translator.outbound(now, 'd'), b);
+        translator.strike(Move::Rebind);
+        assert_eq!((translator.inbound(now, b), translator.dropped()), (None, 1));
+    }
+}
