@@ -54,6 +54,7 @@ enum Phase {
 }
 
 /// What happens next.
+#[derive(Clone, Copy)]
 enum Next {
     Scheduled,
     Alarm(Side),
@@ -162,10 +163,14 @@ impl<'s> World<'s> {
     }
 
     fn next(&self) -> Option<(Key, Next)> {
-        let scheduled = self.ends.wire.net.schedule.peek().map(|key| (key, Next::Scheduled));
-        let client = self.ends.client.alarm.key().map(|key| (key, Next::Alarm(Side::Client)));
-        let server = self.ends.server.alarm.key().map(|key| (key, Next::Alarm(Side::Server)));
-        [scheduled, client, server].into_iter().flatten().min_by_key(|(key, _)| *key)
+        let Ends { client, server, wire } = &self.ends;
+        let mut next = wire.net.schedule.peek().map(|key| (key, Next::Scheduled));
+        for (key, side) in [(client.alarm.key(), Side::Client), (server.alarm.key(), Side::Server)] {
+            if let Some(key) = key.filter(|&key| next.is_none_or(|(first, _)| key < first)) {
+                next = Some((key, Next::Alarm(side)));
+            }
+        }
+        next
     }
 
     fn wake(&mut self, side: Side) {

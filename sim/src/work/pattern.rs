@@ -41,9 +41,10 @@ impl Pattern {
     }
 
     fn with_block(content: Content, mut dice: Entropy, block_bytes: usize) -> Self {
-        let noise = Noise::new(&mut dice);
-        let mut pattern =
-            Self { dice, noise, content, block: vec![0; block_bytes].into(), used: 0, offset: 0 };
+        let mut noise = Noise::new(&mut dice);
+        let mut block: Box<[u8]> = vec![0; block_bytes].into();
+        noise.fill(&mut block);
+        let mut pattern = Self { dice, noise, content, block, used: 0, offset: 0 };
         pattern.draw();
         pattern
     }
@@ -84,7 +85,7 @@ impl Pattern {
     fn draw(&mut self) {
         self.used = 0;
         match self.content {
-            Content::Random => self.noise.fill(&mut self.block),
+            Content::Random => self.noise.stir(&mut self.block),
             Content::Text => self.draw_text(),
         }
     }
