@@ -19,6 +19,7 @@ pub mod faults;
 pub mod gate;
 pub mod host;
 pub mod link;
+pub mod liveness;
 pub mod net;
 pub mod outcome;
 pub mod pcapng;

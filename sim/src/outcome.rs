@@ -9,8 +9,9 @@ use crate::checks::Violation;
 use crate::expect::{Expectation, Limit};
 use crate::host::HostCounters;
 use crate::link::Counters;
+use crate::liveness::{Bound, whole_from};
 use crate::scenario::Scenario;
-use engine::Stats;
+use engine::{Instant, Stats};
 use hdrhistogram::Histogram;
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
@@ -67,6 +68,8 @@ pub struct Outcome {
     #[serde(serialize_with = "hex")]
     #[schemars(with = "String", regex(pattern = "^[0-9a-f]{16}$"))]
     pub trace_hash: u64,
+    /// How long the rest took to arrive, and might have taken.
+    pub liveness: LivenessOutcome,
     /// The workloads, in the scenario's order.
     pub workloads: Vec<WorkOutcome>,
     /// Payload read by receivers in each direction, bytes.
@@ -101,6 +104,7 @@ impl Outcome {
             wall_us: 0,
             events: 0,
             trace_hash: 0,
+            liveness: LivenessOutcome::default(),
             workloads: Vec::new(),
             useful_bytes: PerDirection::default(),
             links: PerDirection::default(),
@@ -130,6 +134,39 @@ pub struct PerDirection<T> {
     pub up: T,
     /// Server to client.
     pub down: T,
+}
+
+/// The time after the stop of the sources.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct LivenessOutcome {
+    /// When they had stopped and nothing was cut any more; 0 when they never stopped.
+    pub from_us: u64,
+    /// Time from then until everything had arrived; `null` when it never did.
+    pub needed_us: Option<u64>,
+    /// Time it might have taken.
+    pub limit_us: u64,
+    /// How that was computed; `null` when the scenario says it.
+    pub bound: Option<Bound>,
+}
+
+impl LivenessOutcome {
+    /// The sources of a run of `scenario` stop at `now`.
+    pub fn new(scenario: &Scenario, now: Instant, outstanding_bytes: u64) -> Self {
+        let bound = scenario.drain_us.is_none().then(|| Bound::new(scenario, now, outstanding_bytes));
+        let limit_us = scenario.drain_us.or_else(|| bound.map(|bound| bound.total_us())).unwrap_or(0);
+        let from_us = now.max(whole_from(scenario)).as_micros();
+        Self { from_us, needed_us: None, limit_us, bound }
+    }
+
+    /// When the time is up.
+    pub fn ends_at(&self) -> Instant {
+        Instant::from_micros(self.from_us.saturating_add(self.limit_us))
+    }
+
+    /// Everything has arrived at `now`.
+    pub const fn note_done(&mut self, now: Instant) {
+        self.needed_us = Some(now.as_micros().saturating_sub(self.from_us));
+    }
 }
 
 /// A broken rule.

@@ -54,6 +54,12 @@ impl<T: Copy> Timeline<T> {
         std::iter::once(self.first).chain(self.later.iter().map(|(_, value)| *value))
     }
 
+    /// The values from `now` on, in order.
+    pub fn values_from(&self, now: Instant) -> impl Iterator<Item = T> {
+        let later = self.later.iter().filter(move |(us, _)| *us > now.as_micros());
+        std::iter::once(self.at(now)).chain(later.map(|(_, value)| *value))
+    }
+
     /// Every value changed by `change`.
     pub fn map<U>(&self, mut change: impl FnMut(T) -> U) -> Timeline<U> {
         let first = change(self.first);
@@ -201,6 +207,8 @@ mod tests {
         assert_eq!(values, [5, 5, 7, 7, 6, 6]);
         assert_eq!(timeline, Timeline::from(5).then(10_000, 7).then(10_500, 6));
         assert_eq!(timeline.values().collect::<Vec<_>>(), [5, 7, 6]);
+        let from = |us| timeline.values_from(Instant::from_micros(us)).collect::<Vec<_>>();
+        assert_eq!((from(9_999), from(10_000), from(99_999)), (vec![5, 7, 6], vec![7, 6], vec![6]));
     }
 
     #[test]

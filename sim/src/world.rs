@@ -1,11 +1,11 @@
 use crate::checks::{BYTES_EVERY_EVENTS, EVENTS_PER_INSTANT_MAX, Limits, Rule, SpinGuard, is_conserved};
-use crate::faults::{Excuses, FaultKind, FaultPlan, Loss, all_healed_at, apply};
+use crate::faults::{Excuses, FaultKind, FaultPlan, Loss, apply};
 use crate::host::{Arrival, Client, Machine, Node, Postmark, Server, Stream, TunnelPort, Wire};
 use crate::link::Link;
 use crate::net::{Event, Key, PacketId};
 use crate::outcome::{
-    FaultOutcome, HostsOutcome, KARST, LinkOutcome, Outcome, PerDirection, SessionsOutcome, SideOutcome,
-    ViolationOutcome, WorkOutcome,
+    FaultOutcome, HostsOutcome, KARST, LinkOutcome, LivenessOutcome, Outcome, PerDirection, SessionsOutcome,
+    SideOutcome, ViolationOutcome, WorkOutcome,
 };
 use crate::rng::Seed;
 use crate::scenario::Scenario;
@@ -13,7 +13,6 @@ use crate::trace::{Entry, Kind, Trace};
 use crate::work::{Application, START, application};
 use crate::{Direction, Side};
 use engine::{CloseReason, Instant, StreamId};
-use std::time::Duration;
 
 /// One run of a scenario.
 pub struct World<'s> {
@@ -29,6 +28,7 @@ pub struct World<'s> {
     worked: bool,
     phase: Phase,
     stopped_at: Option<Instant>,
+    liveness: LivenessOutcome,
     excuses: Excuses,
     /// Sessions that ended.
     ended: u64,
@@ -113,6 +113,7 @@ impl<'s> World<'s> {
             worked: true,
             phase: Phase::Offering,
             stopped_at: None,
+            liveness: LivenessOutcome::default(),
             excuses: Excuses::new(scenario),
             ended: 0,
             orphans: Vec::new(),
@@ -393,7 +394,10 @@ impl<'s> World<'s> {
         };
         match self.phase {
             Phase::Offering if std::mem::replace(&mut self.worked, false) && all_done(true) => self.stop(),
-            Phase::Draining if all_done(false) && self.is_drained() => self.phase = Phase::Over,
+            Phase::Draining if all_done(false) && self.is_drained() => {
+                self.phase = Phase::Over;
+                self.liveness.note_done(self.now);
+            }
             _ => {}
         }
     }
@@ -405,9 +409,6 @@ impl<'s> World<'s> {
         }
         self.phase = Phase::Draining;
         self.stopped_at = Some(self.now);
-        let healed_at = all_healed_at(&self.scenario.faults).max(self.now);
-        let limit = healed_at + Duration::from_micros(self.scenario.drain_us);
-        self.ends.wire.net.schedule.push(limit, Event::Limit);
         self.work.iter_mut().for_each(|work| work.stop());
         let mut streams: Vec<(usize, Stream)> = self.ends.wire.owners.iter().map(|(&s, &w)| (w, s)).collect();
         streams.sort_unstable();
@@ -417,12 +418,20 @@ impl<'s> World<'s> {
                 self.show(Side::Server, stream);
             }
         }
+        self.liveness = LivenessOutcome::new(self.scenario, self.now, self.outstanding_bytes());
+        self.ends.wire.net.schedule.push(self.liveness.ends_at(), Event::Limit);
         self.dispatch();
+    }
+
+    /// What applications are owed, and what waits in tunnels for nobody any more.
+    fn outstanding_bytes(&self) -> u64 {
+        let Ends { client, server, .. } = &self.ends;
+        let queued = client.tunnels().chain(server.tunnels()).map(|tunnel| tunnel.queued_bytes() as u64);
+        queued.chain(self.work.iter().map(|work| work.owed_bytes())).fold(0, u64::saturating_add)
     }
 
     /// The time to drain is up.
     fn expire(&mut self) {
-        self.phase = Phase::Over;
         let names = self.work.iter().zip(&self.scenario.work).filter(|(work, _)| !work.is_done());
         let unfinished: Vec<&str> = names.map(|(_, plan)| plan.name.as_str()).collect();
         let detail = if unfinished.is_empty() {
@@ -430,7 +439,8 @@ impl<'s> World<'s> {
         } else {
             format!("not done in time: {}", unfinished.join(", "))
         };
-        self.violate(Rule::Liveness, detail);
+        let within = self.liveness.bound.map_or_else(String::new, |bound| format!(" (within {bound})"));
+        self.violate(Rule::Liveness, detail + &within);
     }
 
     fn is_drained(&self) -> bool {
@@ -515,6 +525,7 @@ impl<'s> World<'s> {
             wall_us: 0,
             events: self.events,
             trace_hash: wire.trace.hash(),
+            liveness: self.liveness,
             useful_bytes: useful_bytes(&workloads),
             workloads,
             links: PerDirection {

@@ -29,7 +29,9 @@ fn a_run_is_reported_and_written_as_json() {
     let run = &json["runs"][0];
     assert_eq!((&run["seed"], &run["ok"]), (&json!(9), &json!(true)));
     assert!(report.contains(run["trace_hash"].as_str().unwrap()), "{report}");
-    for part in ["goodput", "p50", "p99", "timeout", "recovered", "per useful byte", "simulated", "real"] {
+    for part in
+        ["goodput", "p50", "p99", "timeout", "recovered", "per useful byte", "drained", "simulated", "real"]
+    {
         assert!(report.contains(part), "{part} is missing in {report}");
     }
     let shorthand = karst_sim(&[scenario, "--seed", "9"]);

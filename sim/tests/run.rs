@@ -131,6 +131,7 @@ fn results_have_stable_keys() {
         "faults",
         "hosts",
         "links",
+        "liveness",
         "ok",
         "scenario",
         "seed",

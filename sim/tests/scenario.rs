@@ -63,7 +63,7 @@ fn every_key_reaches_the_plan() {
         .unwrap()
         .push(json!({ "echo": { "name": "echo", "message_bytes": 9, "interval_ms": 50, "start_ms": 100 } }));
     let plan = Scenario::parse("some.json", &file.to_string()).unwrap();
-    assert_eq!((plan.duration_us, plan.drain_us), (1_000_000, 2_500));
+    assert_eq!((plan.duration_us, plan.drain_us), (1_000_000, Some(2_500)));
     assert_eq!(plan.down.mtu_bytes, Some(1400.into()));
     assert_eq!(plan.down.loss, LossPlan::Burst { ppm: 25_000, burst_thousandths: 3_000 }.into());
     let codel = Some(CodelPlan { target_us: 5_000, interval_us: 100_000 });

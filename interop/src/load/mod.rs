@@ -37,6 +37,9 @@ pub trait Carrier {
     }
 }
 
+/// Time for the rest to arrive where the scenario does not say it.
+const DRAIN: Duration = Duration::from_secs(30);
+
 /// What to do.
 #[derive(Debug, Clone)]
 pub struct Load {
@@ -57,7 +60,7 @@ impl Load {
             work: scenario.work.clone(),
             duration: Duration::from_micros(scenario.duration_us),
             healed: Duration::from_micros(faults::all_healed_at(&scenario.faults).as_micros()),
-            drain: Duration::from_micros(scenario.drain_us),
+            drain: scenario.drain_us.map_or(DRAIN, Duration::from_micros),
             seed,
         }
     }

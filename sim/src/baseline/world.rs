@@ -5,7 +5,7 @@ use crate::checks::{EVENTS_PER_INSTANT_MAX, Rule, SpinGuard, Violation, is_conse
 use crate::host::Stream;
 use crate::link::Link;
 use crate::net::{Event, Key, Net, PacketId};
-use crate::outcome::{LinkOutcome, Outcome, PerDirection, ViolationOutcome};
+use crate::outcome::{LinkOutcome, LivenessOutcome, Outcome, PerDirection, ViolationOutcome};
 use crate::rng::Seed;
 use crate::scenario::Scenario;
 use crate::trace::{Entry, Kind, Trace};
@@ -13,7 +13,6 @@ use crate::work::{Application, START, application};
 use crate::{Direction, Side};
 use engine::Instant;
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 /// One run of a scenario's work over direct TCP.
 pub struct TcpWorld<'s> {
@@ -27,6 +26,7 @@ pub struct TcpWorld<'s> {
     work: Vec<Box<dyn Application>>,
     phase: Phase,
     stopped_at: Option<Instant>,
+    liveness: LivenessOutcome,
 }
 
 /// The hosts and what lies between; apart from the applications, so that both can be borrowed.
@@ -82,6 +82,7 @@ impl<'s> TcpWorld<'s> {
             work: scenario.work.iter().map(|plan| application(plan, dice)).collect(),
             phase: Phase::Offering,
             stopped_at: None,
+            liveness: LivenessOutcome::default(),
         }
     }
 
@@ -127,6 +128,7 @@ impl<'s> TcpWorld<'s> {
             sim_us: self.now.as_micros(),
             events: self.events,
             trace_hash: line.trace.hash(),
+            liveness: self.liveness,
             useful_bytes: crate::world::useful_bytes(&workloads),
             workloads,
             links: PerDirection {
@@ -212,6 +214,7 @@ impl<'s> TcpWorld<'s> {
             Phase::Offering if finite_done() => self.stop(),
             Phase::Draining if self.work.iter().all(|work| work.is_done()) && self.ends.is_drained() => {
                 self.phase = Phase::Over;
+                self.liveness.note_done(self.now);
             }
             _ => {}
         }
@@ -224,14 +227,15 @@ impl<'s> TcpWorld<'s> {
         }
         self.phase = Phase::Draining;
         self.stopped_at = Some(self.now);
-        let limit = self.now + Duration::from_micros(self.scenario.drain_us);
-        self.ends.line.net.schedule.push(limit, Event::Limit);
         self.work.iter_mut().for_each(|work| work.stop());
         let streams: Vec<Stream> = self.ends.line.owners.keys().copied().collect();
         for stream in streams {
             self.show(Side::Client, stream);
             self.show(Side::Server, stream);
         }
+        let owed_bytes = self.work.iter().map(|work| work.owed_bytes()).fold(0, u64::saturating_add);
+        self.liveness = LivenessOutcome::new(self.scenario, self.now, owed_bytes);
+        self.ends.line.net.schedule.push(self.liveness.ends_at(), Event::Limit);
     }
 
     fn note_progress(&mut self) {

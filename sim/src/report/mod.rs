@@ -219,7 +219,14 @@ fn expectations(out: &mut Formatter<'_>, expectations: &[ExpectationOutcome]) ->
 
 fn time_line(out: &mut Formatter<'_>, outcome: &Outcome) -> fmt::Result {
     let simulated = outcome.sim_us as f64 / 1e6;
-    write!(out, "\n  time        {simulated:.3} s simulated, {} events", outcome.events)?;
+    let liveness = &outcome.liveness;
+    if let Some(needed_us) = liveness.needed_us {
+        let (needed, limit) = (needed_us as f64 / 1e6, liveness.limit_us as f64 / 1e6);
+        writeln!(out, "\n  drained     in {needed:.3} s of at most {limit:.3} s")?;
+    } else {
+        writeln!(out)?;
+    }
+    write!(out, "  time        {simulated:.3} s simulated, {} events", outcome.events)?;
     if outcome.wall_us == 0 {
         return writeln!(out);
     }

@@ -23,8 +23,7 @@ pub(super) struct File {
     pub(super) description: String,
     pub(super) seed: u64,
     pub(super) duration_ms: Millis,
-    #[serde(default = "default_drain")]
-    pub(super) drain_ms: Millis,
+    pub(super) drain_ms: Option<Millis>,
     pub(super) links: Links,
     #[serde(default)]
     pub(super) hosts: HostsKeys,
@@ -49,22 +48,19 @@ pub(super) enum BaselineKey {
     Reno,
 }
 
-fn default_drain() -> Millis {
-    Millis { us: 30_000_000 }
-}
-
 pub(super) fn build(file: File) -> Result<Scenario, Refusal> {
     filled("name", &file.name)?;
     filled("description", &file.description)?;
     within("duration_ms", file.duration_ms.us, 1_000, DAY_US, "between 1 ms and a day")?;
-    within("drain_ms", file.drain_ms.us, 1_000, DAY_US, "between 1 ms and a day")?;
-    let work = work::plan(file.workloads)?;
+    let drain_us = file.drain_ms.map(|drain| drain.us);
+    within("drain_ms", drain_us.unwrap_or(DAY_US), 1_000, DAY_US, "between 1 ms and a day")?;
+    let work = work::plan(file.workloads, file.duration_ms.us)?;
     let scenario = Scenario {
         name: file.name,
         description: file.description,
         seed: file.seed,
         duration_us: file.duration_ms.us,
-        drain_us: file.drain_ms.us,
+        drain_us,
         up: links::plan("links.up", &file.links.up)?,
         down: links::plan("links.down", &file.links.down)?,
         faults: faults::plan(&file.faults, file.duration_ms.us)?,

@@ -38,8 +38,9 @@ pub struct Scenario {
     pub seed: u64,
     /// Time after which sources stop offering bytes, microseconds.
     pub duration_us: u64,
-    /// Time after the sources stopped within which everything must have arrived, microseconds.
-    pub drain_us: u64,
+    /// Time after the sources stopped within which everything must have arrived, microseconds; `None` is what
+    /// [`Bound`](crate::liveness::Bound) computes.
+    pub drain_us: Option<u64>,
     /// Client to server.
     pub up: LinkPlan,
     /// Server to client.
@@ -112,7 +113,7 @@ impl Scenario {
     /// | `name`, `description` | short name; one sentence |
     /// | `seed` | used unless another is given |
     /// | `duration_ms` | sources stop then, or when every workload with `bytes` is done |
-    /// | `drain_ms` | time for the rest to arrive (30000) |
+    /// | `drain_ms` | time for the rest to arrive once the sources have stopped and nothing is cut any more; without it as long as [`Bound`](crate::liveness::Bound) computes from the rest of the file |
     /// | `links.up`, `links.down` | see below; an empty object is a perfect link |
     /// | `hosts.client`, `hosts.server` | see below; machines without limits where absent |
     /// | `client`, `server` | kcptun's JSON keys: `key crypt mode nodelay interval resend nc mtu sndwnd rcvwnd datashard parityshard nocomp acknodelay smuxver smuxbuf framesize streambuf keepalive qpp qpp-count ratelimit`, karst's `no-probe no-migrate`, and `generation`: which kcp-go the end behaves like, `"2021"` or `"2026"` (default); kcptun's defaults where absent |
@@ -153,7 +154,7 @@ impl Scenario {
     /// | workload key | meaning |
     /// |---|---|
     /// | `*.name` | unique; also names its dice |
-    /// | `*.start_ms` | when it starts (0) |
+    /// | `*.start_ms` | when it starts (0), before `duration_ms` |
     /// | `bulk.direction` | `up` or `down` |
     /// | `bulk.bytes` | bytes to move; without it until the sources stop |
     /// | `bulk.content` | `random` (default) or `text`, which compresses |
@@ -184,7 +185,7 @@ impl Scenario {
     /// | `nat_rebinding`, `address_change` | the client's public port, or its address, changes |
     /// | `blackout.for_ms`, `.direction` (`both`) | nothing gets through |
     /// | `one_way.for_ms`, `.direction` | only this direction gets through |
-    /// | `clock_step.side`, `.by_ms` | the clock of that side jumps ahead: the engine's clock never goes back |
+    /// | `clock_step.side`, `.by_ms` | the clock of that side jumps ahead, as after a suspended process or machine; never back: tunnels live by a monotonic clock (`CLOCK_MONOTONIC`), and what the wall clock shows reaches neither them nor the wire |
     /// | `duplicate_storm.for_ms`, `.pct`, `.direction` (`both`) | that share of packets arrives twice |
     /// | `corruption.for_ms`, `.pct`, `.direction` (`both`) | that share of datagrams has flipped bits |
     ///

@@ -209,7 +209,7 @@ pub(super) enum ContentKey {
     Text,
 }
 
-pub(super) fn plan(list: Vec<Workload>) -> Result<Vec<WorkPlan>, Refusal> {
+pub(super) fn plan(list: Vec<Workload>, duration_us: u64) -> Result<Vec<WorkPlan>, Refusal> {
     let count = list.len();
     refuse_if(
         count == 0 || count > WORKLOADS_MAX,
@@ -223,6 +223,8 @@ pub(super) fn plan(list: Vec<Workload>) -> Result<Vec<WorkPlan>, Refusal> {
         let plan = plan.map_err(|(key, reason)| (format!("{at}.{key}"), reason))?;
         let taken = plans.iter().any(|other| other.name == plan.name);
         refuse_if(taken, format!("{at}.name"), "is used by another workload")?;
+        let late = plan.start_us >= duration_us;
+        refuse_if(late, format!("{at}.start_ms"), "must be before duration_ms")?;
         plans.push(plan);
     }
     Ok(plans)

@@ -60,9 +60,9 @@ impl Bulk {
         let half = flow.half(self.plan.direction);
         half.reader.tampered_at = self.plan.tampered_at.filter(|_| self.streams_reset == 0);
         half.offered = match (self.stopped, self.plan.bytes) {
-            (false, Some(bytes)) => bytes.saturating_sub(self.read_before),
+            (_, Some(bytes)) => bytes.saturating_sub(self.read_before),
             (false, None) => u64::MAX,
-            (true, _) => 0,
+            (true, None) => 0,
         };
         half.ends = self.stopped || self.plan.bytes.is_some();
         self.stream = Some((stream, flow));
@@ -150,7 +150,7 @@ impl Application for Bulk {
 
     fn owed_bytes(&self) -> u64 {
         let (read, written) = self.moved();
-        written.saturating_sub(read)
+        self.plan.bytes.unwrap_or(written).saturating_sub(read)
     }
 
     fn outcome(&self) -> WorkOutcome {

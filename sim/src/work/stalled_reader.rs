@@ -78,6 +78,8 @@ impl StalledReader {
         self.phase = if stalled { Phase::During } else { Phase::After };
         let Some(stream) = self.stalled else { return };
         self.streams.advance(port, stream, |flow, _| flow.down.stalled = stalled);
+        // The end may have been waiting there, too: no event tells of it again.
+        self.advance(port, stream);
     }
 
     fn note_healthy(&mut self, now: Instant, bytes: u64) {
