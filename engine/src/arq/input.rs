@@ -72,7 +72,7 @@ impl Arq {
         self.counters.in_segs += effects.segments;
         if let (Some(ts), Source::Regular) = (effects.sample_ts, source) {
             let rtt_ms = diff(now.ms(), ts);
-            if rtt_ms >= 0 {
+            if rtt_ms >= 0 && self.rtt.trusts(ts) {
                 self.rtt.sample(rtt_ms, self.interval_ms);
                 self.notes.add(Note::Rtt { ms: rtt_ms as u32 });
             }

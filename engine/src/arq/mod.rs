@@ -17,7 +17,7 @@ pub use segment::{Command, Header, OVERHEAD};
 
 use crate::Generation;
 use crate::notes::{Note, Notes};
-use crate::time::diff;
+use crate::time::{Instant, diff};
 use flush::Plan;
 use overtaken::Overtaken;
 use rtt::Rtt;
@@ -250,6 +250,11 @@ impl Arq {
         self.interval_ms = tuning.interval_ms.clamp(10, 5000);
         self.resend = tuning.resend;
         self.nc = tuning.nc;
+    }
+
+    /// KCP-25: acknowledgements of what was sent before `now` are no samples of the round trip.
+    pub fn distrust_samples_before(&mut self, now: Instant) {
+        self.rtt.trust_from_ms = Some(now.ms());
     }
 
     /// Sets the windows in segments; 0 keeps a value.

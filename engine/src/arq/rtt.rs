@@ -1,5 +1,7 @@
 //! Round-trip estimate and retransmission timeout in whole milliseconds (KCP-14).
 
+use crate::time::diff;
+
 /// Largest retransmission timeout, ms.
 const RTO_MAX_MS: u32 = 60_000;
 
@@ -10,11 +12,22 @@ pub(super) struct Rtt {
     pub(super) rttvar_ms: i32,
     pub(super) rto_ms: u32,
     pub(super) rto_ms_min: u32,
+    /// What was sent before that tells nothing about the path (KCP-25).
+    pub(super) trust_from_ms: Option<u32>,
 }
 
 impl Rtt {
     pub(super) const fn new() -> Self {
-        Self { srtt_ms: 0, rttvar_ms: 0, rto_ms: 200, rto_ms_min: 100 }
+        Self { srtt_ms: 0, rttvar_ms: 0, rto_ms: 200, rto_ms_min: 100, trust_from_ms: None }
+    }
+
+    /// Whether the round trip of what was sent at `ts_ms` counts. Once one does, all that follow do.
+    pub(super) fn trusts(&mut self, ts_ms: u32) -> bool {
+        if self.trust_from_ms.is_some_and(|from_ms| diff(ts_ms, from_ms) < 0) {
+            return false;
+        }
+        self.trust_from_ms = None;
+        true
     }
 
     /// Takes one sample. A sample of 0 leaves the estimator unset, so the next one counts as the first again.

@@ -130,6 +130,9 @@ impl core::fmt::Display for CloseReason {
 /// How often buffers that were not needed meanwhile are freed.
 const TRIM_INTERVAL: Duration = Duration::from_secs(10);
 
+/// Lateness that no busy machine explains.
+const PAUSE_MIN: Duration = Duration::from_secs(1);
+
 /// One association. See the crate's manual for the order of calls.
 pub struct Tunnel {
     config: Arc<TunnelConfig>,
@@ -496,6 +499,7 @@ impl Tunnel {
         if self.is_closed() {
             return;
         }
+        self.note_pause(now);
         self.mux.handle_timeout(now);
         self.probe_if_silent(now);
         self.cut_if_stalled(now);
@@ -514,6 +518,14 @@ impl Tunnel {
     /// Servers do not probe: it is the client that can dial anew.
     fn probes(&self) -> bool {
         self.config.probe && self.role == Role::Client
+    }
+
+    /// KCP-25: while acknowledgements are awaited a flush is due every interval, so that a call long after it shows that
+    /// this end stood still, or that its clock jumped. The path had no part in that time.
+    pub(super) fn note_pause(&mut self, now: Instant) {
+        if self.flush_deadline.is_some_and(|at| now.since(at) >= PAUSE_MIN) {
+            self.arq.distrust_samples_before(now);
+        }
     }
 
     fn probe_if_silent(&mut self, now: Instant) {

@@ -50,6 +50,7 @@ impl Tunnel {
         payload: &[u8],
         identity: Identity,
     ) -> Result<(), DropReason> {
+        self.note_pause(now);
         self.liveness.heard();
         self.stats.in_pkts += 1;
         self.stats.in_bytes += payload.len() as u64;

@@ -178,6 +178,16 @@ impl Pair {
         while self.step(until) {}
     }
 
+    /// Both ends stand still for `time`, and what is on its way with them.
+    pub fn pause(&mut self, time: Duration) {
+        self.now = self.now + time;
+        self.flights.iter_mut().for_each(|flight| flight.at = flight.at + time);
+        self.client.handle_timeout(self.now);
+        if let Some((_, server)) = &mut self.server {
+            server.handle_timeout(self.now);
+        }
+    }
+
     /// Sends `data` from the client on a new stream and returns what the server read until the end of the stream.
     pub fn upload(&mut self, data: &[u8], limit: Duration) -> Vec<u8> {
         let id = self.client.open_stream(self.now).unwrap();

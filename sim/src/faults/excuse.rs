@@ -14,24 +14,19 @@ use std::time::Duration;
 /// | `Local` | always: the driver ended it |
 /// | `Replaced` | the client has no tunnel of that conversation any more |
 /// | `PeerRestarted`, at the client | the server lost the session, or does not follow clients and the address changed |
-/// | `PeerTimeout` | as both above; or the path was cut, or the host stalled or its clock stepped, for long enough |
+/// | `PeerTimeout` | as both above; or the path was cut, or the host stalled, for long enough |
 /// | anything else | never |
 ///
 /// A cut of `c` is long enough when `2 c + 2 keepalive >= peer timeout`: retransmissions back off, so that after it
 /// nothing may be sent for as long again, and an idle session says something only every keepalive interval. A clock that
-/// steps by that much spoils the estimate of the round trip, so that the next retransmission may wait for the largest
-/// timeout, 60 s: either side may have given up by then.
+/// jumps ends nothing (KCP-25).
 #[derive(Debug)]
 pub struct Excuses {
     cuts: Vec<(Instant, Instant)>,
-    steps: Vec<(Instant, Duration)>,
     keepalive: Duration,
     peer_timeout: Duration,
     follows: bool,
 }
-
-/// The engine's largest retransmission timeout.
-const RTO_MAX: Duration = Duration::from_secs(60);
 
 /// A session that ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +52,6 @@ impl Excuses {
         cuts.extend([&scenario.hosts.client, &scenario.hosts.server].into_iter().flat_map(stalls));
         Self {
             cuts,
-            steps: scenario.faults.iter().filter_map(step).collect(),
             keepalive: ms(mux[0].keepalive_ms.max(mux[1].keepalive_ms)),
             peer_timeout: ms(mux[0].peer_timeout_ms.min(mux[1].peer_timeout_ms)),
             follows: scenario.server.config.migrate,
@@ -77,12 +71,10 @@ impl Excuses {
     }
 
     fn was_silenced(&self, now: Instant) -> bool {
-        let stepped = |at: Instant| at <= now && now.since(at) <= 2 * self.peer_timeout + RTO_MAX;
         let recent = |end: Instant| end >= now || now.since(end) <= 2 * self.peer_timeout;
-        let cut = self.cuts.iter().any(|&(begin, end)| {
+        self.cuts.iter().any(|&(begin, end)| {
             begin <= now && recent(end) && self.is_long_enough(end.min(now).since(begin))
-        });
-        cut || self.steps.iter().any(|&(at, by)| stepped(at) && self.is_long_enough(by))
+        })
     }
 
     fn is_long_enough(&self, silence: Duration) -> bool {
@@ -97,13 +89,6 @@ fn cut(fault: &FaultPlan) -> Option<(Instant, Instant)> {
         FaultKind::Blackout(_) | FaultKind::ServerRestart | FaultKind::ClientRestart { .. }
     );
     cuts.then(|| (fault.begins_at(), fault.heals_at()))
-}
-
-fn step(fault: &FaultPlan) -> Option<(Instant, Duration)> {
-    match fault.kind {
-        FaultKind::ClockStep { by_us, .. } => Some((fault.begins_at(), Duration::from_micros(by_us))),
-        _ => None,
-    }
 }
 
 /// The times at which a link's own schedule lets nothing through.
@@ -131,7 +116,6 @@ mod tests {
         let at = |s: u64| Instant::from_millis(1_000 * s);
         Excuses {
             cuts: vec![(at(cut.0), at(cut.1))],
-            steps: vec![(at(500), Duration::from_secs(40))],
             keepalive: Duration::from_secs(10),
             peer_timeout: Duration::from_secs(30),
             follows,
@@ -151,8 +135,6 @@ mod tests {
         assert!(long.explain(at(130), timeout) && long.explain(at(180), timeout));
         assert!(!long.explain(at(99), timeout) && !long.explain(at(102), timeout));
         assert!(!long.explain(at(181), timeout));
-        assert!(!long.explain(at(499), timeout) && !long.explain(at(621), timeout));
-        assert!(long.explain(at(501), timeout) && long.explain(at(620), timeout));
     }
 
     #[test]

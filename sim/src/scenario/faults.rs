@@ -8,6 +8,7 @@ use crate::host::NatPlan;
 use crate::units::{Millis, Percent};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde::de::{Deserializer, Error};
 
 const FAULTS_MAX: usize = 1_000;
 
@@ -69,6 +70,7 @@ pub(super) struct OneWayKeys {
 pub(super) struct ClockStepKeys {
     side: SideKey,
     at_ms: Millis,
+    #[serde(deserialize_with = "ahead")]
     by_ms: Millis,
 }
 
@@ -142,6 +144,16 @@ fn one_plan(index: usize, fault: &Fault, duration_us: u64) -> Result<FaultPlan, 
         within(&key("by_ms"), by_us, 1_000, DAY_US, "between 1 ms and a day")?;
     }
     Ok(plan)
+}
+
+/// Refuses a step back in words.
+fn ahead<'de, D: Deserializer<'de>>(from: D) -> Result<Millis, D::Error> {
+    let number = serde_json::Value::deserialize(from)?;
+    if number.as_i64().is_some_and(|ms| ms < 0) || number.as_str().is_some_and(|ms| ms.starts_with('-')) {
+        let reason = "must be above 0: tunnels live by a monotonic clock, and a clock that steps back is the wall clock";
+        return Err(D::Error::custom(reason));
+    }
+    serde_json::from_value(number).map_err(D::Error::custom)
 }
 
 /// When it begins, the key and value of its length if it has one, and what it does.
