@@ -65,3 +65,21 @@ fn what_is_not_a_results_file_is_refused_with_its_name() {
     refused(other.to_str().unwrap(), "expected struct Results");
     std::fs::remove_file(&other).unwrap();
 }
+
+#[test]
+fn an_expectation_that_is_not_met_fails_its_run() {
+    let met = r#""measured": 120200, "ok": true"#;
+    let results = std::fs::read_to_string(RESULTS).unwrap();
+    assert_eq!(results.matches(met).count(), 1);
+    let missed = results.replace(met, r#""measured": 160000, "ok": false"#);
+    let unmeasured = results.replace(met, r#""measured": null, "ok": false"#);
+    for (results, was) in [(missed, "160.0 ms"), (unmeasured, "not measured")] {
+        let file = std::env::temp_dir().join(format!("karst-report-unmet-{}.json", std::process::id()));
+        std::fs::write(&file, results).unwrap();
+        let page = text(&report(&["md", file.to_str().unwrap()]));
+        std::fs::remove_file(&file).unwrap();
+        let line = format!("| expected: p99 of echo | at most 150.0 ms, was {was}: FAILED |");
+        assert!(page.contains(&line), "{page}");
+        assert!(page.contains("| 45.5 ms | 120.2 ms | 1.400, 1.500 | FAILED |"), "{page}");
+    }
+}
