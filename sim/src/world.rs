@@ -132,6 +132,11 @@ impl<'s> World<'s> {
         self.ends.wire.trace.take_record()
     }
 
+    /// Streams that the simulator itself remembers: those that are not over.
+    pub fn streams_remembered(&self) -> usize {
+        self.ends.wire.owners.len().max(self.ends.server.streams())
+    }
+
     /// What the run found so far, and what comes of the scenario's expectations.
     pub fn finish(self) -> Outcome {
         let mut outcome = self.outcome();
@@ -202,6 +207,8 @@ impl<'s> World<'s> {
     /// What follows from an event on one of the sides.
     fn react(&mut self) {
         self.dispatch();
+        let Ends { server, wire, .. } = &mut self.ends;
+        wire.over.drain(..).for_each(|stream| server.unbind(stream));
         self.ends.wire.recovery.handle(None);
         self.advance_phase();
         let Ends { client, server, wire } = &mut self.ends;
@@ -333,6 +340,9 @@ impl<'s> World<'s> {
         for stream in streams {
             if let Some(&work) = self.ends.wire.owners.get(stream) {
                 self.work[work].reset(&mut self.ends.port(self.now, side, work), *stream);
+                if side == Side::Client {
+                    self.ends.wire.owners.remove(stream);
+                }
             }
         }
     }
@@ -378,6 +388,9 @@ impl<'s> World<'s> {
 
     fn show(&mut self, side: Side, stream: Stream) {
         let Some(&work) = self.ends.wire.owners.get(&stream) else {
+            if self.ends.wire.newest >= Some(stream) {
+                return; // It is over.
+            }
             return self.violate(Rule::Stream, format!("{side:?}: stream {stream} belongs to nobody"));
         };
         self.worked = true;

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{play, rough};
+use common::{play, rough, scenario};
 use serde_json::{Value, json};
 use sim::World;
 use sim::activity::Activity;
@@ -83,4 +83,28 @@ fn a_reader_that_never_resumes_is_a_broken_rule() {
     let outcome = World::run(&scenario, 1);
     assert_eq!((outcome.ok, outcome.violations[0].rule), (false, "liveness"));
     assert!(outcome.violations[0].detail.contains("not done in time: pair"), "{:?}", outcome.violations);
+}
+
+/// A stream costs nothing any more when it is over, nor when it was lost with its session.
+#[test]
+fn streams_that_are_over_are_forgotten() {
+    let mut file = rough();
+    file["duration_ms"] = json!(20_000);
+    file["faults"] = json!([{ "client_restart": { "at_ms": 9000, "down_ms": 200 } }, { "server_restart": { "at_ms": 12_000, "down_ms": 200 } }]);
+    file["workloads"] = json!([
+        { "short_streams": { "name": "short", "interval_ms": 10, "response_bytes": 500 } },
+        { "storm": { "name": "storm", "interval_ms": 10, "count": 1800, "bytes": 100, "open_max": 4 } }
+    ]);
+    let scenario = scenario(&file);
+    let mut world = World::new(&scenario, 1);
+    let mut most = 0;
+    while world.step() {
+        most = most.max(world.streams_remembered());
+    }
+    let left = world.streams_remembered();
+    let outcome = world.finish();
+    assert!(outcome.ok, "{:?}", outcome.violations);
+    let opened: u64 =
+        outcome.workloads.iter().filter_map(|work| Some(work.activity()?.1.streams_opened)).sum();
+    assert!(opened > 3_000 && most < 300 && left < 10, "{opened} opened, {most} at a time, {left} left");
 }

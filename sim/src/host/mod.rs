@@ -95,8 +95,12 @@ pub struct Wire {
     pub trace: Trace,
     /// Events of the engine that no application has seen yet.
     pub events: VecDeque<(Node, Event)>,
-    /// The workload that opened each stream.
+    /// The workload that opened each stream, until the stream is over.
     pub owners: BTreeMap<Stream, usize>,
+    /// The last stream that was opened: numbers of streams ascend.
+    pub newest: Option<Stream>,
+    /// Streams that are over, which the server has not forgotten yet.
+    pub over: Vec<Stream>,
     /// The sides on which something changed since [`Wire::rest`].
     touched: [bool; 2],
     /// Rules broken so far.
@@ -121,6 +125,8 @@ impl Wire {
             trace: Trace::new(),
             events: VecDeque::new(),
             owners: BTreeMap::new(),
+            newest: None,
+            over: Vec::new(),
             touched: [true; 2],
             violations: Vec::new(),
             damaged: false,

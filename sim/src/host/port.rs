@@ -83,6 +83,9 @@ pub trait Port {
     /// Ends both directions: what was written is still sent, what was not read is dropped.
     fn close(&mut self, stream: Stream);
 
+    /// Both ends have read the end of the other's direction: nothing about the stream matters any more.
+    fn forget(&mut self, _stream: Stream) {}
+
     /// Has [`crate::work::Application::tick`] called on this side at `at` with `tag`.
     fn wake_at(&mut self, at: Instant, tag: u64);
 

@@ -165,6 +165,16 @@ impl Server {
         *self.streams.entry(stream).or_insert(session) == session
     }
 
+    /// The stream is over.
+    pub fn unbind(&mut self, stream: Stream) {
+        self.streams.remove(&stream);
+    }
+
+    /// Streams that arrived and are not over.
+    pub fn streams(&self) -> usize {
+        self.streams.len()
+    }
+
     /// Whether that session has the stream.
     pub fn is_bound(&self, stream: Stream, session: ServerId) -> bool {
         self.streams.get(&stream) == Some(&session)

@@ -68,6 +68,7 @@ impl Port for TunnelPort<'_> {
         match opened {
             Ok(stream) => {
                 self.wire.owners.insert(stream, self.work);
+                self.wire.newest = Some(stream);
                 Some(stream)
             }
             Err(error) => {
@@ -103,6 +104,11 @@ impl Port for TunnelPort<'_> {
 
     fn close(&mut self, stream: Stream) {
         self.change(stream, |tunnel, now, id| tunnel.close_stream(now, id));
+    }
+
+    fn forget(&mut self, stream: Stream) {
+        self.wire.owners.remove(&stream);
+        self.wire.over.push(stream);
     }
 
     fn wake_at(&mut self, at: Instant, tag: u64) {

@@ -83,6 +83,7 @@ impl Streams {
             self.completed += 1;
             self.stream_time.record(port.now().since(flow.opened_at));
             self.forget(stream);
+            port.forget(stream);
             return true;
         }
         false
