@@ -8,9 +8,13 @@ const BUFFER: usize = 4 << 20;
 const NOP: u8 = 3;
 
 fn ends(version: u8, client_announces: bool) -> [Smux; 2] {
+    ends_with(version, client_announces, BUFFER)
+}
+
+fn ends_with(version: u8, client_announces: bool, receive_bytes_max: usize) -> [Smux; 2] {
     let settings = |announce| Settings {
         version,
-        receive_bytes_max: BUFFER,
+        receive_bytes_max,
         stream_bytes_max: BUFFER,
         half_close: announce,
         announce,
@@ -87,6 +91,30 @@ fn stopped_readers_leave_room_for_the_others() {
             settle(&mut ends);
             assert_eq!(drain(&mut ends[1], lively), 1000, "version {version}");
         }
+    }
+}
+
+/// SMUX-27: a stream that is read empty while another's frame overdraws the buffer has nothing that would end a pause.
+#[test]
+fn an_overdrawn_buffer_pauses_no_empty_stream() {
+    for version in [1, 2] {
+        let mut ends = ends_with(version, true, 10_000);
+        let (small, large) = (ends[0].open().unwrap(), ends[0].open().unwrap());
+        settle(&mut ends);
+        assert_eq!(ends[0].write(small, &[1; 1000]), Ok(1000));
+        settle(&mut ends);
+        // The second frame comes before the pause is heard of.
+        assert_eq!(ends[0].write(large, &[2; 16_000]), Ok(16_000));
+        let mut frame = Vec::new();
+        while ends[0].poll_frame(&mut frame) {}
+        assert_eq!(ends[1].input(&frame), Ok(frame.len()));
+        assert!(!ends[1].input_ready(), "overdrawn");
+        assert_eq!(drain(&mut ends[1], small), 1000);
+        assert_eq!(drain(&mut ends[1], large), 16_000);
+        settle(&mut ends);
+        assert_eq!(ends[0].write(small, &[3; 1000]), Ok(1000));
+        settle(&mut ends);
+        assert_eq!(drain(&mut ends[1], small), 1000, "version {version}");
     }
 }
 

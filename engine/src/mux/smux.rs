@@ -286,8 +286,9 @@ impl Smux {
             return;
         };
         let unread = stream.receive.readable_bytes() as i64;
-        let share = (self.bucket / 8).min(UNREAD_BYTES_MAX);
-        let hold = if stream.send.hold_wanted { unread > share / 2 && unread > 0 } else { unread > share };
+        // An overdrawn bucket has no share, but a stream without unread bytes has nothing that would end its pause.
+        let share = (self.bucket / 8).clamp(0, UNREAD_BYTES_MAX);
+        let hold = unread > if stream.send.hold_wanted { share / 2 } else { share };
         if hold != stream.send.hold_wanted {
             stream.send.hold_wanted = hold;
             self.give_up_turn(id);
