@@ -306,7 +306,9 @@ impl App {
                 }
                 Event::Readable(id) => self.known(id).readable = true,
                 Event::Writable(id) => self.known(id).blocked = false,
-                Event::Finished(_) | Event::Stopped(_) | Event::Cut(_) => {}
+                Event::Finished(_) | Event::Stopped(_) => {}
+                // SMUX-28: the tunnel closed it, because it was not read while others waited.
+                Event::Cut(id) => self.known(id).closed = true,
                 Event::Closed(reason) => {
                     assert_eq!(reason, CloseReason::PeerTimeout, "honest peers do nothing else");
                     self.closed = Some(reason);
