@@ -80,6 +80,7 @@ pub struct Endpoint {
     by_conv: BTreeMap<u32, SessionId>,
     next_id: u64,
     stats: Stats,
+    notes: bool,
 }
 
 impl Endpoint {
@@ -87,7 +88,22 @@ impl Endpoint {
     pub fn new(config: Arc<TunnelConfig>, limits: EndpointLimits, mut entropy: Entropy) -> Self {
         let by_address = AddressMap::new(&mut entropy);
         let (sessions, by_conv) = (BTreeMap::new(), BTreeMap::new());
-        Self { config, limits, entropy, by_address, sessions, by_conv, next_id: 0, stats: Stats::default() }
+        Self {
+            config,
+            limits,
+            entropy,
+            by_address,
+            sessions,
+            by_conv,
+            next_id: 0,
+            stats: Stats::default(),
+            notes: false,
+        }
+    }
+
+    /// The tunnels of sessions accepted from here on keep notes ([`Tunnel::keep_notes`]).
+    pub const fn keep_notes(&mut self) {
+        self.notes = true;
     }
 
     /// Finds the session of a datagram by its source address, or looks whether it may start one.
@@ -139,6 +155,9 @@ impl Endpoint {
         debug_assert_eq!(self.by_address.len(), self.sessions.len());
         let entropy = self.entropy.fork();
         let mut tunnel = Tunnel::accept(&self.config, now, incoming.from, incoming.conv, entropy);
+        if self.notes {
+            tunnel.keep_notes();
+        }
         if let Ok(identity) = Identity::of(incoming.payload) {
             // What the tunnel makes of it is in its own counters.
             let _ = tunnel.handle_payload(now, incoming.payload, identity);

@@ -15,6 +15,7 @@ pub mod activity;
 pub mod baseline;
 pub mod checks;
 pub mod expect;
+pub mod explain;
 pub mod faults;
 pub mod gate;
 pub mod host;
@@ -23,6 +24,7 @@ pub mod liveness;
 pub mod net;
 pub mod outcome;
 pub mod pcapng;
+pub mod record;
 pub mod report;
 pub mod rng;
 mod run;
@@ -39,8 +41,11 @@ pub use run::{Run, play};
 pub use scenario::{Scenario, ScenarioError, ScenarioFile};
 pub use world::{World, useful_bytes};
 
+use serde::{Deserialize, Serialize};
+
 /// One of the two ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Side {
     /// The tunnel's client; it opens the streams.
     Client,
@@ -72,7 +77,8 @@ impl Side {
 }
 
 /// One of the two links.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// Client to server.
     Up,

@@ -6,7 +6,7 @@
 mod cli;
 
 use clap::{Parser, Subcommand};
-use cli::{compare, list, pins, run, schema, trace};
+use cli::{compare, explain, list, pins, run, schema, trace};
 use std::process::ExitCode;
 
 const BROKEN: u8 = 1;
@@ -38,6 +38,8 @@ enum Command {
     List(list::Args),
     /// Plays two settings or two scenarios over many seeds, side by side; or compares two results files.
     Compare(compare::Args),
+    /// Tells what happened to a segment or a stream of a run, or at a moment, and why.
+    Explain(explain::Args),
     /// Plays every scenario file twice and compares with the pinned trace hashes.
     Pins(pins::Args),
     /// Prints the JSON Schema of scenario files or of results.
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::main(&args),
         Command::List(args) => list::main(&args),
         Command::Compare(args) => compare::main(&args),
+        Command::Explain(args) => explain::main(&args),
         Command::Pins(args) => pins::main(&args),
         Command::Schema(args) => schema::main(&args),
         Command::Trace(args) => trace::main(&args),

@@ -1,5 +1,6 @@
 //! What all parts of a run share: the event queue and the packet buffers.
 
+use crate::record::{Fate, Recorder};
 use crate::trace;
 use crate::{Direction, Side};
 use engine::Instant;
@@ -13,6 +14,17 @@ pub struct Net {
     pub schedule: Schedule,
     /// The bytes of packets on their way.
     pub packets: Packets,
+    /// Watches, if the run is recorded.
+    pub recorder: Option<Box<Recorder>>,
+}
+
+impl Net {
+    /// Tells the recorder, if there is one, what becomes of a packet.
+    pub fn note(&mut self, now: Instant, packet: PacketId, fate: Fate) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.fate(now, packet, fate);
+        }
+    }
 }
 
 /// Something that will happen.

@@ -1,5 +1,6 @@
 use crate::baseline::TcpWorld;
 use crate::outcome::Outcome;
+use crate::record::Recorder;
 use crate::scenario::Scenario;
 use crate::trace::{Entry, Trace};
 use crate::world::World;
@@ -43,6 +44,22 @@ impl<'s> Run<'s> {
         match &mut self.0 {
             Kind::Karst(world) => world.step(),
             Kind::Tcp(world) => world.step(),
+        }
+    }
+
+    /// From here on keeps a recording, with the datagrams themselves if it `captures`.
+    pub fn record(&mut self, captures: bool) {
+        match &mut self.0 {
+            Kind::Karst(world) => world.record(captures),
+            Kind::Tcp(world) => world.record(captures),
+        }
+    }
+
+    /// What records the run, if anything does.
+    pub fn recorder(&mut self) -> Option<&mut Recorder> {
+        match &mut self.0 {
+            Kind::Karst(world) => world.recorder(),
+            Kind::Tcp(world) => world.recorder(),
         }
     }
 

@@ -1,12 +1,13 @@
 use crate::checks::{BYTES_EVERY_EVENTS, EVENTS_PER_INSTANT_MAX, Limits, Rule, SpinGuard, is_conserved};
 use crate::faults::{Excuses, FaultKind, FaultPlan, Loss, apply};
 use crate::host::{Arrival, Client, Machine, Node, Postmark, Server, Stream, TunnelPort, Wire};
-use crate::link::Link;
+use crate::link::{Element, Link};
 use crate::net::{Event, Key, PacketId};
 use crate::outcome::{
     FaultOutcome, HostsOutcome, KARST, LinkOutcome, LivenessOutcome, Outcome, PerDirection, SessionsOutcome,
     SideOutcome, ViolationOutcome, WorkOutcome,
 };
+use crate::record::{Fate, Recorder};
 use crate::rng::Seed;
 use crate::scenario::Scenario;
 use crate::trace::{Entry, Kind, Trace};
@@ -125,6 +126,16 @@ impl<'s> World<'s> {
         let mut world = Self::new(scenario, seed);
         world.ends.wire.trace = Trace::recording();
         world
+    }
+
+    /// From here on keeps a recording, with the datagrams themselves if it `captures`.
+    pub fn record(&mut self, captures: bool) {
+        self.ends.wire.net.recorder = Some(Box::new(Recorder::new(self.scenario, captures)));
+    }
+
+    /// What records the run, if anything does.
+    pub fn recorder(&mut self) -> Option<&mut Recorder> {
+        self.ends.wire.net.recorder.as_deref_mut()
     }
 
     /// What entered the trace since the last call.
@@ -250,8 +261,14 @@ impl<'s> World<'s> {
         let wire = &mut self.ends.wire;
         match wire.machine(side).arrive(self.now, id, bytes) {
             Arrival::Taken => self.ends.receive(self.now, side, id),
-            Arrival::Waits => wire.arrange_resume(side, self.now),
-            Arrival::Dropped => wire.net.packets.release(id),
+            Arrival::Waits => {
+                wire.net.note(self.now, id, Fate::Waits);
+                wire.arrange_resume(side, self.now);
+            }
+            Arrival::Dropped => {
+                wire.net.note(self.now, id, Fate::Dropped(Element::Socket));
+                wire.net.packets.release(id);
+            }
         }
     }
 
@@ -285,6 +302,7 @@ impl<'s> World<'s> {
 
     /// Shows the applications what the engine reported, until it has nothing more to say.
     fn dispatch(&mut self) {
+        let now = self.now;
         while let Some((node, event)) = self.ends.wire.events.pop_front() {
             self.note_progress();
             if !self.ends.wire.violations.is_empty() {
@@ -308,6 +326,9 @@ impl<'s> World<'s> {
             self.ends.wire.trace.record(self.now, node.side(), Kind::Event, tag << 32 | u64::from(id.0));
             let opened = matches!(event, engine::Event::Opened(_));
             if let Some(stream) = self.ends.stream_of(node, id, opened) {
+                if let Some(recorder) = self.recorder().filter(|_| opened) {
+                    recorder.opened_stream(now, node.side(), stream, None);
+                }
                 self.show(node.side(), stream);
             }
         }
@@ -337,8 +358,12 @@ impl<'s> World<'s> {
 
     fn reset(&mut self, side: Side, streams: &[Stream]) {
         self.worked = true;
+        let now = self.now;
         for stream in streams {
             if let Some(&work) = self.ends.wire.owners.get(stream) {
+                if let Some(recorder) = self.recorder() {
+                    recorder.reset(now, side, *stream);
+                }
                 self.work[work].reset(&mut self.ends.port(self.now, side, work), *stream);
                 if side == Side::Client {
                     self.ends.wire.owners.remove(stream);
@@ -348,6 +373,7 @@ impl<'s> World<'s> {
     }
 
     fn begin_fault(&mut self, index: usize) {
+        self.record_fault(index, false);
         self.apply_faults();
         let Ends { client, server, wire } = &mut self.ends;
         match self.scenario.faults[index].kind {
@@ -367,6 +393,7 @@ impl<'s> World<'s> {
     }
 
     fn heal_fault(&mut self, index: usize) {
+        self.record_fault(index, true);
         self.apply_faults();
         match self.scenario.faults[index].kind {
             FaultKind::ServerRestart => self.ends.server.start(),
@@ -376,6 +403,13 @@ impl<'s> World<'s> {
                 self.reset(Side::Client, &orphans);
             }
             _ => {}
+        }
+    }
+
+    fn record_fault(&mut self, index: usize, healed: bool) {
+        let (now, kind) = (self.now, self.scenario.faults[index].kind);
+        if let Some(recorder) = self.recorder() {
+            recorder.fault(now, kind.name(), healed);
         }
     }
 
@@ -572,6 +606,9 @@ impl Ends {
             Side::Server => (true, server.is_running()),
         };
         wire.dropped_down += u64::from(routed && !running);
+        if !(routed && running) {
+            wire.net.note(now, id, Fate::Dropped(if routed { Element::Down } else { Element::Nat }));
+        }
         routed && running
     }
 
@@ -616,6 +653,9 @@ impl Ends {
         let Postmark { place, sent_at } = Postmark::from_tag(packet.tag);
         wire.recovery.handle(Some(sent_at));
         wire.trace.record(now, side, Kind::Delivered, packet.digest);
+        if let Some(recorder) = &mut wire.net.recorder {
+            recorder.received(now, id, &packet.bytes);
+        }
         wire.damaged = packet.damaged;
         wire.touch(side);
         wire.machine(side).work(now, 1);

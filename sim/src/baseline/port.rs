@@ -4,6 +4,7 @@ use crate::Side;
 use crate::checks::Rule;
 use crate::host::{Port, Stream};
 use crate::net::Event;
+use crate::record::Recorder;
 use engine::Instant;
 use engine::mux::{ReadError, WriteError};
 
@@ -20,6 +21,13 @@ pub(super) struct TcpPort<'w> {
 impl TcpPort<'_> {
     fn settle(&mut self) {
         self.line.settle(self.now, self.host);
+    }
+
+    /// Tells the recorder, if there is one.
+    fn record(&mut self, tell: impl FnOnce(&mut Recorder, Instant, Side)) {
+        if let Some(recorder) = &mut self.line.net.recorder {
+            tell(recorder, self.now, self.host.side);
+        }
     }
 }
 
@@ -41,6 +49,8 @@ impl Port for TcpPort<'_> {
             self.violate(Rule::Stream, format!("open: {reason}"));
             return None;
         }
+        let work = Some(self.work);
+        self.record(|recorder, now, side| recorder.opened_stream(now, side, stream, work));
         self.settle();
         Some(stream)
     }
@@ -51,26 +61,39 @@ impl Port for TcpPort<'_> {
 
     fn write(&mut self, stream: Stream, data: &[u8]) -> Result<usize, WriteError> {
         let written = self.host.write(stream, data);
+        if let Ok(len) = written {
+            self.record(|recorder, now, side| recorder.wrote(now, side, stream, len));
+        }
         self.settle();
         written
     }
 
     fn peek(&mut self, stream: Stream) -> Result<&[u8], ReadError> {
-        self.host.peek(stream)
+        let side = self.host.side;
+        let bytes = self.host.peek(stream)?;
+        if let Some(recorder) = self.line.net.recorder.as_mut().filter(|_| bytes.is_empty()) {
+            recorder.ended(self.now, side, stream);
+        }
+        Ok(bytes)
     }
 
     fn consume(&mut self, stream: Stream, n: usize) {
+        self.record(|recorder, now, side| recorder.read(now, side, stream, n));
         self.host.consume(stream, n);
         self.settle();
     }
 
     fn finish(&mut self, stream: Stream) -> Result<(), WriteError> {
         let finished = self.host.finish(stream);
+        if finished.is_ok() {
+            self.record(|recorder, now, side| recorder.finished(now, side, stream));
+        }
         self.settle();
         finished
     }
 
     fn close(&mut self, stream: Stream) {
+        self.record(|recorder, now, side| recorder.closed(now, side, stream));
         self.host.close(stream);
         self.settle();
     }

@@ -6,6 +6,7 @@ use crate::host::Stream;
 use crate::link::Link;
 use crate::net::{Event, Key, Net, PacketId};
 use crate::outcome::{LinkOutcome, LivenessOutcome, Outcome, PerDirection, ViolationOutcome};
+use crate::record::Recorder;
 use crate::rng::Seed;
 use crate::scenario::Scenario;
 use crate::trace::{Entry, Kind, Trace};
@@ -84,6 +85,16 @@ impl<'s> TcpWorld<'s> {
             stopped_at: None,
             liveness: LivenessOutcome::default(),
         }
+    }
+
+    /// From here on keeps a recording, with the packets themselves if it `captures`.
+    pub fn record(&mut self, captures: bool) {
+        self.ends.line.net.recorder = Some(Box::new(Recorder::new(self.scenario, captures)));
+    }
+
+    /// What records the run, if anything does.
+    pub fn recorder(&mut self) -> Option<&mut Recorder> {
+        self.ends.line.net.recorder.as_deref_mut()
     }
 
     /// What entered the trace since the last call.
@@ -277,6 +288,9 @@ impl Ends {
         let mut packet = line.net.packets.take(id);
         line.links[direction as usize].delivered(packet.bytes.len() as u32);
         line.trace.record(now, host.side, Kind::Delivered, packet.digest);
+        if let Some(recorder) = &mut line.net.recorder {
+            recorder.received(now, id, &packet.bytes);
+        }
         host.take(std::mem::take(&mut packet.bytes));
         line.net.packets.restore(id, packet);
         line.settle(now, host);
@@ -309,6 +323,9 @@ impl Line {
         while let Some(bytes) = host.send() {
             let packet = self.net.packets.insert(&bytes);
             self.trace.record(now, host.side, Kind::Sent, self.net.packets.packet(packet).digest);
+            if let Some(recorder) = &mut self.net.recorder {
+                recorder.sent_ip(now, host.side, packet, &bytes);
+            }
             self.links[host.side.sends() as usize].send(&mut self.net, now, packet);
         }
     }

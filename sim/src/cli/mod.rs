@@ -1,11 +1,13 @@
 //! The subcommands, and what they share. Each answers whether everything was as it should be.
 
 pub(crate) mod compare;
+pub(crate) mod explain;
 mod figures;
 pub(crate) mod list;
 pub(crate) mod pins;
 mod pool;
 mod progress;
+mod record;
 pub(crate) mod run;
 pub(crate) mod schema;
 mod seeds;
@@ -57,15 +59,20 @@ fn is_labelled(path: &Path) -> anyhow::Result<bool> {
 }
 
 /// Plays `file` as `seed` draws it.
+fn play(file: &ScenarioFile, seed: u64) -> anyhow::Result<Outcome> {
+    let scenario = file.draw(seed)?;
+    timed(|| Ok(sim::play(&scenario, seed)))
+}
+
+/// Notes how long a run took.
 #[expect(
     clippy::disallowed_methods,
     clippy::disallowed_types,
     reason = "how long a run takes is not part of it"
 )]
-fn play(file: &ScenarioFile, seed: u64) -> anyhow::Result<Outcome> {
-    let scenario = file.draw(seed)?;
+fn timed(run: impl FnOnce() -> anyhow::Result<Outcome>) -> anyhow::Result<Outcome> {
     let start = std::time::Instant::now();
-    let mut outcome = sim::play(&scenario, seed);
+    let mut outcome = run()?;
     outcome.wall_us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX).max(1);
     Ok(outcome)
 }

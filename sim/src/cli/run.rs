@@ -1,6 +1,7 @@
 //! `karst-sim run`.
 
 use super::pool::Jobs;
+use super::record::Outputs;
 use super::seeds::Seeds;
 use super::settings::{self, Setting};
 use super::summary::summary;
@@ -27,12 +28,15 @@ pub(crate) struct Args {
     /// Write the results as JSON, too.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    #[command(flatten)]
+    outputs: Outputs,
 }
 
 /// Plays all files. Nothing runs when one of them is refused.
 pub(crate) fn main(args: &Args) -> anyhow::Result<bool> {
     let files = args.files.iter().map(|path| settings::apply(load(path)?, &args.set));
     let files = with_baseline(files.collect::<anyhow::Result<Vec<_>>>()?, args.tcp.as_deref())?;
+    args.outputs.wanted(files.len())?;
     let mut runs = Vec::new();
     for file in &files {
         runs.extend(report(args, file)?);
@@ -57,7 +61,11 @@ fn with_baseline(files: Vec<ScenarioFile>, tcp: Option<&str>) -> anyhow::Result<
 /// Plays one file: a report of one run, or a summary of many and a report of each that failed.
 fn report(args: &Args, file: &ScenarioFile) -> anyhow::Result<Vec<Outcome>> {
     let seeds: Vec<u64> = args.seeds.asked().unwrap_or(file.seed()..=file.seed()).collect();
-    let runs = args.jobs.run(&seeds, |&seed| play(file, seed))?;
+    let runs = if args.outputs.wanted(seeds.len())? {
+        vec![args.outputs.play(file, seeds[0])?]
+    } else {
+        args.jobs.run(&seeds, |&seed| play(file, seed))?
+    };
     let many = runs.len() > 1;
     for run in runs.iter().filter(|run| !many || !run.passed()) {
         say(&format!("{}\n", Report(run)))?;

@@ -33,7 +33,7 @@ pub const SERVER_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(
 const TRANSMIT_BYTES: usize = 64 * 1024;
 
 /// One tunnel of the run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Node {
     /// The client's one of that dial.
     Client(u32),
@@ -139,7 +139,9 @@ impl Wire {
     pub fn settle(&mut self, now: Instant, node: Node, tunnel: &mut Tunnel) {
         let local = self.local(node.side(), now);
         self.touch(node.side());
+        self.observe(now, node, tunnel);
         let drained = self.drain(now, node, tunnel);
+        self.observe(now, node, tunnel);
         while let Some(event) = tunnel.poll_event() {
             self.events.push_back((node, event));
         }
@@ -165,8 +167,18 @@ impl Wire {
         self.touched = [false; 2];
     }
 
+    /// Shows a tunnel that did something to the recorder, if there is one.
+    fn observe(&mut self, now: Instant, node: Node, tunnel: &mut Tunnel) {
+        let Some(recorder) = &mut self.net.recorder else { return };
+        let session = self.dials.get(&tunnel.conv()).copied().unwrap_or(u32::MAX);
+        recorder.tunnel(now, node, session, tunnel);
+    }
+
     /// Notes a broken rule; the run ends at the end of the current event.
     pub fn violate(&mut self, now: Instant, rule: Rule, detail: String) {
+        if let Some(recorder) = &mut self.net.recorder {
+            recorder.violation(now, rule.name(), &detail);
+        }
         self.violations.push(Violation { at_us: now.as_micros(), rule, detail });
     }
 
@@ -209,6 +221,7 @@ impl Wire {
         let local = self.local(side, now);
         while self.machine(side).is_free(now) {
             let Some(transmit) = tunnel.poll_transmit(local, &mut self.out) else { return true };
+            self.observe(now, node, tunnel);
             self.transmit(now, node, transmit);
         }
         self.machine(side).owe();
@@ -235,6 +248,12 @@ impl Wire {
         for datagram in self.out[..transmit.len].chunks(segment) {
             let packet = self.net.packets.insert_tagged(datagram, tag);
             self.trace.record(now, side, Kind::Sent, self.net.packets.packet(packet).digest);
+            if let Some(recorder) = &mut self.net.recorder {
+                let client = self.nat.address(place).unwrap_or(SERVER_ADDRESS);
+                let ends =
+                    if side == Side::Client { (client, SERVER_ADDRESS) } else { (SERVER_ADDRESS, client) };
+                recorder.sent(now, node, packet, ends, datagram);
+            }
             link.send(&mut self.net, now, packet);
         }
         self.machine(side).work(now, transmit.len.div_ceil(segment) as u64);

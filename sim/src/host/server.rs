@@ -255,6 +255,9 @@ impl Server {
     }
 
     fn accept(&mut self, wire: &mut Wire, now: Instant, incoming: Incoming<'_>) {
+        if wire.net.recorder.is_some() {
+            self.endpoint.keep_notes();
+        }
         let (id, mut tunnel) = self.endpoint.accept(wire.local(Side::Server, now), incoming);
         let session = self.id(id);
         self.firsts.entry(tunnel.conv()).or_insert(session);
@@ -279,6 +282,9 @@ fn endpoint(config: &Arc<TunnelConfig>, entropy: Entropy) -> Endpoint {
 /// The engine must not find a datagram damaged that no link damaged. Other reasons to drop one are legitimate: before
 /// the first datagram of a session arrived, a later one starts nothing.
 pub(super) fn judge_drop(wire: &mut Wire, now: Instant, node: Node, reason: DropReason) {
+    if let Some(recorder) = &mut wire.net.recorder {
+        recorder.refused(now, node.side(), format!("{reason:?}"));
+    }
     use DropReason::{Checksum, Malformed, Short};
     if !wire.damaged && matches!(reason, Short | Checksum | Malformed) {
         wire.violate(now, Rule::Refused, format!("{:?}: {reason:?}", node.side()));

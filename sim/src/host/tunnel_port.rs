@@ -2,6 +2,7 @@ use super::{Client, Node, Port, Server, Stream, Wire};
 use crate::Side;
 use crate::checks::Rule;
 use crate::net::Event;
+use crate::record::Recorder;
 use engine::mux::{ReadError, WriteError};
 use engine::{Instant, StreamId, Tunnel};
 
@@ -28,6 +29,14 @@ impl<'w> TunnelPort<'w> {
         match &mut self.host {
             Host::Client(client) => client.tunnel_of(stream),
             Host::Server(server) => server.tunnel_of(stream),
+        }
+    }
+
+    /// Tells the recorder, if there is one.
+    fn record(&mut self, tell: impl FnOnce(&mut Recorder, Instant, Side)) {
+        let (now, side) = (self.now, self.side());
+        if let Some(recorder) = &mut self.wire.net.recorder {
+            tell(recorder, now, side);
         }
     }
 
@@ -69,6 +78,8 @@ impl Port for TunnelPort<'_> {
             Ok(stream) => {
                 self.wire.owners.insert(stream, self.work);
                 self.wire.newest = Some(stream);
+                let work = Some(self.work);
+                self.record(|recorder, now, side| recorder.opened_stream(now, side, stream, work));
                 Some(stream)
             }
             Err(error) => {
@@ -85,24 +96,42 @@ impl Port for TunnelPort<'_> {
     fn write(&mut self, stream: Stream, data: &[u8]) -> Result<usize, WriteError> {
         // A stream that is lost blocks; what becomes of it is told by `Application::reset`.
         let written = self.change(stream, |tunnel, now, id| tunnel.write(now, id, data));
+        if let Some(Ok(len)) = written {
+            self.record(|recorder, now, side| recorder.wrote(now, side, stream, len));
+        }
         written.unwrap_or(Err(WriteError::Blocked))
     }
 
     fn peek(&mut self, stream: Stream) -> Result<&[u8], ReadError> {
-        let (_, id, tunnel) = self.tunnel(stream).ok_or(ReadError::Blocked)?;
-        tunnel.peek(id)
+        let side = self.side();
+        let found = match &mut self.host {
+            Host::Client(client) => client.tunnel_of(stream),
+            Host::Server(server) => server.tunnel_of(stream),
+        };
+        let (_, id, tunnel) = found.ok_or(ReadError::Blocked)?;
+        let bytes = tunnel.peek(id)?;
+        if let Some(recorder) = self.wire.net.recorder.as_mut().filter(|_| bytes.is_empty()) {
+            recorder.ended(self.now, side, stream);
+        }
+        Ok(bytes)
     }
 
     fn consume(&mut self, stream: Stream, n: usize) {
+        self.record(|recorder, now, side| recorder.read(now, side, stream, n));
         self.change(stream, |tunnel, now, id| tunnel.consume(now, id, n));
         self.wire.recovery.note_read(self.now, self.side().receives());
     }
 
     fn finish(&mut self, stream: Stream) -> Result<(), WriteError> {
-        self.change(stream, |tunnel, now, id| tunnel.finish(now, id)).unwrap_or(Ok(()))
+        let finished = self.change(stream, |tunnel, now, id| tunnel.finish(now, id));
+        if let Some(Ok(())) = finished {
+            self.record(|recorder, now, side| recorder.finished(now, side, stream));
+        }
+        finished.unwrap_or(Ok(()))
     }
 
     fn close(&mut self, stream: Stream) {
+        self.record(|recorder, now, side| recorder.closed(now, side, stream));
         self.change(stream, |tunnel, now, id| tunnel.close_stream(now, id));
     }
 

@@ -33,12 +33,40 @@ pub use wander::{STEPS as WANDER_STEPS, Wander, WanderPlan};
 
 use crate::Direction;
 use crate::net::{Event, Net, PacketId};
+use crate::record::Fate;
 use crate::rng::Seed;
 use crate::timeline::Timeline;
 use engine::Instant;
+use serde::{Deserialize, Serialize};
 
 /// Bytes an IPv4 and a UDP header add to a datagram on the wire; rate, queue, mtu and byte counts include them.
 pub const HEADERS_BYTES: u32 = 28;
+
+/// What drops packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Element {
+    /// It is larger than the link takes.
+    Mtu,
+    /// Nothing enters the link at that time.
+    Blackout,
+    /// Its number is on the list of packets to drop.
+    List,
+    /// Random loss.
+    Loss,
+    /// It exceeds the policer's rate.
+    Policer,
+    /// The queue has no room.
+    Queue,
+    /// CoDel found that the queue stands.
+    Codel,
+    /// Nobody has the address it goes to.
+    Nat,
+    /// The receiver's socket has no room.
+    Socket,
+    /// The process it goes to does not run.
+    Down,
+}
 
 /// One direction of the network.
 #[derive(Debug)]
@@ -118,19 +146,22 @@ impl Link {
         let bytes = net.packets.len_bytes(packet) + self.headers_bytes;
         self.counters.sent_packets += 1;
         self.counters.sent_bytes += u64::from(bytes);
-        if let Some(dropped) = self.refusal(now, bytes) {
+        if let Some((element, dropped)) = self.refusal(now, bytes) {
             *dropped += 1;
+            net.note(now, packet, Fate::Dropped(element));
             return net.packets.release(packet);
         }
         let Some(queue) = &mut self.queue else { return self.propagate(net, now, packet) };
         match queue.offer(now, packet, bytes) {
             Offered::Full => {
                 self.counters.dropped_queue += 1;
+                net.note(now, packet, Fate::Dropped(Element::Queue));
                 net.packets.release(packet);
             }
             Offered::Waits => {
                 let peak = &mut self.counters.queue_peak_bytes;
                 *peak = (*peak).max(queue.waiting_bytes());
+                net.note(now, packet, Fate::Queued { queue_bytes: queue.waiting_bytes() });
             }
             Offered::Starts(done_at) => net.schedule.push(done_at, Event::Transmitted(self.direction)),
         }
@@ -142,6 +173,7 @@ impl Link {
         let dropped = &mut self.counters.dropped_codel;
         let (sent, next_done_at) = queue.finish(now, |packet| {
             *dropped += 1;
+            net.note(now, packet, Fate::Dropped(Element::Codel));
             net.packets.release(packet);
         });
         if let Some(done_at) = next_done_at {
@@ -163,38 +195,49 @@ impl Link {
         &self.counters
     }
 
-    /// The counter of the first element before the queue that drops the next packet.
-    fn refusal(&mut self, now: Instant, bytes: u32) -> Option<&mut u64> {
+    /// The first element before the queue that drops the next packet, and its counter.
+    fn refusal(&mut self, now: Instant, bytes: u32) -> Option<(Element, &mut u64)> {
         let counters = &mut self.counters;
         if !self.mtu.fits(now, bytes) {
-            return Some(&mut counters.dropped_mtu);
+            return Some((Element::Mtu, &mut counters.dropped_mtu));
         }
         if self.blackout_fault || self.blackout.at(now) {
-            return Some(&mut counters.dropped_blackout);
+            return Some((Element::Blackout, &mut counters.dropped_blackout));
         }
         if self.drop_list.hits(counters.sent_packets) {
-            return Some(&mut counters.dropped_list);
+            return Some((Element::List, &mut counters.dropped_list));
         }
         if self.loss.drops(now) {
-            return Some(&mut counters.dropped_loss);
+            return Some((Element::Loss, &mut counters.dropped_loss));
         }
         let policer = self.policer.as_mut()?;
         let passes = policer.passes(now, bytes);
         counters.penalties = policer.penalties();
-        if passes { None } else { Some(&mut counters.dropped_policer) }
+        if passes { None } else { Some((Element::Policer, &mut counters.dropped_policer)) }
     }
 
     /// What happens to a packet that left the transmitter.
     fn propagate(&mut self, net: &mut Net, now: Instant, packet: PacketId) {
+        let reordered_before = self.counters.reordered_packets;
         let at = self.arrival(now);
         self.damage(net, now, packet);
+        if net.recorder.is_some() {
+            let held_back = self.counters.reordered_packets > reordered_before;
+            net.note(now, packet, self.departure(at, held_back, net.packets.packet(packet).damaged));
+        }
         net.schedule.push(at, Event::Deliver(self.direction, packet));
         let copies = u32::from(self.duplicate.hits(now)) + u32::from(self.storm_fault.hits(now));
         for _ in 0..copies {
             self.counters.duplicated_packets += 1;
             let copy = net.packets.duplicate(packet);
+            net.note(now, packet, Fate::Copied { copy, due: at });
             net.schedule.push(at, Event::Deliver(self.direction, copy));
         }
+    }
+
+    fn departure(&self, due: Instant, held_back: bool, damaged: bool) -> Fate {
+        let queue_bytes = self.queue.as_ref().map_or(0, Queue::waiting_bytes);
+        Fate::Left { due, queue_bytes, held_back, damaged }
     }
 
     fn arrival(&mut self, now: Instant) -> Instant {

@@ -1,0 +1,72 @@
+//! Runs that are recorded.
+
+use super::timed;
+use anyhow::{Context, ensure};
+use sim::explain::Recording;
+use sim::record::{Files, Header};
+use sim::{Outcome, Run, ScenarioFile};
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::PathBuf;
+
+/// What a run leaves behind beside its results.
+#[derive(clap::Args)]
+pub(crate) struct Outputs {
+    /// Record the run, one event a line (JSON); see `sim::record::What` for what they are.
+    #[arg(long, value_name = "FILE.jsonl")]
+    events: Option<PathBuf>,
+    /// Write the datagrams as they are on the wire, for tshark and the like.
+    #[arg(long, value_name = "FILE.pcapng")]
+    pcap: Option<PathBuf>,
+    /// Write what is inside of the cipher instead: FEC header, if any, and KCP segments.
+    #[arg(long, value_name = "FILE.pcapng")]
+    pcap_clear: Option<PathBuf>,
+}
+
+impl Outputs {
+    /// Whether any of them is wanted, which only one run can give.
+    pub(super) fn wanted(&self, runs: usize) -> anyhow::Result<bool> {
+        let wanted = self.events.is_some() || self.pcap.is_some() || self.pcap_clear.is_some();
+        ensure!(!wanted || runs == 1, "only a single run is recorded: one file, one seed, no --tcp");
+        Ok(wanted)
+    }
+
+    /// Plays `file` as `seed` draws it, and records it.
+    pub(super) fn play(&self, file: &ScenarioFile, seed: u64) -> anyhow::Result<Outcome> {
+        let scenario = file.draw(seed)?;
+        let header = Header::new(&scenario, seed);
+        let [events, pcap, clear] = [&self.events, &self.pcap, &self.pcap_clear].map(create);
+        let mut files = Files::begin(&header, events?, pcap?, clear?)?;
+        let outcome = timed(|| {
+            let mut run = Run::new(&scenario, seed);
+            run.record(files.captures());
+            let mut running = true;
+            while running {
+                running = run.step();
+                run.recorder().map_or(Ok(()), |recorder| files.take(recorder))?;
+            }
+            Ok(run.finish())
+        })?;
+        files.end(&outcome).context("writing the recording")?;
+        Ok(outcome)
+    }
+}
+
+/// Plays `file` as `seed` draws it, and keeps the recording.
+pub(super) fn recorded(file: &ScenarioFile, seed: u64) -> anyhow::Result<Recording> {
+    let scenario = file.draw(seed)?;
+    let mut run = Run::new(&scenario, seed);
+    run.record(false);
+    let mut events = Vec::new();
+    let mut running = true;
+    while running {
+        running = run.step();
+        events.extend(run.recorder().map(sim::record::Recorder::take_events).into_iter().flatten());
+    }
+    Ok(Recording { header: Header::new(&scenario, seed), events })
+}
+
+fn create(path: &Option<PathBuf>) -> anyhow::Result<Option<BufWriter<File>>> {
+    let open = |path: &PathBuf| File::create(path).with_context(|| path.display().to_string());
+    Ok(path.as_ref().map(open).transpose()?.map(BufWriter::new))
+}

@@ -1,0 +1,55 @@
+use crate::record::{Event, FORMAT, Header};
+use std::io::{self, BufRead};
+
+/// A run that was recorded, read back or kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recording {
+    /// What was run.
+    pub header: Header,
+    /// What happened, in order.
+    pub events: Vec<Event>,
+}
+
+/// Why a recording was refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordingError {
+    /// It cannot be read.
+    #[error("{0}")]
+    Read(#[from] io::Error),
+    /// A line is not what it should be.
+    #[error("line {line}: {reason}")]
+    Line {
+        /// Which, from 1 on.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl Recording {
+    /// Whether text that begins like this is a recording rather than a scenario.
+    pub fn is_one(beginning: &str) -> bool {
+        beginning.lines().next().is_some_and(|line| line.contains("\"karst-events/"))
+    }
+
+    /// Reads a recording as [`crate::record::Files`] writes it.
+    ///
+    /// # Errors
+    /// It cannot be read, is of another format, or is cut off within a line.
+    pub fn read(from: impl BufRead) -> Result<Self, RecordingError> {
+        let mut lines = from.lines();
+        let refused = |line, reason: String| RecordingError::Line { line, reason };
+        let first = lines.next().transpose()?.unwrap_or_default();
+        let header: Header = serde_json::from_str(&first).map_err(|error| refused(1, error.to_string()))?;
+        if header.format != FORMAT {
+            return Err(refused(1, format!("format: is `{}`, not `{FORMAT}`", header.format)));
+        }
+        let mut events = Vec::new();
+        for (number, line) in lines.enumerate() {
+            let event = serde_json::from_str(&line?);
+            events.push(event.map_err(|error| refused(number + 2, error.to_string()))?);
+        }
+        Ok(Self { header, events })
+    }
+}
