@@ -5,16 +5,18 @@ cd "$(dirname "$0")/.."
 
 say() { printf '\n== %s\n' "$*"; }
 
-# kcptun is the Go peer of the interoperation tests, cc links.
+# kcptun is the Go peer of the interoperation tests, cc links, tshark reads captures, chromium draws pages.
 install_tools() {
   local missing=() sudo=""
   command -v kcptun-client >/dev/null && command -v kcptun-server >/dev/null || missing+=(kcptun)
   command -v cc >/dev/null || missing+=(build-essential)
+  command -v tshark >/dev/null || missing+=(tshark)
+  command -v chromium >/dev/null || missing+=(chromium)
   [ ${#missing[@]} -gt 0 ] || return 0
   say "installing ${missing[*]}"
   [ "$(id -u)" = 0 ] || sudo=sudo
   $sudo apt-get update -qq
-  $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${missing[@]}"
+  $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
 }
 
 install_tools

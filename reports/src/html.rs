@@ -54,6 +54,6 @@ const fn class(ok: bool) -> &'static str {
     if ok { "" } else { " class=\"failed\"" }
 }
 
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -1,19 +1,24 @@
-//! karst-report: turns the simulator's results (`karst-sim --json`) into one HTML page or Markdown.
+//! karst-report: turns the simulator's results (`karst-sim --json`) and recordings (`karst-sim run --events`) into one HTML
+//! page, results into Markdown, too.
 //!
 //! Exit code 0: written. 2: the command line or a results file was refused.
 
 mod facts;
 mod html;
 mod markdown;
+mod page;
+mod recording;
 mod results;
+mod series;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use clap::{Parser, Subcommand};
+use recording::Recording;
 use results::{FORMAT, Results, Run};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Turns results of karst-sim into a page that a person can read.
+/// Turns results and recordings of karst-sim into a page that a person can read.
 #[derive(Parser)]
 #[command(name = "karst-report", version)]
 struct Cli {
@@ -23,7 +28,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// One self-contained HTML page.
+    /// One self-contained HTML page: tables of results, or the charts of one recording or two.
     Html(Args),
     /// Markdown.
     Md(Args),
@@ -31,8 +36,8 @@ enum Command {
 
 #[derive(clap::Args)]
 struct Args {
-    /// Results files, as `karst-sim --json` writes them.
-    #[arg(required = true, value_name = "RESULT.json")]
+    /// Results files, as `karst-sim --json` writes them, or recordings, as `karst-sim run --events` does.
+    #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Where the report goes; standard output when absent.
     #[arg(long, value_name = "FILE")]
@@ -50,19 +55,35 @@ fn main() -> ExitCode {
 }
 
 fn write(command: &Command) -> anyhow::Result<()> {
-    let (render, args): (fn(&[Run]) -> String, _) = match command {
-        Command::Html(args) => (html::page, args),
-        Command::Md(args) => (markdown::page, args),
+    let (page, args) = match command {
+        Command::Html(args) => (html(args)?, args),
+        Command::Md(args) => (markdown::page(&results(args)?), args),
     };
-    let runs = args.files.iter().map(read).collect::<anyhow::Result<Vec<_>>>()?.concat();
-    let page = render(&runs);
     match &args.out {
         Some(path) => std::fs::write(path, page).with_context(|| path.display().to_string()),
         None => std::io::Write::write_all(&mut std::io::stdout(), page.as_bytes()).context("standard output"),
     }
 }
 
-fn read(path: &PathBuf) -> anyhow::Result<Vec<Run>> {
+fn html(args: &Args) -> anyhow::Result<String> {
+    let recordings: Vec<bool> =
+        args.files.iter().map(|path| Recording::is_one(path)).collect::<Result<_, _>>()?;
+    match (recordings.iter().all(|is| *is), recordings.contains(&true)) {
+        (true, _) if recordings.len() > 2 => bail!("a page compares at most two recordings"),
+        (true, _) => {
+            let read = args.files.iter().map(|path| Recording::read(path));
+            Ok(page::page(&read.collect::<anyhow::Result<Vec<_>>>()?))
+        }
+        (false, true) => bail!("results and recordings do not go on one page"),
+        (false, false) => Ok(html::page(&results(args)?)),
+    }
+}
+
+fn results(args: &Args) -> anyhow::Result<Vec<Run>> {
+    Ok(args.files.iter().map(|path| read(path)).collect::<anyhow::Result<Vec<_>>>()?.concat())
+}
+
+fn read(path: &Path) -> anyhow::Result<Vec<Run>> {
     let name = || path.display().to_string();
     let text = std::fs::read_to_string(path).with_context(name)?;
     let results: Results = serde_json::from_str(&text).with_context(name)?;

@@ -1,0 +1,206 @@
+//! Recorded runs as one HTML page that needs nothing else: charts over time, one run or two side by side.
+
+use crate::facts::facts;
+use crate::html::escaped;
+use crate::recording::{Header, Recording};
+use crate::series::series;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+const STYLE: &str = include_str!("page.css");
+const SCRIPT: &str = include_str!("page.js");
+
+/// The charts, in the order in which they stand: id, title, unit, whole width.
+const CHARTS: [(&str, &str, &str, bool); 7] = [
+    ("goodput", "Goodput", "Mbit/s", false),
+    ("queue", "Queue of the link", "kB waiting", false),
+    ("rtt", "Round trip and timeout", "ms, at the sender", false),
+    ("windows", "Windows of the sender", "segments", false),
+    ("events", "Losses and repairs", "per interval", false),
+    ("latency", "Latency", "ms from writing a byte to reading it, by share of reads", false),
+    ("sequence", "Segments", "sequence number over time", true),
+];
+
+const LETTERS: [&str; 2] = ["A", "B"];
+
+/// A page about one recording, or about two.
+pub(crate) fn page(recordings: &[Recording]) -> String {
+    let labels = labels(recordings);
+    let data: Vec<Value> = recordings.iter().zip(&labels).zip(LETTERS).map(data).collect();
+    // What ends a script element must not stand in it.
+    let data = Value::from(data).to_string().replace('<', "\\u003c");
+    let title = recordings.first().map_or("", |recording| recording.header.scenario.as_str());
+    let charts: String = CHARTS.iter().map(chart).collect();
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>karst: {}</title>\n\
+         <link rel=\"icon\" href=\"data:,\">\n<style>\n{STYLE}</style>\n</head>\n<body>\n{}{BAR}\
+         <main class=\"charts\">\n{charts}</main>\n{}<div id=\"tip\" role=\"status\"></div>\n\
+         <script type=\"application/json\" id=\"data\">{data}</script>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n",
+        escaped(title),
+        head(recordings, &labels),
+        tables(recordings),
+    )
+}
+
+const BAR: &str = r#"<div class="bar">
+<fieldset><legend>Direction</legend>
+<label><input type="radio" name="way" value="down"><span>Download</span></label>
+<label><input type="radio" name="way" value="up"><span>Upload</span></label>
+</fieldset>
+<button type="button" id="closer">Zoom in</button>
+<button type="button" id="reset">Show all</button>
+<output id="seen"></output>
+<span class="hint">Drag across a chart, or turn the wheel with Ctrl or Shift, to zoom; double click to see all</span>
+</div>
+"#;
+
+fn data(((recording, label), letter): ((&Recording, &String), &str)) -> Value {
+    let mut data = series(recording);
+    data["label"] = label.as_str().into();
+    data["letter"] = letter.into();
+    let header = &recording.header;
+    // Without a congestion window there is nothing to draw of it.
+    data["nc"] = json!(header.client["nc"] == true && header.server["nc"] == true);
+    data
+}
+
+/// What tells the runs apart: what differs in their headers.
+fn labels(recordings: &[Recording]) -> Vec<String> {
+    let all: Vec<Said> = recordings.iter().map(|recording| said(&recording.header)).collect();
+    let keys: BTreeSet<&(Rank, String)> = all.iter().flat_map(BTreeMap::keys).collect();
+    let differs = |key: &&&(Rank, String)| all.iter().any(|said| said.get(**key) != all[0].get(**key));
+    let differing: Vec<_> = keys.iter().filter(differs).copied().collect();
+    let label = |said: &Said| {
+        let told = differing.iter().map(|key| {
+            let value = said.get(*key).map_or("off", String::as_str);
+            format!("{} {value}", key.1).trim_start().to_string()
+        });
+        told.collect::<Vec<_>>().join(", ")
+    };
+    let same = |recording: &Recording| format!("seed {}", recording.header.seed);
+    let labels = all.iter().zip(recordings);
+    labels.map(|(said, recording)| if differing.is_empty() { same(recording) } else { label(said) }).collect()
+}
+
+/// Everything that a header says, by what it is about; options that are the same on both sides only once.
+type Said = BTreeMap<(Rank, String), String>;
+
+/// What comes first in a label.
+type Rank = u8;
+
+fn said(header: &Header) -> Said {
+    let mut said = Said::from([
+        ((0, String::new()), header.scenario.clone()),
+        ((1, "seed".into()), header.seed.to_string()),
+        ((2, "over".into()), header.transport.clone()),
+    ]);
+    let sides = [("client", &header.client, &header.server), ("server", &header.server, &header.client)];
+    for (side, options, others) in sides {
+        for (key, value) in options.as_object().into_iter().flatten() {
+            let name = if others.get(key) == Some(value) { key.clone() } else { format!("{side} {key}") };
+            said.insert((3, name), plain(value));
+        }
+    }
+    said
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(parts) => parts.iter().map(plain).collect::<Vec<_>>().join(":"),
+        other => other.to_string(),
+    }
+}
+
+fn head(recordings: &[Recording], labels: &[String]) -> String {
+    let Some(first) = recordings.first() else { return String::new() };
+    let heading = match recordings {
+        [a, b] if a.header.scenario != b.header.scenario => {
+            format!("{} and {}", a.header.scenario, b.header.scenario)
+        }
+        _ => first.header.scenario.clone(),
+    };
+    let mut out = format!(
+        "<header>\n<h1>{}</h1>\n<p class=\"lead\">{}</p>\n<div class=\"runs\">\n",
+        escaped(&heading),
+        escaped(&first.header.description)
+    );
+    for ((recording, label), (letter, colour)) in
+        recordings.iter().zip(labels).zip(LETTERS.iter().zip(["--blue", "--orange"]))
+    {
+        let verdict = match &recording.outcome {
+            Some(run) if run.passed() => "",
+            Some(_) => " <span class=\"failed\">checks FAILED</span>",
+            None => " <span class=\"failed\">cut off</span>",
+        };
+        let words = if recordings.len() > 1 {
+            format!(
+                "<span class=\"key\" style=\"--colour:var({colour})\"></span><b>{letter}</b> {}",
+                escaped(label)
+            )
+        } else {
+            escaped(&setting(&recording.header))
+        };
+        out.push_str(&format!("<p class=\"run\">{words}{verdict}</p>\n"));
+    }
+    out.push_str("</div>\n</header>\n");
+    out
+}
+
+/// The settings of a single run in a line.
+fn setting(header: &Header) -> String {
+    let [client, server] = [&header.client, &header.server];
+    let one = |key: &str| match (plain(&client[key]), plain(&server[key])) {
+        (a, b) if a == b => a,
+        (a, b) => format!("{a} / {b}"),
+    };
+    if header.transport != "karst" {
+        return format!("Seed {}, over {}.", header.seed, header.transport);
+    }
+    format!(
+        "Seed {}. Mode {}, cipher {}, FEC {}, mtu {}, send window {}, receive window {} (client / server where they differ).",
+        header.seed,
+        one("mode"),
+        one("crypt"),
+        one("fec").replace("null", "off"),
+        one("mtu"),
+        one("sndwnd"),
+        one("rcvwnd")
+    )
+}
+
+fn chart(&(id, title, unit, wide): &(&str, &str, &str, bool)) -> String {
+    let class = if wide { " class=\"wide\"" } else { "" };
+    format!(
+        "<figure id=\"{id}\"{class}>\n<figcaption>{title}<small>{unit}</small></figcaption>\n\
+         <div class=\"legend\"></div>\n<div class=\"panels\"></div>\n<p class=\"note\"></p>\n</figure>\n"
+    )
+}
+
+/// The facts of all runs, a column for each.
+fn tables(recordings: &[Recording]) -> String {
+    let columns: Vec<_> =
+        recordings.iter().filter_map(|recording| Some(facts(recording.outcome.as_ref()?))).collect();
+    let Some(first) = columns.first() else { return String::new() };
+    let mut out = String::from("<h2>Totals</h2>\n<div class=\"scroll\"><table>\n");
+    if columns.len() > 1 {
+        let heads: String = LETTERS.iter().map(|letter| format!("<th scope=\"col\">{letter}</th>")).collect();
+        out.push_str(&format!("<thead><tr><td></td>{heads}</tr></thead>\n"));
+    }
+    out.push_str("<tbody>\n");
+    let mut labels: Vec<&String> = first.rows.iter().map(|(label, _)| label).collect();
+    let others = columns.iter().skip(1).flat_map(|facts| facts.rows.iter().map(|(label, _)| label));
+    let new: Vec<&String> = others.filter(|label| !labels.contains(label)).collect();
+    labels.extend(new);
+    for label in labels {
+        let cell = |rows: &[(String, String)]| {
+            let found = rows.iter().find(|(of, _)| of == label).map_or("", |(_, value)| value);
+            format!("<td>{}</td>", escaped(found))
+        };
+        let cells: String = columns.iter().map(|facts| cell(&facts.rows)).collect();
+        out.push_str(&format!("<tr><th scope=\"row\">{}</th>{cells}</tr>\n", escaped(label)));
+    }
+    out.push_str("</tbody>\n</table></div>\n");
+    out
+}

@@ -1,0 +1,351 @@
+//! What a recording looks like over time: the numbers that a page draws, small enough to be in it.
+
+use crate::recording::{Direction, Recording, Segment, Side, Span, State, What};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// Bytes of IPv4 and UDP headers, which a packet has on the wire; recorded TCP packets have theirs.
+const HEADERS_BYTES: u64 = 28;
+
+/// Bins of a rate at most.
+const BINS_MAX: u64 = 2_000;
+
+/// Points of a curve at most: more are thinned, each of the rest the highest of its neighbours.
+const POINTS_MAX: usize = 4_000;
+
+/// Marks of one kind in a sequence plot at most.
+const MARKS_MAX: usize = 30_000;
+
+/// Points of a percentile curve.
+const QUANTILES: usize = 120;
+
+/// Everything of one direction.
+#[derive(Default)]
+struct Way {
+    useful: Vec<u64>,
+    wire: Vec<u64>,
+    queue: Points,
+    rtt: Points,
+    srtt: Points,
+    rto: Points,
+    flight: Points,
+    cwnd: Points,
+    window: Points,
+    backlog: Points,
+    again: [Vec<u64>; 3],
+    lost: BTreeMap<String, Vec<u64>>,
+    rebuilt: Vec<u64>,
+    marks: Marks,
+    latency: BTreeMap<String, Vec<u64>>,
+}
+
+/// The sequence plot.
+#[derive(Default)]
+struct Marks {
+    sent: Points,
+    again: [Points; 3],
+    lost: Points,
+    rebuilt: Points,
+    acked: Points,
+    /// Of each session: what is added to its sns, so that sessions do not overlap.
+    offsets: BTreeMap<u32, u64>,
+    top: u64,
+}
+
+/// Values at times, microseconds.
+#[derive(Default)]
+struct Points(Vec<(u64, u64)>);
+
+struct Builder {
+    bin_us: u64,
+    headers_bytes: u64,
+    ways: [Way; 2],
+    /// Data segments of datagrams on their way.
+    carried: BTreeMap<u64, (u32, Vec<u32>)>,
+    works: BTreeMap<(u32, u32), String>,
+    /// Ends of writes that were not read completely: place and time, by session, stream and direction.
+    written: BTreeMap<(u32, u32, Direction), std::collections::VecDeque<(u64, u64)>>,
+    faults: Vec<(u64, Option<u64>, String)>,
+}
+
+/// The data of a page about this run.
+pub(crate) fn series(recording: &Recording) -> Value {
+    let is_tcp = recording.header.transport != "karst";
+    let mut builder = Builder {
+        bin_us: bin_us(recording.end_us),
+        headers_bytes: if is_tcp { 0 } else { HEADERS_BYTES },
+        ways: Default::default(),
+        carried: BTreeMap::new(),
+        works: BTreeMap::new(),
+        written: BTreeMap::new(),
+        faults: Vec::new(),
+    };
+    for event in &recording.events {
+        builder.add(event.t, &event.what);
+    }
+    let Builder { bin_us, ways: [up, down], faults, .. } = builder;
+    let end_us = recording.end_us;
+    let faults: Vec<Value> =
+        faults.iter().map(|(from, until, kind)| json!([from, until.unwrap_or(end_us), kind])).collect();
+    json!({ "end": end_us, "bin": bin_us, "faults": faults, "up": up.json(), "down": down.json() })
+}
+
+/// A round time that cuts the run into at most [`BINS_MAX`] bins, and at least 10 ms.
+fn bin_us(end_us: u64) -> u64 {
+    let steps = [1, 2, 5].into_iter().cycle().zip((4..).flat_map(|power| [10_u64.pow(power); 3]));
+    let mut sizes = steps.map(|(step, power)| step * power);
+    sizes.find(|size| end_us / size < BINS_MAX).unwrap_or(u64::MAX)
+}
+
+impl Builder {
+    fn add(&mut self, t: u64, what: &What) {
+        match what {
+            What::Sent { n, side, session, bytes, segments } => {
+                self.sent(t, *n, *side, *session, *bytes, segments);
+            }
+            What::Dropped { n, dir, by } => self.dropped(t, *n, *dir, by),
+            What::Queued { dir, queue } | What::Left { dir, queue } => self.way(*dir).queue.add(t, *queue),
+            What::Rebuilt { side, seqids } => {
+                self.way(side.receives()).rebuilt.extend(seqids.iter().map(|_| t));
+            }
+            What::Got { side, session, rebuilt } => {
+                let marks = &mut self.way(side.receives()).marks;
+                for &sn in rebuilt {
+                    let place = marks.place(*session, sn);
+                    marks.rebuilt.add(t, place);
+                }
+            }
+            What::Acked { side, session, sns, una } => {
+                let marks = &mut self.way(side.sends()).marks;
+                for &sn in sns.iter().chain(una) {
+                    let place = marks.place(*session, sn);
+                    marks.acked.add(t, place);
+                }
+            }
+            What::Rtt { side, ms } => self.way(side.sends()).rtt.add(t, *ms),
+            What::State(state) => self.way(state.side.sends()).state(t, state),
+            What::Opened { session, stream, work: Some(work) } => {
+                self.works.insert((*session, *stream), work.clone());
+            }
+            What::Wrote(span) => {
+                let key = (span.session, span.stream, span.side.sends());
+                self.written.entry(key).or_default().push_back((span.at + span.len, t));
+            }
+            What::Read(span) => self.read(t, span),
+            What::Fault { kind, healed: false } => self.faults.push((t, None, kind.clone())),
+            What::Fault { kind, healed: true } => {
+                let open = self.faults.iter_mut().find(|(_, until, of)| until.is_none() && of == kind);
+                open.into_iter().for_each(|fault| fault.1 = Some(t));
+            }
+            What::Opened { .. } | What::Outcome { .. } | What::Other => {}
+        }
+    }
+
+    const fn way(&mut self, direction: Direction) -> &mut Way {
+        &mut self.ways[direction as usize]
+    }
+
+    fn sent(&mut self, t: u64, n: u64, side: Side, session: u32, bytes: u64, segments: &[Segment]) {
+        let (bin, bytes) = ((t / self.bin_us) as usize, bytes + self.headers_bytes);
+        let way = self.way(side.sends());
+        add_to_bin(&mut way.wire, bin, bytes);
+        let pushes: Vec<&Segment> = segments.iter().filter(|segment| segment.cmd == "push").collect();
+        for segment in &pushes {
+            let place = way.marks.place(session, segment.sn);
+            match &segment.again {
+                None => way.marks.sent.add(t, place),
+                Some(again) => {
+                    way.marks.again[again.cause as usize].add(t, place);
+                    way.again[again.cause as usize].push(t);
+                }
+            }
+        }
+        self.carried.insert(n, (session, pushes.iter().map(|segment| segment.sn).collect()));
+    }
+
+    fn dropped(&mut self, t: u64, n: u64, direction: Direction, by: &str) {
+        let (session, sns) = self.carried.remove(&n).unwrap_or_default();
+        let way = self.way(direction);
+        way.lost.entry(by.into()).or_default().push(t);
+        for sn in sns {
+            let place = way.marks.place(session, sn);
+            way.marks.lost.add(t, place);
+        }
+    }
+
+    fn read(&mut self, t: u64, span: &Span) {
+        let (bin, direction) = ((t / self.bin_us) as usize, span.side.receives());
+        let work = self.works.get(&(span.session, span.stream)).cloned().unwrap_or_default();
+        let writes = self.written.entry((span.session, span.stream, direction)).or_default();
+        let end = span.at + span.len;
+        // The write that the last byte of this read came from, which later reads may need again.
+        while writes.front().is_some_and(|(until, _)| *until < end) {
+            writes.pop_front();
+        }
+        let written_at = writes.front().map(|(_, at)| *at);
+        let way = &mut self.ways[direction as usize];
+        add_to_bin(&mut way.useful, bin, span.len);
+        way.latency.entry(work).or_default().extend(written_at.map(|at| t.saturating_sub(at)));
+    }
+}
+
+impl Way {
+    fn state(&mut self, t: u64, state: &State) {
+        self.srtt.add(t, state.srtt_ms);
+        self.rto.add(t, state.rto_ms);
+        self.flight.add(t, state.snd_nxt.wrapping_sub(state.snd_una).into());
+        self.cwnd.add(t, state.cwnd);
+        self.window.add(t, state.rmt_wnd);
+        self.backlog.add(t, state.snd_queue);
+    }
+
+    fn json(self) -> Value {
+        let latency: Vec<Value> = self.latency.into_iter().map(|(work, times)| curve(&work, times)).collect();
+        let lost: BTreeMap<&String, Value> =
+            self.lost.iter().map(|(by, times)| (by, deltas(times))).collect();
+        let [fast, early, timeout] = self.again.each_ref().map(|times| deltas(times));
+        json!({
+            "useful": self.useful,
+            "wire": self.wire,
+            "queue": self.queue.curve(),
+            "rtt": self.rtt.curve(),
+            "srtt": self.srtt.curve(),
+            "rto": self.rto.curve(),
+            "flight": self.flight.curve(),
+            "cwnd": self.cwnd.curve(),
+            "window": self.window.curve(),
+            "backlog": self.backlog.curve(),
+            "fast": fast,
+            "early": early,
+            "timeout": timeout,
+            "lost": lost,
+            "rebuilt": deltas(&self.rebuilt),
+            "marks": self.marks.json(),
+            "latency": latency,
+        })
+    }
+}
+
+impl Marks {
+    /// Where an sn stands: those of a session are above all that were sent before it began.
+    fn place(&mut self, session: u32, sn: u32) -> u64 {
+        let offset = *self.offsets.entry(session).or_insert(self.top);
+        let place = offset + u64::from(sn);
+        self.top = self.top.max(place + 1);
+        place
+    }
+
+    fn json(self) -> Value {
+        let [fast, early, timeout] = self.again.map(Points::marks);
+        let offsets: Vec<Value> =
+            self.offsets.iter().map(|(session, offset)| json!([session, offset])).collect();
+        json!({
+            "sent": self.sent.marks(),
+            "fast": fast,
+            "early": early,
+            "timeout": timeout,
+            "lost": self.lost.marks(),
+            "rebuilt": self.rebuilt.marks(),
+            "acked": self.acked.marks(),
+            "sessions": offsets,
+        })
+    }
+}
+
+impl Points {
+    fn add(&mut self, t: u64, value: u64) {
+        self.0.push((t, value));
+    }
+
+    /// For a curve: neighbours that are too many give their highest, in its place.
+    fn curve(self) -> Value {
+        let group = self.0.len().div_ceil(POINTS_MAX).max(1);
+        let highest = |points: &[(u64, u64)]| points.iter().copied().max_by_key(|(_, value)| *value);
+        let points: Vec<_> = self.0.chunks(group).filter_map(highest).collect();
+        json!({ "t": deltas(&times(&points)), "v": values(&points) })
+    }
+
+    /// For marks: every so manieth, and how many there are.
+    fn marks(self) -> Value {
+        let step = self.0.len().div_ceil(MARKS_MAX).max(1);
+        let points: Vec<_> = self.0.iter().copied().step_by(step).collect();
+        json!({ "t": deltas(&times(&points)), "v": deltas(&values(&points)), "of": self.0.len() })
+    }
+}
+
+fn times(points: &[(u64, u64)]) -> Vec<u64> {
+    points.iter().map(|(t, _)| *t).collect()
+}
+
+fn values(points: &[(u64, u64)]) -> Vec<u64> {
+    points.iter().map(|(_, value)| *value).collect()
+}
+
+/// Each number less the one before it, which takes less room.
+fn deltas(numbers: &[u64]) -> Value {
+    let mut before = 0;
+    let delta = |&number: &u64| number.wrapping_sub(std::mem::replace(&mut before, number)).cast_signed();
+    numbers.iter().map(delta).collect::<Vec<i64>>().into()
+}
+
+fn add_to_bin(bins: &mut Vec<u64>, bin: usize, bytes: u64) {
+    if bins.len() <= bin {
+        bins.resize(bin + 1, 0);
+    }
+    bins[bin] += bytes;
+}
+
+/// A percentile curve: times in microseconds at shares that come ever closer to one.
+fn curve(work: &str, mut times: Vec<u64>) -> Value {
+    times.sort_unstable();
+    let count = times.len();
+    let nines = (count.max(2) as f64).log10();
+    let rank = |step: usize| 1.0 - 10_f64.powf(-nines * step as f64 / QUANTILES as f64);
+    let at = |share: f64| times.get(((count as f64 * share) as usize).min(count.saturating_sub(1))).copied();
+    let points: Vec<(f64, u64)> =
+        (0..=QUANTILES).filter_map(|step| Some((rank(step), at(rank(step))?))).collect();
+    let shares: Vec<f64> = points.iter().map(|(share, _)| (share * 1e6).round() / 1e6).collect();
+    let values: Vec<u64> = points.iter().map(|(_, value)| *value).collect();
+    json!({ "work": work, "count": count, "q": shares, "v": values })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bins_are_round_and_few() {
+        assert_eq!(bin_us(1_000_000), 10_000);
+        assert_eq!(bin_us(20_000_000), 20_000);
+        assert_eq!(bin_us(40_000_000), 50_000);
+        assert_eq!(bin_us(3_600_000_000), 2_000_000);
+    }
+
+    #[test]
+    fn curves_keep_peaks_and_marks_say_how_many_there_are() {
+        let points = || Points((0..10_000).map(|t| (t, u64::from(t == 7_777) * 50)).collect());
+        let curve = points().curve();
+        assert_eq!(curve["v"].as_array().unwrap().iter().filter(|v| **v == 50).count(), 1);
+        assert!(curve["t"].as_array().unwrap().len() <= POINTS_MAX);
+        assert_eq!(points().marks()["of"], 10_000);
+        assert_eq!(deltas(&[5, 7, 6]), json!([5, 2, -1]));
+    }
+
+    #[test]
+    fn a_percentile_curve_ends_with_the_slowest() {
+        let curve = curve("w", (1..=1_000).rev().collect());
+        let (q, v) = (curve["q"].as_array().unwrap(), curve["v"].as_array().unwrap());
+        assert_eq!((v[0].as_u64(), v[QUANTILES].as_u64()), (Some(1), Some(1_000)));
+        let median = q.iter().position(|q| q.as_f64().unwrap() >= 0.5).unwrap();
+        assert!(v[median].as_u64().unwrap().abs_diff(500) < 30);
+    }
+
+    #[test]
+    fn sessions_do_not_overlap() {
+        let mut marks = Marks::default();
+        assert_eq!(
+            [marks.place(0, 0), marks.place(0, 9), marks.place(1, 0), marks.place(0, 3)],
+            [0, 9, 10, 3]
+        );
+    }
+}
