@@ -42,7 +42,7 @@ enum Command {
     Explain(explain::Args),
     /// Plays every scenario file twice and compares with the pinned trace hashes.
     Pins(pins::Args),
-    /// Prints the JSON Schema of scenario files or of results.
+    /// Prints the JSON Schema of scenario files, results or recordings.
     Schema(schema::Args),
     /// Prints everything that enters the trace hash of a run, one line each.
     Trace(trace::Args),

@@ -1,6 +1,7 @@
-//! JSON Schemas of scenario files and of results, made of the types that read and write them.
+//! JSON Schemas of scenario files, of results and of recordings, made of the types that read and write them.
 
 use crate::outcome::Results;
+use crate::record::{Event, Header};
 use crate::scenario::file_schema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
@@ -36,6 +37,18 @@ pub fn results() -> Value {
     let mut schema = generator.into_root_schema_for::<Results>().to_value();
     schema["title"] = "karst-sim results".into();
     schema
+}
+
+/// The schema of one line of a recording, draft 2020-12.
+pub fn events() -> Value {
+    let mut generator = SchemaSettings::draft2020_12().for_serialize().into_generator();
+    let lines = [generator.subschema_for::<Header>(), generator.subschema_for::<Event>()];
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "a line of a karst-sim recording",
+        "anyOf": lines,
+        "$defs": generator.take_definitions(true),
+    })
 }
 
 /// Every value that a key or an array holds may also be a choice, and a number a range.

@@ -12,7 +12,7 @@ fn validator(schema: &Value) -> Validator {
     jsonschema::validator_for(schema).expect("the schema is a schema")
 }
 
-/// Update with `karst-sim schema scenario > scenarios/schema.json`, and `result` for the other.
+/// Update with `karst-sim schema scenario > scenarios/schema.json`, and `result` and `events` for the others.
 #[test]
 fn the_committed_schemas_are_the_generated_ones() {
     let read = |name: &str| -> Value {
@@ -22,6 +22,7 @@ fn the_committed_schemas_are_the_generated_ones() {
     };
     assert_eq!(read("schema.json"), schema::scenario());
     assert_eq!(read("results-schema.json"), schema::results());
+    assert_eq!(read("events-schema.json"), schema::events());
 }
 
 #[test]
@@ -32,6 +33,30 @@ fn every_committed_scenario_is_valid() {
         let errors: Vec<String> = validator.iter_errors(&file).map(|error| error.to_string()).collect();
         assert!(errors.is_empty(), "{path:?}: {errors:?}");
     }
+}
+
+#[test]
+fn every_line_of_a_recording_is_valid() {
+    let validator = validator(&schema::events());
+    let scenario = scenario(&rough());
+    let mut run = sim::Run::new(&scenario, 1);
+    run.record(false);
+    for _ in 0..1_500 {
+        run.step();
+    }
+    let header = serde_json::to_value(sim::record::Header::new(&scenario, 1)).unwrap();
+    let events = run.recorder().unwrap().take_events();
+    let kinds: std::collections::BTreeSet<_> =
+        events.iter().map(|e| std::mem::discriminant(&e.what)).map(|d| format!("{d:?}")).collect();
+    assert!(kinds.len() > 12, "{kinds:?}");
+    let mut lines: Vec<Value> = events.iter().map(|event| serde_json::to_value(event).unwrap()).collect();
+    lines.insert(0, header);
+    for line in &lines {
+        assert!(validator.is_valid(line), "{line}: {:?}", validator.validate(line).err());
+    }
+    let sent = lines.iter_mut().find(|line| line["e"] == "sent").unwrap();
+    sent["side"] = json!("nobody");
+    assert!(!validator.is_valid(sent));
 }
 
 #[test]

@@ -15,12 +15,15 @@ enum Of {
     Scenario,
     /// Results files, as --json writes them; the committed one is scenarios/results-schema.json.
     Result,
+    /// Recordings, as --events writes them, line by line; the committed one is scenarios/events-schema.json.
+    Events,
 }
 
 pub(crate) fn main(args: &Args) -> anyhow::Result<bool> {
     let schema = match args.of {
         Of::Scenario => sim::schema::scenario(),
         Of::Result => sim::schema::results(),
+        Of::Events => sim::schema::events(),
     };
     say(&format!("{}\n", serde_json::to_string_pretty(&schema)?)).map(|()| true)
 }

@@ -37,13 +37,14 @@ use crate::record::Fate;
 use crate::rng::Seed;
 use crate::timeline::Timeline;
 use engine::Instant;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Bytes an IPv4 and a UDP header add to a datagram on the wire; rate, queue, mtu and byte counts include them.
 pub const HEADERS_BYTES: u32 = 28;
 
 /// What drops packets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Element {
     /// It is larger than the link takes.

@@ -1,12 +1,8 @@
-//! What a recording is made of. One JSON object per line: first [`Header`], then [`Event`]s in the order in which they
-//! happened, the last of which is [`What::Outcome`].
-//!
-//! Times (`t`, `due`) are microseconds since the beginning of the run. Datagrams have numbers (`n`), counted over both
-//! directions from 1; a copy has one of its own. Sessions are numbered as the client dialled them, from 0; both sides use
-//! the same number. Segment numbers (`sn`) and shard numbers (`seqid`) count per session and direction, streams per session.
+//! The lines of a recording.
 
 use crate::link::Element;
 use crate::{Direction, Side};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
@@ -14,7 +10,7 @@ use std::net::SocketAddr;
 pub const FORMAT: &str = "karst-events/1";
 
 /// The first line of a recording.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Header {
     /// [`FORMAT`].
     pub format: String,
@@ -33,7 +29,7 @@ pub struct Header {
 }
 
 /// What matters of one side's options, as kcptun names them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "kcptun's own names")]
 pub struct Options {
     pub crypt: String,
@@ -52,7 +48,7 @@ pub struct Options {
 }
 
 /// One thing that happened.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
     /// When.
     pub t: u64,
@@ -62,7 +58,7 @@ pub struct Event {
 }
 
 /// What happened; `e` in the file.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "e", rename_all = "snake_case")]
 pub enum What {
     /// A tunnel began or ended.
@@ -277,7 +273,7 @@ pub enum What {
 }
 
 /// A datagram that was sent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Sent {
     /// Its number.
     pub n: u64,
@@ -296,7 +292,7 @@ pub struct Sent {
 }
 
 /// A shard's place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Shard {
     /// Its number.
     pub seqid: u32,
@@ -306,7 +302,7 @@ pub struct Shard {
 }
 
 /// A KCP segment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Segment {
     /// What it is.
     pub cmd: Command,
@@ -333,7 +329,7 @@ pub struct Segment {
 }
 
 /// KCP's commands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Command {
     /// Data.
@@ -349,7 +345,7 @@ pub enum Command {
 }
 
 /// Why a segment is sent again; the engine's own reason.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Again {
     /// What made it due.
     pub cause: Cause,
@@ -364,7 +360,7 @@ pub struct Again {
 }
 
 /// What makes a retransmission due.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// Enough acknowledgements passed it.
@@ -376,7 +372,7 @@ pub enum Cause {
 }
 
 /// Part of a frame of the multiplexer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Frame {
     /// What it does.
     pub cmd: FrameCommand,
@@ -391,7 +387,7 @@ pub struct Frame {
 }
 
 /// smux's commands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FrameCommand {
     /// Opens a stream.
@@ -407,7 +403,7 @@ pub enum FrameCommand {
 }
 
 /// The numbers of a tunnel; lengths and windows in segments.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "kcp-go's own field names, as in engine::arq::State")]
 pub struct State {
     pub side: Side,
@@ -427,7 +423,7 @@ pub struct State {
 }
 
 /// A stream on one side.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct At {
     /// Which side.
     pub side: Side,
@@ -438,7 +434,7 @@ pub struct At {
 }
 
 /// Bytes of a stream on one side.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Span {
     /// Which side.
     pub side: Side,

@@ -1,5 +1,11 @@
 //! Recordings: everything that happens to every datagram and segment of a run, and why, for those who want to understand it.
 //!
+//! As a file ([`Files`]), a recording is one JSON object per line: first [`Header`], then [`Event`]s in the order in which
+//! they happened, the last of which is [`What::Outcome`]; `karst-sim schema events` prints the JSON Schema of a line. Times
+//! (`t`, `due`) are microseconds since the beginning of the run. Datagrams have numbers (`n`), counted over both directions
+//! from 1; a copy has one of its own. Sessions are numbered as the client dialled them, from 0; both sides use the same
+//! number. Segment numbers (`sn`) and shard numbers (`seqid`) count per session and direction, streams per session.
+//!
 //! A [`Recorder`] sits in [`crate::net::Net`] while a run is recorded; it only watches, so the trace stays the same, and
 //! without it every place that could tell it something tests one option.
 
