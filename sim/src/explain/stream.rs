@@ -1,10 +1,11 @@
 //! The life of one stream: its milestones, and how its segments fared in each direction.
 
 use super::Only;
-use super::index::Index;
-use super::lines::{Lines, grouped, ms};
+use super::index::{Datagram, Index};
+use super::lines::{Lines, grouped, ms, ranges};
 use super::words::{lost_by, why};
 use crate::Side;
+use crate::link::Element;
 use crate::record::{At, Cause, Span, What};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -175,50 +176,79 @@ impl<'i, 'r> Direction<'i, 'r> {
         format!("{all} segments, {} with their first datagram{}", grouped(smooth), told.concat())
     }
 
-    /// The slowest of the segments in trouble, in order.
+    /// The slowest of the segments in trouble, in order; neighbours that fared alike together.
     fn troubles(&self) -> String {
-        let mut troubled: Vec<(u64, u32)> = self
-            .fares
-            .iter()
-            .filter(|(_, fare)| fare.is_troubled())
-            .map(|(&sn, fare)| (fare.took().unwrap_or(u64::MAX), sn))
-            .collect();
-        troubled.sort_unstable();
-        let left_out = troubled.len().saturating_sub(TOLD_MAX);
-        let mut told: Vec<u32> = troubled.split_off(left_out).into_iter().map(|(_, sn)| sn).collect();
-        told.sort_unstable();
-        let mut out = String::new();
-        for sn in told {
-            out.push_str(&self.trouble(sn));
+        let mut all: Vec<Trouble> = Vec::new();
+        for (&sn, fare) in self.fares.iter().filter(|(_, fare)| fare.is_troubled()) {
+            let (story, took) = (self.story(sn), fare.took().unwrap_or(u64::MAX));
+            match all.last_mut() {
+                Some(last) if last.last + 1 == sn && last.story == story => {
+                    (last.last, last.took) = (sn, last.took.max(took));
+                }
+                _ => all.push(Trouble { first: sn, last: sn, took, story }),
+            }
         }
+        all.sort_by_key(|trouble| trouble.took);
+        let mut told = all.split_off(all.len().saturating_sub(TOLD_MAX));
+        told.sort_by_key(|trouble| trouble.first);
+        let mut out: String = told.iter().map(|trouble| self.tell_trouble(trouble)).collect();
+        let left_out: u32 = all.iter().map(|trouble| trouble.last - trouble.first + 1).sum();
         if left_out > 0 {
-            let count = grouped(left_out as u64);
-            out.push_str(&format!("  and {count} more, which were faster; --sn tells of one\n"));
+            let count = grouped(left_out.into());
+            out.push_str(&format!("\n  and {count} segments more, which were faster; --sn tells of one\n"));
         }
         out
     }
 
-    fn trouble(&self, sn: u32) -> String {
-        let (Some(fare), mut lines) = (self.fares.get(&sn), Lines::default()) else { return String::new() };
-        let (link, receiver) = (self.side.sends().name(), self.side.sends().receiver());
-        for n in self.index.carriers.get(&(self.side, self.session, sn)).into_iter().flatten() {
-            let Some(datagram) = self.index.datagrams.get(n) else { continue };
+    fn story(&self, sn: u32) -> Vec<Attempt> {
+        let attempt = |datagram: &Datagram<'_>| {
             let again = datagram.push(sn).and_then(|segment| segment.again.as_ref());
+            (datagram.t, again.map(|again| again.cause), datagram.dropped.map(|(_, by)| by))
+        };
+        self.carriers(sn).map(attempt).collect()
+    }
+
+    fn carriers(&self, sn: u32) -> impl Iterator<Item = &Datagram<'r>> {
+        let carriers = self.index.carriers.get(&(self.side, self.session, sn)).into_iter().flatten();
+        carriers.filter_map(|n| self.index.datagrams.get(n))
+    }
+
+    fn tell_trouble(&self, &Trouble { first, last, .. }: &Trouble) -> String {
+        let mut lines = Lines::default();
+        let (link, receiver) = (self.side.sends().name(), self.side.sends().receiver());
+        let sns = ranges(u64::from(first)..=u64::from(last));
+        for datagram in self.carriers(first) {
+            let again = datagram.push(first).and_then(|segment| segment.again.as_ref());
             let text = again
-                .map_or_else(|| format!("{sn} sent"), |again| format!("{sn} sent again, {}", why(again)));
+                .map_or_else(|| format!("{sns} sent"), |again| format!("{sns} sent again, {}", why(again)));
             lines.at(datagram.t, self.side, text);
             if let Some((t, by)) = datagram.dropped {
                 lines.add(t, link, format!("lost: {}", lost_by(by)));
             }
         }
-        match (fare.rebuilt, fare.got) {
-            (Some(t), _) => lines.at(t, receiver, "rebuilt from parity".into()),
-            (None, Some(t)) => lines.at(t, receiver, "arrives".into()),
-            (None, None) => {}
+        // Of several, the last one; some may have been rebuilt and some not.
+        let fares = self.fares.range(first..=last).map(|(_, fare)| fare);
+        let arrivals = fares.flat_map(|fare| {
+            [fare.rebuilt.map(|t| (t, "rebuilt from parity")), fare.got.map(|t| (t, "arrives"))]
+        });
+        if let Some((t, how)) = arrivals.flatten().max() {
+            lines.at(t, receiver, if first == last { how.into() } else { format!("the last of them {how}") });
         }
         format!("\n{}", lines.render())
     }
 }
+
+/// Segments that were sent, and lost, together.
+struct Trouble {
+    first: u32,
+    last: u32,
+    /// From the first transmission to its place in order, the slowest of them.
+    took: u64,
+    story: Vec<Attempt>,
+}
+
+/// One transmission: when, why, and what dropped it.
+type Attempt = (u64, Option<Cause>, Option<Element>);
 
 fn fare(index: &Index<'_>, side: Side, session: u32, sn: u32) -> Fare {
     let carriers = index.carriers.get(&(side, session, sn)).into_iter().flatten();
