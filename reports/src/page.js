@@ -61,12 +61,11 @@ const counts = (name, times, hue, shape) => ({ kind: "counts", name, t: times, h
 /** A hue of its own for each curve of one run; of several runs, each run has one, and its curves differ in dashes. */
 const overlay = (curves) => (way) => [{
   series: runs.flatMap((run, index) => curves(run[way], run).map((make, nth) => {
-    const series = make;
-    if (!many) return series;
-    return { ...series, hue: HUES[index], dash: [[], [6, 3], [2, 3], [8, 3, 2, 3]][nth % 4], name: `${run.letter} ${series.name}` };
-  })),
+    if (!many) return make;
+    return { ...make, hue: HUES[index], dash: [[], [6, 3], [2, 3], [8, 3, 2, 3]][nth % 4], name: `${run.letter} ${make.name}` };
+  })).filter((series) => (series.bins || series.t).length),
 }];
-const each = (curves) => (way) => runs.map((run) => ({ title: many ? `${run.letter}  ${run.label}` : "", series: curves(run[way], run) }));
+const each = (curves) => (way) => runs.map((run) => ({ title: many ? `${run.letter}  ${run.label}` : "", series: curves(run[way], run) })).filter((panel) => panel.series.length);
 const sessions = (run, way, at) => {
   let found = [0, 0];
   for (const session of run[way].marks.sessions) if (session[1] <= at) found = session;
@@ -213,7 +212,8 @@ class Panel {
     ctx.strokeStyle = colour("--grid");
     ctx.lineWidth = 1;
     ctx.textAlign = "right"; ctx.textBaseline = "middle";
-    const size = steps(this.low, this.high, this.depth / 42);
+    const whole = this.chart.sequence || this.series.some((series) => series.kind === "counts");
+    const size = Math.max(whole ? 1 : 0, steps(this.low, this.high, this.depth / 42));
     for (let v = Math.ceil(this.low / size) * size; v <= this.high; v += size) {
       const y = Math.round(this.y(v)) + .5;
       ctx.beginPath(); ctx.moveTo(LEFT, y); ctx.lineTo(LEFT + this.inner, y); ctx.stroke();
@@ -492,6 +492,7 @@ function legend(chart, list) {
 function note(chart, list) {
   const thinned = list.flatMap((panel) => panel.series).filter((series) => series.of && series.of > series.t.length);
   const words = thinned.map((series) => `${series.name}: ${series.t.length.toLocaleString("en")} of ${series.of.toLocaleString("en")} are shown`);
+  if (!list.some((panel) => panel.series.length)) words.push("Nothing of this was recorded in this direction.");
   document.getElementById(chart.id).querySelector(".note").textContent = words.join("; ");
 }
 

@@ -67,10 +67,11 @@ fn data(((recording, label), letter): ((&Recording, &String), &str)) -> Value {
 
 /// What tells the runs apart: what differs in their headers.
 fn labels(recordings: &[Recording]) -> Vec<String> {
-    let all: Vec<Said> = recordings.iter().map(|recording| said(&recording.header)).collect();
-    let keys: BTreeSet<&(Rank, String)> = all.iter().flat_map(BTreeMap::keys).collect();
-    let differs = |key: &&&(Rank, String)| all.iter().any(|said| said.get(**key) != all[0].get(**key));
-    let differing: Vec<_> = keys.iter().filter(differs).copied().collect();
+    let headers: Vec<&Header> = recordings.iter().map(|recording| &recording.header).collect();
+    let all = said(&headers);
+    let keys: BTreeSet<_> = all.iter().flat_map(BTreeMap::keys).collect();
+    let differs = |key: &&(Rank, String)| all.iter().any(|said| said.get(*key) != all[0].get(*key));
+    let differing: Vec<_> = keys.into_iter().filter(differs).collect();
     let label = |said: &Said| {
         let told = differing.iter().map(|key| {
             let value = said.get(*key).map_or("off", String::as_str);
@@ -78,31 +79,57 @@ fn labels(recordings: &[Recording]) -> Vec<String> {
         });
         told.collect::<Vec<_>>().join(", ")
     };
-    let same = |recording: &Recording| format!("seed {}", recording.header.seed);
-    let labels = all.iter().zip(recordings);
-    labels.map(|(said, recording)| if differing.is_empty() { same(recording) } else { label(said) }).collect()
+    match differing.is_empty() {
+        true => headers.iter().map(|header| format!("seed {}", header.seed)).collect(),
+        false => all.iter().map(label).collect(),
+    }
 }
 
-/// Everything that a header says, by what it is about; options that are the same on both sides only once.
+/// Everything that a header says, by what it is about.
 type Said = BTreeMap<(Rank, String), String>;
 
 /// What comes first in a label.
 type Rank = u8;
 
-fn said(header: &Header) -> Said {
-    let mut said = Said::from([
+/// What follows from the mode, unless that is manual.
+const OF_MODE: [&str; 3] = ["interval_ms", "resend", "nc"];
+
+fn said(headers: &[&Header]) -> Vec<Said> {
+    let mut all: Vec<Said> = headers.iter().map(|header| general(header)).collect();
+    // The tunnel's options mean nothing to what it is compared with.
+    if headers.iter().any(|header| header.transport != "karst") {
+        return all;
+    }
+    let options = |header: &Header| [options(&header.client), options(&header.server)];
+    let options: Vec<[BTreeMap<String, String>; 2]> = headers.iter().map(|header| options(header)).collect();
+    let keys: BTreeSet<&String> = options.iter().flatten().flat_map(BTreeMap::keys).collect();
+    for key in keys {
+        let of = |side: usize, run: usize| options[run][side].get(key).map_or("off", String::as_str);
+        let split = (0..headers.len()).any(|run| of(0, run) != of(1, run));
+        for (run, said) in all.iter_mut().enumerate() {
+            if split {
+                said.insert((3, format!("client {key}")), of(0, run).into());
+                said.insert((3, format!("server {key}")), of(1, run).into());
+            } else {
+                said.insert((3, key.clone()), of(0, run).into());
+            }
+        }
+    }
+    all
+}
+
+fn general(header: &Header) -> Said {
+    Said::from([
         ((0, String::new()), header.scenario.clone()),
         ((1, "seed".into()), header.seed.to_string()),
         ((2, "over".into()), header.transport.clone()),
-    ]);
-    let sides = [("client", &header.client, &header.server), ("server", &header.server, &header.client)];
-    for (side, options, others) in sides {
-        for (key, value) in options.as_object().into_iter().flatten() {
-            let name = if others.get(key) == Some(value) { key.clone() } else { format!("{side} {key}") };
-            said.insert((3, name), plain(value));
-        }
-    }
-    said
+    ])
+}
+
+fn options(side: &Value) -> BTreeMap<String, String> {
+    let follows = |key: &str| side["mode"] != "manual" && OF_MODE.contains(&key);
+    let options = side.as_object().into_iter().flatten().filter(|(key, _)| !follows(key));
+    options.map(|(key, value)| (key.clone(), plain(value))).collect()
 }
 
 fn plain(value: &Value) -> String {
@@ -203,4 +230,41 @@ fn tables(recordings: &[Recording]) -> String {
     }
     out.push_str("</tbody>\n</table></div>\n");
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recording(transport: &str, client: Value, server: Value) -> Recording {
+        let header = Header {
+            format: String::new(),
+            scenario: "line".into(),
+            description: String::new(),
+            seed: 1,
+            transport: transport.into(),
+            client,
+            server,
+        };
+        Recording { header, events: Vec::new(), end_us: 0, outcome: None }
+    }
+
+    fn label(first: Recording, second: Recording) -> [String; 2] {
+        labels(&[first, second]).try_into().unwrap()
+    }
+
+    #[test]
+    fn labels_say_what_differs_and_nothing_else() {
+        let fast = |interval: u64| json!({ "mode": "fast", "interval_ms": interval, "mtu": 1350 });
+        let slow = json!({ "mode": "normal", "interval_ms": 40, "mtu": 1350, "fec": [10, 3] });
+        let karst = |client: &Value, server: &Value| recording("karst", client.clone(), server.clone());
+        let both = label(karst(&fast(30), &fast(30)), karst(&slow, &slow));
+        assert_eq!(both, ["fec off, mode fast", "fec 10:3, mode normal"]);
+        let one = label(karst(&fast(30), &fast(30)), karst(&slow, &fast(30)));
+        let expected = ["client fec off, client mode fast", "client fec 10:3, client mode normal"];
+        assert_eq!(one, expected);
+        let tcp = label(karst(&fast(30), &fast(30)), recording("tcp-cubic", slow.clone(), slow));
+        assert_eq!(tcp, ["over karst", "over tcp-cubic"]);
+        assert_eq!(label(karst(&fast(30), &fast(30)), karst(&fast(30), &fast(30))), ["seed 1", "seed 1"]);
+    }
 }
