@@ -522,6 +522,10 @@ function redraw() {
   document.getElementById("reset").disabled = whole;
 }
 
+document.getElementById("faults").textContent = runs.flatMap((run) => run.faults.map(([from, until, kind]) => {
+  const when = until > from ? `${moment(from)} to ${moment(until)}` : `at ${moment(from)}`;
+  return `${many ? `${run.letter} ` : ""}${kind.replaceAll("_", " ")}, ${when}`;
+})).join("; ");
 for (const radio of document.querySelectorAll("input[name=way]")) {
   radio.checked = radio.value === view.way;
   radio.addEventListener("change", () => { view.way = radio.value; build(); });

@@ -53,6 +53,7 @@ const BAR: &str = r#"<div class="bar">
 <output id="seen"></output>
 <span class="hint">Drag across a chart, or turn the wheel with Ctrl or Shift, to zoom; double click to see all</span>
 </div>
+<p class="note" id="faults"></p>
 "#;
 
 fn data(((recording, label), letter): ((&Recording, &String), &str)) -> Value {

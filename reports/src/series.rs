@@ -312,6 +312,7 @@ fn curve(work: &str, mut times: Vec<u64>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recording::Event;
 
     #[test]
     fn bins_are_round_and_few() {
@@ -338,6 +339,18 @@ mod tests {
         assert_eq!((v[0].as_u64(), v[QUANTILES].as_u64()), (Some(1), Some(1_000)));
         let median = q.iter().position(|q| q.as_f64().unwrap() >= 0.5).unwrap();
         assert!(v[median].as_u64().unwrap().abs_diff(500) < 30);
+    }
+
+    #[test]
+    fn faults_last_until_they_heal_or_the_run_ends() {
+        let fault = |t, kind: &str, healed| Event { t, what: What::Fault { kind: kind.into(), healed } };
+        let events =
+            vec![fault(5, "blackout", false), fault(7, "restart", false), fault(9, "blackout", true)];
+        let header = serde_json::from_value(json!({
+            "format": "", "scenario": "", "description": "", "seed": 1, "transport": "karst", "client": {}, "server": {}
+        }));
+        let recording = Recording { header: header.unwrap(), events, end_us: 20, outcome: None };
+        assert_eq!(series(&recording)["faults"], json!([[5, 9, "blackout"], [7, 20, "restart"]]));
     }
 
     #[test]
