@@ -29,6 +29,11 @@ cargo fmt --all --check
 ci/tidy.sh
 ci/requirements.sh
 cargo clippy --workspace --all-targets --quiet -- -D warnings
+cargo clippy -p bins --features turmoil --lib --test turmoil --quiet -- -D warnings
+
+# First, because cargo builds the programs with simulated sockets, too, which the build then replaces.
+say "drivers over simulated links"
+cargo test -p bins --features turmoil --profile ci --test turmoil
 
 say "build"
 cargo build --workspace --profile ci --quiet

@@ -2,14 +2,15 @@
 
 use engine::Instant;
 use std::time::Duration;
+use tokio::time::Instant as Moment;
 
-/// A monotonic clock.
+/// The runtime's clock, which is the system's monotonic one unless a test stops it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Clock(std::time::Instant);
+pub(crate) struct Clock(Moment);
 
 impl Clock {
     pub(crate) fn start() -> Self {
-        Self(std::time::Instant::now())
+        Self(Moment::now())
     }
 
     pub(crate) fn now(self) -> Instant {
@@ -17,7 +18,7 @@ impl Clock {
     }
 
     /// The moment `at` for the runtime's timer.
-    pub(crate) fn moment(self, at: Instant) -> tokio::time::Instant {
-        tokio::time::Instant::from_std(self.0 + Duration::from_micros(at.as_micros()))
+    pub(crate) fn moment(self, at: Instant) -> Moment {
+        self.0 + Duration::from_micros(at.as_micros())
     }
 }

@@ -19,4 +19,6 @@ mod startup;
 mod stop;
 mod stream;
 
+#[cfg(feature = "turmoil")]
+pub use startup::run_simulated;
 pub use startup::{parameters, run};

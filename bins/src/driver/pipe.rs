@@ -253,6 +253,7 @@ impl Progress {
                 return;
             }
             tokio::select! {
+                biased;
                 () = sleep_until(until) => {}
                 () = self.half_closed.notified() => {}
                 () = stream.stopped() => {}

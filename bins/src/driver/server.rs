@@ -10,7 +10,7 @@ use super::stream::Stream;
 use crate::config::Config;
 use crate::log::log_line;
 use crate::net::address::Address;
-use crate::net::udp::UdpSocket;
+use crate::net::sockets::UdpSocket;
 use crate::net::wire::{DialError, Wire};
 use engine::{Endpoint, EndpointLimits, Entropy, TunnelConfig};
 use std::rc::Rc;

@@ -10,7 +10,7 @@ use crate::config::{Command, Config, ConfigError, Origins, load};
 use crate::flags::{self, Side};
 use crate::log::{self, log_line};
 use crate::net::address::{Address, PortRange, bind_candidates};
-use crate::net::udp::UdpSocket;
+use crate::net::sockets::UdpSocket;
 use crate::net::wire::{Listener, first_working};
 use crate::service;
 use engine::settings::{Mode, SettingsError};
@@ -70,7 +70,33 @@ fn start(side: Side) -> Result<(), StartError> {
         Builder::new_current_thread().enable_all().build().map_err(|error| system("runtime", error))?;
     let start =
         Start { config: *config, origins, warnings, tunnel_config, entropy: Entropy::from_seed(seed) };
-    LocalSet::new().block_on(&runtime, start.run())
+    LocalSet::new().block_on(&runtime, async {
+        let stop = Stop::new().map_err(|error| system("signals", error))?;
+        start.run(stop).await
+    })
+}
+
+/// Runs one of the programs as a task of a simulated host until `stop` is notified, with that command line and no
+/// environment. A second notification ends it without delay.
+///
+/// # Errors
+/// The line that the program would have ended with.
+#[cfg(feature = "turmoil")]
+pub async fn run_simulated(
+    side: Side,
+    words: Vec<String>,
+    seed: [u8; 32],
+    stop: Rc<tokio::sync::Notify>,
+) -> Result<(), String> {
+    let Command::Run(config, origins, warnings) =
+        load(side, &words, |_| None).map_err(|error| error.to_string())?
+    else {
+        return Err("nothing to run".into());
+    };
+    let tunnel_config = config.settings.tunnel_config().map_err(|error| error.to_string())?;
+    let entropy = Entropy::from_seed(seed);
+    let start = Start { config: *config, origins, warnings, tunnel_config, entropy };
+    start.run(Stop::Requests(stop)).await.map_err(|error| error.to_string())
 }
 
 fn watch_memory(config: &Config, census: &Rc<Census>) {
@@ -90,8 +116,7 @@ struct Start {
 }
 
 impl Start {
-    async fn run(self) -> Result<(), StartError> {
-        let stop = Stop::new().map_err(|error| system("signals", error))?;
+    async fn run(self, stop: Stop) -> Result<(), StartError> {
         match self.config.side {
             Side::Client => self.run_client(stop).await,
             Side::Server => self.run_server(stop).await,

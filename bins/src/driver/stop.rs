@@ -6,28 +6,39 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+#[cfg(feature = "turmoil")]
+use tokio::sync::Notify;
 
 /// How long queued data may take to leave.
 const DRAIN_MS_MAX: u64 = 1000;
 const DRAIN_STEP_MS: u64 = 5;
 
-/// Waits for SIGTERM and SIGINT.
+/// Waits for SIGTERM and SIGINT, or for whoever else may end the program.
 #[derive(Debug)]
-pub(crate) struct Stop {
-    terminate: Signal,
-    interrupt: Signal,
+pub(crate) enum Stop {
+    Signals {
+        terminate: Signal,
+        interrupt: Signal,
+    },
+    #[cfg(feature = "turmoil")]
+    Requests(Rc<Notify>),
 }
 
 impl Stop {
     pub(crate) fn new() -> io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        let (terminate, interrupt) = (SignalKind::terminate(), SignalKind::interrupt());
+        Ok(Self::Signals { terminate: signal(terminate)?, interrupt: signal(interrupt)? })
     }
 
     pub(crate) async fn requested(&mut self) {
-        tokio::select! {
-            biased;
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+        match self {
+            Self::Signals { terminate, interrupt } => tokio::select! {
+                biased;
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            },
+            #[cfg(feature = "turmoil")]
+            Self::Requests(requests) => requests.notified().await,
         }
         service::stopping();
     }

@@ -68,6 +68,26 @@ impl Default for RecvBatch {
 }
 
 impl RecvBatch {
+    /// Replaces the content by what `receive` writes into slots, one datagram each, until it would block.
+    ///
+    /// # Errors
+    /// `WouldBlock` when there was nothing; anything else is the socket's error.
+    #[cfg(feature = "turmoil")]
+    pub(crate) fn fill(
+        &mut self,
+        mut receive: impl FnMut(&mut [u8]) -> io::Result<(usize, SocketAddr)>,
+    ) -> io::Result<()> {
+        self.received.clear();
+        for slot in self.bytes.chunks_exact_mut(SLOT_BYTES) {
+            match receive(slot) {
+                Ok((len, from)) => self.received.push(Received { from, len, segment: len.max(1) }),
+                Err(_) if !self.received.is_empty() => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
     /// Calls `each` with every datagram and its source, in the order of arrival.
     pub fn for_each(&mut self, mut each: impl FnMut(SocketAddr, &mut [u8])) {
         for (slot, received) in self.bytes.chunks_exact_mut(SLOT_BYTES).zip(&self.received) {

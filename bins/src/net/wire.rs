@@ -1,16 +1,15 @@
 //! Local connections: TCP or unix sockets behind one type.
 
 use super::address::{Address, bind_candidates, resolve};
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use super::sockets::{self, TcpListener, TcpStream};
+use socket2::SockRef;
 use std::fmt;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
 use tokio::io::Interest;
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{UnixListener, UnixStream};
 use tokio::time::Instant;
-
-const BACKLOG: i32 = 4096;
 
 /// A byte stream to a local application or to a target.
 #[derive(Debug)]
@@ -106,19 +105,18 @@ impl Wire {
 
     /// Tells the peer that nothing more will be written.
     pub fn shutdown_write(&self) {
-        // Fails only when the connection is gone, which reading will tell.
-        let _ = self.sock_ref().shutdown(Shutdown::Write);
+        match self {
+            Self::Tcp(stream, _) => sockets::shutdown_write(stream),
+            // Fails only when the connection is gone, which reading will tell.
+            Self::Unix(stream, _) => drop(SockRef::from(stream).shutdown(Shutdown::Write)),
+        }
     }
 
     /// Makes closing reset the connection, so that the peer does not take a cut stream for a complete one.
     pub fn reset_on_close(&self) {
-        let _ = self.sock_ref().set_linger(Some(Duration::ZERO));
-    }
-
-    fn sock_ref(&self) -> SockRef<'_> {
         match self {
-            Self::Tcp(stream, _) => SockRef::from(stream),
-            Self::Unix(stream, _) => SockRef::from(stream),
+            Self::Tcp(stream, _) => sockets::reset_on_close(stream),
+            Self::Unix(stream, _) => drop(SockRef::from(stream).set_linger(Some(Duration::ZERO))),
         }
     }
 }
@@ -177,7 +175,7 @@ impl Listener {
         match address {
             Address::Tcp(host, port) => {
                 let candidates = bind_candidates(host, *port).await?;
-                first_working(&candidates, listen_tcp).map(Self::Tcp)
+                first_working(&candidates, sockets::listen).map(Self::Tcp)
             }
             Address::Unix(path) => Ok(Self::Unix(UnixListener::bind(path)?, path.clone())),
         }
@@ -216,18 +214,6 @@ impl Drop for Listener {
             let _ = std::fs::remove_file(path);
         }
     }
-}
-
-fn listen_tcp(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    if address.is_ipv6() {
-        socket.set_only_v6(!address.ip().is_unspecified())?;
-    }
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
 }
 
 /// Tries `open` with each address, going on only when a family is not there at all.

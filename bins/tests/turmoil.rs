@@ -1,0 +1,303 @@
+//! The programs' own drivers over the simulator's links: turmoil-net's sockets, stopped clocks, no system in between.
+#![allow(clippy::unwrap_used, reason = "a helper that fails is a failed test")]
+
+mod apps;
+mod world;
+
+use apps::{echo, exchange, ping, sample, talk, target};
+use sim::link::{LinkPlan, LossPlan, QueuePlan};
+use sim::{Direction, Side};
+use std::cell::Cell;
+use std::io::ErrorKind;
+use std::rc::Rc;
+use std::time::Duration;
+use world::World;
+
+/// 20 Mbit/s, 25 ms, and one packet in fifty lost, each way.
+fn lossy() -> LinkPlan {
+    LinkPlan {
+        loss: LossPlan::Bernoulli { ppm: 20_000 }.into(),
+        queue: Some(
+            QueuePlan { bits_per_s: 20_000_000, bytes_max: 256_000, packets_max: 1000, codel: None }.into(),
+        ),
+        delay_us: 25_000.into(),
+        ..LinkPlan::default()
+    }
+}
+
+/// Both programs and an echo server over [`lossy`]; the client has those options.
+fn echo_world(seed: u64, words: &[&str]) -> World {
+    let mut world = World::new(seed, &lossy());
+    world.start(Side::Server, &[]);
+    world.start(Side::Client, words);
+    world.run_ms(1);
+    world.spawn(target(echo));
+    world
+}
+
+/// Neither program keeps a connection.
+fn nothing_is_left(world: &mut World, limit_ms: u64) {
+    world.until(limit_ms, |world| world.connections(Side::Client) + world.connections(Side::Server) == 0);
+}
+
+#[test]
+fn a_stream_is_echoed_over_a_lossy_link() {
+    let mut world = echo_world(1, &[]);
+    let data = sample(1, 300_000);
+    let app = world.spawn(exchange(data.clone()));
+    assert!(world.wait(&app, 10_000) == data);
+    assert!(world.counters(Direction::Up).dropped_loss > 0);
+    assert!(world.counters(Direction::Down).dropped_loss > 0);
+    nothing_is_left(&mut world, 1_000);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_datagrams_at_the_same_times() {
+    let run = |seed: u64| {
+        let mut world = echo_world(seed, &["--conn", "2"]);
+        let apps: Vec<_> = (0..10).map(|n| world.spawn(exchange(sample(n, 50_000)))).collect();
+        world.run_ms(300);
+        world.kill(Side::Server);
+        world.run_ms(300);
+        world.start(Side::Server, &[]);
+        world.run_ms(60_000);
+        let got: usize = apps.iter().filter(|app| app.is_done()).map(|app| world.wait(app, 0).len()).sum();
+        (world.hash(), got, world.counters(Direction::Up), world.log(Side::Client).to_vec())
+    };
+    let first = run(2);
+    assert_eq!(first, run(2));
+    assert_ne!(first.0, run(3).0, "the hash sees nothing");
+}
+
+#[test]
+fn a_target_that_does_not_read_stops_the_application() {
+    let mut world = World::new(4, &lossy());
+    world.start_both(&["--smuxver", "2"]);
+    let gate = Rc::new(Cell::new(false));
+    let copy = Rc::clone(&gate);
+    world.spawn(target(move |stream| apps::gated_echo(stream, Rc::clone(&copy))));
+    let data = sample(4, 12_000_000);
+    let taken = Rc::new(Cell::new(0));
+    let app = world.spawn(apps::counted_exchange(data.clone(), Rc::clone(&taken)));
+    world.run_ms(10_000);
+    let stopped_at = taken.get();
+    // The stream's window of 2 MiB, the buffers of four sockets, and what compresses.
+    assert!((100_000..6_000_000).contains(&stopped_at), "{stopped_at}");
+    world.run_ms(10_000);
+    assert_eq!(taken.get(), stopped_at, "more was taken while nobody read");
+    gate.set(true);
+    assert!(world.wait(&app, 60_000) == data);
+}
+
+#[test]
+fn an_application_that_leaves_takes_its_target_with_it() {
+    let mut world = World::new(5, &lossy());
+    world.start_both(&[]);
+    let served = Rc::new(Cell::new(0));
+    let copy = Rc::clone(&served);
+    world.spawn(target(move |stream| {
+        let served = Rc::clone(&copy);
+        async move {
+            let result = echo(stream).await;
+            served.set(served.get() + 1);
+            result
+        }
+    }));
+    for ended in 1..=3 {
+        // Dropped with nothing unread, as a program that exits.
+        let app = world.spawn(async {
+            let stream = apps::connect().await;
+            stream.try_write(b"bye").unwrap();
+        });
+        world.wait(&app, 1_000);
+        world.until(2_000, |_| served.get() == ended);
+    }
+    nothing_is_left(&mut world, 40_000);
+}
+
+/// A server that was away for `away_ms`; how many new connections it took until one was echoed.
+fn connections_after_restart(away_ms: u64) -> u32 {
+    let mut world = echo_world(6, &[]);
+    let pings = Rc::new(Cell::new(0));
+    let old = world.spawn(ping(Duration::from_millis(100), Rc::clone(&pings), Rc::default()));
+    world.run_ms(3_000);
+    assert!(pings.get() > 5, "{}", pings.get());
+    world.kill(Side::Server);
+    world.run_ms(away_ms);
+    world.start(Side::Server, &[]);
+    let data = sample(6, 100_000);
+    for tries in 1..=5 {
+        let app = world.spawn(exchange(data.clone()));
+        if world.wait(&app, 3_000) == data {
+            // The old connection is not left hanging.
+            world.wait(&old, 60_000).unwrap_err();
+            assert!(world.has_logged(Side::Client, "the peer lost its state"));
+            return tries;
+        }
+    }
+    panic!("{:#?}", world.log(Side::Client));
+}
+
+#[test]
+fn a_restarted_server_is_found_again() {
+    // Before the client knows, the first connection shares the fate of the old session; it is told within 3 seconds.
+    assert_eq!(connections_after_restart(500), 2);
+    // A session that was silent for two seconds gets no new connections.
+    assert_eq!(connections_after_restart(5_000), 1);
+}
+
+#[test]
+fn a_restarted_client_is_served_again() {
+    let mut world = echo_world(7, &[]);
+    let old = world.spawn(ping(Duration::from_millis(100), Rc::default(), Rc::default()));
+    world.run_ms(2_000);
+    world.kill(Side::Client);
+    assert!(world.wait(&old, 100).is_err());
+    // The shim knows no SO_REUSEADDR: the old connections have to be gone.
+    world.run_ms(10);
+    world.start(Side::Client, &[]);
+    world.run_ms(1);
+    let data = sample(7, 100_000);
+    let new = world.spawn(exchange(data.clone()));
+    assert!(world.wait(&new, 5_000) == data);
+    // The server gives up the session of the dead client, and its connection to the target with it.
+    nothing_is_left(&mut world, 90_000);
+}
+
+#[test]
+fn a_reply_that_begins_at_the_end_of_the_request_arrives_whole() {
+    let mut world = World::new(8, &lossy());
+    world.start_both(&[]);
+    world.spawn(target(apps::echo_at_end));
+    let data = sample(8, 1_000_000);
+    let app = world.spawn(exchange(data.clone()));
+    assert!(world.wait(&app, 20_000) == data);
+    nothing_is_left(&mut world, 2_000);
+}
+
+#[test]
+fn a_session_follows_its_client_to_other_addresses() {
+    let mut world = echo_world(9, &[]);
+    let data = sample(9, 4_000_000);
+    let app = world.spawn(exchange(data.clone()));
+    for _ in 0..3 {
+        world.run_ms(400);
+        assert!(!app.is_done());
+        world.rebind();
+    }
+    assert!(world.wait(&app, 30_000) == data);
+    assert_eq!(world.client_addresses(), 4);
+    let sessions = world.log(Side::Server).iter().filter(|line| line.starts_with("remote address")).count();
+    assert_eq!(sessions, 1, "{:#?}", world.log(Side::Server));
+}
+
+#[test]
+fn two_hundred_streams_do_not_mix() {
+    let mut world = echo_world(10, &["--conn", "2", "--quiet"]);
+    let data = |n: u64| sample(n, 5_000 + 100 * n as usize);
+    let apps: Vec<_> = (0..200).map(|n| world.spawn(exchange(data(n)))).collect();
+    for (n, app) in (0..).zip(&apps) {
+        assert!(world.wait(app, 30_000) == data(n), "stream {n}");
+    }
+    nothing_is_left(&mut world, 2_000);
+}
+
+#[test]
+fn a_slow_target_does_not_slow_the_others() {
+    let mut world = World::new(11, &lossy());
+    world.start_both(&["--smuxver", "2"]);
+    world.spawn(target(apps::slow_or_quick_echo));
+    let mut slow_data = sample(11, 2_000_000);
+    slow_data[0] = b's';
+    let slow = world.spawn(exchange(slow_data.clone()));
+    world.run_ms(3_000);
+    for n in 0..5 {
+        let mut data = sample(n, 30_000);
+        data[0] = b'q';
+        let quick = world.spawn(exchange(data.clone()));
+        assert!(world.wait(&quick, 1_500) == data, "stream {n}");
+    }
+    assert!(!slow.is_done());
+    assert!(world.wait(&slow, 60_000) == slow_data);
+}
+
+#[test]
+fn a_refused_target_ends_the_connection_at_once() {
+    let mut world = World::new(12, &lossy());
+    world.start_both(&[]);
+    let app = world.spawn(talk(b"anybody there?"));
+    let (got, _) = world.wait(&app, 1_000);
+    assert!(got.is_empty());
+    assert!(world.has_logged(Side::Server, "dial tcp 192.168.9.1:80: connect: connection refused"));
+    nothing_is_left(&mut world, 2_000);
+    // The session lives on for a target that comes back.
+    world.spawn(target(echo));
+    let app = world.spawn(exchange(b"you are back".to_vec()));
+    assert_eq!(world.wait(&app, 1_000), b"you are back");
+}
+
+#[test]
+fn a_peer_that_died_is_given_up_and_found_when_it_is_back() {
+    let mut world = echo_world(13, &[]);
+    let app = world.spawn(ping(Duration::from_millis(100), Rc::default(), Rc::default()));
+    world.run_ms(2_000);
+    world.set_blackout(true);
+    let gone = world.until(90_000, |_| app.is_done());
+    assert_eq!(world.wait(&app, 0).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    assert!((10_000..60_000).contains(&gone), "{gone} ms");
+    nothing_is_left(&mut world, 90_000);
+    world.set_blackout(false);
+    let app = world.spawn(exchange(b"again".to_vec()));
+    assert_eq!(world.wait(&app, 5_000), b"again");
+}
+
+#[test]
+fn expired_sessions_keep_their_streams_and_get_no_new_ones() {
+    let mut world = echo_world(14, &["--autoexpire", "5", "--scavengettl", "3"]);
+    let (pings, end) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(false)));
+    let long = world.spawn(ping(Duration::from_millis(500), Rc::clone(&pings), Rc::clone(&end)));
+    for _ in 0..4 {
+        world.run_ms(6_000);
+        let app = world.spawn(exchange(b"short".to_vec()));
+        assert_eq!(world.wait(&app, 2_000), b"short");
+    }
+    // One for each of the four and the first one, which still has its stream.
+    assert_eq!(world.client_addresses(), 5);
+    assert!(!long.is_done() && pings.get() > 30, "{}", pings.get());
+    end.set(true);
+    assert!(world.wait(&long, 5_000).is_ok());
+    world.until(10_000, |world| {
+        world.log(Side::Client).iter().filter(|line| line.starts_with("scavenger")).count() == 4
+    });
+}
+
+#[test]
+fn a_program_that_is_told_to_stop_sends_what_it_took() {
+    for side in [Side::Server, Side::Client] {
+        let mut world = echo_world(15, &[]);
+        let idle = world.spawn(ping(Duration::from_millis(50), Rc::default(), Rc::default()));
+        world.run_ms(1_000);
+        world.terminate(side);
+        let ended = world.until(1_100, |world| !world.is_running(side));
+        assert!(ended > 0);
+        world.wait(&idle, 1_000).unwrap_err();
+        nothing_is_left(&mut world, 90_000);
+    }
+}
+
+#[test]
+fn what_was_taken_before_the_stop_arrives() {
+    let mut world = World::new(16, &lossy());
+    world.start_both(&[]);
+    let got = Rc::new(Cell::new(0));
+    let copy = Rc::clone(&got);
+    world.spawn(target(move |stream| apps::count(stream, Rc::clone(&copy))));
+    let app = world.spawn(apps::write_and_keep(sample(16, 200_000)));
+    // All of it has reached the client, but not the server.
+    let stream = world.wait(&app, 1_000);
+    assert!(got.get() < 200_000, "too late to see anything");
+    world.terminate(Side::Client);
+    world.until(1_100, |world| !world.is_running(Side::Client));
+    world.until(1_000, |_| got.get() == 200_000);
+    drop(stream);
+}
