@@ -56,6 +56,7 @@ pub fn add(sum: &mut Stats, session: &Stats) {
         migrations,
         streams_cut,
         queue_delay_us,
+        marks: _,
     } = *session;
     sum.bytes_sent += bytes_sent;
     sum.bytes_received += bytes_received;

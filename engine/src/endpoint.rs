@@ -7,6 +7,7 @@
 use crate::crypt::OpenError;
 use crate::entropy::Entropy;
 use crate::map::AddressMap;
+use crate::marks::{Mark, Marks};
 use crate::stats::Stats;
 use crate::time::Instant;
 use crate::tunnel::{DropReason, Identity, Tunnel, TunnelConfig};
@@ -32,13 +33,15 @@ pub struct Incoming<'d> {
     pub from: SocketAddr,
     /// The conversation it belongs to.
     pub conv: u32,
+    /// Of a new conversation.
+    pub(crate) first_sn: u32,
     pub(crate) payload: &'d [u8],
 }
 
 impl Incoming<'_> {
     /// Whether it looks like the first datagram of a new conversation, not like one out of the middle of a known one.
     pub fn starts_session(&self) -> bool {
-        Identity::of(self.payload).is_ok_and(|identity| identity.replaces().is_some())
+        Identity::of(self.payload).is_ok_and(|identity| identity.replaces(self.first_sn).is_some())
     }
 
     fn begins_with_data(&self) -> bool {
@@ -113,12 +116,16 @@ impl Endpoint {
         }
         match self.open(datagram) {
             Ok((range, conv)) => {
-                let incoming = Incoming { from, conv, payload: &datagram[range] };
+                let first_sn = self.config.first_sn;
+                let incoming = Incoming { from, conv, first_sn, payload: &datagram[range] };
                 match self.by_conv.get(&conv) {
                     Some(&id) if self.config.migrate => Route::Moved(id, incoming),
                     _ if self.is_full() => Route::Dropped(DropReason::TooManySessions),
                     _ if incoming.begins_with_data() => Route::Incoming(incoming),
-                    _ => Route::Dropped(DropReason::NoSession),
+                    _ => {
+                        self.stats.marks.hit(Mark::NoSession);
+                        Route::Dropped(DropReason::NoSession)
+                    }
                 }
             }
             Err(reason) => Route::Dropped(reason),
@@ -150,6 +157,7 @@ impl Endpoint {
         }
         self.by_address.insert(incoming.from, id);
         // A replayed first datagram makes a session, but must not take the conversation from the one that has it.
+        self.stats.marks.hit_if(Mark::ConvReuse, self.by_conv.contains_key(&incoming.conv));
         self.by_conv.entry(incoming.conv).or_insert(id);
         self.sessions.insert(id, Place { address: incoming.from, conv: incoming.conv });
         debug_assert_eq!(self.by_address.len(), self.sessions.len());
@@ -195,6 +203,11 @@ impl Endpoint {
     /// Sessions held.
     pub fn session_count(&self) -> usize {
         self.sessions.len()
+    }
+
+    /// Rare paths that were taken; those of its sessions are in theirs.
+    pub fn marks(&self) -> Marks {
+        self.stats.marks
     }
 
     /// Counters of datagrams that reached no session.

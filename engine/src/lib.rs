@@ -59,6 +59,7 @@ pub mod endpoint;
 pub mod entropy;
 pub mod fec;
 mod map;
+pub mod marks;
 pub mod mux;
 pub mod notes;
 pub mod qpp;
@@ -70,6 +71,7 @@ pub mod tunnel;
 
 pub use endpoint::{Endpoint, EndpointLimits, Incoming, Route, SessionId};
 pub use entropy::Entropy;
+pub use marks::{Mark, Marks};
 pub use mux::StreamId;
 pub use notes::{Cause, Note};
 pub use settings::{Settings, SettingsError};

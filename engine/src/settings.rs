@@ -122,6 +122,8 @@ impl Settings {
             rate_bytes_s: u64::try_from(self.ratelimit).unwrap_or(0),
             probe: self.probe,
             migrate: self.migrate,
+            first_sn: 0,
+            first_shard: 0,
             warnings,
         };
         self.set_mtu(&mut config);

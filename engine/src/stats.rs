@@ -1,5 +1,7 @@
 //! Counters of one session under kcp-go's SNMP names (kcp-go snmp.go; CLI-7). The caller sums sessions.
 
+use crate::marks::Marks;
+
 /// Counters of one session. All are totals since its start unless marked as a gauge.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
@@ -62,4 +64,6 @@ pub struct Stats {
     /// Gauge: how long bytes wait between being written to a stream and being framed, smoothed, microseconds (not a
     /// kcp-go counter).
     pub queue_delay_us: u64,
+    /// Rare paths that were taken (not a kcp-go counter).
+    pub marks: Marks,
 }

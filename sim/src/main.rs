@@ -6,7 +6,7 @@
 mod cli;
 
 use clap::{Parser, Subcommand};
-use cli::{compare, explain, list, pins, run, schema, trace};
+use cli::{compare, explain, list, pins, run, schema, swarm, trace};
 use std::process::ExitCode;
 
 const BROKEN: u8 = 1;
@@ -42,6 +42,8 @@ enum Command {
     Explain(explain::Args),
     /// Plays every scenario file twice and compares with the pinned trace hashes.
     Pins(pins::Args),
+    /// Plays a random scenario for every seed, and looks whether the engine's rare paths were taken.
+    Swarm(swarm::Args),
     /// Prints the JSON Schema of scenario files, results or recordings.
     Schema(schema::Args),
     /// Prints everything that enters the trace hash of a run, one line each.
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         Command::Compare(args) => compare::main(&args),
         Command::Explain(args) => explain::main(&args),
         Command::Pins(args) => pins::main(&args),
+        Command::Swarm(args) => swarm::main(&args),
         Command::Schema(args) => schema::main(&args),
         Command::Trace(args) => trace::main(&args),
     };

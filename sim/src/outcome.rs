@@ -82,6 +82,8 @@ pub struct Outcome {
     pub faults: Vec<FaultOutcome>,
     /// What the network and the driver did about sessions.
     pub sessions: SessionsOutcome,
+    /// Names of the engine's rare paths that were taken, on either side.
+    pub marks: Vec<&'static str>,
     /// Engine counters.
     pub client: SideOutcome,
     /// Engine counters.
@@ -111,6 +113,7 @@ impl Outcome {
             hosts: HostsOutcome::default(),
             faults: Vec::new(),
             sessions: SessionsOutcome::default(),
+            marks: Vec::new(),
             client: SideOutcome::default(),
             server: SideOutcome::default(),
         }

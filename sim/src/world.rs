@@ -1,6 +1,8 @@
 use crate::checks::{BYTES_EVERY_EVENTS, EVENTS_PER_INSTANT_MAX, Limits, Rule, SpinGuard, is_conserved};
 use crate::faults::{Excuses, FaultKind, FaultPlan, Loss, apply};
-use crate::host::{Arrival, Client, Machine, Node, Postmark, Server, Stream, TunnelPort, Wire};
+use crate::host::{
+    Arrival, Client, Machine, Node, Port, Postmark, Server, ServerId, Stream, TunnelPort, Wire,
+};
 use crate::link::{Element, Link};
 use crate::net::{Event, Key, PacketId};
 use crate::outcome::{
@@ -13,7 +15,7 @@ use crate::scenario::Scenario;
 use crate::trace::{Entry, Kind, Trace};
 use crate::work::{Application, START, application};
 use crate::{Direction, Side};
-use engine::{CloseReason, Instant, StreamId};
+use engine::{CloseReason, Instant, Mark, Marks, Stats, StreamId};
 
 /// One run of a scenario.
 pub struct World<'s> {
@@ -318,6 +320,10 @@ impl<'s> World<'s> {
                     self.lose(node, reason);
                     continue;
                 }
+                engine::Event::Cut(id) => {
+                    self.cut(node, id);
+                    continue;
+                }
                 other => {
                     self.violate(Rule::Closed, format!("{:?}: {other:?}", node.side()));
                     return;
@@ -350,6 +356,17 @@ impl<'s> World<'s> {
             Node::Server(session) => self.ends.server.forget(session),
         };
         self.reset(node.side(), &streams);
+    }
+
+    /// A stream was given up because its reader stopped: both processes close it, and the client's application hears of it.
+    fn cut(&mut self, node: Node, id: StreamId) {
+        self.ends.wire.trace.record(self.now, node.side(), Kind::Event, 6 << 32 | u64::from(id.0));
+        let Some(stream) = self.ends.stream_of(node, id, false) else { return };
+        let Some(&work) = self.ends.wire.owners.get(&stream) else { return };
+        for side in [Side::Client, Side::Server] {
+            self.ends.port(self.now, side, work).close(stream);
+        }
+        self.reset(Side::Client, &[stream]);
     }
 
     fn streams_of(&self, dial: u32) -> Vec<Stream> {
@@ -559,6 +576,7 @@ impl<'s> World<'s> {
     fn outcome(&self) -> Outcome {
         let Ends { client, server, wire } = &self.ends;
         let workloads: Vec<_> = self.work.iter().map(|work| work.outcome()).collect();
+        let (client_stats, server_stats) = (client.stats(), server.stats());
         Outcome {
             scenario: self.scenario.name.clone(),
             description: self.scenario.description.clone(),
@@ -585,13 +603,14 @@ impl<'s> World<'s> {
                 dials: u64::from(client.dials()),
                 accepted: server.accepted(),
                 ended: self.ended,
-                moved: server.stats().iter().map(|stats| stats.migrations).sum(),
+                moved: server_stats.iter().map(|stats| stats.migrations).sum(),
                 addresses: wire.nat.given_out(),
                 dropped_nat: wire.nat.dropped(),
                 dropped_down: wire.dropped_down,
             },
-            client: SideOutcome::sum(&client.stats(), client.refused_datagrams),
-            server: SideOutcome::sum(&server.stats(), server.refused_datagrams),
+            marks: marks(&client_stats, &server_stats, server.marks()),
+            client: SideOutcome::sum(&client_stats, client.refused_datagrams),
+            server: SideOutcome::sum(&server_stats, server.refused_datagrams),
         }
     }
 }
@@ -681,6 +700,12 @@ impl Ends {
             Side::Server => self.server.port(&mut self.wire, now, work),
         }
     }
+}
+
+/// Names of the marks of both sides.
+fn marks(client: &[Stats], server: &[Stats], endpoint: Marks) -> Vec<&'static str> {
+    let all = client.iter().chain(server).fold(endpoint, |marks, stats| marks.or(stats.marks));
+    all.iter().map(Mark::name).collect()
 }
 
 /// Payload that receivers got in each direction. What an echo got back went both ways.

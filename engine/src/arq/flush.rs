@@ -4,6 +4,7 @@ use super::overtaken::DONE;
 use super::segment::{Command, Header, OVERHEAD};
 use super::{Arq, DEAD_LINK, Flush, InFlight, Queued};
 use crate::Generation;
+use crate::marks::Mark;
 use crate::notes::{Cause, Note};
 use crate::time::{Instant, diff};
 
@@ -30,6 +31,7 @@ impl Arq {
     pub fn flush(&mut self, now: Instant, kind: Flush) {
         let unfinished = self.plan.take();
         self.suspects |= unfinished.as_ref().is_some_and(|plan| plan.cursor_sn.is_some());
+        self.marks.hit_if(Mark::FlushInterrupted, unfinished.is_some());
         let kind = unfinished.as_ref().map_or(kind, |plan| plan.kind.max(kind));
         let mut cwnd = 0;
         let mut moved = 0;
@@ -144,6 +146,7 @@ impl Arq {
             return;
         }
         if self.probe_wait_ms == 0 {
+            self.marks.hit(Mark::WindowClosed);
             self.probe_wait_ms = match self.generation {
                 Generation::Go2021 => 7000,
                 Generation::Go2026 => 500,
@@ -153,6 +156,7 @@ impl Arq {
             self.probe_wait_ms = (self.probe_wait_ms + self.probe_wait_ms / 2).min(PROBE_LIMIT_MS);
             self.ts_probe = current.wrapping_add(self.probe_wait_ms);
             self.ask_window = true;
+            self.marks.hit(Mark::WindowProbe);
         }
     }
 
@@ -168,6 +172,7 @@ impl Arq {
             self.snd_buf.push_back(InFlight { frg, acked: false, data, resendts: 0, rto_ms: 0, xmit: 0 });
             self.overtaken.push();
             self.snd_nxt = self.snd_nxt.wrapping_add(1);
+            self.marks.hit_if(Mark::SnWrap, self.snd_nxt == 0);
             moved += 1;
         }
         moved
@@ -318,6 +323,7 @@ impl Arq {
                 segment.rto_ms = segment.rto_ms.wrapping_add(backoff_ms);
                 fastack = Some(0);
                 plan.lost += 1;
+                self.marks.hit_if(Mark::RtoBackoff, segment.xmit > 1);
             }
         }
         match cause {
@@ -347,6 +353,8 @@ impl Arq {
             return;
         }
         let mss = self.mss() as u32;
+        self.marks.hit_if(Mark::CwndHalved, plan.change > 0);
+        self.marks.hit_if(Mark::CwndCollapse, plan.lost > 0);
         if plan.change > 0 {
             let resend = if self.resend > 0 { self.resend } else { u32::MAX };
             self.ssthresh = (self.snd_nxt.wrapping_sub(self.snd_una) / 2).max(2);

@@ -1,8 +1,10 @@
 //! Datagrams in: acknowledgements, data, window news (KCP-16 to KCP-20).
 
+use super::rtt::RTO_MAX_MS;
 use super::segment::{Command, Header, OVERHEAD};
 use super::{Arq, Flush, Queued};
 use crate::Generation;
+use crate::marks::Mark;
 use crate::notes::Note;
 use crate::time::{Instant, diff};
 
@@ -75,6 +77,8 @@ impl Arq {
             if rtt_ms >= 0 && self.rtt.trusts(ts) {
                 self.rtt.sample(rtt_ms, self.interval_ms);
                 self.notes.add(Note::Rtt { ms: rtt_ms as u32 });
+                self.marks.hit_if(Mark::MsWrap, now.ms() < ts);
+                self.marks.hit_if(Mark::RtoCeiling, self.rtt.rto_ms == RTO_MAX_MS);
             }
         }
         if !self.nc && diff(self.snd_una, una_before) > 0 {
@@ -189,6 +193,7 @@ impl Arq {
         }
         let offset = diff(header.sn, self.rcv_nxt);
         if diff(header.sn, self.rcv_nxt.wrapping_add(self.rcv_wnd)) >= 0 {
+            self.marks.hit(Mark::BeyondWindow);
             return false;
         }
         if self.acks.len() < ACKS_MAX {
@@ -236,6 +241,7 @@ impl Arq {
     /// KCP-20: progress flushes everything at once, many acknowledgements flush themselves.
     fn flush_after_input(&mut self, now: Instant, slides: bool, ack_nodelay: bool) {
         let many_acks = self.generation == Generation::Go2026 && self.acks.len() >= self.mtu / OVERHEAD;
+        self.marks.hit_if(Mark::ManyAcks, many_acks);
         if slides {
             self.flush(now, Flush::Full);
         } else if many_acks || (ack_nodelay && !self.acks.is_empty()) {

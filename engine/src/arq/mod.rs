@@ -16,6 +16,7 @@ pub use input::{ACKS_MAX, InputError, Source};
 pub use segment::{Command, Header, OVERHEAD};
 
 use crate::Generation;
+use crate::marks::{Mark, Marks};
 use crate::notes::{Note, Notes};
 use crate::time::{Instant, diff};
 use flush::Plan;
@@ -157,6 +158,7 @@ pub struct Arq {
     pool_unused: usize,
     counters: Counters,
     pub(crate) notes: Notes,
+    marks: Marks,
 }
 
 /// A payload waiting in one of the queues.
@@ -228,6 +230,7 @@ impl Arq {
             pool_unused: 0,
             counters: Counters::default(),
             notes: Notes::default(),
+            marks: Marks::NONE,
         }
     }
 
@@ -371,6 +374,18 @@ impl Arq {
         &self.counters
     }
 
+    /// Rare paths that were taken.
+    pub fn marks(&self) -> Marks {
+        let mut marks = self.marks;
+        marks.hit_if(Mark::FastRetransmit, self.counters.fast_retrans_segs > 0);
+        marks.hit_if(Mark::EarlyRetransmit, self.counters.early_retrans_segs > 0);
+        marks.hit_if(Mark::Timeout, self.counters.lost_segs > 0);
+        marks.hit_if(Mark::RepeatedSegment, self.counters.repeat_segs > 0);
+        marks.hit_if(Mark::DeadLink, self.dead);
+        marks.hit_if(Mark::LostState, self.peer_lost_state);
+        marks
+    }
+
     /// Queues `data` (KCP-5).
     ///
     /// # Errors
@@ -470,6 +485,7 @@ impl Arq {
         self.move_in_order();
         if was_full && self.rcv_queue.len() < self.rcv_wnd as usize {
             self.tell_window = true;
+            self.marks.hit(Mark::WindowReopened);
         }
     }
 
@@ -483,6 +499,7 @@ impl Arq {
             self.notes.add(Note::InOrder { sn: self.rcv_nxt });
             self.rcv_nxt = self.rcv_nxt.wrapping_add(1);
         }
+        self.marks.hit(Mark::QueueFull);
     }
 
     fn buffer_with(&mut self, bytes: &[u8]) -> Vec<u8> {

@@ -3,7 +3,7 @@
 use crate::time::diff;
 
 /// Largest retransmission timeout, ms.
-const RTO_MAX_MS: u32 = 60_000;
+pub(super) const RTO_MAX_MS: u32 = 60_000;
 
 /// kcp-go's estimator: integer arithmetic, asymmetric variance.
 #[derive(Clone, Copy, Debug)]

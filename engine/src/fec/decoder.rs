@@ -6,6 +6,7 @@ use super::list::List;
 use super::rebuild::Rebuilder;
 use super::{HEADER_LEN, Kind, PACKET_BYTES_MAX, Shape, kind, seqid};
 use crate::Generation;
+use crate::marks::{Mark, Marks};
 
 /// Rebuilds what was lost. Data packets also go straight to the ARQ; the decoder only adds the missing ones.
 #[derive(Debug)]
@@ -14,6 +15,8 @@ pub struct Decoder {
     store: Store,
     rebuilder: Rebuilder,
     counters: Counters,
+    /// The peer was found to use another shape.
+    reshaped: bool,
 }
 
 #[derive(Debug)]
@@ -85,7 +88,7 @@ impl Decoder {
             Generation::Go2021 => Store::Go2021 { list: List::default(), autotune: Autotune2021::new() },
         };
         let shape = shape.unwrap_or(Shape::ONE_TO_ONE);
-        Self { shape, store, rebuilder: Rebuilder::new(), counters: Counters::default() }
+        Self { shape, store, rebuilder: Rebuilder::new(), counters: Counters::default(), reshaped: false }
     }
 
     /// Same, with another end of the tuning state; the 2021 generation has no such state.
@@ -175,6 +178,16 @@ impl Decoder {
         Counters { shard_set: shard_set as u64, shard_min: u64::from(shard_min), ..self.counters }
     }
 
+    /// Rare paths that were taken.
+    pub fn marks(&self) -> Marks {
+        let mut marks = Marks::NONE;
+        marks.hit_if(Mark::FecRecovery, self.counters.recovered > 0);
+        marks.hit_if(Mark::FecOtherShape, self.reshaped);
+        let wrapped = matches!(&self.store, Store::Go2026 { groups, .. } if groups.wrapped());
+        marks.hit_if(Mark::ShardWrapIn, wrapped);
+        marks
+    }
+
     /// The numbers kcp-go's decoder of 2026 keeps, for traces; for the 2021 generation only shape and packets
     /// count.
     pub fn state(&self) -> DecoderState {
@@ -204,7 +217,7 @@ impl Decoder {
 
     fn sample_and_store(&mut self, now_ms: u64, kind: Kind, packet: &[u8]) {
         let seqid = seqid(packet);
-        let Self { shape, store, rebuilder, counters } = self;
+        let Self { shape, store, rebuilder, counters, reshaped } = self;
         match store {
             Store::Go2026 { groups, autotune, tuning, exit } => {
                 autotune.sample(kind == Kind::Data, seqid);
@@ -221,6 +234,7 @@ impl Decoder {
                     *tuning = found == *shape && *exit == TuneExit::OtherShape;
                     if found != *shape {
                         *shape = found;
+                        *reshaped = true;
                         groups.clear();
                     }
                 }
@@ -229,6 +243,7 @@ impl Decoder {
                 autotune.sample(kind == Kind::Data, seqid);
                 if !shape.fits(seqid, kind) {
                     let found = autotune.detect().and_then(|(data, parity)| Shape::new(data, parity).ok());
+                    *reshaped |= found.is_some_and(|found| found != *shape);
                     *shape = found.unwrap_or(*shape);
                 }
                 list.insert(now_ms, *shape, (kind, packet), rebuilder, counters);

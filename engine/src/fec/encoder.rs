@@ -4,6 +4,7 @@ use super::kernel::Kernel;
 use super::matrix::interpolate;
 use super::{HEADER_LEN, Kind, SHARD_OFFSET, Shape, write_header};
 use crate::Generation;
+use crate::marks::{Mark, Marks};
 
 /// A longer pause before the last data packet of a group makes its parity worthless (FEC-5).
 const PARITY_GAP_MS: u64 = 500;
@@ -25,6 +26,7 @@ pub struct Encoder {
     /// One accumulator per parity packet. Complete ones wait for `poll_parity` until the next data packet.
     parity: Vec<Vec<u8>>,
     pending: Option<Pending>,
+    marks: Marks,
 }
 
 /// Parity packets of a complete group that are still to be polled.
@@ -69,6 +71,7 @@ impl Encoder {
             latest_ms: None,
             parity: vec![Vec::new(); shape.parity()],
             pending: None,
+            marks: Marks::NONE,
         }
     }
 
@@ -124,6 +127,11 @@ impl Encoder {
         EncoderState { next_seqid: self.next_seqid, shards: self.shards, packet_bytes_max }
     }
 
+    /// Rare paths that were taken.
+    pub const fn marks(&self) -> Marks {
+        self.marks
+    }
+
     fn fold(&mut self, shard: &[u8]) {
         if self.shards == 0 {
             self.pending = None;
@@ -155,6 +163,8 @@ impl Encoder {
             shard_bytes: self.shard_bytes_max,
         });
         self.next_seqid = self.seqid_after(self.shape.parity());
+        self.marks.hit_if(Mark::ParityWithheld, !continuous);
+        self.marks.hit_if(Mark::ShardWrapOut, self.next_seqid == 0);
         self.shards = 0;
     }
 

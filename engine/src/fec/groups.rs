@@ -22,6 +22,8 @@ struct Group {
 pub(crate) struct Groups {
     held: Vec<Group>,
     newest: u32,
+    /// The numbers wrapped.
+    wrapped: bool,
     spare_groups: Vec<Group>,
     spare_shards: Vec<Vec<u8>>,
 }
@@ -33,6 +35,10 @@ impl Groups {
 
     pub(crate) const fn set_newest(&mut self, newest: u32) {
         self.newest = newest;
+    }
+
+    pub(crate) const fn wrapped(&self) -> bool {
+        self.wrapped
     }
 
     pub(crate) const fn len(&self) -> usize {
@@ -91,6 +97,7 @@ impl Groups {
         let total = shape.total() as u32;
         let age = |newest: u32, number: u32| diff(newest.wrapping_mul(total), number.wrapping_mul(total));
         if age(number, self.newest) > 0 {
+            self.wrapped |= number < self.newest;
             self.newest = number;
         }
         let newest = self.newest;

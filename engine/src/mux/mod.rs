@@ -6,6 +6,7 @@
 
 mod smux;
 
+use crate::marks::Marks;
 use crate::time::{Deadline, Instant};
 use crate::tunnel::CloseReason;
 
@@ -301,6 +302,9 @@ pub trait Mux: Send {
 
     /// Queues a keepalive frame at once, if none waits: something new for a peer that is silent to answer.
     fn probe(&mut self);
+
+    /// Rare paths that were taken.
+    fn marks(&self) -> Marks;
 
     /// Whether the peer announced that it half-closes.
     fn peer_half_closes(&self) -> bool;

@@ -8,6 +8,7 @@ mod frame;
 mod stream;
 
 use super::{Event, Mux, OpenError, ProtocolError, ReadError, Role, Settings, StreamId, WriteError};
+use crate::marks::{Mark, Marks};
 use crate::time::{Deadline, Instant, Timer};
 use crate::tunnel::CloseReason;
 use core::time::Duration;
@@ -46,6 +47,7 @@ pub struct Smux {
     peer_check: Option<Ticker>,
     events: VecDeque<Event>,
     closed: bool,
+    marks: Marks,
 }
 
 impl Smux {
@@ -78,6 +80,7 @@ impl Smux {
             peer_check: ticker(settings.peer_timeout_ms),
             events: VecDeque::new(),
             closed: false,
+            marks: Marks::NONE,
             settings,
             role,
         }
@@ -194,7 +197,10 @@ impl Smux {
     /// Consumes the start of `bytes`; how many. 0 when there is nothing to do.
     fn step(&mut self, bytes: &[u8]) -> Result<usize, ProtocolError> {
         match &mut self.reading {
-            Reading::Header(_) if self.bucket <= 0 => Ok(0),
+            Reading::Header(_) if self.bucket <= 0 => {
+                self.marks.hit(Mark::BufferFull);
+                Ok(0)
+            }
             Reading::Header(head) => {
                 let n = head.fill(bytes);
                 let Some(bytes) = head.complete() else { return Ok(n) };
@@ -239,6 +245,7 @@ impl Smux {
             Command::Push if header.len == 0 => {} // SMUX-6
             Command::Push => {
                 let wanted = self.known(id).is_some_and(|stream| !stream.receive.end_told); // SMUX-5, SMUX-24
+                self.marks.hit_if(Mark::LatePayload, !wanted);
                 return Reading::Payload { id, left: usize::from(header.len), wanted };
             }
         }
@@ -261,12 +268,19 @@ impl Smux {
     fn handle_steering(&mut self, id: StreamId, len: u16) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
         match len {
-            0 => stream.send.held = !stream.send.held,
+            0 => {
+                stream.send.held = !stream.send.held;
+                self.marks.hit(if stream.send.held { Mark::Pause } else { Mark::Resume });
+            }
             STOP => {
                 stream.send.stop();
+                self.marks.hit(Mark::Stop);
                 self.events.push_back(Event::Stopped(id));
             }
-            kibibytes => stream.send.add_credit(kibibytes, &self.settings),
+            kibibytes => {
+                stream.send.add_credit(kibibytes, &self.settings);
+                self.marks.hit(Mark::Credit);
+            }
         }
         if stream.take_writable(&self.settings) {
             self.events.push_back(Event::Writable(id));
@@ -387,10 +401,15 @@ impl Mux for Smux {
         let stream = self.known(id).ok_or(WriteError::UnknownStream)?;
         if room == 0 {
             stream.send.writer_waits = true;
+            let by_window = stream.send.queued_bytes() < self.settings.send_bytes_max;
+            let stall = if self.settings.version == 1 { Mark::CreditStall } else { Mark::WindowStall };
+            self.marks.hit_if(stall, by_window);
             return Err(WriteError::Blocked);
         }
         let n = data.len().min(room);
         stream.send.push(&data[..n]);
+        let half_closed = stream.receive.peer_finished;
+        self.marks.hit_if(Mark::HalfClose, half_closed);
         self.take_turn(id);
         Ok(n)
     }
@@ -555,6 +574,10 @@ impl Mux for Smux {
     fn fullest(&self) -> Option<StreamId> {
         let unread = |stream: &Stream| stream.receive.readable_bytes();
         self.streams.iter().max_by_key(|(_, stream)| unread(stream)).map(|(id, _)| *id)
+    }
+
+    fn marks(&self) -> Marks {
+        self.marks
     }
 
     fn sent_bytes(&self, id: StreamId) -> Option<(u32, u32)> {

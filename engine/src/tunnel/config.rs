@@ -41,6 +41,12 @@ pub struct TunnelConfig {
     pub probe: bool,
     /// Follow a peer whose address changes (KCP-24).
     pub migrate: bool,
+    /// Number of the first segment in both directions; both ends must agree. kcptun begins at 0, and so does everything
+    /// but a test that wants to see the wrap.
+    pub first_sn: u32,
+    /// Number of the first shard this end sends, and of its own shape's first group that it expects: where a group begins.
+    /// kcptun begins at 0, as above.
+    pub first_shard: u32,
     /// Values that had to be replaced, in words, for the operator.
     pub warnings: Vec<String>,
 }

@@ -50,8 +50,8 @@ impl Identity {
         (header.command() == Some(Command::Push)).then_some(header.conv)
     }
 
-    /// The conversation, if this datagram may replace the session of its address: data that starts at sn 0.
-    pub(crate) fn replaces(&self) -> Option<u32> {
-        self.starts().filter(|_| self.first.is_some_and(|header| header.sn == 0))
+    /// The conversation, if this datagram may replace the session of its address: data that starts at the first sn.
+    pub(crate) fn replaces(&self, first_sn: u32) -> Option<u32> {
+        self.starts().filter(|_| self.first.is_some_and(|header| header.sn == first_sn))
     }
 }

@@ -3,6 +3,7 @@
 use super::{Identity, Tunnel};
 use crate::endpoint::Incoming;
 use crate::fec::{self, Kind};
+use crate::marks::Mark;
 use crate::mux::Role;
 use crate::time::Instant;
 use core::time::Duration;
@@ -26,7 +27,10 @@ impl Tunnel {
             Some(_) => return Err(incoming),
             None => incoming.payload,
         };
-        if !may || !self.arq.advanced_by(segments) {
+        let advances = self.arq.advanced_by(segments);
+        if !may || !advances {
+            self.stats.marks.hit_if(Mark::MigrationTooSoon, advances && moved_just_now);
+            self.stats.marks.hit_if(Mark::MigrationReplay, may && !advances);
             return Err(incoming);
         }
         self.peer = incoming.from;

@@ -24,6 +24,7 @@ use crate::arq::{Arq, Flush};
 use crate::endpoint::Incoming;
 use crate::entropy::Entropy;
 use crate::fec;
+use crate::marks::{Mark, Marks};
 use crate::mux::{self, Mux, OpenError, ReadError, Role, Smux, StreamId, WriteError};
 use crate::notes::Note;
 use crate::qpp::Generator;
@@ -216,14 +217,16 @@ impl Tunnel {
         arq.set_tuning(config.tuning);
         arq.set_windows(config.snd_wnd, config.rcv_wnd);
         arq.set_mtu(config.segment_bytes_max());
+        arq.set_serials(config.first_sn, config.first_sn, config.first_sn);
+        let (fec_out, fec_in) = fec_ends(config);
         Self {
             config: Arc::clone(config),
             role,
             peer,
             entropy,
             arq,
-            fec_out: config.fec.map(|shape| fec::Encoder::new(shape).with_generation(config.generation)),
-            fec_in: config.fec.map(|shape| fec::Decoder::new(Some(shape), config.generation)),
+            fec_out,
+            fec_in,
             snappy_out: config.compress.then(snappy::Encoder::new),
             snappy_in: config.compress.then(snappy::Decoder::new),
             mux: Box::new(Smux::new(config.mux.clone(), role, now)),
@@ -325,6 +328,7 @@ impl Tunnel {
             ring_buffer_snd_queue: state.snd_queue as u64,
             ring_buffer_rcv_queue: state.rcv_queue as u64,
             ring_buffer_snd_buffer: state.snd_buf as u64,
+            marks: self.marks(),
             ..self.stats
         };
         if let Some(decoder) = &self.fec_in {
@@ -337,6 +341,19 @@ impl Tunnel {
             stats.fec_shard_min = fec.shard_min;
         }
         stats
+    }
+
+    fn marks(&self) -> Marks {
+        let mut marks = self.stats.marks.or(self.arq.marks()).or(self.mux.marks());
+        marks = self.fec_out.iter().fold(marks, |marks, encoder| marks.or(encoder.marks()));
+        marks = self.fec_in.iter().fold(marks, |marks, decoder| marks.or(decoder.marks()));
+        marks.hit_if(Mark::Damaged, self.stats.in_csum_errors > 0);
+        marks.hit_if(Mark::Migration, self.stats.migrations > 0);
+        marks.hit_if(Mark::StreamCut, self.stats.streams_cut > 0);
+        marks.hit_if(Mark::SessionRotated, self.closed == Some(CloseReason::Local));
+        marks.hit_if(Mark::SessionReplaced, self.closed == Some(CloseReason::Replaced));
+        marks.hit_if(Mark::PeerTimeout, self.closed == Some(CloseReason::PeerTimeout));
+        marks
     }
 
     /// Opens a stream.
@@ -531,6 +548,7 @@ impl Tunnel {
     fn probe_if_silent(&mut self, now: Instant) {
         if self.probes() && self.liveness.probe_due(now, self.arq.state().rto_ms) {
             self.arq.probe_peer();
+            self.stats.marks.hit(Mark::Probe);
             self.mux.probe();
             self.arq.flush(now, Flush::Full);
         }
@@ -588,6 +606,15 @@ impl Tunnel {
             self.arq.probe_due_ms(now).map(|wait_ms| self.flush_at.max(now.ms_boundary_after(wait_ms)))
         };
     }
+}
+
+/// What a session sends parity with, and rebuilds with.
+fn fec_ends(config: &TunnelConfig) -> (Option<fec::Encoder>, Option<fec::Decoder>) {
+    let Some(shape) = config.fec else { return (None, None) };
+    let newest = config.first_shard / shape.total() as u32;
+    let encoder = fec::Encoder::with_next_seqid(shape, config.first_shard).with_generation(config.generation);
+    let decoder = fec::Decoder::new(Some(shape), config.generation).with_newest_group(newest);
+    (Some(encoder), Some(decoder))
 }
 
 impl core::fmt::Debug for Tunnel {

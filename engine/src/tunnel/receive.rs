@@ -5,6 +5,7 @@ use crate::arq::Source;
 use crate::crypt::OpenError;
 use crate::endpoint::Incoming;
 use crate::fec::{self, Kind};
+use crate::marks::Mark;
 use crate::mux::Role;
 use crate::notes::Note;
 use crate::time::{Instant, diff};
@@ -28,13 +29,18 @@ impl Tunnel {
             Err(reason) => return Handled::Dropped(self.count_dropped(reason)),
         };
         if identity.conv().is_some_and(|conv| conv != self.conv()) {
-            let replaced = identity.replaces().filter(|_| self.role == Role::Server);
+            let first_sn = self.config.first_sn;
+            let replaced = identity.replaces(first_sn).filter(|_| self.role == Role::Server);
             return match replaced {
-                Some(conv) => Handled::Reopen(Incoming { from: self.peer, conv, payload }),
-                None => Handled::Dropped(self.count_dropped(DropReason::ForeignConv)),
+                Some(conv) => Handled::Reopen(Incoming { from: self.peer, conv, first_sn, payload }),
+                None => {
+                    self.stats.marks.hit(Mark::ForeignConv);
+                    Handled::Dropped(self.count_dropped(DropReason::ForeignConv))
+                }
             };
         }
         if identity.kind == Some(Kind::Parity) && !self.parity_is_ours(payload) {
+            self.stats.marks.hit(Mark::ForeignParity);
             return Handled::Dropped(self.count_dropped(DropReason::ForeignConv));
         }
         match self.handle_payload(now, payload, identity) {

@@ -3,6 +3,7 @@
 use super::Tunnel;
 use crate::arq::{Arq, Flush};
 use crate::fec;
+use crate::marks::Mark;
 use crate::time::Instant;
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
@@ -33,6 +34,7 @@ impl Tunnel {
         if let Some(pacer) = self.pacer.as_mut().filter(|_| pending(&self.arq, &self.held, &self.fec_out)) {
             room = room.min(pacer.allowance(now, self.config.mtu));
             if room == 0 {
+                self.stats.marks.hit(Mark::Paced);
                 return None;
             }
         }
@@ -46,6 +48,7 @@ impl Tunnel {
                 segment = len;
             } else if len > segment {
                 self.held.extend_from_slice(&slot[..len]);
+                self.stats.marks.hit(Mark::HeldDatagram);
                 break;
             }
             filled += len;

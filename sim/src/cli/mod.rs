@@ -13,6 +13,7 @@ pub(crate) mod schema;
 mod seeds;
 mod settings;
 mod summary;
+pub(crate) mod swarm;
 pub(crate) mod trace;
 
 use anyhow::Context;

@@ -4,8 +4,8 @@ use crate::Side;
 use crate::checks::Rule;
 use crate::scenario::SidePlan;
 use engine::{
-    CloseReason, Deadline, DropReason, Endpoint, EndpointLimits, Entropy, Handled, Incoming, Instant, Route,
-    SessionId, Stats, StreamId, Tunnel, TunnelConfig,
+    CloseReason, Deadline, DropReason, Endpoint, EndpointLimits, Entropy, Handled, Incoming, Instant, Marks,
+    Route, SessionId, Stats, StreamId, Tunnel, TunnelConfig,
 };
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -37,6 +37,8 @@ pub struct Server {
     running: bool,
     /// Counters of sessions that are over.
     past: Vec<Stats>,
+    /// Rare paths that its endpoints of earlier lives took.
+    past_marks: Marks,
     /// When it wants to be woken.
     pub alarm: Alarm,
     /// Datagrams the engine dropped.
@@ -57,6 +59,7 @@ impl Server {
             life: 0,
             running: true,
             past: Vec::new(),
+            past_marks: Marks::NONE,
             alarm: Alarm::default(),
             refused_datagrams: 0,
         }
@@ -122,6 +125,7 @@ impl Server {
     pub fn start(&mut self) {
         self.running = true;
         self.life += 1;
+        self.past_marks = self.marks();
         self.endpoint = endpoint(&self.config, self.entropy.fork());
     }
 
@@ -202,6 +206,11 @@ impl Server {
     /// Counters of all sessions there ever were.
     pub fn stats(&self) -> Vec<Stats> {
         self.past.iter().copied().chain(self.sessions.values().map(Tunnel::stats)).collect()
+    }
+
+    /// Rare paths that its endpoints took.
+    pub fn marks(&self) -> Marks {
+        self.past_marks.or(self.endpoint.marks())
     }
 
     /// Sessions that were accepted.

@@ -36,9 +36,19 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) nat: NatKeys,
     pub(super) workloads: Vec<Workload>,
+    #[serde(default)]
+    pub(super) wrap_after: WrapKeys,
     pub(super) baseline: Option<BaselineKey>,
     #[serde(default)]
     pub(super) expect: Expect,
+}
+
+/// How many numbers are left before they wrap.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WrapKeys {
+    pub(super) segments: Option<u32>,
+    pub(super) shards: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
@@ -66,8 +76,8 @@ pub(super) fn build(file: File) -> Result<Scenario, Refusal> {
         faults: faults::plan(&file.faults, file.duration_ms.us)?,
         nat: faults::nat(&file.nat)?,
         hosts: hosts::plan(&file.hosts)?,
-        client: sides::plan("client", file.client, Settings::client())?,
-        server: sides::plan("server", file.server, Settings::server())?,
+        client: sides::plan("client", file.client, Settings::client(), file.wrap_after)?,
+        server: sides::plan("server", file.server, Settings::server(), file.wrap_after)?,
         expect: expect::plan(&file.expect, &work)?,
         work,
         baseline: file.baseline.map(|key| match key {
@@ -78,6 +88,8 @@ pub(super) fn build(file: File) -> Result<Scenario, Refusal> {
         tightened: None,
     };
     damage_is_noticed(&scenario)?;
+    let announces = [&scenario.client, &scenario.server].map(|side| side.config.mux.announce);
+    refuse_if(announces[0] != announces[1], "server.no-announce".into(), "must be as the client has it")?;
     let compared = scenario.baseline.is_some() && !scenario.faults.is_empty();
     refuse_if(compared, "faults".into(), "direct TCP, the baseline, has none")?;
     Ok(scenario)

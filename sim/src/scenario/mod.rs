@@ -116,9 +116,10 @@ impl Scenario {
     /// | `drain_ms` | time for the rest to arrive once the sources have stopped and nothing is cut any more; without it as long as [`Bound`](crate::liveness::Bound) computes from the rest of the file |
     /// | `links.up`, `links.down` | see below; an empty object is a perfect link |
     /// | `hosts.client`, `hosts.server` | see below; machines without limits where absent |
-    /// | `client`, `server` | kcptun's JSON keys: `key crypt mode nodelay interval resend nc mtu sndwnd rcvwnd datashard parityshard nocomp acknodelay smuxver smuxbuf framesize streambuf keepalive qpp qpp-count ratelimit`, karst's `no-probe no-migrate`, and `generation`: which kcp-go the end behaves like, `"2021"` or `"2026"` (default); kcptun's defaults where absent |
+    /// | `client`, `server` | kcptun's JSON keys: `key crypt mode nodelay interval resend nc mtu sndwnd rcvwnd datashard parityshard nocomp acknodelay smuxver smuxbuf framesize streambuf keepalive qpp qpp-count ratelimit`, karst's `no-probe no-migrate`, `no-announce` (both sides: streams are ended one way, but none is paused, credited or stopped), and `generation`: which kcp-go the end behaves like, `"2021"` or `"2026"` (default); kcptun's defaults where absent |
     /// | `faults` | array of `{"blackout": {...}}` and so on, see below |
     /// | `nat.timeout_ms`, `.inbound_refreshes` (false) | a mapping of the client's address translator that nothing was sent over for that long is forgotten; without it, mappings last |
+    /// | `wrap_after.segments`, `.shards` (0) | that many numbers are left before those of KCP's segments, and of FEC's shards, wrap; both sides begin there, where kcptun begins at 0 |
     /// | `workloads` | array of `{"bulk": {...}}`, `{"echo": {...}}` and so on, see below |
     /// | `baseline` | the same work over direct TCP instead of the tunnel: `"cubic"` or `"reno"`, see [`crate::baseline`] |
     /// | `expect` | what the run must measure, see below |
@@ -194,6 +195,14 @@ impl Scenario {
     pub fn parse(file: &str, text: &str) -> Result<Self, ScenarioError> {
         let source = ScenarioFile::parse(file, text)?;
         source.draw(source.seed())
+    }
+
+    /// As [`Scenario::parse`], of JSON in which nothing is left to the seed; `file` only names it in errors.
+    ///
+    /// # Errors
+    /// The first thing that is unknown, missing, or impossible.
+    pub fn of_json(file: &str, tree: serde_json::Value) -> Result<Self, ScenarioError> {
+        json::typed(tree).and_then(file::build).map_err(|refusal| source::refused(file, refusal))
     }
 }
 

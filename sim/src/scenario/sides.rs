@@ -1,5 +1,6 @@
 //! Options of one side under kcptun's own names, and the plan made of them.
 
+use super::file::WrapKeys;
 use super::rules::refuse_if;
 use super::{Refusal, SidePlan};
 use engine::crypt::Cipher;
@@ -40,6 +41,8 @@ pub(super) struct Options {
     pub(super) no_probe: Option<bool>,
     #[serde(rename = "no-migrate")]
     pub(super) no_migrate: Option<bool>,
+    #[serde(rename = "no-announce")]
+    pub(super) no_announce: Option<bool>,
     pub(super) generation: Option<GenerationKey>,
 }
 
@@ -51,13 +54,24 @@ pub(super) enum GenerationKey {
     Go2026,
 }
 
-pub(super) fn plan(at: &str, options: Options, defaults: Settings) -> Result<SidePlan, Refusal> {
-    let generation = options.generation;
+pub(super) fn plan(
+    at: &str,
+    options: Options,
+    defaults: Settings,
+    wrap: WrapKeys,
+) -> Result<SidePlan, Refusal> {
+    let (generation, no_announce) = (options.generation, options.no_announce);
     let settings = settings(at, options, defaults)?;
     let mut config = settings.tunnel_config().map_err(|e| (format!("{at}.{}", e.flag), e.reason))?;
     if let Some(GenerationKey::Go2021) = generation {
         config.generation = Generation::Go2021;
     }
+    config.first_sn = 0_u32.wrapping_sub(wrap.segments.unwrap_or(0));
+    if let (Some(shape), Some(shards)) = (config.fec, wrap.shards.filter(|&shards| shards > 0)) {
+        let groups = shards.div_ceil(shape.total() as u32);
+        config.first_shard = shape.paws().saturating_sub(groups.saturating_mul(shape.total() as u32));
+    }
+    config.mux.announce = no_announce != Some(true);
     Ok(SidePlan { settings, config: Arc::new(config) })
 }
 

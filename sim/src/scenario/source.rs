@@ -84,7 +84,7 @@ fn plan(tree: &Value, draw: Draw) -> Result<Scenario, Refusal> {
     drawn(tree.clone(), draw).and_then(json::typed).and_then(file::build)
 }
 
-fn refused(file: &str, (path, reason): Refusal) -> ScenarioError {
+pub(super) fn refused(file: &str, (path, reason): Refusal) -> ScenarioError {
     ScenarioError { file: file.into(), path, reason }
 }
 

@@ -137,6 +137,11 @@ impl SendHalf {
         Ok(queue_room.min(usize::try_from(window).unwrap_or(0)))
     }
 
+    /// Bytes waiting to be framed.
+    pub(super) fn queued_bytes(&self) -> usize {
+        self.queue.len()
+    }
+
     pub(super) fn push(&mut self, data: &[u8]) {
         self.queue.push(data);
         self.written = self.written.wrapping_add(data.len() as u32);

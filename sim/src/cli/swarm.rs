@@ -1,0 +1,119 @@
+//! `karst-sim swarm`.
+
+use super::pool::Jobs;
+use super::say;
+use super::seeds::Seeds;
+use anyhow::{Context, bail};
+use engine::Mark;
+use sim::Scenario;
+use sim::swarm::{self, Failure, Verdict, Weights};
+use std::fmt::Write;
+use std::path::PathBuf;
+
+/// More events than any run of the swarm has, by far.
+const EVENTS_MAX: u64 = 5_000_000;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    seeds: Seeds,
+    #[command(flatten)]
+    jobs: Jobs,
+    #[command(flatten)]
+    makes: Makes,
+    /// A range of at least that many seeds must hit every mark.
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    marks_from: usize,
+    /// Print the scenario of the one seed instead of playing it.
+    #[arg(long, requires = "seed")]
+    print: bool,
+    /// Print the weights.
+    #[arg(long)]
+    print_weights: bool,
+}
+
+/// What makes a scenario of a seed.
+#[derive(clap::Args)]
+pub(crate) struct Makes {
+    /// How often the swarm does what, JSON; --print-weights prints the default.
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
+}
+
+impl Makes {
+    pub(crate) fn weights(&self) -> anyhow::Result<Weights> {
+        let Some(path) = &self.weights else { return Ok(Weights::default()) };
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path).with_context(|| name.clone())?;
+        Ok(Weights::parse(&name, &text)?)
+    }
+
+    /// The same again, as arguments.
+    fn again(&self) -> String {
+        self.weights.as_ref().map_or(String::new(), |path| format!(" --weights {}", path.display()))
+    }
+}
+
+/// What is kept of a run.
+struct Kept {
+    seed: u64,
+    events: u64,
+    marks: Vec<&'static str>,
+    failure: Option<Failure>,
+}
+
+pub(crate) fn main(args: &Args) -> anyhow::Result<bool> {
+    let weights = args.makes.weights()?;
+    if args.print_weights {
+        return say(&format!("{}\n", serde_json::to_string_pretty(&weights)?)).map(|()| true);
+    }
+    let Some(seeds) = args.seeds.asked() else { bail!("--seeds A..B or --seed S is needed") };
+    if args.print {
+        let tree = swarm::scenario(&weights, *seeds.start());
+        return say(&format!("{}\n", serde_json::to_string_pretty(&tree)?)).map(|()| true);
+    }
+    let seeds: Vec<u64> = seeds.collect();
+    let runs = args.jobs.run(&seeds, |&seed| played(&weights, seed))?;
+    let mut out = String::new();
+    let again = args.makes.again();
+    for Kept { seed, failure, .. } in &runs {
+        if let Some(failure) = failure {
+            writeln!(out, "seed {seed}: FAILED {failure}")?;
+            writeln!(out, "  again:   karst-sim swarm --seed {seed}{again}")?;
+            writeln!(out, "  smaller: karst-sim shrink --swarm-seed {seed}{again}")?;
+        }
+    }
+    let failed = runs.iter().filter(|run| run.failure.is_some()).count();
+    let events: u64 = runs.iter().map(|run| run.events).sum();
+    let missed = marks(&runs, &mut out)?;
+    writeln!(out, "{} runs, {failed} failed, {events} events", runs.len())?;
+    let misses = runs.len() >= args.marks_from && !missed.is_empty();
+    if misses {
+        writeln!(out, "FAILED marks: never hit: {}", missed.join(", "))?;
+    }
+    say(&out)?;
+    Ok(failed == 0 && !misses)
+}
+
+fn played(weights: &Weights, seed: u64) -> anyhow::Result<Kept> {
+    let scenario = Scenario::of_json(&format!("swarm seed {seed}"), swarm::scenario(weights, seed))?;
+    let verdict = Verdict::of(&scenario, seed, EVENTS_MAX);
+    let (events, marks) = match verdict.outcome() {
+        Some(outcome) => (outcome.events, outcome.marks.clone()),
+        None => (0, Vec::new()),
+    };
+    Ok(Kept { seed, events, marks, failure: verdict.failure() })
+}
+
+/// Writes how many runs hit each mark; those that none hit.
+fn marks(runs: &[Kept], out: &mut String) -> anyhow::Result<Vec<&'static str>> {
+    let mut missed = Vec::new();
+    for mark in Mark::ALL {
+        let hits = runs.iter().filter(|run| run.marks.contains(&mark.name())).count();
+        writeln!(out, "{hits:>8}  {:<22} {}", mark.name(), mark.meaning())?;
+        if hits == 0 {
+            missed.push(mark.name());
+        }
+    }
+    Ok(missed)
+}

@@ -1,0 +1,112 @@
+//! Options of both sides.
+
+use super::links::Keys;
+use super::{Dice, Weights, weights};
+use serde_json::{Value, json};
+
+/// The client's and the server's.
+pub(super) fn sides(dice: &mut Dice, weights: &Weights, crypt: &'static str) -> [Keys; 2] {
+    let common = common(dice, &weights.settings, crypt);
+    let shape = shape(dice);
+    [(); 2].map(|()| {
+        let mut keys = common.clone();
+        own(dice, weights, &mut keys);
+        fec(dice, &weights.settings, shape, &mut keys);
+        keys
+    })
+}
+
+/// What both sides must agree on, and switches of which each side only looks at its own.
+fn common(dice: &mut Dice, weights: &weights::Settings, crypt: &'static str) -> Keys {
+    let mut keys = Keys::new();
+    let mut set = |key: &str, value: Value| keys.insert(key.into(), value);
+    set("crypt", json!(crypt));
+    if dice.percent(weights.nocomp) {
+        set("nocomp", json!(true));
+    }
+    if dice.percent(weights.smux1) {
+        set("smuxver", json!(1));
+    }
+    if dice.percent(weights.qpp) {
+        set("qpp", json!(true));
+        set("qpp-count", json!(dice.pick(&[1, 7, 61])));
+    }
+    if dice.percent(weights.no_probe) {
+        set("no-probe", json!(true));
+    }
+    if dice.percent(weights.no_migrate) {
+        set("no-migrate", json!(true));
+    }
+    if dice.percent(weights.no_announce) {
+        set("no-announce", json!(true));
+    }
+    keys
+}
+
+fn own(dice: &mut Dice, all: &Weights, keys: &mut Keys) {
+    let weights = &all.settings;
+    let mode = dice.weighted(&all.mode.entries());
+    let mut set = |key: &str, value: Value| keys.insert(key.into(), value);
+    set("mode", json!(mode));
+    if mode == "manual" {
+        set("nodelay", json!(dice.between(0, 1)));
+        set("interval", json!(dice.spread(10, 500)));
+        set("resend", json!(dice.between(0, 4)));
+        set("nc", json!(dice.between(0, 1)));
+    }
+    if dice.percent(weights.mtu) {
+        set("mtu", json!(dice.pick(&[120, 200, 576, 1_000, 1_200, 1_400, 1_472, 1_500])));
+    }
+    if dice.percent(weights.windows) {
+        set("sndwnd", json!(dice.spread(1, 1_024)));
+        set("rcvwnd", json!(dice.spread(1, 1_024)));
+    }
+    if dice.percent(weights.buffers) {
+        let smuxbuf = dice.spread(4_096, 4_194_304);
+        set("smuxbuf", json!(smuxbuf));
+        set("streambuf", json!(dice.spread(512, smuxbuf)));
+    }
+    if dice.percent(weights.framesize) {
+        set("framesize", json!(dice.spread(64, 65_535)));
+    }
+    if dice.percent(weights.keepalive) {
+        set("keepalive", json!(dice.between(1, 20)));
+    }
+    if dice.percent(weights.acknodelay) {
+        set("acknodelay", json!(true));
+    }
+    if dice.percent(weights.ratelimit) {
+        set("ratelimit", json!(dice.spread(10_000, 1_000_000)));
+    }
+    if dice.percent(weights.generation) {
+        set("generation", json!("2021"));
+    }
+}
+
+fn shape(dice: &mut Dice) -> [u64; 2] {
+    [dice.spread(1, 20), dice.spread(1, 10)]
+}
+
+fn fec(dice: &mut Dice, weights: &weights::Settings, common: [u64; 2], keys: &mut Keys) {
+    let mut set = |[data, parity]: [u64; 2]| {
+        keys.insert("datashard".into(), json!(data));
+        keys.insert("parityshard".into(), json!(parity));
+    };
+    if dice.percent(weights.no_fec) {
+        set([0, 0]);
+    } else if dice.percent(weights.shape) {
+        set(if dice.percent(75) { common } else { shape(dice) });
+    }
+}
+
+/// Both ends begin near the end of their numbers.
+pub(super) fn wrap_after(dice: &mut Dice, weights: &weights::Settings) -> Value {
+    let mut keys = Keys::new();
+    if dice.percent(weights.segment_wrap) {
+        keys.insert("segments".into(), json!(dice.spread(1, 100)));
+    }
+    if dice.percent(weights.shard_wrap) {
+        keys.insert("shards".into(), json!(dice.spread(1, 100)));
+    }
+    keys.into()
+}
