@@ -30,6 +30,7 @@ pub mod rng;
 mod run;
 pub mod scenario;
 pub mod schema;
+pub mod shrink;
 pub mod swarm;
 pub mod timeline;
 pub mod trace;

@@ -6,7 +6,7 @@
 mod cli;
 
 use clap::{Parser, Subcommand};
-use cli::{compare, explain, list, pins, run, schema, swarm, trace};
+use cli::{compare, explain, list, pins, run, schema, shrink, swarm, trace};
 use std::process::ExitCode;
 
 const BROKEN: u8 = 1;
@@ -44,6 +44,8 @@ enum Command {
     Pins(pins::Args),
     /// Plays a random scenario for every seed, and looks whether the engine's rare paths were taken.
     Swarm(swarm::Args),
+    /// Looks for the smallest scenario that fails as a failing one does, and writes it into scenarios/regressions.
+    Shrink(shrink::Args),
     /// Prints the JSON Schema of scenario files, results or recordings.
     Schema(schema::Args),
     /// Prints everything that enters the trace hash of a run, one line each.
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         Command::Explain(args) => explain::main(&args),
         Command::Pins(args) => pins::main(&args),
         Command::Swarm(args) => swarm::main(&args),
+        Command::Shrink(args) => shrink::main(&args),
         Command::Schema(args) => schema::main(&args),
         Command::Trace(args) => trace::main(&args),
     };

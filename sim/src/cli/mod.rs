@@ -12,6 +12,7 @@ pub(crate) mod run;
 pub(crate) mod schema;
 mod seeds;
 mod settings;
+pub(crate) mod shrink;
 mod summary;
 pub(crate) mod swarm;
 pub(crate) mod trace;

@@ -11,7 +11,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 /// More events than any run of the swarm has, by far.
-const EVENTS_MAX: u64 = 5_000_000;
+pub(crate) const EVENTS_MAX: u64 = 5_000_000;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -46,6 +46,11 @@ impl Makes {
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path).with_context(|| name.clone())?;
         Ok(Weights::parse(&name, &text)?)
+    }
+
+    /// What is done to a scenario before it is played.
+    pub(crate) fn prepare(&self) -> impl Fn(&mut Scenario) + use<> {
+        |_| {}
     }
 
     /// The same again, as arguments.

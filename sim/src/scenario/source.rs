@@ -33,6 +33,14 @@ impl ScenarioFile {
         plan(&self.tree, Draw::Seed(Seed(seed))).map_err(|refusal| refused(&self.file, refusal))
     }
 
+    /// The scenario as this seed draws it, as JSON in which nothing is left to the seed.
+    ///
+    /// # Errors
+    /// As [`ScenarioFile::draw`].
+    pub fn drawn(&self, seed: u64) -> Result<Value, ScenarioError> {
+        drawn(self.tree.clone(), Draw::Seed(Seed(seed))).map_err(|refusal| refused(&self.file, refusal))
+    }
+
     /// The same file with another value at `path`, such as `client.mode` or `workloads[0].bulk.bytes`. Objects on the
     /// way are made where they are missing, arrays are not.
     ///

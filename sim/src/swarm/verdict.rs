@@ -68,6 +68,17 @@ impl Verdict {
     }
 }
 
+impl Failure {
+    /// Whether both are the same, as far as can be told: the same rule, and the same words where a rule has many ways to
+    /// be broken. Numbers do not count.
+    pub fn is_like(&self, other: &Self) -> bool {
+        let words =
+            |failure: &Self| -> String { failure.detail.chars().filter(|c| !c.is_ascii_digit()).collect() };
+        let tells = matches!(self.kind.as_str(), "closed" | "panic" | "memory" | "window");
+        self.kind == other.kind && (!tells || words(self) == words(other))
+    }
+}
+
 impl Display for Failure {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         write!(out, "{}: {}", self.kind, self.detail)

@@ -1,0 +1,94 @@
+//! `karst-sim shrink`.
+
+use super::swarm::{EVENTS_MAX, Makes};
+use super::{load, say};
+use anyhow::{Context, bail, ensure};
+use serde_json::{Value, json};
+use sim::shrink::{Shrinker, pretty};
+use sim::swarm;
+use std::io::{IsTerminal, Write, stderr};
+use std::path::PathBuf;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Scenario file.
+    #[arg(value_name = "FILE", required_unless_present = "swarm_seed")]
+    file: Option<PathBuf>,
+    /// Use this seed instead of the scenario's own.
+    #[arg(long, value_name = "S", requires = "file")]
+    seed: Option<u64>,
+    /// Start from what the swarm makes of this seed.
+    #[arg(long, value_name = "S", conflicts_with = "file")]
+    swarm_seed: Option<u64>,
+    #[command(flatten)]
+    makes: Makes,
+    /// Where to write the result; a name after the failure in scenarios/regressions when absent.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+pub(crate) fn main(args: &Args) -> anyhow::Result<bool> {
+    let (tree, origin) = start(args)?;
+    let name = tree["name"].as_str().unwrap_or("scenario").to_string();
+    // Hundreds of runs may panic; what the last one says is in the result.
+    std::panic::set_hook(Box::new(|_| {}));
+    let prepare = args.makes.prepare();
+    let Some(mut shrinker) = Shrinker::new(tree, EVENTS_MAX, &prepare) else {
+        let _ = std::panic::take_hook();
+        bail!("{origin} does not fail: there is nothing to shrink");
+    };
+    let terminal = stderr().is_terminal();
+    shrinker.shrink(&mut |so_far| {
+        if terminal {
+            let text = format!("\r{} runs, {} events left\x1b[K", so_far.runs(), so_far.events());
+            // Nothing is lost when a progress line cannot be written.
+            let _ = stderr().write_all(text.as_bytes());
+        }
+    });
+    if terminal {
+        let _ = stderr().write_all(b"\r\x1b[K");
+    }
+    let _ = std::panic::take_hook();
+    finish(args, &shrinker, &name, &origin)
+}
+
+/// The scenario to start from, and where it comes from in words.
+fn start(args: &Args) -> anyhow::Result<(Value, String)> {
+    if let Some(seed) = args.swarm_seed {
+        return Ok((swarm::scenario(&args.makes.weights()?, seed), format!("swarm seed {seed}")));
+    }
+    let Some(path) = &args.file else { bail!("a file or --swarm-seed is needed") };
+    let file = load(path)?;
+    let seed = args.seed.unwrap_or(file.seed());
+    let mut tree = file.drawn(seed)?;
+    tree["seed"] = json!(seed);
+    ensure!(tree.get("baseline").is_none(), "{}: baseline: direct TCP is not shrunk", path.display());
+    Ok((tree, format!("{}, seed {seed},", path.display())))
+}
+
+fn finish(args: &Args, shrinker: &Shrinker<'_>, name: &str, origin: &str) -> anyhow::Result<bool> {
+    let failure = shrinker.failure();
+    let kind = failure.kind.clone();
+    let mut tree = shrinker.best().clone();
+    let short = format!("{kind}-{name}");
+    tree["name"] = json!(short);
+    tree["description"] =
+        json!(format!("Fails with `{failure}`; shrunk from {}.", origin.trim_end_matches(',')));
+    let path =
+        args.out.clone().unwrap_or_else(|| PathBuf::from(format!("scenarios/regressions/{short}.json")));
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    }
+    let text = pretty(&tree);
+    std::fs::write(&path, &text).with_context(|| path.display().to_string())?;
+    let verdict = shrinker.verdict();
+    let hash = verdict.as_ref().and_then(|verdict| verdict.outcome()).map(|outcome| outcome.trace_hash);
+    let hash = hash.map_or("none: it panics".into(), |hash| format!("{hash:016x}"));
+    say(&format!(
+        "{text}FAILED {failure}\n{} runs; {} events left, trace hash {hash}\nwritten to {}\n",
+        shrinker.runs(),
+        shrinker.events(),
+        path.display()
+    ))?;
+    Ok(true)
+}
