@@ -90,6 +90,7 @@ marks! {
     MsWrap "ms wrap" "A round trip began before the millisecond clock wrapped and ended after it."
     SnWrap "sn wrap" "The segment numbers wrapped."
     FecRecovery "fec recovery" "A lost datagram was rebuilt from parity."
+    FecUnproven "fec unproven" "Something was rebuilt before the shape of the peer's groups was known for sure, and not used."
     FecOtherShape "fec other shape" "The peer was found to use groups of another shape."
     ParityWithheld "parity withheld" "A pause made the parity of a group worthless, so it was not sent."
     ForeignParity "foreign parity" "Parity that may belong to an earlier session was dropped."

@@ -181,7 +181,6 @@ impl Decoder {
     /// Rare paths that were taken.
     pub fn marks(&self) -> Marks {
         let mut marks = Marks::NONE;
-        marks.hit_if(Mark::FecRecovery, self.counters.recovered > 0);
         marks.hit_if(Mark::FecOtherShape, self.reshaped);
         let wrapped = matches!(&self.store, Store::Go2026 { groups, .. } if groups.wrapped());
         marks.hit_if(Mark::ShardWrapIn, wrapped);

@@ -20,10 +20,12 @@ mod groups;
 mod kernel;
 mod list;
 mod matrix;
+mod proof;
 mod rebuild;
 
 pub use decoder::{Counters, Decoder, DecoderState, TuneExit};
 pub use encoder::{Encoder, EncoderState};
+pub use proof::ShapeProof;
 
 /// Bytes in front of the KCP segments of a data packet: seqid 4, type 2, size 2 (FEC-1).
 pub const HEADER_LEN: usize = 8;

@@ -32,7 +32,9 @@ impl Tunnel {
             let first_sn = self.config.first_sn;
             let replaced = identity.replaces(first_sn).filter(|_| self.role == Role::Server);
             return match replaced {
-                Some(conv) => Handled::Reopen(Incoming { from: self.peer, conv, first_sn, payload }),
+                Some(conv) => {
+                    Handled::Reopen(Incoming { from: self.peer, conv, first_sn, may_start: true, payload })
+                }
                 None => {
                     self.stats.marks.hit(Mark::ForeignConv);
                     Handled::Dropped(self.count_dropped(DropReason::ForeignConv))
@@ -90,10 +92,18 @@ impl Tunnel {
         let generation = self.config.generation;
         let mut decoder = self.fec_in.take().unwrap_or_else(|| fec::Decoder::new(None, generation));
         decoder.decode(now.as_millis(), packet);
-        self.note_rebuilt(&decoder, packet);
-        while let Some(segments) = decoder.poll_recovered() {
-            // A wrongly rebuilt shard is counted like any other malformed datagram.
-            let _ = self.segments_in(now, segments, Source::Recovered);
+        let kind = if data { Kind::Data } else { Kind::Parity };
+        self.fec_proof.note(decoder.shape(), fec::seqid(packet), kind);
+        if self.fec_proof.holds() {
+            self.note_rebuilt(&decoder, packet);
+            while let Some(segments) = decoder.poll_recovered() {
+                self.stats.marks.hit(Mark::FecRecovery);
+                // A wrongly rebuilt shard is counted like any other malformed datagram.
+                let _ = self.segments_in(now, segments, Source::Recovered);
+            }
+        } else if decoder.poll_recovered().is_some() {
+            // FEC-22: it may be garbage that looks right.
+            self.stats.marks.hit(Mark::FecUnproven);
         }
         self.fec_in = Some(decoder);
         result

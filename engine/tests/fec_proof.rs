@@ -1,0 +1,91 @@
+//! FEC-22: what is rebuilt with a guess at the peer's groups is not used.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod pair;
+
+use engine::Mark;
+use engine::fec::{Kind, Shape, ShapeProof};
+use pair::{Pair, both, pattern};
+use std::time::Duration;
+
+fn shape(data: usize, parity: usize) -> Shape {
+    Shape::new(data, parity).unwrap()
+}
+
+/// What a peer of that shape sends, without the seqids in `lost`.
+fn proven(own: Shape, peer: Shape, count: u32, lost: &[u32]) -> bool {
+    let mut proof = ShapeProof::new(own);
+    for seqid in (0..count).filter(|seqid| !lost.contains(seqid)) {
+        let data = seqid as usize % peer.total() < peer.data();
+        proof.note(own, seqid, if data { Kind::Data } else { Kind::Parity });
+    }
+    proof.holds()
+}
+
+#[test]
+fn a_shape_is_proven_by_a_group_and_the_beginning_of_the_next() {
+    let own = shape(10, 3);
+    assert!(!proven(own, own, 13, &[]) && proven(own, own, 14, &[]));
+    // What is lost may be seen in another group.
+    assert!(!proven(own, own, 15, &[2]) && proven(own, own, 16, &[2]) && proven(own, own, 29, &[2, 15]));
+    assert!(!proven(own, own, 20, &[13]) && proven(own, own, 27, &[13]));
+}
+
+#[test]
+fn another_shape_is_not_proven_whatever_is_lost_of_a_group() {
+    for peer in [shape(11, 2), shape(10, 4), shape(5, 1), shape(4, 9), shape(1, 1), shape(20, 6)] {
+        let own = shape(10, 3);
+        for lost in 0..1_u32 << 13 {
+            let lost: Vec<u32> = (0..13).filter(|place| lost >> place & 1 == 1).collect();
+            assert!(!proven(own, peer, 40, &lost), "{peer:?} without {lost:?}");
+        }
+    }
+}
+
+#[test]
+fn a_packet_that_does_not_fit_makes_a_proof_worthless() {
+    let own = shape(2, 1);
+    let mut proof = ShapeProof::new(own);
+    let kinds = [Kind::Data, Kind::Data, Kind::Parity, Kind::Data];
+    kinds.iter().zip(0..).for_each(|(&kind, seqid)| proof.note(own, seqid, kind));
+    assert!(proof.holds());
+    proof.note(own, 4, Kind::Parity);
+    assert!(!proof.holds());
+}
+
+#[test]
+fn a_proof_holds_where_numbers_wrap() {
+    let own = shape(2, 1);
+    let mut proof = ShapeProof::new(own);
+    let last = own.paws() - 1;
+    proof.note(own, last, Kind::Parity);
+    [0, 1].into_iter().for_each(|seqid| proof.note(own, seqid, Kind::Data));
+    assert!(proof.holds());
+}
+
+/// Every pair of shapes with every short rhythm of losses: all bytes arrive as they were.
+#[test]
+fn sides_with_different_groups_lose_datagrams_but_no_bytes() {
+    let shapes = [(0, 0), (1, 1), (2, 2), (3, 8), (10, 3), (12, 1)];
+    let data = pattern(60_000);
+    let mut unproven = 0;
+    for own in shapes {
+        for peer in shapes.into_iter().filter(|peer| peer.0 > 0 && *peer != own) {
+            for (period, place) in (2..7).flat_map(|period| (0..period).map(move |place| (period, place))) {
+                let mut settings = both(|s| (s.nocomp, s.mtu) = (true, 600));
+                (settings.0.datashard, settings.0.parityshard) = peer;
+                (settings.1.datashard, settings.1.parityshard) = own;
+                let mut pair = Pair::new(settings);
+                let mut number = 0;
+                pair.drop = Box::new(move |to_server, _| {
+                    number += u64::from(to_server);
+                    to_server && number < 60 && number % period == place
+                });
+                let got = pair.upload(&data, Duration::from_secs(60));
+                assert!(got == data, "{peer:?} to {own:?}, {place} of {period} lost");
+                unproven += u32::from(pair.server().stats().marks.has(Mark::FecUnproven));
+            }
+        }
+    }
+    assert!(unproven > 20, "{unproven} runs rebuilt garbage: too few to show anything");
+}
