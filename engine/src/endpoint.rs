@@ -35,13 +35,16 @@ pub struct Incoming<'d> {
     pub conv: u32,
     /// Of a new conversation.
     pub(crate) first_sn: u32,
+    /// It is not known to belong to a session.
+    pub(crate) may_start: bool,
     pub(crate) payload: &'d [u8],
 }
 
 impl Incoming<'_> {
     /// Whether it looks like the first datagram of a new conversation, not like one out of the middle of a known one.
     pub fn starts_session(&self) -> bool {
-        Identity::of(self.payload).is_ok_and(|identity| identity.replaces(self.first_sn).is_some())
+        let starts = |identity: Identity| identity.replaces(self.first_sn).is_some();
+        self.may_start && Identity::of(self.payload).is_ok_and(starts)
     }
 
     fn begins_with_data(&self) -> bool {
@@ -117,7 +120,7 @@ impl Endpoint {
         match self.open(datagram) {
             Ok((range, conv)) => {
                 let first_sn = self.config.first_sn;
-                let incoming = Incoming { from, conv, first_sn, payload: &datagram[range] };
+                let incoming = Incoming { from, conv, first_sn, may_start: true, payload: &datagram[range] };
                 match self.by_conv.get(&conv) {
                     Some(&id) if self.config.migrate => Route::Moved(id, incoming),
                     _ if self.is_full() => Route::Dropped(DropReason::TooManySessions),

@@ -6,7 +6,8 @@ mod pair;
 use engine::fec::Encoder;
 use engine::mux::WriteError;
 use engine::{
-    CloseReason, DropReason, Endpoint, EndpointLimits, Entropy, Handled, Instant, Mismatch, Settings, Tunnel,
+    CloseReason, DropReason, Endpoint, EndpointLimits, Entropy, Handled, Instant, Mark, Mismatch, Settings,
+    Tunnel,
 };
 use pair::{Pair, ReadState, both, pattern, read_all};
 use std::sync::Arc;
@@ -298,4 +299,26 @@ fn the_rate_limit_holds_and_does_not_spin() {
     let rate = pair.client.stats().out_bytes as f64 / seconds;
     assert!((150_000.0..230_000.0).contains(&rate), "{rate} bytes per second");
     assert!(pair.timeouts < 20_000, "{} timeouts in {seconds} s", pair.timeouts);
+}
+
+#[test]
+fn a_session_that_moves_twice_at_once_is_not_begun_again() {
+    // KCP-26
+    let mut pair = Pair::new(both(|_| {}));
+    pair.drop = Box::new(|to_server, _| !to_server);
+    let id = pair.client.open_stream(pair.now).unwrap();
+    pair.client.write(pair.now, id, b"asked once").unwrap();
+    // Nothing is acknowledged, so that every datagram carries the first data again, from another port each time.
+    for port in 5000..5008 {
+        pair.client_address.set_port(port);
+        let sent = pair.sent;
+        pair.run_until(LIMIT, |pair| pair.sent > sent + 1);
+        assert_eq!(pair.endpoint.session_count(), usize::from(pair.server.is_some()));
+    }
+    let marks = pair.server().stats().marks;
+    assert!(marks.has(Mark::Migration) && marks.has(Mark::MigrationTooSoon), "{marks:?}");
+    pair.drop = Box::new(|_, _| false);
+    pair.run_for(Duration::from_secs(3));
+    assert_eq!(pair.endpoint.session_count(), 1);
+    assert!(pair.client.drained());
 }

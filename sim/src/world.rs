@@ -331,6 +331,9 @@ impl<'s> World<'s> {
             };
             self.ends.wire.trace.record(self.now, node.side(), Kind::Event, tag << 32 | u64::from(id.0));
             let opened = matches!(event, engine::Event::Opened(_));
+            if let (true, Node::Server(session)) = (opened, node) {
+                self.rebind(session, id);
+            }
             if let Some(stream) = self.ends.stream_of(node, id, opened) {
                 if let Some(recorder) = self.recorder().filter(|_| opened) {
                     recorder.opened_stream(now, node.side(), stream, None);
@@ -356,6 +359,20 @@ impl<'s> World<'s> {
             Node::Server(session) => self.ends.server.forget(session),
         };
         self.reset(node.side(), &streams);
+    }
+
+    /// A stream that arrives in a session of its conversation while another one has it that the client cannot reach any
+    /// more: the server's end starts from nothing there.
+    fn rebind(&mut self, session: ServerId, id: StreamId) {
+        let Ends { server, wire, .. } = &mut self.ends;
+        let conv = server.tunnel(session).map(|tunnel| tunnel.conv());
+        let Some(&dial) = conv.and_then(|conv| wire.dials.get(&conv)) else { return };
+        let stream = Stream::new(dial, id);
+        let reaches =
+            |address| wire.nat.place(address).is_some_and(|place| wire.nat.socket_at(place).is_some());
+        if server.take_lost(stream, session, reaches) {
+            self.reset(Side::Server, &[stream]);
+        }
     }
 
     /// A stream was given up because its reader stopped: both processes close it, and the client's application hears of it.

@@ -29,9 +29,11 @@ impl Tunnel {
         };
         let advances = self.arq.advanced_by(segments);
         if !may || !advances {
-            self.stats.marks.hit_if(Mark::MigrationTooSoon, advances && moved_just_now);
+            let too_soon = advances && moved_just_now;
+            self.stats.marks.hit_if(Mark::MigrationTooSoon, too_soon);
             self.stats.marks.hit_if(Mark::MigrationReplay, may && !advances);
-            return Err(incoming);
+            // Its first data is not that of a new conversation: it comes again, and moves this session then.
+            return Err(Incoming { may_start: incoming.may_start && !too_soon, ..incoming });
         }
         self.peer = incoming.from;
         self.moved_at = Some(now);

@@ -108,6 +108,7 @@ impl Nat {
         if let Some(mapping) = self.mappings.remove(&old) {
             self.mappings.insert(new, mapping);
             self.by_place.insert(mapping.place, new);
+            *self.given.entry(new).or_default() += 1;
         }
     }
 

@@ -179,6 +179,22 @@ impl Server {
         self.streams.len()
     }
 
+    /// Takes a stream from the session that has it, if another one than `session` has, and that one's peer is out of reach:
+    /// the client is elsewhere, and its stream arrives again from there. Whether it did.
+    pub fn take_lost(
+        &mut self,
+        stream: Stream,
+        session: ServerId,
+        reaches: impl Fn(SocketAddr) -> bool,
+    ) -> bool {
+        let Some(&old) = self.streams.get(&stream).filter(|&&old| old != session) else { return false };
+        let lost = self.sessions.get(&old).is_none_or(|tunnel| !reaches(tunnel.peer()));
+        if lost {
+            self.streams.remove(&stream);
+        }
+        lost
+    }
+
     /// Whether that session has the stream.
     pub fn is_bound(&self, stream: Stream, session: ServerId) -> bool {
         self.streams.get(&stream) == Some(&session)

@@ -5,7 +5,6 @@
 //! change moves the dice, a few other seeds are tried as well. What must not change is what could make a healthy scenario
 //! fail: the time to drain, and windows, rates and sizes that are only left at their defaults or not at all.
 
-mod explicit;
 mod pretty;
 mod tree;
 
@@ -56,7 +55,6 @@ impl<'p> Shrinker<'p> {
             }
         }
         self.switch_off();
-        self.make_explicit();
         self.shorten();
         progress(self);
     }

@@ -20,6 +20,14 @@ pub(super) fn faults(dice: &mut Dice, weights: &weights::Faults, frame: &Frame) 
     faults.into()
 }
 
+/// Whether one of them makes the server forget the client, or the client's address.
+pub(super) fn forget(faults: &Value) -> bool {
+    let kinds = ["server_restart", "client_restart", "nat_rebinding", "address_change"];
+    faults
+        .as_array()
+        .is_some_and(|all| all.iter().any(|fault| kinds.iter().any(|kind| fault.get(kind).is_some())))
+}
+
 fn fault(dice: &mut Dice, kind: &str, at_ms: u64) -> Value {
     match kind {
         "server_restart" => json!({ "at_ms": at_ms, "down_ms": dice.spread(1, 4_000) }),

@@ -39,7 +39,12 @@ pub fn scenario(weights: &Weights, seed: u64) -> Value {
         checksum: crypt != "null",
     };
     let [up, down] = links::links(&mut dice("links"), &weights.links, &frame);
-    let [client, server] = settings::sides(&mut dice("settings"), weights, crypt);
+    let faults = faults::faults(&mut dice("faults"), &weights.faults, &frame);
+    let nat = hosts::nat(&mut dice("nat"), &weights.hosts);
+    let forgets = nat.get("timeout_ms").is_some() || faults::forget(&faults);
+    let [mut client, mut server] = settings::sides(&mut dice("settings"), weights, crypt, !forgets);
+    settings::fit(&mut client, &up);
+    settings::fit(&mut server, &down);
     let pace = work::Pace::new([&client, &server], [&up, &down]);
     let mut tree = json!({
         "name": format!("swarm-{seed}"),
@@ -54,8 +59,8 @@ pub fn scenario(weights: &Weights, seed: u64) -> Value {
     });
     let more = [
         ("hosts", hosts::hosts(&mut dice("hosts"), &weights.hosts, &frame)),
-        ("nat", hosts::nat(&mut dice("nat"), &weights.hosts)),
-        ("faults", faults::faults(&mut dice("faults"), &weights.faults, &frame)),
+        ("nat", nat),
+        ("faults", faults),
         ("wrap_after", settings::wrap_after(&mut dice("wrap"), &weights.settings)),
     ];
     for (key, value) in more {

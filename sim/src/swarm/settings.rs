@@ -4,9 +4,10 @@ use super::links::Keys;
 use super::{Dice, Weights, weights};
 use serde_json::{Value, json};
 
-/// The client's and the server's.
-pub(super) fn sides(dice: &mut Dice, weights: &Weights, crypt: &'static str) -> [Keys; 2] {
-    let common = common(dice, &weights.settings, crypt);
+/// The client's and the server's. Without probes a client whose server forgot it may wait for ever, as kcptun's do; so
+/// they are only switched off where `probes_not` says that this cannot happen.
+pub(super) fn sides(dice: &mut Dice, weights: &Weights, crypt: &'static str, probes_not: bool) -> [Keys; 2] {
+    let common = common(dice, &weights.settings, crypt, probes_not);
     let shape = shape(dice);
     [(); 2].map(|()| {
         let mut keys = common.clone();
@@ -17,7 +18,7 @@ pub(super) fn sides(dice: &mut Dice, weights: &Weights, crypt: &'static str) -> 
 }
 
 /// What both sides must agree on, and switches of which each side only looks at its own.
-fn common(dice: &mut Dice, weights: &weights::Settings, crypt: &'static str) -> Keys {
+fn common(dice: &mut Dice, weights: &weights::Settings, crypt: &'static str, probes_not: bool) -> Keys {
     let mut keys = Keys::new();
     let mut set = |key: &str, value: Value| keys.insert(key.into(), value);
     set("crypt", json!(crypt));
@@ -31,7 +32,7 @@ fn common(dice: &mut Dice, weights: &weights::Settings, crypt: &'static str) -> 
         set("qpp", json!(true));
         set("qpp-count", json!(dice.pick(&[1, 7, 61])));
     }
-    if dice.percent(weights.no_probe) {
+    if dice.percent(weights.no_probe) && probes_not {
         set("no-probe", json!(true));
     }
     if dice.percent(weights.no_migrate) {
@@ -109,4 +110,15 @@ pub(super) fn wrap_after(dice: &mut Dice, weights: &weights::Settings) -> Value 
         keys.insert("shards".into(), json!(dice.spread(1, 100)));
     }
     keys.into()
+}
+
+/// Keeps the send window to some times what the link's queue holds: with fixed windows, hundreds of segments that are
+/// lost together and tried again together take minutes, with kcp-go as with karst.
+pub(super) fn fit(side: &mut Keys, link: &Keys) {
+    let number = |keys: &Keys, key: &str| keys.get(key).and_then(Value::as_u64);
+    let room = [number(link, "queue_bytes"), number(link, "police_burst_bytes")].into_iter().flatten().min();
+    let Some(room) = room else { return };
+    let packets = room / number(side, "mtu").unwrap_or(1_350);
+    let window = number(side, "sndwnd").unwrap_or(1_024).min(8 * packets.max(2));
+    side.insert("sndwnd".into(), json!(window));
 }
