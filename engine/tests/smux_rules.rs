@@ -470,6 +470,35 @@ fn silence_proves_nothing_while_nothing_is_read() {
     assert_eq!(events(&mut mux), [Event::Closed(CloseReason::PeerTimeout)]);
 }
 
+/// SMUX-30: a large frame on a slow path takes longer than the timeout.
+#[test]
+fn a_frame_that_keeps_coming_is_a_sign_of_life() {
+    let mut mux = session(Role::Server, |_| {});
+    feed(&mut mux, &frame(2, SYN, 3, &[]));
+    let slow = frame(2, PSH, 3, &[7; 40]);
+    feed(&mut mux, &slow[..10]);
+    for (piece, second) in slow[10..16].chunks(2).zip([30, 60, 90]) {
+        mux.handle_timeout(Instant::from_millis(second * 1000));
+        feed(&mut mux, piece);
+    }
+    let closed = Event::Closed(CloseReason::PeerTimeout);
+    assert!(!events(&mut mux).contains(&closed));
+    mux.handle_timeout(Instant::from_millis(120_000));
+    assert!(!events(&mut mux).contains(&closed));
+    mux.handle_timeout(Instant::from_millis(150_000));
+    assert_eq!(events(&mut mux), [closed]);
+}
+
+/// SMUX-31: the check that comes late is left out, the next one is not.
+#[test]
+fn silence_proves_nothing_while_this_end_stood_still() {
+    let mut mux = session(Role::Client, |_| {});
+    mux.handle_timeout(Instant::from_millis(31_000));
+    assert_eq!(events(&mut mux), []);
+    mux.handle_timeout(Instant::from_millis(60_000));
+    assert_eq!(events(&mut mux), [Event::Closed(CloseReason::PeerTimeout)]);
+}
+
 /// SMUX-22
 #[test]
 fn streams_beyond_the_limit_are_refused() {

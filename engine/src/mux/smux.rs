@@ -22,6 +22,9 @@ const REFUSALS_MAX: usize = 1024;
 /// Stream id of the NOP that announces half-close; every smux reads a NOP without looking at its id (SMUX-26).
 const ANNOUNCEMENT: StreamId = StreamId(0x6b61_7273);
 
+/// A check that comes so late shows that the process stood still or its clock jumped (SMUX-31).
+const LATE: Duration = Duration::from_secs(1);
+
 /// Unread bytes at which a stream is paused at the latest (SMUX-27); a reader that keeps up has none.
 const UNREAD_BYTES_MAX: i64 = 262_144;
 
@@ -219,6 +222,7 @@ impl Smux {
             }
             Reading::Payload { id, left, wanted } => {
                 let n = bytes.len().min(*left);
+                self.heard |= n > 0; // SMUX-30
                 *left -= n;
                 let (id, wanted, complete) = (*id, *wanted, *left == 0);
                 if complete {
@@ -540,9 +544,11 @@ impl Mux for Smux {
         if self.keepalive.as_mut().is_some_and(|ticker| ticker.tick(now)) {
             self.probe(); // SMUX-20
         }
+        let stood_still = self.peer_check.is_some_and(|ticker| now.since(ticker.next) >= LATE);
         if self.peer_check.as_mut().is_some_and(|ticker| ticker.tick(now)) {
             // SMUX-21: while the bucket is empty nothing is read, so silence proves nothing.
-            let heard = std::mem::take(&mut self.heard);
+            // SMUX-31: nor while this end stood still.
+            let heard = std::mem::take(&mut self.heard) || stood_still;
             if !heard && self.bucket > 0 {
                 self.shut(CloseReason::PeerTimeout);
             }

@@ -71,13 +71,25 @@ pub(super) const NUMBERS: &[&str] = &[
 const KEPT: &[&str] =
     &["/name", "/description", "/seed", "/duration_ms", "/drain_ms", "/links", "/workloads"];
 
+/// What both sides must agree on is left out on both or on neither.
+const COMMON: &[&str] = &["key", "crypt", "nocomp", "smuxver", "qpp", "qpp-count", "no-announce"];
+
+fn may_be_left_out(path: &str) -> bool {
+    let common = |side: &str| path.strip_prefix(side).is_some_and(|key| COMMON.contains(&key));
+    !KEPT.contains(&path)
+        && !common("/client/")
+        && !common("/server/")
+        && path != "/client"
+        && path != "/server"
+}
+
 /// Every key and every item, those with the most below them first.
 pub(super) fn places(tree: &Value) -> Vec<String> {
     let mut level = vec![(String::new(), tree)];
     let mut all = Vec::new();
     while !level.is_empty() {
         let below: Vec<_> = level.into_iter().flat_map(|(path, value)| children(&path, value)).collect();
-        all.extend(below.iter().map(|(path, _)| path.clone()).filter(|path| !KEPT.contains(&path.as_str())));
+        all.extend(below.iter().map(|(path, _)| path.clone()).filter(|path| may_be_left_out(path)));
         level = below;
     }
     all
@@ -183,13 +195,13 @@ mod tests {
 
     #[test]
     fn everything_but_the_frame_is_a_place_and_can_be_left_out() {
-        let tree = json!({ "name": "a", "faults": [{ "blackout": { "at_ms": 5 } }], "client": { "mtu": 9 } });
+        let tree = json!({ "name": "a", "faults": [{ "blackout": { "at_ms": 5 } }], "client": { "mtu": 9, "crypt": "none" } });
         let places = places(&tree);
-        assert_eq!(places.len(), 5 + 0);
+        assert_eq!(places.len(), 5, "{places:?}");
         assert!(places.contains(&"/faults/0/blackout/at_ms".into()) && !places.contains(&"/name".into()));
         let mut less = tree.clone();
         assert!(leave_out(&mut less, "/faults/0") && leave_out(&mut less, "/client/mtu"));
-        assert_eq!(less, json!({ "name": "a", "faults": [], "client": {} }));
+        assert_eq!(less, json!({ "name": "a", "faults": [], "client": { "crypt": "none" } }));
         assert!(!leave_out(&mut less, "/faults/0") && !leave_out(&mut less, "/server/mtu"));
     }
 

@@ -39,7 +39,8 @@ pub fn scenario(weights: &Weights, seed: u64) -> Value {
         checksum: crypt != "null",
     };
     let [up, down] = links::links(&mut dice("links"), &weights.links, &frame);
-    let faults = faults::faults(&mut dice("faults"), &weights.faults, &frame);
+    let round_trip_ms = work::delay_ms(&up) + work::delay_ms(&down);
+    let faults = faults::faults(&mut dice("faults"), &weights.faults, &frame, round_trip_ms);
     let nat = hosts::nat(&mut dice("nat"), &weights.hosts);
     let forgets = nat.get("timeout_ms").is_some() || faults::forget(&faults);
     let [mut client, mut server] = settings::sides(&mut dice("settings"), weights, crypt, !forgets);
@@ -51,7 +52,6 @@ pub fn scenario(weights: &Weights, seed: u64) -> Value {
         "description": format!("What karst-sim swarm makes of seed {seed}."),
         "seed": seed,
         "duration_ms": frame.duration_ms,
-        "drain_ms": frame.duration_ms + DRAIN_MS,
         "links": { "up": up, "down": down },
         "client": client,
         "server": server,
@@ -72,10 +72,6 @@ pub fn scenario(weights: &Weights, seed: u64) -> Value {
     }
     tree
 }
-
-/// Time for everything to arrive after the healing: a timeout of 60 s that was doubled once, and a session that has to
-/// time out and be dialled anew.
-const DRAIN_MS: u64 = 240_000;
 
 /// A percentage as scenario files write it, of parts per ten thousand.
 fn percent(hundredths: u64) -> Value {

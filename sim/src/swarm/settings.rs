@@ -59,8 +59,9 @@ fn own(dice: &mut Dice, all: &Weights, keys: &mut Keys) {
         set("mtu", json!(dice.pick(&[120, 200, 576, 1_000, 1_200, 1_400, 1_472, 1_500])));
     }
     if dice.percent(weights.windows) {
-        set("sndwnd", json!(dice.spread(1, 1_024)));
-        set("rcvwnd", json!(dice.spread(1, 1_024)));
+        // Every small frame takes a segment: streams by the dozen need a window for them.
+        set("sndwnd", json!(dice.spread(16, 1_024)));
+        set("rcvwnd", json!(dice.spread(16, 1_024)));
     }
     if dice.percent(weights.buffers) {
         let smuxbuf = dice.spread(4_096, 4_194_304);
@@ -119,6 +120,6 @@ pub(super) fn fit(side: &mut Keys, link: &Keys) {
     let room = [number(link, "queue_bytes"), number(link, "police_burst_bytes")].into_iter().flatten().min();
     let Some(room) = room else { return };
     let packets = room / number(side, "mtu").unwrap_or(1_350);
-    let window = number(side, "sndwnd").unwrap_or(1_024).min(8 * packets.max(2));
+    let window = number(side, "sndwnd").unwrap_or(1_024).min(8 * packets).max(16);
     side.insert("sndwnd".into(), json!(window));
 }

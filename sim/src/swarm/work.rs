@@ -24,7 +24,6 @@ impl Pace {
     pub(super) fn new(sides: [&Keys; 2], links: [&Keys; 2]) -> Self {
         let number =
             |keys: &Keys, key: &str, default| keys.get(key).and_then(Value::as_u64).unwrap_or(default);
-        let delay_ms = |keys: &Keys| keys.get("delay_ms").map_or(0, largest);
         let [up, down] = links;
         let interval_ms: u64 = sides.map(|keys| number(keys, "interval", 40)).into_iter().sum();
         let turn_ms = delay_ms(up) + delay_ms(down) + interval_ms + 10;
@@ -47,6 +46,11 @@ impl Pace {
         let large = most == BYTES_MAX && dice.percent(8);
         dice.spread(1, self.bytes.min(if large { BYTES_LARGE } else { most }))
     }
+}
+
+/// The largest delay of a link.
+pub(super) fn delay_ms(link: &Keys) -> u64 {
+    link.get("delay_ms").map_or(0, largest)
 }
 
 /// The largest value of a number or a schedule.

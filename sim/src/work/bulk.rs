@@ -72,7 +72,8 @@ impl Bulk {
     fn is_complete(&self) -> bool {
         let Some((_, flow)) = &self.stream else { return false };
         let half = if self.plan.direction == Direction::Up { &flow.up } else { &flow.down };
-        let all = self.plan.bytes.is_none_or(|bytes| bytes == self.read_before + half.reader.read);
+        // More when a server that came back read again what it had read before.
+        let all = self.plan.bytes.is_none_or(|bytes| bytes <= self.read_before + half.reader.read);
         half.reader.ended && half.reader.read == half.writer.written && all
     }
 
