@@ -544,11 +544,12 @@ impl Mux for Smux {
         if self.keepalive.as_mut().is_some_and(|ticker| ticker.tick(now)) {
             self.probe(); // SMUX-20
         }
-        let stood_still = self.peer_check.is_some_and(|ticker| now.since(ticker.next) >= LATE);
+        if let Some(ticker) = self.peer_check.as_mut().filter(|ticker| now.since(ticker.next) >= LATE) {
+            *ticker = Ticker { next: now + ticker.period, ..*ticker }; // SMUX-31
+        }
         if self.peer_check.as_mut().is_some_and(|ticker| ticker.tick(now)) {
             // SMUX-21: while the bucket is empty nothing is read, so silence proves nothing.
-            // SMUX-31: nor while this end stood still.
-            let heard = std::mem::take(&mut self.heard) || stood_still;
+            let heard = std::mem::take(&mut self.heard);
             if !heard && self.bucket > 0 {
                 self.shut(CloseReason::PeerTimeout);
             }

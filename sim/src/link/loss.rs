@@ -58,7 +58,8 @@ impl Loss {
 impl From<LossPlan> for Model {
     fn from(plan: LossPlan) -> Self {
         match plan {
-            LossPlan::None => Self::None,
+            // Without loss there is no run of losses either, not even one that has begun.
+            LossPlan::None | LossPlan::Burst { ppm: 0, .. } => Self::None,
             LossPlan::Bernoulli { ppm } => Self::Bernoulli(Odds::from_ppm(ppm)),
             LossPlan::Burst { ppm, burst_thousandths } => {
                 // A run ends with probability leave = 1 / burst; the share of time spent losing is

@@ -89,7 +89,7 @@ impl Bulk {
 
 impl Application for Bulk {
     fn tick(&mut self, port: &mut dyn Port, _tag: u64) {
-        if !self.stopped {
+        if !self.stopped || self.plan.bytes.is_some() {
             self.started_at = Some(port.now());
             self.open(port);
         }
