@@ -132,6 +132,7 @@ fn results_have_stable_keys() {
         "hosts",
         "links",
         "liveness",
+        "marks",
         "ok",
         "scenario",
         "seed",
