@@ -122,6 +122,7 @@ impl Settings {
             rate_bytes_s: u64::try_from(self.ratelimit).unwrap_or(0),
             probe: self.probe,
             migrate: self.migrate,
+            prove_groups: true,
             first_sn: 0,
             first_shard: 0,
             warnings,

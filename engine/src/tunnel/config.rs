@@ -41,6 +41,8 @@ pub struct TunnelConfig {
     pub probe: bool,
     /// Follow a peer whose address changes (KCP-24).
     pub migrate: bool,
+    /// Use what FEC rebuilt only once the shape of the peer's groups is known (FEC-22); kcp-go does not wait for that.
+    pub prove_groups: bool,
     /// Number of the first segment in both directions; both ends must agree. kcptun begins at 0, and so does everything
     /// but a test that wants to see the wrap.
     pub first_sn: u32,
