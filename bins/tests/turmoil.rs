@@ -6,6 +6,7 @@ mod world;
 
 use apps::{echo, exchange, ping, sample, talk, target};
 use sim::link::{LinkPlan, LossPlan, QueuePlan};
+use sim::rng::{Seed, below};
 use sim::{Direction, Side};
 use std::cell::Cell;
 use std::io::ErrorKind;
@@ -300,4 +301,74 @@ fn what_was_taken_before_the_stop_arrives() {
     world.until(1_100, |world| !world.is_running(Side::Client));
     world.until(1_000, |_| got.get() == 200_000);
     drop(stream);
+}
+
+/// Random faults under random streams, then none: no byte is wrong, no cut stream looks complete, everything ends, and the
+/// tunnel works again. How many streams arrived whole, and how many there were.
+fn storm(seed: u64) -> (usize, usize) {
+    let mut dice = Seed(seed).stream("storm");
+    let mut world = echo_world(seed, [&["--conn", "1"], &["--conn", "3"]][below(&mut dice, 2) as usize]);
+    let mut apps = Vec::new();
+    for _ in 0..12 {
+        for _ in 0..below(&mut dice, 4) {
+            let data = sample(dice.next_u64(), 1 + below(&mut dice, 400_000) as usize);
+            apps.push((world.spawn(apps::judged_exchange(data.clone())), data));
+        }
+        world.run_ms(below(&mut dice, 2_000));
+        match below(&mut dice, 4) {
+            0 => world.rebind(),
+            1 => {
+                world.kill(Side::Server);
+                world.run_ms(below(&mut dice, 3_000));
+                world.start(Side::Server, &[]);
+            }
+            2 => {
+                world.set_blackout(true);
+                world.run_ms(below(&mut dice, 8_000));
+                world.set_blackout(false);
+            }
+            _ => {}
+        }
+    }
+    let mut whole = 0;
+    for (app, data) in &apps {
+        let (got, in_order) = world.wait(app, 120_000);
+        assert!(data.starts_with(&got), "seed {seed}: wrong bytes");
+        assert!(
+            !in_order || got == *data,
+            "seed {seed}: {} of {} bytes and then an end",
+            got.len(),
+            data.len()
+        );
+        whole += usize::from(in_order);
+    }
+    nothing_is_left(&mut world, 120_000);
+    // Each of the client's sessions may still have to learn that its server is another one.
+    let works = (0..4).any(|_| {
+        let app = world.spawn(exchange(b"all over".to_vec()));
+        world.wait(&app, 15_000) == b"all over"
+    });
+    assert!(works, "seed {seed}");
+    (whole, apps.len())
+}
+
+#[test]
+fn faults_under_load_leave_nothing_wrong_behind() {
+    let runs: Vec<_> = (0..8).map(storm).collect();
+    let (whole, all) = runs.iter().fold((0, 0), |sum, run| (sum.0 + run.0, sum.1 + run.1));
+    assert!(0 < whole && whole < all, "the faults hit no stream, or all: {whole} of {all}");
+}
+
+#[test]
+fn an_old_session_that_ended_by_itself_was_not_closed_by_the_scavenger() {
+    let mut world = echo_world(17, &[]);
+    let app = world.spawn(ping(Duration::from_millis(100), Rc::default(), Rc::default()));
+    world.run_ms(2_000);
+    world.set_blackout(true);
+    world.run_ms(3_000);
+    // Gets a session of its own, and makes the silent one an old one.
+    world.spawn(exchange(b"new".to_vec()));
+    world.wait(&app, 90_000).unwrap_err();
+    world.run_ms(5_000);
+    assert!(!world.has_logged(Side::Client, "scavenger"), "{:#?}", world.log(Side::Client));
 }

@@ -120,8 +120,12 @@ fn is_stalled(hub: &Hub) -> bool {
 async fn scavenge(hub: Rc<Hub>, cut_at: Instant) {
     let mut moved = hub.traffic_bytes();
     let mut rested = 0;
-    while !hub.is_over() {
+    loop {
         sleep(LOOK).await;
+        // It may have ended by itself meanwhile, its counters with it.
+        if hub.is_over() {
+            return;
+        }
         let now_moved = hub.traffic_bytes();
         rested = if now_moved - moved <= REST_BYTES { rested + 1 } else { 0 };
         moved = now_moved;

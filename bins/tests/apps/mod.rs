@@ -177,3 +177,22 @@ pub(crate) async fn write_and_keep(data: Vec<u8>) -> TcpStream {
     sleep(Duration::from_millis(5)).await;
     stream
 }
+
+/// As [`exchange`], and whether the stream ended in order.
+pub(crate) async fn judged_exchange(data: Vec<u8>) -> (Vec<u8>, bool) {
+    let Ok(stream) = TcpStream::connect(LOCAL).await else { return (Vec::new(), false) };
+    let (mut reader, mut writer) = stream.into_split();
+    tokio::task::spawn_local(async move {
+        let _ = writer.write_all(&data).await;
+        let _ = writer.shutdown().await;
+    });
+    let mut got = Vec::new();
+    let mut buffer = vec![0; TCP_BUFFER_BYTES];
+    loop {
+        match reader.read(&mut buffer).await {
+            Ok(0) => return (got, true),
+            Ok(count) => got.extend_from_slice(&buffer[..count]),
+            Err(_) => return (got, false),
+        }
+    }
+}
