@@ -57,6 +57,41 @@ fn a_restarted_server_shows_even_when_it_answers_nothing() {
 }
 
 #[test]
+fn who_only_waits_for_data_learns_of_a_restart() {
+    // KCP-27
+    let settings = both(|_| {});
+    let mut pair = Pair::new(settings.clone());
+    pair.upload(&pattern(5_000), LIMIT);
+    pair.run_for(Duration::from_millis(500));
+    restart_server(&mut pair, &settings.1);
+    let took = close_time(&mut pair);
+    assert!(took < Duration::from_millis(2_200), "{took:?}");
+}
+
+#[test]
+fn quiet_streams_are_asked_about_once_and_none_not_at_all() {
+    let datagrams = |probe, closed| {
+        let mut settings = both(|_| {});
+        settings.0.probe = probe;
+        let mut pair = Pair::new(settings);
+        let stream = pair.client.open_stream(pair.now).unwrap();
+        pair.client.write(pair.now, stream, b"once").unwrap();
+        pair.run_for(Duration::from_secs(1));
+        if closed {
+            pair.client.close_stream(pair.now, stream);
+            pair.run_for(Duration::from_millis(500));
+        }
+        let before = pair.client.stats().out_pkts;
+        pair.run_for(Duration::from_secs(8));
+        assert!(!pair.client.is_closed());
+        pair.client.stats().out_pkts - before
+    };
+    let asked = datagrams(true, false);
+    assert!((1..=3).contains(&asked), "{asked}");
+    assert_eq!((datagrams(false, false), datagrams(true, true)), (0, 0));
+}
+
+#[test]
 fn without_probing_the_restart_goes_unnoticed() {
     let mut settings = both(|s| s.nocomp = true);
     settings.0.probe = false;

@@ -1,5 +1,6 @@
 //! Whether the peer answers (KCP-23): unanswered data is followed by probes, so that a peer that restarted, or a path that
-//! came back, shows within about a second instead of a keepalive timeout.
+//! came back, shows within about a second instead of a keepalive timeout. Who only waits for data sends nothing that could
+//! stay unanswered, and asks once when its streams fall quiet (KCP-27).
 
 use crate::time::Instant;
 use core::time::Duration;
@@ -10,8 +11,13 @@ const PROBE_AFTER: Duration = Duration::from_secs(1);
 /// Longest wait between two probes.
 const PROBE_AFTER_MAX: Duration = Duration::from_secs(5);
 
+/// Time without a byte of any stream after which the peer is asked.
+const QUIET: Duration = Duration::from_secs(2);
+
 #[derive(Debug, Default)]
 pub(super) struct Liveness {
+    /// When the streams will have been quiet for so long, until the peer was asked.
+    quiet_at: Option<Instant>,
     /// When the oldest datagram was sent that nothing has been heard since.
     unanswered_since: Option<Instant>,
     probe_at: Option<Instant>,
@@ -28,11 +34,28 @@ impl Liveness {
 
     /// Something valid came from the peer.
     pub(super) fn heard(&mut self) {
-        *self = Self::default();
+        *self = Self { quiet_at: self.quiet_at, ..Self::default() };
     }
 
-    /// True once when a probe is due; the next one follows after another wait.
+    /// An application wrote or read.
+    pub(super) fn active(&mut self, now: Instant) {
+        self.quiet_at = Some(now + QUIET);
+    }
+
+    /// No stream is left that could wait for anything.
+    pub(super) fn forget_streams(&mut self) {
+        self.quiet_at = None;
+    }
+
+    /// True once when a probe is due; without an answer the next one follows after another wait.
     pub(super) fn probe_due(&mut self, now: Instant, rto_ms: u32) -> bool {
+        if self.quiet_at.is_some_and(|at| at <= now) {
+            self.quiet_at = None;
+            // Who waits for an answer asks anyway.
+            if self.unanswered_since.is_none() {
+                return true;
+            }
+        }
         if self.probe_at.is_none_or(|at| now < at) {
             return false;
         }
@@ -41,7 +64,10 @@ impl Liveness {
     }
 
     pub(super) fn probe_at(&self) -> Option<Instant> {
-        self.probe_at
+        match (self.quiet_at, self.probe_at) {
+            (Some(quiet), Some(probe)) => Some(quiet.min(probe)),
+            (quiet, probe) => quiet.or(probe),
+        }
     }
 
     pub(super) fn silent_for(&self, now: Instant) -> Duration {

@@ -394,6 +394,7 @@ impl Tunnel {
             _ => self.mux.write(id, data)?,
         };
         self.follow_write(now, id);
+        self.liveness.active(now);
         self.settle(now);
         Ok(taken)
     }
@@ -419,6 +420,7 @@ impl Tunnel {
         }
         self.mux.consume(id, n);
         self.note_read(id);
+        self.liveness.active(now);
         self.settle(now);
     }
 
@@ -548,6 +550,9 @@ impl Tunnel {
     }
 
     fn probe_if_silent(&mut self, now: Instant) {
+        if self.stream_count() == 0 {
+            self.liveness.forget_streams();
+        }
         if self.probes() && self.liveness.probe_due(now, self.arq.state().rto_ms) {
             self.arq.probe_peer();
             self.stats.marks.hit(Mark::Probe);
