@@ -38,9 +38,10 @@ fn host(dice: &mut Dice, weights: &weights::Hosts, frame: &Frame) -> Map<String,
     keys
 }
 
+/// One that forgets sooner than a client that waits asks (KCP-27) takes away every way back, and no translator is that hasty.
 pub(super) fn nat(dice: &mut Dice, weights: &weights::Hosts) -> Value {
     if !dice.percent(weights.nat_timeout) {
         return json!({});
     }
-    json!({ "timeout_ms": dice.spread(500, 30_000), "inbound_refreshes": dice.percent(50) })
+    json!({ "timeout_ms": dice.spread(3_000, 30_000), "inbound_refreshes": dice.percent(50) })
 }
