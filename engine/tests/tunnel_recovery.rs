@@ -56,6 +56,29 @@ fn a_restarted_server_shows_even_when_it_answers_nothing() {
     assert!(took < Duration::from_secs(3), "{took:?}");
 }
 
+/// The old server had what came after a lost segment, the new one gets that segment alone, and neither would send the rest again.
+#[test]
+fn a_restart_behind_a_gap_shows() {
+    // KCP-28
+    let settings = both(|s| {
+        (s.datashard, s.parityshard) = (0, 0);
+        s.acknodelay = true;
+    });
+    let mut pair = Pair::new(settings.clone());
+    let mut first = true;
+    pair.drop = Box::new(move |to_server, _| to_server && std::mem::take(&mut first));
+    let stream = pair.client.open_stream(pair.now).unwrap();
+    for _ in 0..4 {
+        pair.client.write(pair.now, stream, &pattern(500)).unwrap();
+        pair.run_for(Duration::from_millis(2));
+    }
+    pair.run_for(Duration::from_millis(17));
+    assert_eq!(pair.client.arq().state().snd_una, 0);
+    restart_server(&mut pair, &settings.1);
+    let took = close_time(&mut pair);
+    assert!(took < Duration::from_secs(3), "{took:?}");
+}
+
 #[test]
 fn who_only_waits_for_data_learns_of_a_restart() {
     // KCP-27

@@ -169,7 +169,15 @@ impl Arq {
         let mut moved = 0;
         while diff(self.snd_nxt, self.snd_una.wrapping_add(window)) < 0 {
             let Some(Queued { frg, data }) = self.snd_queue.pop_front() else { break };
-            self.snd_buf.push_back(InFlight { frg, acked: false, data, resendts: 0, rto_ms: 0, xmit: 0 });
+            self.snd_buf.push_back(InFlight {
+                frg,
+                acked: false,
+                acked_ms: 0,
+                data,
+                resendts: 0,
+                rto_ms: 0,
+                xmit: 0,
+            });
             self.overtaken.push();
             self.snd_nxt = self.snd_nxt.wrapping_add(1);
             self.marks.hit_if(Mark::SnWrap, self.snd_nxt == 0);

@@ -101,7 +101,8 @@ impl Arq {
             self.rmt_wnd = u32::from(header.wnd);
         }
         if source == Source::Regular {
-            self.peer_lost_state |= self.shows_lost_state(header, command);
+            self.peer_lost_state |=
+                self.shows_lost_state(header, command) || self.shows_lost_gap(header, command);
         }
         if self.una_in(header.una) {
             effects.slides = true;
@@ -111,7 +112,7 @@ impl Arq {
         effects.segments += 1;
         match command {
             Command::Ack => {
-                let overtakes = self.ack_in(header.sn, header.ts);
+                let overtakes = self.ack_in(header.sn, header.ts, now_ms);
                 effects.slides |= overtakes && self.generation == Generation::Go2026;
                 effects.sample_ts = Some(header.ts);
             }
@@ -141,6 +142,17 @@ impl Arq {
         }
     }
 
+    /// KCP-28: a peer with room in its window passes on what it has in order. When it acknowledges what was sent after it had
+    /// acknowledged the first segment in flight, and still waits for that one, it lost it: it started over behind a gap that
+    /// has closed since, and this end would never send that segment again.
+    fn shows_lost_gap(&self, header: &Header, command: Command) -> bool {
+        let first = self.snd_buf.front().filter(|first| first.acked);
+        command == Command::Ack
+            && header.una == self.snd_una
+            && header.wnd > 0
+            && first.is_some_and(|first| diff(header.ts, first.acked_ms) > 0)
+    }
+
     /// KCP-18: una alone moves the window.
     fn una_in(&mut self, una: u32) -> bool {
         let mut slides = false;
@@ -158,13 +170,14 @@ impl Arq {
     }
 
     /// KCP-17: marks the segment and counts it against older ones. `true` when a fast retransmission may be due.
-    fn ack_in(&mut self, sn: u32, ts: u32) -> bool {
+    fn ack_in(&mut self, sn: u32, ts: u32, now_ms: u32) -> bool {
         if diff(sn, self.snd_una) < 0 || diff(sn, self.snd_nxt) >= 0 {
             return false;
         }
         let index = sn.wrapping_sub(self.snd_una) as usize;
         if let Some(segment) = self.snd_buf.get_mut(index) {
             if !std::mem::replace(&mut segment.acked, true) {
+                segment.acked_ms = now_ms;
                 self.notes.add(Note::Acked { sn, by_una: false });
             }
             let data = std::mem::take(&mut segment.data);

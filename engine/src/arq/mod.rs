@@ -173,6 +173,8 @@ struct Queued {
 struct InFlight {
     frg: u8,
     acked: bool,
+    /// Clock at which that was told first.
+    acked_ms: u32,
     data: Vec<u8>,
     resendts: u32,
     rto_ms: u32,
