@@ -47,5 +47,8 @@ cargo run --quiet --profile ci -p interop -- golden scenarios/golden
 say "live pairs with Go: every cipher, mode, version, FEC shape and mtu"
 "$KARST_BIN_DIR/karst-interop" live --all
 
+say "swarm: two thousand random scenarios, every rare path of the engine"
+"$KARST_BIN_DIR/karst-sim" swarm --seeds 1001..3000
+
 say "determinism: every scenario twice, the short ones in debug, too"
 ci/determinism.sh

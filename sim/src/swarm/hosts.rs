@@ -22,7 +22,7 @@ fn host(dice: &mut Dice, weights: &weights::Hosts, frame: &Frame) -> Map<String,
             let every_ms = dice.spread(20, 2_000);
             json!({ "every_ms": every_ms, "for_ms": dice.spread(1, every_ms / 2) })
         } else {
-            json!({ "at_ms": dice.between(0, frame.duration_ms), "for_ms": dice.spread(10, 20_000) })
+            json!({ "at_ms": dice.between(0, frame.duration_ms), "for_ms": dice.spread(10, 45_000) })
         };
         set("stalls", json!([stall]));
     }

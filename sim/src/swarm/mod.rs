@@ -43,7 +43,8 @@ pub fn scenario(weights: &Weights, seed: u64) -> Value {
     let faults = faults::faults(&mut dice("faults"), &weights.faults, &frame, round_trip_ms);
     let nat = hosts::nat(&mut dice("nat"), &weights.hosts);
     let forgets = nat.get("timeout_ms").is_some() || faults::forget(&faults);
-    let [mut client, mut server] = settings::sides(&mut dice("settings"), weights, crypt, !forgets);
+    let [mut client, mut server] =
+        settings::sides(&mut dice("settings"), weights, crypt, (!forgets, frame.endless));
     settings::fit(&mut client, &up);
     settings::fit(&mut server, &down);
     let pace = work::Pace::new([&client, &server], [&up, &down]);

@@ -6,12 +6,20 @@ use serde_json::{Value, json};
 
 /// The client's and the server's. Without probes a client whose server forgot it may wait for ever, as kcptun's do; so
 /// they are only switched off where `probes_not` says that this cannot happen.
-pub(super) fn sides(dice: &mut Dice, weights: &Weights, crypt: &'static str, probes_not: bool) -> [Keys; 2] {
+pub(super) fn sides(
+    dice: &mut Dice,
+    weights: &Weights,
+    crypt: &'static str,
+    (probes_not, crowded): (bool, bool),
+) -> [Keys; 2] {
     let common = common(dice, &weights.settings, crypt, probes_not);
     let shape = shape(dice);
     [(); 2].map(|()| {
         let mut keys = common.clone();
         own(dice, weights, &mut keys);
+        if crowded && keys.contains_key("no-announce") {
+            crowd(dice, &mut keys);
+        }
         fec(dice, &weights.settings, shape, &mut keys);
         keys
     })
@@ -83,6 +91,14 @@ fn own(dice: &mut Dice, all: &Weights, keys: &mut Keys) {
     if dice.percent(weights.generation) {
         set("generation", json!("2021"));
     }
+}
+
+/// Buffers that a reader who stops soon fills.
+fn crowd(dice: &mut Dice, keys: &mut Keys) {
+    let smuxbuf = dice.spread(4_096, 32_768);
+    keys.insert("smuxbuf".into(), json!(smuxbuf));
+    keys.insert("streambuf".into(), json!(smuxbuf));
+    keys.insert("rcvwnd".into(), json!(dice.spread(16, 64)));
 }
 
 fn shape(dice: &mut Dice) -> [u64; 2] {
