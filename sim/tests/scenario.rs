@@ -221,7 +221,7 @@ fn impossible_machines_are_refused() {
 fn impossible_frames_are_refused() {
     refused(&with("/name", json!("")), "name", "must not be empty");
     refused(&with("/description", json!(" ")), "description", "must not be empty");
-    refused(&with("/duration_ms", json!(0)), "duration_ms", "between 1 ms and a day");
+    refused(&with("/duration_ms", json!(0)), "duration_ms", "between 1 ms and 30 days");
     refused(&with("/drain_ms", json!(86_400_001)), "drain_ms", "between 1 ms and a day");
 }
 

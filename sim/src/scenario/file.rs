@@ -4,7 +4,7 @@ use super::expect::Expect;
 use super::faults::{Fault, NatKeys};
 use super::hosts::HostsKeys;
 use super::links::Links;
-use super::rules::{DAY_US, filled, refuse_if, within};
+use super::rules::{DAY_US, MONTH_US, filled, refuse_if, within};
 use super::sides::Options;
 use super::work::Workload;
 use super::{Refusal, Scenario, expect, faults, hosts, links, sides, work};
@@ -61,7 +61,7 @@ pub(super) enum BaselineKey {
 pub(super) fn build(file: File) -> Result<Scenario, Refusal> {
     filled("name", &file.name)?;
     filled("description", &file.description)?;
-    within("duration_ms", file.duration_ms.us, 1_000, DAY_US, "between 1 ms and a day")?;
+    within("duration_ms", file.duration_ms.us, 1_000, MONTH_US, "between 1 ms and 30 days")?;
     let drain_us = file.drain_ms.map(|drain| drain.us);
     within("drain_ms", drain_us.unwrap_or(DAY_US), 1_000, DAY_US, "between 1 ms and a day")?;
     let work = work::plan(file.workloads, file.duration_ms.us)?;

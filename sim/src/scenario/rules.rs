@@ -3,8 +3,11 @@
 use super::Refusal;
 use crate::timeline::Timeline;
 
-pub(super) const DAY_US: u64 = 24 * 3_600 * 1_000_000;
 pub(super) const MINUTE_US: u64 = 60 * 1_000_000;
+pub(super) const DAY_US: u64 = 24 * 60 * MINUTE_US;
+
+/// The longest run; a packet's tag has room for half a year of microseconds.
+pub(super) const MONTH_US: u64 = 30 * DAY_US;
 
 pub(super) fn filled(path: &str, text: &str) -> Result<(), Refusal> {
     refuse_if(text.trim().is_empty(), path.into(), "must not be empty")
