@@ -51,6 +51,17 @@
 //! # Ok::<(), engine::SettingsError>(())
 //! ```
 
+/// Whether that bug was planted; false without the feature.
+macro_rules! planted {
+    ($where:expr, $bug:ident) => {{
+        #[cfg(feature = "planted")]
+        let planted = $where.planted == Some(crate::planted::Planted::$bug);
+        #[cfg(not(feature = "planted"))]
+        let planted = false;
+        planted
+    }};
+}
+
 pub mod arq;
 mod byte_queue;
 pub mod crypt;
@@ -62,6 +73,8 @@ mod map;
 pub mod marks;
 pub mod mux;
 pub mod notes;
+#[cfg(feature = "planted")]
+pub mod planted;
 pub mod qpp;
 pub mod settings;
 pub mod snappy;

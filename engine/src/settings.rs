@@ -125,6 +125,8 @@ impl Settings {
             prove_groups: true,
             first_sn: 0,
             first_shard: 0,
+            #[cfg(feature = "planted")]
+            planted: None,
             warnings,
         };
         self.set_mtu(&mut config);

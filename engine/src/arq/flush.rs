@@ -166,6 +166,7 @@ impl Arq {
     }
 
     fn number_queued(&mut self, window: u32) -> u32 {
+        let window = window + u32::from(planted!(self, WindowOffByOne));
         let mut moved = 0;
         while diff(self.snd_nxt, self.snd_una.wrapping_add(window)) < 0 {
             let Some(Queued { frg, data }) = self.snd_queue.pop_front() else { break };
@@ -233,7 +234,9 @@ impl Arq {
     /// What is true now, not when the flush started: input and reads come between two polls. An acknowledgement with an
     /// older una could be the last word about a segment, and the sender would hold that for ever.
     fn header(&self, command: Command) -> Header {
-        Header { wnd: self.wnd_unused(), una: self.rcv_nxt, ..Header::new(self.conv, command) }
+        let skips = planted!(self, AckOfGap) && self.rcv_buf.front().is_some_and(Option::is_none);
+        let una = self.rcv_nxt.wrapping_add(skips.into());
+        Header { wnd: self.wnd_unused(), una, ..Header::new(self.conv, command) }
     }
 
     /// KCP-11: first transmissions and retransmissions, oldest first.
@@ -293,6 +296,7 @@ impl Arq {
         match self.overtaken.count(index) {
             Some(count) if count >= resend => Some(Cause::Fast { passed: count }),
             Some(count) if count > 0 && plan.moved == 0 => Some(Cause::Early { passed: count }),
+            _ if planted!(self, WrapCompare) && current < segment.resendts => None,
             _ if diff(current, segment.resendts) >= 0 => Some(Cause::Timeout { rto_ms: segment.rto_ms }),
             _ => None,
         }

@@ -159,6 +159,8 @@ pub struct Arq {
     counters: Counters,
     pub(crate) notes: Notes,
     marks: Marks,
+    #[cfg(feature = "planted")]
+    pub(crate) planted: Option<crate::planted::Planted>,
 }
 
 /// A payload waiting in one of the queues.
@@ -233,6 +235,8 @@ impl Arq {
             counters: Counters::default(),
             notes: Notes::default(),
             marks: Marks::NONE,
+            #[cfg(feature = "planted")]
+            planted: None,
         }
     }
 

@@ -49,6 +49,9 @@ pub struct Settings {
     /// Tells the peer that this end half-closes, by a NOP with an id that others ignore, and half-closes (SMUX-26) and
     /// steers single streams (SMUX-27, SMUX-29) only toward peers that say the same.
     pub announce: bool,
+    /// The bug on purpose.
+    #[cfg(feature = "planted")]
+    pub planted: Option<crate::planted::Planted>,
 }
 
 impl Default for Settings {
@@ -65,6 +68,8 @@ impl Default for Settings {
             send_bytes_max: 65_536,
             half_close: false,
             announce: false,
+            #[cfg(feature = "planted")]
+            planted: None,
         }
     }
 }

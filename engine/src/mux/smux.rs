@@ -458,11 +458,12 @@ impl Mux for Smux {
         if self.closed {
             return Err(WriteError::Closed);
         }
+        let forgets = planted!(self.settings, LostFin);
         let stream = self.known(id).ok_or(WriteError::UnknownStream)?;
         if stream.send.fin != Fin::Open {
             return Err(WriteError::Finished);
         }
-        stream.send.fin = Fin::Queued;
+        stream.send.fin = if forgets && stream.send.queued_bytes() > 0 { Fin::Sent } else { Fin::Queued };
         self.take_turn(id);
         Ok(())
     }

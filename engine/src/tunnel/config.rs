@@ -49,6 +49,9 @@ pub struct TunnelConfig {
     /// Number of the first shard this end sends, and of its own shape's first group that it expects: where a group begins.
     /// kcptun begins at 0, as above.
     pub first_shard: u32,
+    /// The bug on purpose.
+    #[cfg(feature = "planted")]
+    pub planted: Option<crate::planted::Planted>,
     /// Values that had to be replaced, in words, for the operator.
     pub warnings: Vec<String>,
 }

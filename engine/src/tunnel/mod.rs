@@ -218,6 +218,10 @@ impl Tunnel {
         arq.set_tuning(config.tuning);
         arq.set_windows(config.snd_wnd, config.rcv_wnd);
         arq.set_mtu(config.segment_bytes_max());
+        #[cfg(feature = "planted")]
+        {
+            arq.planted = config.planted;
+        }
         arq.set_serials(config.first_sn, config.first_sn, config.first_sn);
         let (fec_out, fec_in) = fec_ends(config);
         Self {

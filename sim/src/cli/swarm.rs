@@ -38,6 +38,21 @@ pub(crate) struct Makes {
     /// How often the swarm does what, JSON; --print-weights prints the default.
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
+    /// Put this bug into the engine first.
+    #[cfg(feature = "planted")]
+    #[arg(long, value_name = "BUG", value_parser = planted)]
+    planted: Option<engine::planted::Planted>,
+}
+
+#[cfg(feature = "planted")]
+fn planted(name: &str) -> Result<engine::planted::Planted, String> {
+    use engine::planted::Planted;
+    let names = || Planted::ALL.iter().map(|bug| bug.name()).collect::<Vec<_>>().join(", ");
+    Planted::ALL
+        .iter()
+        .copied()
+        .find(|bug| bug.name() == name)
+        .ok_or_else(|| format!("must be one of {}", names()))
 }
 
 impl Makes {
@@ -49,13 +64,26 @@ impl Makes {
     }
 
     /// What is done to a scenario before it is played.
+    #[cfg(feature = "planted")]
+    pub(crate) fn prepare(&self) -> impl Fn(&mut Scenario) + use<> {
+        let bug = self.planted;
+        move |scenario| bug.iter().for_each(|&bug| scenario.plant(bug))
+    }
+
+    /// What is done to a scenario before it is played.
+    #[cfg(not(feature = "planted"))]
+    #[expect(clippy::unused_self, reason = "with the feature it says which bug")]
     pub(crate) fn prepare(&self) -> impl Fn(&mut Scenario) + use<> {
         |_| {}
     }
 
     /// The same again, as arguments.
     fn again(&self) -> String {
-        self.weights.as_ref().map_or(String::new(), |path| format!(" --weights {}", path.display()))
+        let again =
+            self.weights.as_ref().map_or(String::new(), |path| format!(" --weights {}", path.display()));
+        #[cfg(feature = "planted")]
+        let again = self.planted.map_or(again.clone(), |bug| format!("{again} --planted {}", bug.name()));
+        again
     }
 }
 
@@ -78,7 +106,8 @@ pub(crate) fn main(args: &Args) -> anyhow::Result<bool> {
         return say(&format!("{}\n", serde_json::to_string_pretty(&tree)?)).map(|()| true);
     }
     let seeds: Vec<u64> = seeds.collect();
-    let runs = args.jobs.run(&seeds, |&seed| played(&weights, seed))?;
+    let prepare = args.makes.prepare();
+    let runs = args.jobs.run(&seeds, |&seed| played(&weights, seed, &prepare))?;
     let mut out = String::new();
     let again = args.makes.again();
     for Kept { seed, failure, .. } in &runs {
@@ -100,8 +129,9 @@ pub(crate) fn main(args: &Args) -> anyhow::Result<bool> {
     Ok(failed == 0 && !misses)
 }
 
-fn played(weights: &Weights, seed: u64) -> anyhow::Result<Kept> {
-    let scenario = Scenario::of_json(&format!("swarm seed {seed}"), swarm::scenario(weights, seed))?;
+fn played(weights: &Weights, seed: u64, prepare: &impl Fn(&mut Scenario)) -> anyhow::Result<Kept> {
+    let mut scenario = Scenario::of_json(&format!("swarm seed {seed}"), swarm::scenario(weights, seed))?;
+    prepare(&mut scenario);
     let verdict = Verdict::of(&scenario, seed, EVENTS_MAX);
     let (events, marks) = match verdict.outcome() {
         Some(outcome) => (outcome.events, outcome.marks.clone()),

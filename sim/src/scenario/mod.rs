@@ -206,5 +206,17 @@ impl Scenario {
     }
 }
 
+#[cfg(feature = "planted")]
+impl Scenario {
+    /// Puts a bug into both ends.
+    pub fn plant(&mut self, bug: engine::planted::Planted) {
+        for side in [&mut self.client, &mut self.server] {
+            let config = Arc::make_mut(&mut side.config);
+            config.planted = Some(bug);
+            config.mux.planted = Some(bug);
+        }
+    }
+}
+
 /// Place in the file, and reason.
 type Refusal = (String, String);
