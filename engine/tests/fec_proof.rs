@@ -23,12 +23,20 @@ fn proven(own: Shape, peer: Shape, count: u32, lost: &[u32]) -> bool {
 }
 
 #[test]
-fn a_shape_is_proven_by_a_group_and_the_beginning_of_the_next() {
+fn a_shape_is_proven_by_enough_packets_in_all_places() {
     let own = shape(10, 3);
-    assert!(!proven(own, own, 13, &[]) && proven(own, own, 14, &[]));
-    // What is lost may be seen in another group.
-    assert!(!proven(own, own, 15, &[2]) && proven(own, own, 16, &[2]) && proven(own, own, 29, &[2, 15]));
-    assert!(!proven(own, own, 20, &[13]) && proven(own, own, 27, &[13]));
+    assert!(!proven(own, own, 51, &[]) && proven(own, own, 52, &[]));
+    assert!(!proven(own, own, 52, &[7]) && proven(own, own, 53, &[7]));
+    // The place 2 is lost in every group but the last.
+    let lost: Vec<u32> = (0..5).map(|group| 13 * group + 2).collect();
+    assert!(!proven(own, own, 67, &lost) && proven(own, own, 68, &lost));
+    // Every other shape has its own number.
+    assert!(!proven(shape(10, 1), shape(10, 1), 131, &[]) && proven(shape(10, 1), shape(10, 1), 132, &[]));
+}
+
+#[test]
+fn a_group_of_twice_the_size_is_not_proven_by_losing_one_packet() {
+    assert!(!proven(shape(10, 1), shape(21, 1), 160, &[10, 32]));
 }
 
 #[test]
@@ -46,10 +54,10 @@ fn another_shape_is_not_proven_whatever_is_lost_of_a_group() {
 fn a_packet_that_does_not_fit_makes_a_proof_worthless() {
     let own = shape(2, 1);
     let mut proof = ShapeProof::new(own);
-    let kinds = [Kind::Data, Kind::Data, Kind::Parity, Kind::Data];
-    kinds.iter().zip(0..).for_each(|(&kind, seqid)| proof.note(own, seqid, kind));
+    let kinds = [Kind::Data, Kind::Data, Kind::Parity].into_iter().cycle();
+    kinds.zip(0..40).for_each(|(kind, seqid)| proof.note(own, seqid, kind));
     assert!(proof.holds());
-    proof.note(own, 4, Kind::Parity);
+    proof.note(own, 42, Kind::Parity);
     assert!(!proof.holds());
 }
 
@@ -57,10 +65,23 @@ fn a_packet_that_does_not_fit_makes_a_proof_worthless() {
 fn a_proof_holds_where_numbers_wrap() {
     let own = shape(2, 1);
     let mut proof = ShapeProof::new(own);
-    let last = own.paws() - 1;
-    proof.note(own, last, Kind::Parity);
-    [0, 1].into_iter().for_each(|seqid| proof.note(own, seqid, Kind::Data));
+    let first = own.paws() - 60;
+    for place in (0..60).step_by(3) {
+        proof.note(own, first + place + 1, Kind::Data);
+        proof.note(own, first + place + 2, Kind::Parity);
+    }
+    assert!(!proof.holds());
+    (0..2).for_each(|seqid| proof.note(own, seqid, Kind::Data));
     assert!(proof.holds());
+}
+
+#[test]
+fn small_groups_are_not_proven_by_the_few_packets_that_fit() {
+    // 1+1 looks right while the data packets 1, 5, 9, ... of 3+1 are lost.
+    let lost: Vec<u32> = (0..10).map(|group| 4 * group + 1).collect();
+    assert!(!proven(shape(1, 1), shape(3, 1), 40, &lost));
+    assert!(!proven(shape(1, 1), shape(3, 1), 60, &lost));
+    assert!(!proven(shape(1, 1), shape(1, 1), 39, &[]) && proven(shape(1, 1), shape(1, 1), 40, &[]));
 }
 
 /// Every pair of shapes with every short rhythm of losses: all bytes arrive as they were.
@@ -79,7 +100,7 @@ fn sides_with_different_groups_lose_datagrams_but_no_bytes() {
                 let mut number = 0;
                 pair.drop = Box::new(move |to_server, _| {
                     number += u64::from(to_server);
-                    to_server && number < 60 && number % period == place
+                    to_server && number < 40 && number % period == place
                 });
                 let got = pair.upload(&data, Duration::from_secs(60));
                 assert!(got == data, "{peer:?} to {own:?}, {place} of {period} lost");
