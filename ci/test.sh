@@ -29,15 +29,11 @@ cargo fmt --all --check
 ci/tidy.sh
 ci/requirements.sh
 cargo clippy --workspace --all-targets --quiet -- -D warnings
-cargo clippy -p sim --features planted --all-targets --quiet -- -D warnings
 cargo clippy -p bins --features turmoil --lib --test turmoil --quiet -- -D warnings
 
-# These come first, because cargo builds programs with simulated sockets and with bugs, too, which the build then replaces.
+# This comes first, because cargo builds programs with simulated sockets, too, which the build then replaces.
 say "drivers over simulated links"
 cargo test -p bins --features turmoil --profile ci --test turmoil
-
-say "planted bugs: the swarm finds each"
-cargo test --quiet --profile ci -p sim --features planted --test planted
 
 say "build"
 cargo build --workspace --profile ci --quiet
