@@ -84,7 +84,7 @@ fn every_retransmission_has_its_reason() {
 
 #[test]
 fn what_is_rebuilt_names_the_lost_shard_and_its_parity() {
-    let (_, _, notes) = upload(true, true, 100_000, |n| n == 20 || n == 21);
+    let (_, _, notes) = upload(true, true, 100_000, |n| n == 86 || n == 87);
     let position = |wanted: &dyn Fn(&Note) -> bool| notes.iter().position(wanted);
     let rebuilt: Vec<u32> = notes
         .iter()

@@ -78,13 +78,17 @@ fn a_lost_segment_is_sent_again_because_acknowledgements_passed_it() {
 
 #[test]
 fn a_rebuilt_segment_names_its_parity() {
-    let recording = recorded(&upload(&[30], 3));
-    let sn = segment_in(&recording, 30);
+    let recording = recorded(&upload(&[82], 3));
+    let lost = recording.events.iter().find_map(|event| match event.what {
+        What::Dropped { n, .. } => Some(n),
+        _ => None,
+    });
+    let sn = segment_in(&recording, lost.unwrap());
     let text = explain(&recording, Subject::Segment(sn), Only::default()).unwrap();
-    // 30 is shard 29, the fourth of the third group: 26..38, parity from 36 on.
+    // The 82nd is shard 81, the fourth of the seventh group: 78..90, parity from 88 on.
     has(
         &text,
-        &["lost: on the list", "server  rebuilt: shard 29 from parity 36, when #37 came", "server  in order"],
+        &["lost: on the list", "server  rebuilt: shard 81 from parity 88, when #", "server  in order"],
     );
 }
 
