@@ -35,6 +35,18 @@ fn a_shape_is_proven_by_enough_packets_in_all_places() {
 }
 
 #[test]
+fn copies_prove_nothing() {
+    let own = shape(1, 1);
+    let mut proof = ShapeProof::new(own);
+    for seqid in (0..39).flat_map(|seqid| [seqid; 3]) {
+        proof.note(own, seqid, if seqid % 2 == 0 { Kind::Data } else { Kind::Parity });
+    }
+    assert!(!proof.holds());
+    proof.note(own, 39, Kind::Parity);
+    assert!(proof.holds());
+}
+
+#[test]
 fn a_group_of_twice_the_size_is_not_proven_by_losing_one_packet() {
     assert!(!proven(shape(10, 1), shape(21, 1), 160, &[10, 32]));
 }

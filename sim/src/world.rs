@@ -13,7 +13,7 @@ use crate::record::{Fate, Recorder};
 use crate::rng::Seed;
 use crate::scenario::Scenario;
 use crate::trace::{Entry, Kind, Trace};
-use crate::work::{Application, START, application};
+use crate::work::{Application, START, application, is_all_done, is_finished};
 use crate::{Direction, Side};
 use engine::{CloseReason, Instant, Mark, Marks, Stats, StreamId};
 
@@ -46,8 +46,9 @@ struct Ends {
     wire: Wire,
 }
 
+/// How far a run is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
+pub(crate) enum Phase {
     /// Sources offer bytes.
     Offering,
     /// They have stopped; the rest is arriving.
@@ -469,13 +470,9 @@ impl<'s> World<'s> {
         if !self.ends.wire.violations.is_empty() {
             self.phase = Phase::Over;
         }
-        let all_done = |finite_only: bool| {
-            let mut work = self.work.iter().filter(|work| !finite_only || work.is_finite()).peekable();
-            work.peek().is_some() && work.all(|work| work.is_done())
-        };
         match self.phase {
-            Phase::Offering if std::mem::replace(&mut self.worked, false) && all_done(true) => self.stop(),
-            Phase::Draining if all_done(false) && self.is_drained() => {
+            Phase::Offering if std::mem::take(&mut self.worked) && is_finished(&self.work) => self.stop(),
+            Phase::Draining if is_all_done(&self.work) && self.is_drained() => {
                 self.phase = Phase::Over;
                 self.liveness.note_done(self.now);
             }

@@ -99,8 +99,6 @@ impl Arq {
     ) {
         if source == Source::Regular {
             self.rmt_wnd = u32::from(header.wnd);
-        }
-        if source == Source::Regular {
             self.peer_lost_state |=
                 self.shows_lost_state(header, command) || self.shows_lost_gap(header, command);
         }

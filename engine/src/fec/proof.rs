@@ -22,8 +22,10 @@ pub struct ShapeProof {
     /// Places seen.
     seen: [u64; 4],
     count: usize,
-    /// Packets that fit.
+    /// Packets that fit, each further on than all before: copies prove nothing.
     packets: usize,
+    /// The furthest of them.
+    newest: Option<u32>,
     /// Seqids of the latest parity packet that ends a group, and of the latest data packet that begins one.
     end: Option<u32>,
     begin: Option<u32>,
@@ -34,14 +36,23 @@ pub struct ShapeProof {
 impl ShapeProof {
     /// Nothing is known.
     pub const fn new(shape: Shape) -> Self {
-        Self { shape, seen: [0; 4], count: 0, packets: 0, end: None, begin: None, turned: false }
+        Self {
+            shape,
+            seen: [0; 4],
+            count: 0,
+            packets: 0,
+            newest: None,
+            end: None,
+            begin: None,
+            turned: false,
+        }
     }
 
     /// Whether the peer's groups have the shape of the decoder.
     pub fn holds(&self) -> bool {
         let total = self.shape.total();
-        let enough = (MISFITS_MIN * 2 * total / self.shape.parity()).max(PACKETS_MIN);
-        self.turned && self.count == total && self.packets >= enough
+        let enough = || (MISFITS_MIN * 2 * total / self.shape.parity()).max(PACKETS_MIN);
+        self.turned && self.count == total && self.packets >= enough()
     }
 
     /// Takes note of a packet that arrived, and of the shape that the decoder has after it.
@@ -50,7 +61,10 @@ impl ShapeProof {
             *self = Self::new(shape);
             return;
         }
-        self.packets = self.packets.saturating_add(1);
+        if self.newest.is_none_or(|newest| diff(seqid, newest) > 0) {
+            self.newest = Some(seqid);
+            self.packets = self.packets.saturating_add(1);
+        }
         let place = usize::from(shape.index(seqid));
         let bit = 1 << (place % 64);
         self.count += usize::from(self.seen[place / 64] & bit == 0);

@@ -64,10 +64,7 @@ impl Liveness {
     }
 
     pub(super) fn probe_at(&self) -> Option<Instant> {
-        match (self.quiet_at, self.probe_at) {
-            (Some(quiet), Some(probe)) => Some(quiet.min(probe)),
-            (quiet, probe) => quiet.or(probe),
-        }
+        self.quiet_at.into_iter().chain(self.probe_at).min()
     }
 
     pub(super) fn silent_for(&self, now: Instant) -> Duration {

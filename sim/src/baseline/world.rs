@@ -10,7 +10,8 @@ use crate::record::Recorder;
 use crate::rng::Seed;
 use crate::scenario::Scenario;
 use crate::trace::{Entry, Kind, Trace};
-use crate::work::{Application, START, application};
+use crate::work::{Application, START, application, is_all_done, is_finished};
+use crate::world::Phase;
 use crate::{Direction, Side};
 use engine::Instant;
 use std::collections::BTreeMap;
@@ -44,13 +45,6 @@ pub(super) struct Line {
     trace: Trace,
     owners: BTreeMap<Stream, usize>,
     violations: Vec<Violation>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Offering,
-    Draining,
-    Over,
 }
 
 impl<'s> TcpWorld<'s> {
@@ -217,13 +211,9 @@ impl<'s> TcpWorld<'s> {
         if !self.ends.line.violations.is_empty() {
             self.phase = Phase::Over;
         }
-        let finite_done = || {
-            let mut finite = self.work.iter().filter(|work| work.is_finite()).peekable();
-            finite.peek().is_some() && finite.all(|work| work.is_done())
-        };
         match self.phase {
-            Phase::Offering if finite_done() => self.stop(),
-            Phase::Draining if self.work.iter().all(|work| work.is_done()) && self.ends.is_drained() => {
+            Phase::Offering if is_finished(&self.work) => self.stop(),
+            Phase::Draining if is_all_done(&self.work) && self.ends.is_drained() => {
                 self.phase = Phase::Over;
                 self.liveness.note_done(self.now);
             }

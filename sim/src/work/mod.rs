@@ -116,3 +116,14 @@ pub fn application(plan: &WorkPlan, seed: Seed) -> Box<dyn Application> {
         WorkKind::IdleThenBurst(kind) => Box::new(IdleThenBurst::new(&plan.name, kind, dice)),
     }
 }
+
+/// Whether there are finite works and all of them are done.
+pub(crate) fn is_finished(work: &[Box<dyn Application>]) -> bool {
+    let mut finite = work.iter().filter(|work| work.is_finite()).peekable();
+    finite.peek().is_some() && finite.all(|work| work.is_done())
+}
+
+/// Whether there is work and all of it is done.
+pub(crate) fn is_all_done(work: &[Box<dyn Application>]) -> bool {
+    !work.is_empty() && work.iter().all(|work| work.is_done())
+}
