@@ -324,6 +324,9 @@ impl Arq {
             Cause::First => {
                 segment.rto_ms = rto_ms;
                 self.unsent_sn = sn.wrapping_add(1);
+                if index == 0 {
+                    self.outage.began(current);
+                }
             }
             Cause::Fast { .. } | Cause::Early { .. } => {
                 segment.rto_ms = rto_ms;

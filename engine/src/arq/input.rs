@@ -41,6 +41,8 @@ struct Effects {
     sample_ts: Option<u32>,
     slides: bool,
     segments: u64,
+    /// In flight until then.
+    confirmed: u32,
 }
 
 impl Arq {
@@ -81,6 +83,7 @@ impl Arq {
                 self.marks.hit_if(Mark::RtoCeiling, self.rtt.rto_ms == RTO_MAX_MS);
             }
         }
+        self.note_confirmed(now.ms(), effects.confirmed);
         if !self.nc && diff(self.snd_una, una_before) > 0 {
             self.grow_cwnd();
         }
@@ -101,8 +104,9 @@ impl Arq {
             self.rmt_wnd = u32::from(header.wnd);
             self.peer_lost_state |=
                 self.shows_lost_state(header, command) || self.shows_lost_gap(header, command);
+            self.peer_goes_on |= diff(header.una, self.snd_nxt) > 0 && !self.has_received();
         }
-        if self.una_in(header.una) {
+        if self.una_in(header.una, effects) {
             effects.slides = true;
             self.una_moved_ms = now_ms;
             self.probing = false;
@@ -110,7 +114,7 @@ impl Arq {
         effects.segments += 1;
         match command {
             Command::Ack => {
-                let overtakes = self.ack_in(header.sn, header.ts, now_ms);
+                let overtakes = self.ack_in(header.sn, header.ts, now_ms, effects);
                 effects.slides |= overtakes && self.generation == Generation::Go2026;
                 effects.sample_ts = Some(header.ts);
             }
@@ -152,11 +156,12 @@ impl Arq {
     }
 
     /// KCP-18: una alone moves the window.
-    fn una_in(&mut self, una: u32) -> bool {
+    fn una_in(&mut self, una: u32, effects: &mut Effects) -> bool {
         let mut slides = false;
         while diff(una, self.snd_una) > 0 {
             let Some(segment) = self.snd_buf.pop_front() else { break };
             if !segment.acked {
+                effects.confirmed += 1;
                 self.notes.add(Note::Acked { sn: self.snd_una, by_una: true });
             }
             self.overtaken.pop();
@@ -168,7 +173,7 @@ impl Arq {
     }
 
     /// KCP-17: marks the segment and counts it against older ones. `true` when a fast retransmission may be due.
-    fn ack_in(&mut self, sn: u32, ts: u32, now_ms: u32) -> bool {
+    fn ack_in(&mut self, sn: u32, ts: u32, now_ms: u32, effects: &mut Effects) -> bool {
         if diff(sn, self.snd_una) < 0 || diff(sn, self.snd_nxt) >= 0 {
             return false;
         }
@@ -176,6 +181,7 @@ impl Arq {
         if let Some(segment) = self.snd_buf.get_mut(index) {
             if !std::mem::replace(&mut segment.acked, true) {
                 segment.acked_ms = now_ms;
+                effects.confirmed += 1;
                 self.notes.add(Note::Acked { sn, by_una: false });
             }
             let data = std::mem::take(&mut segment.data);

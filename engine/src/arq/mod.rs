@@ -8,6 +8,7 @@
 
 mod flush;
 mod input;
+mod outage;
 mod overtaken;
 mod rtt;
 mod segment;
@@ -20,6 +21,7 @@ use crate::marks::{Mark, Marks};
 use crate::notes::{Note, Notes};
 use crate::time::{Instant, diff};
 use flush::Plan;
+use outage::Outage;
 use overtaken::Overtaken;
 use rtt::Rtt;
 use std::collections::VecDeque;
@@ -151,6 +153,10 @@ pub struct Arq {
     /// A window probe of [`Arq::probe_peer`] waits for its answer.
     probing: bool,
     peer_lost_state: bool,
+    /// Where the sns of the peer started.
+    rcv_first: u32,
+    peer_goes_on: bool,
+    outage: Outage,
     plan: Option<Plan>,
     flush_next_ms: u32,
     pool: Vec<Vec<u8>>,
@@ -228,6 +234,9 @@ impl Arq {
             snd_first: 0,
             probing: false,
             peer_lost_state: false,
+            rcv_first: 0,
+            peer_goes_on: false,
+            outage: Outage::default(),
             plan: None,
             flush_next_ms: 100,
             pool: Vec::new(),
@@ -243,7 +252,7 @@ impl Arq {
     /// Starts the sequence numbers elsewhere than at 0. Only before the first segment.
     pub fn set_serials(&mut self, snd_una: u32, snd_nxt: u32, rcv_nxt: u32) {
         (self.snd_una, self.snd_nxt, self.rcv_nxt) = (snd_una, snd_nxt, rcv_nxt);
-        (self.snd_first, self.rcv_top) = (snd_una, rcv_nxt);
+        (self.snd_first, self.rcv_first, self.rcv_top) = (snd_una, rcv_nxt, rcv_nxt);
         self.unsent_sn = snd_una;
     }
 
@@ -353,6 +362,17 @@ impl Arq {
         self.peer_lost_state
     }
 
+    /// Whether the peer confirmed what was never sent, before anything was received in order: it goes on with a conversation
+    /// that this end has lost (KCP-30).
+    pub fn peer_goes_on(&self) -> bool {
+        self.peer_goes_on
+    }
+
+    /// Whether anything was received in order.
+    pub fn has_received(&self) -> bool {
+        self.rcv_nxt != self.rcv_first
+    }
+
     /// Whether `datagram` carries this conversation further than everything received before: data beyond the highest sn,
     /// data sent later than any, or a higher una. No replay can (KCP-24). Without the second a peer that moves while its
     /// window is full of data that arrived, but was not confirmed to its new address, could never prove itself.
@@ -389,6 +409,7 @@ impl Arq {
         marks.hit_if(Mark::RepeatedSegment, self.counters.repeat_segs > 0);
         marks.hit_if(Mark::DeadLink, self.dead);
         marks.hit_if(Mark::LostState, self.peer_lost_state);
+        marks.hit_if(Mark::PeerGoesOn, self.peer_goes_on);
         marks
     }
 

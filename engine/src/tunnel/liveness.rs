@@ -28,13 +28,15 @@ impl Liveness {
     pub(super) fn sent(&mut self, now: Instant, rto_ms: u32) {
         if self.unanswered_since.is_none() {
             self.unanswered_since = Some(now);
-            self.probe_at = Some(now + wait(rto_ms));
+            self.probe_at = Some(now + silence(rto_ms));
         }
     }
 
-    /// Something valid came from the peer.
-    pub(super) fn heard(&mut self) {
+    /// Something valid came from the peer: for how long it had not answered.
+    pub(super) fn heard(&mut self, now: Instant) -> Duration {
+        let silent_for = self.silent_for(now);
         *self = Self { quiet_at: self.quiet_at, ..Self::default() };
+        silent_for
     }
 
     /// An application wrote or read.
@@ -59,7 +61,7 @@ impl Liveness {
         if self.probe_at.is_none_or(|at| now < at) {
             return false;
         }
-        self.probe_at = Some(now + wait(rto_ms));
+        self.probe_at = Some(now + silence(rto_ms));
         true
     }
 
@@ -72,6 +74,7 @@ impl Liveness {
     }
 }
 
-fn wait(rto_ms: u32) -> Duration {
+/// Silence that says something.
+pub(super) fn silence(rto_ms: u32) -> Duration {
     Duration::from_millis(2 * u64::from(rto_ms)).clamp(PROBE_AFTER, PROBE_AFTER_MAX)
 }

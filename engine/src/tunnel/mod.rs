@@ -110,6 +110,8 @@ pub enum CloseReason {
     Replaced,
     /// The peer lost its state: it was restarted, or sees this side under an address it does not know.
     PeerRestarted,
+    /// This side lost its state, and the peer goes on.
+    Unknown,
     /// The driver needs its memory.
     Memory,
 }
@@ -122,6 +124,7 @@ impl core::fmt::Display for CloseReason {
             Self::Protocol => "invalid protocol: do smuxver and nocomp match on both sides?",
             Self::Corrupt => "corrupt compressed stream: does nocomp match on both sides?",
             Self::Replaced => "replaced by a new session of the same peer",
+            Self::Unknown => "the peer goes on with a session that is not known here (any more)",
             Self::Memory => "memory ran short",
             Self::PeerRestarted => "the peer lost its state: restarted, or the path to it changed",
         })
@@ -223,6 +226,9 @@ impl Tunnel {
             arq.planted = config.planted;
         }
         arq.set_serials(config.first_sn, config.first_sn, config.first_sn);
+        if config.probe {
+            arq.watch_outages();
+        }
         let (fec_out, fec_in) = fec_ends(config);
         Self {
             config: Arc::clone(config),

@@ -1,7 +1,7 @@
 //! The way in: datagram to streams.
 
-use super::{CloseReason, DropReason, Handled, Identity, Mismatch, Tunnel};
-use crate::arq::Source;
+use super::{CloseReason, DropReason, Handled, Identity, Mismatch, Tunnel, liveness};
+use crate::arq::{Flush, Source};
 use crate::crypt::OpenError;
 use crate::endpoint::Incoming;
 use crate::fec::{self, Kind};
@@ -59,7 +59,7 @@ impl Tunnel {
         identity: Identity,
     ) -> Result<(), DropReason> {
         self.note_pause(now);
-        self.liveness.heard();
+        let silent_for = self.liveness.heard(now);
         self.stats.in_pkts += 1;
         self.stats.in_bytes += payload.len() as u64;
         let result = match identity.kind {
@@ -70,8 +70,26 @@ impl Tunnel {
         if self.config.probe && self.arq.peer_lost_state() {
             self.shut(CloseReason::PeerRestarted);
         }
+        if self.config.probe
+            && self.role == Role::Server
+            && self.arq.peer_goes_on()
+            && self.arq.has_received()
+        {
+            self.forget(now);
+        }
+        if silent_for >= liveness::silence(self.arq.state().rto_ms) {
+            self.arq.peer_is_back(now);
+        }
         self.settle(now);
         result
+    }
+
+    /// KCP-30: the peer has received part of what an earlier session sent, so that nothing it says may be taken for the
+    /// beginning. It is confirmed all the same: the next session at its address confirms less, which shows the peer that it
+    /// is alone.
+    fn forget(&mut self, now: Instant) {
+        self.shut(CloseReason::Unknown);
+        self.arq.flush(now, Flush::AckOnly);
     }
 
     /// FEC-21: parity does not say whose it is. That of an earlier session at the peer's address would wait in the decoder until

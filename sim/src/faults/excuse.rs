@@ -12,7 +12,8 @@ use std::time::Duration;
 /// | session ends with | explained when |
 /// |---|---|
 /// | `Local` | always: the driver ended it |
-/// | `Replaced` | the client has no tunnel of that conversation any more |
+/// | `Replaced` | the client has no tunnel of that conversation any more; or it was restarted just before, so that a datagram of the process before may be late (KCP-22 cannot tell it from a newer one) |
+/// | `Unknown`, at the server | the path was cut or the server was restarted before |
 /// | `PeerRestarted`, at the client | the server lost the session, or does not follow clients and the address changed |
 /// | `PeerTimeout` | as both above; or the path was cut, or the host stalled, for long enough |
 /// | anything else | never |
@@ -23,10 +24,15 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct Excuses {
     cuts: Vec<(Instant, Instant)>,
+    /// When the client was started again.
+    client_starts: Vec<Instant>,
     keepalive: Duration,
     peer_timeout: Duration,
     follows: bool,
 }
+
+/// How long a datagram may be under way.
+const LATE_DATAGRAM_MAX: Duration = Duration::from_secs(5);
 
 /// A session that ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,11 +53,14 @@ impl Excuses {
         let mux = [&scenario.client, &scenario.server].map(|side| &side.config.mux);
         let ms = |ms: u32| Duration::from_millis(u64::from(ms));
         let mut cuts: Vec<_> = scenario.faults.iter().filter_map(cut).collect();
+        let client_restarts =
+            scenario.faults.iter().filter(|fault| matches!(fault.kind, FaultKind::ClientRestart { .. }));
         let end = Instant::from_micros(u64::MAX);
         cuts.extend([&scenario.up.blackout, &scenario.down.blackout].into_iter().flat_map(|b| dark(b, end)));
         cuts.extend([&scenario.hosts.client, &scenario.hosts.server].into_iter().flat_map(stalls));
         Self {
             cuts,
+            client_starts: client_restarts.map(FaultPlan::heals_at).collect(),
             keepalive: ms(mux[0].keepalive_ms.max(mux[1].keepalive_ms)),
             peer_timeout: ms(mux[0].peer_timeout_ms.min(mux[1].peer_timeout_ms)),
             follows: scenario.server.config.migrate,
@@ -63,11 +72,18 @@ impl Excuses {
         let unreachable = loss.peer_gone || (loss.moved && !self.follows);
         match loss.reason {
             CloseReason::Local => true,
-            CloseReason::Replaced => loss.side == Side::Server && loss.peer_gone,
+            CloseReason::Replaced => loss.side == Side::Server && (loss.peer_gone || self.client_is_new(now)),
+            CloseReason::Unknown => {
+                loss.side == Side::Server && self.cuts.iter().any(|&(begin, _)| begin <= now)
+            }
             CloseReason::PeerRestarted => loss.side == Side::Client && unreachable,
             CloseReason::PeerTimeout => unreachable || self.was_silenced(now),
             _ => false,
         }
+    }
+
+    fn client_is_new(&self, now: Instant) -> bool {
+        self.client_starts.iter().any(|&start| start <= now && now.since(start) <= LATE_DATAGRAM_MAX)
     }
 
     fn was_silenced(&self, now: Instant) -> bool {
@@ -116,6 +132,7 @@ mod tests {
         let at = |s: u64| Instant::from_millis(1_000 * s);
         Excuses {
             cuts: vec![(at(cut.0), at(cut.1))],
+            client_starts: vec![at(cut.1)],
             keepalive: Duration::from_secs(10),
             peer_timeout: Duration::from_secs(30),
             follows,
@@ -147,7 +164,13 @@ mod tests {
         assert!(excuses((0, 0), false).explain(at, Loss { moved: true, ..restarted }));
         assert!(following.explain(at, Loss { peer_gone: true, ..restarted }));
         let replaced = loss(Side::Server, CloseReason::Replaced);
-        assert!(!following.explain(at, replaced));
+        let later = at + LATE_DATAGRAM_MAX;
+        assert!(!following.explain(later, replaced) && following.explain(at, replaced));
+        assert!(!following.explain(at, loss(Side::Client, CloseReason::Replaced)));
+        let unknown = loss(Side::Server, CloseReason::Unknown);
+        assert!(following.explain(at, unknown) && !excuses((1, 2), true).explain(at, unknown));
+        let replaced = Loss { moved: true, ..replaced };
+        let at = later;
         assert!(following.explain(at, Loss { peer_gone: true, ..replaced }));
         for reason in [CloseReason::Protocol, CloseReason::Corrupt] {
             assert!(
