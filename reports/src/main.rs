@@ -1,24 +1,27 @@
 //! karst-report: turns the simulator's results (`karst-sim --json`) and recordings (`karst-sim run --events`) into one HTML
-//! page, results into Markdown, too.
+//! page, results into Markdown, too. It measures real programs (`karst-report bench`), and makes pages of that.
 //!
-//! Exit code 0: written. 2: the command line or a results file was refused.
+//! Exit code 0: written. 1: something that was measured failed. 2: the command line or a results file was refused.
 
+mod bench;
 mod facts;
 mod html;
 mod markdown;
 mod page;
+mod performance;
 mod recording;
 mod results;
 mod series;
 
 use anyhow::{Context, bail, ensure};
 use clap::{Parser, Subcommand};
+use performance::Bench;
 use recording::Recording;
 use results::{FORMAT, Results, Run};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Turns results and recordings of karst-sim into a page that a person can read.
+/// Turns results and recordings of karst-sim into a page that a person can read; measures real programs.
 #[derive(Parser)]
 #[command(name = "karst-report", version)]
 struct Cli {
@@ -28,15 +31,21 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// One self-contained HTML page: tables of results, or the charts of one recording or two.
+    /// One self-contained HTML page: tables of results, the charts of one recording or two, or measured performance.
     Html(Args),
     /// Markdown.
     Md(Args),
+    /// Measure pairs of tunnel programs against each other.
+    Bench(Box<bench::Args>),
+    #[command(hide = true)]
+    BenchTarget(bench::TargetArgs),
+    #[command(hide = true)]
+    BenchProbe(bench::ProbeArgs),
 }
 
 #[derive(clap::Args)]
 struct Args {
-    /// Results files, as `karst-sim --json` writes them, or recordings, as `karst-sim run --events` does.
+    /// Results files, as `karst-sim --json` writes them, recordings, as `karst-sim run --events` does, or one file of `bench --json`.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Where the report goes; standard output when absent.
@@ -45,8 +54,16 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    match write(&Cli::parse().command) {
-        Ok(()) => ExitCode::SUCCESS,
+    let done = match &Cli::parse().command {
+        Command::Html(args) => html(args).and_then(|page| write(args, &page)),
+        Command::Md(args) => markdown(args).and_then(|page| write(args, &page)),
+        Command::Bench(args) => args.run(),
+        Command::BenchTarget(args) => args.run(),
+        Command::BenchProbe(args) => args.run(),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("karst-report: {error:#}");
             ExitCode::from(2)
@@ -54,18 +71,27 @@ fn main() -> ExitCode {
     }
 }
 
-fn write(command: &Command) -> anyhow::Result<()> {
-    let (page, args) = match command {
-        Command::Html(args) => (html(args)?, args),
-        Command::Md(args) => (markdown::page(&results(args)?), args),
-    };
+fn write(args: &Args, page: &str) -> anyhow::Result<bool> {
     match &args.out {
-        Some(path) => std::fs::write(path, page).with_context(|| path.display().to_string()),
-        None => std::io::Write::write_all(&mut std::io::stdout(), page.as_bytes()).context("standard output"),
+        Some(path) => std::fs::write(path, page).with_context(|| path.display().to_string())?,
+        None => {
+            std::io::Write::write_all(&mut std::io::stdout(), page.as_bytes()).context("standard output")?
+        }
+    }
+    Ok(true)
+}
+
+fn markdown(args: &Args) -> anyhow::Result<String> {
+    match measured(args)? {
+        Some(bench) => Ok(performance::markdown(&bench)),
+        None => Ok(markdown::page(&results(args)?)),
     }
 }
 
 fn html(args: &Args) -> anyhow::Result<String> {
+    if let Some(bench) = measured(args)? {
+        return Ok(performance::html(&bench));
+    }
     let recordings: Vec<bool> =
         args.files.iter().map(|path| Recording::is_one(path)).collect::<Result<_, _>>()?;
     match (recordings.iter().all(|is| *is), recordings.contains(&true)) {
@@ -77,6 +103,17 @@ fn html(args: &Args) -> anyhow::Result<String> {
         (false, true) => bail!("results and recordings do not go on one page"),
         (false, false) => Ok(html::page(&results(args)?)),
     }
+}
+
+/// What `bench` measured, if that is what the files are.
+fn measured(args: &Args) -> anyhow::Result<Option<Bench>> {
+    for path in &args.files {
+        if Bench::is_one(path)? {
+            ensure!(args.files.len() == 1, "{}: measured performance has a page of its own", path.display());
+            return Bench::read(path).map(Some);
+        }
+    }
+    Ok(None)
 }
 
 fn results(args: &Args) -> anyhow::Result<Vec<Run>> {

@@ -17,7 +17,7 @@ pub(crate) fn page(runs: &[Run]) -> String {
     out
 }
 
-fn line(out: &mut String, cells: &[String]) {
+pub(crate) fn line(out: &mut String, cells: &[String]) {
     let cells: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|").replace('\n', " ")).collect();
     out.push_str(&format!("| {} |\n", cells.join(" | ")));
 }

@@ -1,0 +1,228 @@
+//! What karst wants to be, and whether the figures say that it is.
+
+use super::figures::{METRICS, ratio, spread};
+use super::{Bench, Case};
+
+/// Runs of each side that a verdict needs.
+const RUNS_MIN: usize = 5;
+
+/// What must be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Rule {
+    /// The first peer's median by the other's.
+    RatioAtLeast(f64),
+    RatioAtMost(f64),
+    RatioAbove(f64),
+    RatioBelow(f64),
+    /// The first peer's median.
+    AtLeast(f64),
+    AtMost(f64),
+    Below(f64),
+}
+
+use Rule::{AtLeast, AtMost, Below, RatioAbove, RatioAtLeast, RatioAtMost, RatioBelow};
+
+/// Case, metric, rule. A case's name begins what is said about it.
+const GOALS: [(&str, &str, Rule); 27] = [
+    ("throughput", "throughput_mbit", RatioAtLeast(7.0)),
+    ("throughput-plain", "throughput_mbit", RatioAtLeast(5.0)),
+    ("throughput", "cpu_s_per_gb", RatioAtMost(1.0 / 8.0)),
+    ("throughput-plain", "cpu_s_per_gb", RatioAtMost(1.0 / 6.0)),
+    ("throughput", "memory_peak_mib", RatioAtMost(0.25)),
+    ("throughput-plain", "memory_peak_mib", RatioAtMost(0.25)),
+    ("idle", "idle_cpu_pct", Below(0.1)),
+    ("start", "client_start_ms", AtMost(10.0)),
+    ("start", "server_start_ms", AtMost(10.0)),
+    ("latency", "idle_p50_ms", RatioAtMost(0.5)),
+    ("latency", "load_p50_ms", RatioAtMost(0.5)),
+    ("latency", "load_p99_ms", RatioAtMost(0.5)),
+    ("scale", "streams", AtLeast(10_000.0)),
+    ("scale", "streams_served_pct", AtLeast(100.0)),
+    // Half of what ten sessions carry is where a collapse begins.
+    ("scale", "throughput_kept", AtLeast(0.5)),
+    ("scale", "jain_index", AtLeast(0.95)),
+    // A tenth of the growth off the line is still a line.
+    ("scale", "memory_strays_pct", AtMost(10.0)),
+    ("pinned-throughput", "throughput_mbit", RatioAbove(1.0)),
+    ("pinned-throughput", "cpu_s_per_gb", RatioBelow(1.0)),
+    ("pinned-throughput", "memory_peak_mib", RatioBelow(1.0)),
+    ("pinned-throughput-plain", "throughput_mbit", RatioAbove(1.0)),
+    ("pinned-throughput-plain", "cpu_s_per_gb", RatioBelow(1.0)),
+    ("pinned-throughput-plain", "memory_peak_mib", RatioBelow(1.0)),
+    ("pinned-latency", "idle_p50_ms", RatioBelow(1.0)),
+    ("pinned-latency", "idle_p99_ms", RatioBelow(1.0)),
+    ("pinned-latency", "load_p50_ms", RatioBelow(1.0)),
+    ("pinned-latency", "load_p99_ms", RatioBelow(1.0)),
+];
+
+/// Whether a goal is met.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Met,
+    Missed(String),
+    /// Not decided, and why.
+    Open(String),
+}
+
+/// A goal and what came of it.
+pub(crate) struct Verdict {
+    pub(crate) what: String,
+    pub(crate) goal: String,
+    pub(crate) measured: String,
+    pub(crate) outcome: Outcome,
+}
+
+impl Verdict {
+    /// In a cell.
+    pub(crate) fn said(&self) -> String {
+        match &self.outcome {
+            Outcome::Met => "met".into(),
+            Outcome::Missed(why) if why.is_empty() => "NOT MET".into(),
+            Outcome::Missed(why) => format!("NOT MET: {why}"),
+            Outcome::Open(why) => format!("open: {why}"),
+        }
+    }
+}
+
+/// Every goal, against each other peer where it is a ratio.
+pub(crate) fn verdicts(bench: &Bench) -> Vec<Verdict> {
+    let first = bench.peers.first().map_or("", |peer| peer.name.as_str());
+    let others: Vec<&str> = bench.peers.iter().skip(1).map(|peer| peer.name.as_str()).collect();
+    let mut verdicts = Vec::new();
+    for (case, metric, rule) in GOALS {
+        let title = METRICS.iter().find(|known| known.name == metric).map_or(metric, |known| known.title);
+        if !rule.is_ratio() {
+            verdicts.push(verdict(bench.case(case), format!("{case}: {title}"), first, None, metric, rule));
+            continue;
+        }
+        for other in &others {
+            let what = format!("{case}: {title}, {first} / {other}");
+            verdicts.push(verdict(bench.case(case), what, first, Some(other), metric, rule));
+        }
+    }
+    verdicts
+}
+
+fn verdict(
+    case: Option<&Case>,
+    what: String,
+    first: &str,
+    other: Option<&str>,
+    metric: &str,
+    rule: Rule,
+) -> Verdict {
+    let (measured, outcome) = decide(case, first, other, metric, rule);
+    let measured = measured.map_or_else(|| "-".into(), number);
+    Verdict { what, goal: rule.said(), measured, outcome }
+}
+
+fn decide(
+    case: Option<&Case>,
+    first: &str,
+    other: Option<&str>,
+    metric: &str,
+    rule: Rule,
+) -> (Option<f64>, Outcome) {
+    let Some(case) = case else { return (None, Outcome::Open("not measured".into())) };
+    let failed =
+        case.side(first).map_or(0, |side| side.trials.iter().filter(|trial| trial.error.is_some()).count());
+    if failed > 0 {
+        return (None, Outcome::Missed(format!("{failed} runs failed")));
+    }
+    let Some(ours) = spread(case, first, metric) else { return (None, Outcome::Open("not measured".into())) };
+    let (value, runs) = match other.map(|other| spread(case, other, metric)) {
+        None => (ours.median, ours.count),
+        Some(None) => return (None, Outcome::Open("nothing to compare with".into())),
+        Some(Some(theirs)) => match ratio(ours, theirs) {
+            Some(ratio) => (ratio, ours.count.min(theirs.count)),
+            None => return (None, Outcome::Open("the other's is zero".into())),
+        },
+    };
+    let outcome = match (rule.holds(value), runs < RUNS_MIN) {
+        (false, _) => Outcome::Missed(String::new()),
+        (true, true) => Outcome::Open(format!("holds, but in {runs} runs of {RUNS_MIN}")),
+        (true, false) => Outcome::Met,
+    };
+    (Some(value), outcome)
+}
+
+impl Rule {
+    const fn is_ratio(self) -> bool {
+        matches!(self, RatioAtLeast(_) | RatioAtMost(_) | RatioAbove(_) | RatioBelow(_))
+    }
+
+    fn holds(self, value: f64) -> bool {
+        match self {
+            RatioAtLeast(limit) | AtLeast(limit) => value >= limit,
+            RatioAtMost(limit) | AtMost(limit) => value <= limit,
+            RatioAbove(limit) => value > limit,
+            RatioBelow(limit) | Below(limit) => value < limit,
+        }
+    }
+
+    fn said(self) -> String {
+        let (word, limit) = match self {
+            RatioAtLeast(limit) | AtLeast(limit) => ("at least", limit),
+            RatioAtMost(limit) | AtMost(limit) => ("at most", limit),
+            RatioAbove(limit) => ("more than", limit),
+            RatioBelow(limit) | Below(limit) => ("less than", limit),
+        };
+        format!("{word} {}{}", number(limit), if self.is_ratio() { "x" } else { "" })
+    }
+}
+
+/// To three digits.
+pub(crate) fn number(value: f64) -> String {
+    let decimals = match value.abs() {
+        size if size >= 100.0 || size == 0.0 => 0,
+        size if size >= 10.0 => 1,
+        size if size >= 1.0 => 2,
+        size if size >= 0.01 => 3,
+        _ => 5,
+    };
+    let text = format!("{value:.decimals$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::bench;
+    use super::*;
+
+    fn of(verdicts: &[Verdict], what: &str) -> (String, String) {
+        let found = verdicts.iter().find(|verdict| verdict.what == what).unwrap();
+        (found.measured.clone(), found.said())
+    }
+
+    #[test]
+    fn goals_follow_the_figures() {
+        let what = "throughput: throughput, karst / go";
+        let with = |karst: &[f64], go: &[f64]| {
+            of(&verdicts(&bench("throughput", "throughput_mbit", karst, go)), what)
+        };
+        assert_eq!(with(&[700.0; 5], &[100.0; 5]), ("7".into(), "met".into()));
+        assert_eq!(with(&[699.0; 5], &[100.0; 5]), ("6.99".into(), "NOT MET".into()));
+        assert_eq!(with(&[800.0; 4], &[100.0; 5]), ("8".into(), "open: holds, but in 4 runs of 5".into()));
+        assert_eq!(with(&[600.0; 2], &[100.0; 2]).1, "NOT MET");
+        assert_eq!(with(&[700.0; 5], &[0.0; 5]).1, "open: the other's is zero");
+        assert_eq!(with(&[700.0; 5], &[]).1, "open: nothing to compare with");
+    }
+
+    #[test]
+    fn a_run_that_failed_is_no_success() {
+        let mut bench = bench("idle", "idle_cpu_pct", &[0.05; 5], &[0.5; 5]);
+        assert_eq!(of(&verdicts(&bench), "idle: CPU, client plus server").1, "met");
+        bench.cases[0].sides[0].trials[0].error = Some("gone".into());
+        assert_eq!(of(&verdicts(&bench), "idle: CPU, client plus server").1, "NOT MET: 1 runs failed");
+        assert_eq!(of(&verdicts(&bench), "start: start to listening, client").1, "open: not measured");
+    }
+
+    #[test]
+    fn less_than_and_more_than_are_strict() {
+        assert!(!Below(0.1).holds(0.1) && !RatioAbove(1.0).holds(1.0) && !RatioBelow(1.0).holds(1.0));
+        assert!(
+            AtMost(10.0).holds(10.0) && RatioAtMost(0.125).holds(0.125) && !RatioAtMost(0.125).holds(0.126)
+        );
+        assert!(!AtLeast(1.0).holds(f64::NAN) && !AtMost(1.0).holds(f64::NAN));
+    }
+}

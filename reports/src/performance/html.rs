@@ -1,0 +1,58 @@
+//! The page as HTML that needs nothing else.
+
+use super::Bench;
+use super::charts::charts;
+use super::tables::{Section, sections};
+use crate::html::escaped;
+
+const STYLE: &str = concat!(include_str!("../page.css"), include_str!("performance.css"));
+
+/// Goals, charts, tables.
+pub(crate) fn page(bench: &Bench) -> String {
+    let mut sections = sections(bench).into_iter();
+    let goals: String = sections.by_ref().take(1).map(|goals| section(&goals)).collect();
+    let rest: String = sections.map(|one| section(&one)).collect();
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>karst: performance</title>\n\
+         <link rel=\"icon\" href=\"data:,\">\n<style>\n{STYLE}</style>\n</head>\n<body>\n<header>\n<h1>Performance</h1>\n\
+         <p class=\"lead\">{}</p>\n</header>\n{goals}<h2>Charts</h2>\n<main class=\"charts\">\n{}</main>\n{rest}</body>\n</html>\n",
+        escaped(&lead(bench)),
+        charts(bench)
+    )
+}
+
+fn lead(bench: &Bench) -> String {
+    let names: Vec<&str> = bench.peers.iter().map(|peer| peer.name.as_str()).collect();
+    let machine = &bench.machine;
+    format!(
+        "{} on {} with {} cores. Medians of {} alternating runs of {} s; thin lines reach from the lowest run to the highest.",
+        names.join(" and "),
+        machine.cpu,
+        machine.cores,
+        bench.runs,
+        bench.seconds
+    )
+}
+
+fn section(section: &Section) -> String {
+    let cells = |tag: &str, cells: &[String]| -> String {
+        let attribute = if tag == "th" { " scope=\"col\"" } else { "" };
+        cells.iter().map(|cell| format!("<{tag}{attribute}>{}</{tag}>", escaped(cell))).collect()
+    };
+    let mut out = format!("<h2>{}</h2>\n", escaped(section.heading));
+    if !section.lead.is_empty() {
+        out.push_str(&format!("<p class=\"lead\">{}</p>\n", escaped(&section.lead)));
+    }
+    out.push_str("<div class=\"scroll\"><table>\n");
+    if section.head.iter().any(|head| !head.is_empty()) {
+        out.push_str(&format!("<thead><tr>{}</tr></thead>\n", cells("th", &section.head)));
+    }
+    out.push_str("<tbody>\n");
+    for row in &section.rows {
+        let missed = row.last().is_some_and(|last| last.starts_with("NOT MET"));
+        let class = if missed { " class=\"missed\"" } else { "" };
+        out.push_str(&format!("<tr{class}>{}</tr>\n", cells("td", row)));
+    }
+    out + "</tbody>\n</table></div>\n"
+}
