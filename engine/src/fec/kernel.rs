@@ -1,7 +1,7 @@
 //! Multiply-accumulate over shards: the inner loop of the code, in the widest form the machine has (FEC-8).
 //!
-//! Multiplication by a constant is linear over bits. AVX2 looks the two nibbles of each byte up in 16-entry
-//! tables, GFNI multiplies each byte with an 8x8 bit matrix. All forms give the same bytes as the scalar one.
+//! Multiplication by a constant is linear over bits. AVX2 and NEON look the two nibbles of each byte up in
+//! 16-entry tables, GFNI multiplies each byte with an 8x8 bit matrix. All forms give the same bytes as the scalar one.
 
 use super::galois;
 
@@ -22,6 +22,8 @@ enum Form {
     Avx2,
     #[cfg(target_arch = "x86_64")]
     Gfni,
+    #[cfg(target_arch = "aarch64")]
+    Neon,
 }
 
 impl Kernel {
@@ -30,6 +32,10 @@ impl Kernel {
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2") {
             return Self(if is_x86_feature_detected!("gfni") { Form::Gfni } else { Form::Avx2 });
+        }
+        #[cfg(target_arch = "aarch64")]
+        if std::arch::is_aarch64_feature_detected!("neon") {
+            return Self(Form::Neon);
         }
         Self(Form::Scalar)
     }
@@ -65,6 +71,9 @@ impl Kernel {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: `detect` makes this form only where AVX2 and GFNI were found.
             Form::Gfni => unsafe { x86::gfni(weights, source, rows) },
+            #[cfg(target_arch = "aarch64")]
+            // SAFETY: `detect` makes this form only where NEON was found.
+            Form::Neon => unsafe { arm::neon(weights, source, rows) },
         }
     }
 }
@@ -98,9 +107,71 @@ const fn products() -> [[u8; 256]; 256] {
     table
 }
 
+/// LOW[c][x] = c * x and HIGH[c][x] = c * (x << 4), for one nibble x.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+static LOW: [[u8; 16]; 256] = nibbles(0);
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+static HIGH: [[u8; 16]; 256] = nibbles(4);
+
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+const fn nibbles(shift: usize) -> [[u8; 16]; 256] {
+    let mut table = [[0; 16]; 256];
+    let mut i = 0;
+    while i < 256 * 16 {
+        table[i / 16][i % 16] = PRODUCTS[i / 16][(i % 16) << shift];
+        i += 1;
+    }
+    table
+}
+
+#[cfg(target_arch = "aarch64")]
+mod arm {
+    use super::{HIGH, LOW};
+    use core::arch::aarch64::{
+        uint8x16_t, vandq_u8, vdupq_n_u8, veorq_u8, vld1q_u8, vqtbl1q_u8, vshrq_n_u8, vst1q_u8,
+    };
+
+    /// Bytes of a vector.
+    const BLOCK: usize = 16;
+
+    #[target_feature(enable = "neon")]
+    pub(super) fn neon<const N: usize>(weights: [u8; N], source: &[u8], mut rows: [&mut [u8]; N]) {
+        let tables = weights.map(|weight| {
+            let weight = usize::from(weight);
+            (load(&LOW[weight]), load(&HIGH[weight]))
+        });
+        let (blocks, rest) = source.as_chunks::<BLOCK>();
+        for (i, block) in blocks.iter().enumerate() {
+            let bytes = load(block);
+            let (low_nibbles, high_nibbles) = (vandq_u8(bytes, vdupq_n_u8(0x0f)), vshrq_n_u8::<4>(bytes));
+            for ((low, high), row) in tables.iter().zip(&mut rows) {
+                if let Some(out) = row[i * BLOCK..].first_chunk_mut() {
+                    let product = veorq_u8(vqtbl1q_u8(*low, low_nibbles), vqtbl1q_u8(*high, high_nibbles));
+                    store(out, veorq_u8(load(out), product));
+                }
+            }
+        }
+        super::scalar(weights, rest, rows.map(|row| &mut row[source.len() - rest.len()..]));
+    }
+
+    #[inline]
+    #[target_feature(enable = "neon")]
+    fn load(block: &[u8; BLOCK]) -> uint8x16_t {
+        // SAFETY: the block is one vector long; the load needs no alignment.
+        unsafe { vld1q_u8(block.as_ptr()) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "neon")]
+    fn store(block: &mut [u8; BLOCK], vector: uint8x16_t) {
+        // SAFETY: as above.
+        unsafe { vst1q_u8(block.as_mut_ptr(), vector) }
+    }
+}
+
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::PRODUCTS;
+    use super::{HIGH, LOW, PRODUCTS};
     use core::arch::x86_64::{
         __m256i, _mm_loadu_si128, _mm256_and_si256, _mm256_broadcastsi128_si256,
         _mm256_gf2p8affine_epi64_epi8, _mm256_loadu_si256, _mm256_set1_epi8, _mm256_set1_epi64x,
@@ -110,9 +181,6 @@ mod x86 {
     /// Bytes of a vector.
     const BLOCK: usize = 32;
 
-    /// LOW[c][x] = c * x and HIGH[c][x] = c * (x << 4), for one nibble x.
-    static LOW: [[u8; 16]; 256] = nibbles(0);
-    static HIGH: [[u8; 16]; 256] = nibbles(4);
     /// The 8x8 bit matrix of each constant, as `vgf2p8affineqb` wants it.
     static MATRICES: [u64; 256] = matrices();
     /// The 32 bytes from offset n on select the last n bytes of a vector.
@@ -189,16 +257,6 @@ mod x86 {
         accumulate!(weights, source, rows, product);
     }
 
-    const fn nibbles(shift: usize) -> [[u8; 16]; 256] {
-        let mut table = [[0; 16]; 256];
-        let mut i = 0;
-        while i < 256 * 16 {
-            table[i / 16][i % 16] = PRODUCTS[i / 16][(i % 16) << shift];
-            i += 1;
-        }
-        table
-    }
-
     /// Byte 7 - i of a matrix holds row i: the bits of the input that add up to bit i of the product.
     const fn matrices() -> [u64; 256] {
         let mut table = [0; 256];
@@ -236,6 +294,8 @@ mod tests {
             forms.extend(avx2.then_some(Kernel(Form::Avx2)));
             forms.extend((avx2 && is_x86_feature_detected!("gfni")).then_some(Kernel(Form::Gfni)));
         }
+        #[cfg(target_arch = "aarch64")]
+        forms.extend(std::arch::is_aarch64_feature_detected!("neon").then_some(Kernel(Form::Neon)));
         assert_eq!(forms.last(), Some(&Kernel::detect()), "the fastest form is chosen");
         forms
     }

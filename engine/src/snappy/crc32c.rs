@@ -5,83 +5,115 @@ pub(super) fn checksum(bytes: &[u8]) -> u32 {
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("sse4.2") {
         // SAFETY: SSE4.2 was detected.
-        return !unsafe { x86_64(!0, bytes) };
+        return !unsafe { instruction::checksum(!0, bytes) };
+    }
+    #[cfg(target_arch = "aarch64")]
+    if std::arch::is_aarch64_feature_detected!("crc") {
+        // SAFETY: the CRC extension was detected.
+        return !unsafe { instruction::checksum(!0, bytes) };
     }
     !tables(!0, bytes)
 }
 
-/// Three streams hide the instruction's latency of three cycles; a table walks the streams' ends together.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "sse4.2")]
-fn x86_64(mut crc: u32, bytes: &[u8]) -> u32 {
-    use std::arch::x86_64::{_mm_crc32_u8, _mm_crc32_u64};
-    let mut runs = bytes.chunks_exact(3 * RUN);
-    for run in runs.by_ref() {
-        let (mut a, mut b, mut c) = (u64::from(crc), 0, 0);
-        for i in (0..RUN).step_by(8) {
-            a = _mm_crc32_u64(a, word(run, i));
-            b = _mm_crc32_u64(b, word(run, RUN + i));
-            c = _mm_crc32_u64(c, word(run, 2 * RUN + i));
-        }
-        crc = shift_run(shift_run(a as u32) ^ b as u32) ^ c as u32;
-    }
-    let mut words = runs.remainder().chunks_exact(8);
-    let mut wide = u64::from(crc);
-    for eight in words.by_ref() {
-        wide = _mm_crc32_u64(wide, word(eight, 0));
-    }
-    words.remainder().iter().fold(wide as u32, |crc, byte| _mm_crc32_u8(crc, *byte))
-}
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod instruction {
+    use super::TABLES;
 
-/// Eight bytes at `at`; the callers' loops stay inside the slice.
-#[cfg(target_arch = "x86_64")]
-#[inline]
-fn word(bytes: &[u8], at: usize) -> u64 {
-    bytes[at..].first_chunk().map_or(0, |eight| u64::from_le_bytes(*eight))
-}
+    /// Bytes of each of the three streams.
+    const RUN: usize = 256;
 
-/// Bytes of each of the three streams.
-#[cfg(target_arch = "x86_64")]
-const RUN: usize = 256;
-
-/// The state after [`RUN`] zero bytes.
-#[cfg(target_arch = "x86_64")]
-fn shift_run(crc: u32) -> u32 {
-    let [a, b, c, d] = crc.to_le_bytes();
-    SHIFT[0][usize::from(a)] ^ SHIFT[1][usize::from(b)] ^ SHIFT[2][usize::from(c)] ^ SHIFT[3][usize::from(d)]
-}
-
-#[cfg(target_arch = "x86_64")]
-static SHIFT: [[u32; 256]; 4] = shift_tables();
-
-/// A CRC is linear, so the effect of zero bytes is that of the 32 single bits.
-#[cfg(target_arch = "x86_64")]
-const fn shift_tables() -> [[u32; 256]; 4] {
-    let mut bits = [0; 32];
-    let mut bit = 0;
-    while bit < 32 {
-        let mut crc = 1 << bit;
-        let mut zeros = 0;
-        while zeros < RUN {
-            crc = (crc >> 8) ^ TABLES[0][(crc & 0xff) as usize];
-            zeros += 1;
-        }
-        bits[bit] = crc;
-        bit += 1;
-    }
-    let mut shift = [[0; 256]; 4];
-    let mut i = 0;
-    while i < 4 * 256 {
-        let mut bit = 0;
-        while bit < 8 {
-            if i & (1 << bit) != 0 {
-                shift[i / 256][i % 256] ^= bits[i / 256 * 8 + bit];
+    /// Three streams hide the instruction's latency of three cycles; a table walks the streams' ends together.
+    #[cfg_attr(target_arch = "x86_64", target_feature(enable = "sse4.2"))]
+    #[cfg_attr(target_arch = "aarch64", target_feature(enable = "crc"))]
+    pub(super) fn checksum(mut crc: u32, bytes: &[u8]) -> u32 {
+        let mut runs = bytes.chunks_exact(3 * RUN);
+        for run in runs.by_ref() {
+            let (mut a, mut b, mut c) = (crc, 0, 0);
+            for i in (0..RUN).step_by(8) {
+                a = eight(a, word(run, i));
+                b = eight(b, word(run, RUN + i));
+                c = eight(c, word(run, 2 * RUN + i));
             }
+            crc = shift_run(shift_run(a) ^ b) ^ c;
+        }
+        let mut words = runs.remainder().chunks_exact(8);
+        for bytes in words.by_ref() {
+            crc = eight(crc, word(bytes, 0));
+        }
+        words.remainder().iter().fold(crc, |crc, byte| one(crc, *byte))
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    #[target_feature(enable = "sse4.2")]
+    fn eight(crc: u32, word: u64) -> u32 {
+        std::arch::x86_64::_mm_crc32_u64(crc.into(), word) as u32
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    #[target_feature(enable = "sse4.2")]
+    fn one(crc: u32, byte: u8) -> u32 {
+        std::arch::x86_64::_mm_crc32_u8(crc, byte)
+    }
+
+    #[cfg(target_arch = "aarch64")]
+    #[inline]
+    #[target_feature(enable = "crc")]
+    fn eight(crc: u32, word: u64) -> u32 {
+        std::arch::aarch64::__crc32cd(crc, word)
+    }
+
+    #[cfg(target_arch = "aarch64")]
+    #[inline]
+    #[target_feature(enable = "crc")]
+    fn one(crc: u32, byte: u8) -> u32 {
+        std::arch::aarch64::__crc32cb(crc, byte)
+    }
+
+    /// Eight bytes at `at`; the callers' loops stay inside the slice.
+    #[inline]
+    fn word(bytes: &[u8], at: usize) -> u64 {
+        bytes[at..].first_chunk().map_or(0, |eight| u64::from_le_bytes(*eight))
+    }
+
+    /// The state after [`RUN`] zero bytes.
+    fn shift_run(crc: u32) -> u32 {
+        let [a, b, c, d] = crc.to_le_bytes();
+        let [a, b, c, d] = [a, b, c, d].map(usize::from);
+        SHIFT[0][a] ^ SHIFT[1][b] ^ SHIFT[2][c] ^ SHIFT[3][d]
+    }
+
+    static SHIFT: [[u32; 256]; 4] = shift_tables();
+
+    /// A CRC is linear, so the effect of zero bytes is that of the 32 single bits.
+    const fn shift_tables() -> [[u32; 256]; 4] {
+        let mut bits = [0; 32];
+        let mut bit = 0;
+        while bit < 32 {
+            let mut crc = 1 << bit;
+            let mut zeros = 0;
+            while zeros < RUN {
+                crc = (crc >> 8) ^ TABLES[0][(crc & 0xff) as usize];
+                zeros += 1;
+            }
+            bits[bit] = crc;
             bit += 1;
         }
-        i += 1;
+        let mut shift = [[0; 256]; 4];
+        let mut i = 0;
+        while i < 4 * 256 {
+            let mut bit = 0;
+            while bit < 8 {
+                if i & (1 << bit) != 0 {
+                    shift[i / 256][i % 256] ^= bits[i / 256 * 8 + bit];
+                }
+                bit += 1;
+            }
+            i += 1;
+        }
+        shift
     }
-    shift
 }
 
 /// The scalar twin, eight bytes a step.
