@@ -1,0 +1,25 @@
+//! The whole way of a byte: multiplexing, compression, ARQ, FEC, cipher, and all of it back, on one core.
+#![allow(
+    clippy::unwrap_used,
+    missing_docs,
+    unreachable_pub,
+    reason = "a bench that cannot run should say so; its entry is a macro's"
+)]
+
+mod tunnels;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use tunnels::{Tunnels, noise};
+
+const BLOCK_BYTES: usize = 128 * 1024;
+
+fn upload(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("tunnel");
+    group.throughput(Throughput::Bytes(BLOCK_BYTES as u64));
+    let (mut tunnels, block) = (Tunnels::new(), noise(BLOCK_BYTES));
+    group.bench_function("upload, both ends", |bencher| bencher.iter(|| tunnels.upload(&block)));
+    group.finish();
+}
+
+criterion_group!(benches, upload);
+criterion_main!(benches);

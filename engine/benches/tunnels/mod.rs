@@ -1,0 +1,107 @@
+//! Both ends of one association, with a path between them that takes no time and loses nothing.
+
+use engine::{
+    Endpoint, EndpointLimits, Entropy, Handled, Instant, Route, SessionId, Settings, StreamId, Tunnel,
+};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The clock goes on by this whenever nothing is left to be sent.
+const STEP: Duration = Duration::from_millis(1);
+
+/// A client and a server with one stream open.
+pub struct Tunnels {
+    now: Instant,
+    client: Tunnel,
+    endpoint: Endpoint,
+    server: Option<(SessionId, Tunnel)>,
+    stream: StreamId,
+    run: Vec<u8>,
+}
+
+impl Tunnels {
+    /// With default settings and windows of 1024.
+    pub fn new() -> Self {
+        let (mut client, mut server) = (Settings::client(), Settings::server());
+        for settings in [&mut client, &mut server] {
+            (settings.sndwnd, settings.rcvwnd) = (1024, 1024);
+        }
+        let now = Instant::from_millis(1000);
+        let address = "192.0.2.1:29900".parse().unwrap();
+        let config = Arc::new(client.tunnel_config().unwrap());
+        let limits = EndpointLimits { sessions_max: 4 };
+        let mut client = Tunnel::connect(&config, now, address, Entropy::from_seed([1; 32]));
+        let stream = client.open_stream(now).unwrap();
+        let config = Arc::new(server.tunnel_config().unwrap());
+        let endpoint = Endpoint::new(config, limits, Entropy::from_seed([2; 32]));
+        Self { now, client, endpoint, server: None, stream, run: vec![0; 1 << 16] }
+    }
+
+    /// Carries `data` from the client's application to the server's.
+    pub fn upload(&mut self, data: &[u8]) {
+        let (mut written, mut arrived) = (0, 0);
+        while arrived < data.len() {
+            let left = &data[written..];
+            written +=
+                if left.is_empty() { 0 } else { self.client.write(self.now, self.stream, left).unwrap_or(0) };
+            self.there();
+            arrived += self.read();
+            self.back();
+            self.now = self.now + STEP;
+            self.client.handle_timeout(self.now);
+            if let Some((_, server)) = &mut self.server {
+                server.handle_timeout(self.now);
+            }
+        }
+    }
+
+    fn there(&mut self) {
+        while let Some(transmit) = self.client.poll_transmit(self.now, &mut self.run) {
+            let size = transmit.segment.map_or(transmit.len, |size| usize::from(size.get()));
+            for datagram in self.run[..transmit.len].chunks_mut(size) {
+                let from = "198.51.100.7:4321".parse().unwrap();
+                match self.endpoint.route(self.now, from, datagram) {
+                    Route::Session(_, datagram) => {
+                        let (_, server) = self.server.as_mut().unwrap();
+                        assert!(matches!(server.handle_datagram(self.now, datagram), Handled::Used));
+                    }
+                    Route::Incoming(incoming) => self.server = Some(self.endpoint.accept(self.now, incoming)),
+                    other => panic!("a clean path gave {other:?}"),
+                }
+            }
+        }
+        while self.client.poll_event().is_some() {}
+    }
+
+    fn back(&mut self) {
+        let Some((_, server)) = &mut self.server else { return };
+        while let Some(transmit) = server.poll_transmit(self.now, &mut self.run) {
+            let size = transmit.segment.map_or(transmit.len, |size| usize::from(size.get()));
+            for datagram in self.run[..transmit.len].chunks_mut(size) {
+                assert!(matches!(self.client.handle_datagram(self.now, datagram), Handled::Used));
+            }
+        }
+        while server.poll_event().is_some() {}
+    }
+
+    fn read(&mut self) -> usize {
+        let Some((_, server)) = &mut self.server else { return 0 };
+        let mut read = 0;
+        while let Ok(bytes) = server.peek(self.stream) {
+            let len = bytes.len();
+            if len == 0 {
+                break;
+            }
+            server.consume(self.now, self.stream, len);
+            read += len;
+        }
+        read
+    }
+}
+
+/// Bytes that do not compress.
+pub fn noise(len: usize) -> Vec<u8> {
+    let mut bytes = vec![0; len];
+    Entropy::from_seed([3; 32]).fill(&mut bytes);
+    bytes
+}
