@@ -40,6 +40,8 @@ enum Command {
     #[command(hide = true)]
     BenchTarget(bench::TargetArgs),
     #[command(hide = true)]
+    BenchSink(bench::SinkArgs),
+    #[command(hide = true)]
     BenchProbe(bench::ProbeArgs),
 }
 
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         Command::Md(args) => markdown(args).and_then(|page| write(args, &page)),
         Command::Bench(args) => args.run(),
         Command::BenchTarget(args) => args.run(),
+        Command::BenchSink(args) => args.run(),
         Command::BenchProbe(args) => args.run(),
     };
     match done {

@@ -8,6 +8,7 @@ mod peer;
 mod plan;
 mod process;
 mod scale;
+mod sink;
 mod trial;
 
 use crate::performance::{
@@ -22,6 +23,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use trial::Amount;
+
+pub(crate) use sink::SinkArgs;
 
 #[derive(clap::Args)]
 #[command(after_help = "\

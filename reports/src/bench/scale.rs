@@ -2,20 +2,19 @@
 
 use super::load::noise;
 use super::machine;
-use super::pair::{Pair, Setup, local};
+use super::pair::{Pair, Setup};
+use super::sink::Sink;
 use super::trial::Amount;
 use crate::performance::Trial;
 use anyhow::{Context, bail, ensure};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::Mutex;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 /// Streams of each session.
 pub(crate) const STREAMS_PER_SESSION: usize = 10;
@@ -38,8 +37,11 @@ const SEND_BUFFER_BYTES: u32 = 16 * 1024;
 /// Time for memory to settle after streams were opened.
 const SETTLE: Duration = Duration::from_millis(500);
 
-/// Time until the shares of the streams are counted.
-const WARM: Duration = Duration::from_secs(2);
+/// Shares are counted when every stream has brought something, or after this.
+const WARM_MAX: Duration = Duration::from_secs(60);
+
+/// Written at once by a stream before it is the next one's turn.
+const TURN_BYTES: usize = 8 * 1024;
 
 /// Files that this program has open beside its connections.
 const MORE_FILES: usize = 200;
@@ -47,19 +49,21 @@ const MORE_FILES: usize = 200;
 /// Few sessions under load, then `amount.sessions` of them: their memory while they do nothing, and their shares under load.
 pub(super) fn run(setup: Setup<'_>, amount: Amount) -> anyhow::Result<(Trial, Vec<String>)> {
     let sessions = amount.sessions.max(STEPS);
-    machine::open_files((2 * sessions * STREAMS_PER_SESSION + MORE_FILES) as u64)?;
+    machine::open_files((sessions * STREAMS_PER_SESSION + MORE_FILES) as u64)?;
     let mut trial = Trial::default();
     let few = Crowd::start(setup, FEW_SESSIONS.min(sessions))?.loaded(amount.time)?;
     trial.note("few_throughput_mbit", few.mbit());
     let mut crowd = Crowd::start(setup, sessions)?;
     let memory = crowd.grow()?;
     note_memory(&mut trial, &memory);
-    let shares = crowd.loaded(amount.time)?;
+    // Shares are small, and frames are not.
+    let shares = crowd.loaded(amount.time * 4)?;
     trial.note("throughput_mbit", shares.mbit());
     trial.note("throughput_kept", shares.mbit() / few.mbit());
     trial.note("jain_index", jain(&shares.bytes));
     let served = shares.bytes.iter().filter(|bytes| **bytes > 0).count();
     trial.note("streams_served_pct", served as f64 * 100.0 / (sessions * STREAMS_PER_SESSION) as f64);
+    trial.note("served_after_s", shares.served_after.as_secs_f64());
     trial.note("memory_peak_mib", crowd.pair.memory_mib(true)?);
     trial.note("sessions", sessions as f64);
     trial.note("streams", shares.bytes.len() as f64);
@@ -71,17 +75,16 @@ struct Crowd {
     pair: Pair,
     sessions: usize,
     streams: Vec<TcpStream>,
-    /// Of the target: what each stream brought.
-    counters: Arc<Mutex<Vec<Arc<AtomicU64>>>>,
-    /// The applications' end, and the target's, so that neither waits for the other.
-    client: Runtime,
-    _server: Runtime,
+    target: Sink,
+    runtime: Runtime,
 }
 
 /// What arrived of each stream in a time.
 struct Shares {
     bytes: Vec<u64>,
     time: Duration,
+    /// From the first write until every stream had brought something.
+    served_after: Duration,
 }
 
 impl Shares {
@@ -92,15 +95,11 @@ impl Shares {
 
 impl Crowd {
     fn start(setup: Setup<'_>, sessions: usize) -> anyhow::Result<Self> {
-        let runtime = || Builder::new_multi_thread().worker_threads(1).enable_all().build();
-        let (client, server) = (runtime()?, runtime()?);
-        let listener = server.block_on(TcpListener::bind(local(0)))?;
-        let counters = Arc::new(Mutex::new(Vec::new()));
-        let target = listener.local_addr()?;
-        server.spawn(accept(listener, Arc::clone(&counters)));
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let target = Sink::start(sessions * STREAMS_PER_SESSION)?;
         let flags = ["--conn".to_owned(), sessions.to_string()];
-        let pair = Pair::start(Setup { client_flags: &flags, ..setup }, target)?;
-        Ok(Self { pair, sessions, streams: Vec::new(), counters, client, _server: server })
+        let pair = Pair::start(Setup { client_flags: &flags, ..setup }, target.address)?;
+        Ok(Self { pair, sessions, streams: Vec::new(), target, runtime })
     }
 
     /// Opens streams step by step: sessions, and the memory of client and server with them.
@@ -118,7 +117,7 @@ impl Crowd {
     fn open(&mut self, count: usize) -> anyhow::Result<()> {
         let entry = self.pair.entry;
         let missing = count.saturating_sub(self.streams.len());
-        let opened = self.client.block_on(open(entry, missing));
+        let opened = self.runtime.block_on(open(entry, missing));
         self.pair.check()?;
         let opened = opened.with_context(|| format!("after {} streams", self.streams.len()))?;
         self.streams.extend(opened);
@@ -128,52 +127,32 @@ impl Crowd {
     /// Writes to all streams as fast as they take it; what arrived of each after a while.
     fn loaded(&mut self, time: Duration) -> anyhow::Result<Shares> {
         self.open(self.sessions * STREAMS_PER_SESSION)?;
-        let streams = std::mem::take(&mut self.streams);
-        let count = streams.len();
-        let bytes = self.client.block_on(async {
-            let block: Arc<[u8]> = noise(16 * 1024).into();
-            let mut writers = JoinSet::new();
-            for stream in streams {
-                writers.spawn(write(stream, Arc::clone(&block)));
-            }
-            sleep(WARM).await;
-            let before = self.counts().await;
-            sleep(time).await;
-            let after = self.counts().await;
-            ensure!(writers.try_join_next().is_none(), "a stream was cut under load");
-            let arrived = after.iter().zip(&before).map(|(after, before)| after - before);
-            Ok(arrived.collect::<Vec<_>>())
-        });
+        let block: Arc<[u8]> = noise(TURN_BYTES).into();
+        let count = self.streams.len();
+        let mut writers = JoinSet::new();
+        for stream in self.streams.drain(..) {
+            writers.spawn_on(write(stream, Arc::clone(&block)), self.runtime.handle());
+        }
+        let served_after = self.served()?;
+        let (before, start) = (self.target.counts()?, Instant::now());
+        std::thread::sleep(time);
+        let (after, time) = (self.target.counts()?, start.elapsed());
         self.pair.check()?;
-        let bytes = bytes?;
-        ensure!(bytes.len() == count, "{} streams came to the target, not {count}", bytes.len());
+        ensure!(writers.try_join_next().is_none(), "a stream was cut under load");
+        ensure!(before.len() == count, "{} streams came to the target, not {count}", before.len());
+        let bytes: Vec<u64> = after.iter().zip(&before).map(|(after, before)| after - before).collect();
         ensure!(bytes.iter().any(|bytes| *bytes > 0), "nothing arrived in {time:?}");
-        Ok(Shares { bytes, time })
+        Ok(Shares { bytes, time, served_after })
     }
 
-    async fn counts(&self) -> Vec<u64> {
-        self.counters.lock().await.iter().map(|count| count.load(Ordering::Relaxed)).collect()
-    }
-}
-
-/// Answers the first byte of each stream, then counts.
-async fn accept(listener: TcpListener, counters: Arc<Mutex<Vec<Arc<AtomicU64>>>>) {
-    while let Ok((stream, _)) = listener.accept().await {
-        let counter = Arc::new(AtomicU64::new(0));
-        counters.lock().await.push(Arc::clone(&counter));
-        tokio::spawn(count(stream, counter));
-    }
-}
-
-async fn count(mut stream: TcpStream, counter: Arc<AtomicU64>) -> std::io::Result<()> {
-    let mut block = vec![0; 16 * 1024];
-    stream.read_exact(&mut block[..1]).await?;
-    stream.write_all(&block[..1]).await?;
-    loop {
-        match stream.read(&mut block).await? {
-            0 => return Ok(()),
-            n => counter.fetch_add(n as u64, Ordering::Relaxed),
-        };
+    /// How long it takes until every stream has brought something.
+    fn served(&mut self) -> anyhow::Result<Duration> {
+        let start = Instant::now();
+        while start.elapsed() < WARM_MAX && self.target.counts()?.contains(&0) {
+            self.pair.check()?;
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(start.elapsed())
     }
 }
 
@@ -208,6 +187,7 @@ async fn open_one(entry: SocketAddr) -> std::io::Result<TcpStream> {
 async fn write(mut stream: TcpStream, block: Arc<[u8]>) -> std::io::Result<()> {
     loop {
         stream.write_all(&block).await?;
+        tokio::task::yield_now().await;
     }
 }
 

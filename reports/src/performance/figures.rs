@@ -16,7 +16,7 @@ const fn metric(name: &'static str, title: &'static str, unit: &'static str) -> 
 }
 
 /// All of them, in the order in which they are shown.
-pub(crate) const METRICS: [Metric; 18] = [
+pub(crate) const METRICS: [Metric; 19] = [
     metric("throughput_mbit", "throughput", "Mbit/s"),
     metric("few_throughput_mbit", "throughput of 10 sessions", "Mbit/s"),
     metric("throughput_kept", "throughput against 10 sessions", "x"),
@@ -31,6 +31,7 @@ pub(crate) const METRICS: [Metric; 18] = [
     metric("server_start_ms", "start to listening, server", "ms"),
     metric("jain_index", "fairness (Jain)", ""),
     metric("streams_served_pct", "streams served", "%"),
+    metric("served_after_s", "all streams served after", "s"),
     metric("streams", "streams", ""),
     metric("memory_kib_per_session", "memory per idle session", "KiB"),
     metric("memory_strays_pct", "memory off a straight line", "% of growth"),
