@@ -95,6 +95,15 @@ fn the_held_back_are_overtaken_and_the_others_keep_their_order() {
 }
 
 #[test]
+fn listed_packets_are_dropped_or_come_late() {
+    let (drop_packets, delay_packets) = (vec![2, 7], vec![(3, 150_000), (1, 100_000)]);
+    let path = path(LinkPlan { drop_packets, delay_packets, ..LinkPlan::default() });
+    assert_eq!(path.arrivals(8), [3, 4, 5, 7, 0, 2]);
+    let [there, _] = path.relay.report().links;
+    assert_eq!((there.dropped_list, there.reordered_packets), (2, 2));
+}
+
+#[test]
 fn delay_delays() {
     let path = path(LinkPlan { delay_us: 80_000.into(), ..LinkPlan::default() });
     let start = Instant::now();

@@ -73,6 +73,9 @@ const OVERFILL: u64 = 2;
 /// Times that a full queue, policer or socket drops the same segment beside random loss.
 const OVERFLOWS: u64 = 3;
 
+/// Packets dropped by their numbers, but not in a row, that may all have been tries of one segment.
+const LISTED_APART_MAX: u64 = 30;
+
 /// Segments in flight that congestion control never goes below for long (KCP-13).
 const CONGESTION_WINDOW_MIN: u64 = 2;
 
@@ -185,7 +188,7 @@ impl Path {
         let rto_us =
             round_trip_us.saturating_mul(3).saturating_add(interval_us).clamp(RTO_US_MIN, RTO_MAX_US);
         let overflows = if links.iter().any(is_limited) { OVERFLOWS } else { 0 };
-        let listed = links.map(|link| longest_run(&link.drop_packets));
+        let listed: u64 = links.iter().map(|link| tries_listed(&link.drop_packets)).sum();
         let keepalive_us =
             sides.iter().map(|side| us(side.config.mux.keepalive_ms)).max().unwrap_or(0).max(1);
         let probe_us = (2 * rto_us).clamp(PROBE_US_MIN, PROBE_US_MAX);
@@ -198,7 +201,7 @@ impl Path {
             window_bytes: window_bytes(sides[0], sides[1]).min(window_bytes(sides[1], sides[0])).max(1),
             wire: sides.map(wire).into_iter().max_by_key(|(wire, of)| wire * 1_000 / of).unwrap_or((1, 1)),
             losses: links.map(|link| Losses::new(link, now)),
-            certain: (overflows + listed.into_iter().max().unwrap_or(0)).max(1),
+            certain: (overflows + listed).max(1),
             keepalive_us,
             probe_us: sides.iter().all(|side| side.config.probe).then_some(probe_us),
         }
@@ -379,6 +382,11 @@ fn either(a_ppm: u64, b_ppm: u64) -> u64 {
     (a + b - a * b / PPM).min(LOSS_PPM_MAX)
 }
 
+/// Tries of one segment that a list of packets may make fail: a whole run of numbers, or others that lie apart.
+fn tries_listed(numbers: &[u64]) -> u64 {
+    longest_run(numbers).max((numbers.len() as u64).min(LISTED_APART_MAX))
+}
+
 fn longest_run(numbers: &[u64]) -> u64 {
     let mut sorted = numbers.to_vec();
     sorted.sort_unstable();
@@ -469,7 +477,10 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_run_of_listed_packets_is_found() {
+    fn runs_and_some_of_what_lies_apart_may_hit_one_segment() {
         assert_eq!([&[][..], &[5], &[1, 9, 7, 8]].map(longest_run), [0, 1, 3]);
+        assert_eq!([&[][..], &[5], &[1, 9, 7, 8]].map(tries_listed), [0, 1, 4]);
+        let (apart, run): (Vec<u64>, Vec<u64>) = ((1..100).map(|n| 2 * n).collect(), (1..100).collect());
+        assert_eq!((tries_listed(&apart), tries_listed(&run)), (LISTED_APART_MAX, 99));
     }
 }

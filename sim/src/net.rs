@@ -6,6 +6,7 @@ use crate::{Direction, Side};
 use engine::Instant;
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
+use std::time::Duration;
 
 /// Event queue and packets of one run.
 #[derive(Debug, Default)]
@@ -148,6 +149,8 @@ pub struct Packet {
     pub damaged: bool,
     /// What the driver wants to know again when the packet arrives; 0 unless it said so.
     pub tag: u64,
+    /// What its link adds to the delay that others have.
+    pub extra: Duration,
 }
 
 /// A slab of packets that reuses its buffers.
@@ -183,6 +186,11 @@ impl Packets {
         change(&mut packet.bytes);
         packet.digest = trace::digest(&packet.bytes);
         packet.damaged = true;
+    }
+
+    /// Lets its link add `extra` to the delay that others have.
+    pub fn delay(&mut self, id: PacketId, extra: Duration) {
+        self.slots[id.0 as usize].extra = extra;
     }
 
     /// The packet itself.

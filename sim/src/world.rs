@@ -78,8 +78,9 @@ impl<'s> World<'s> {
     /// A run before its first event; [`World::run`] in steps.
     pub fn new(scenario: &'s Scenario, seed: u64) -> Self {
         let dice = Seed(seed);
-        let up = Link::new(Direction::Up, &scenario.up, dice);
-        let down = Link::new(Direction::Down, &scenario.down, dice);
+        let links_dice = scenario.links_seed.map_or(dice, Seed);
+        let up = Link::new(Direction::Up, &scenario.up, links_dice);
+        let down = Link::new(Direction::Down, &scenario.down, links_dice);
         let machine = |side, plan| Machine::new(side, plan, dice, scenario.duration_us);
         let hosts = &scenario.hosts;
         let machines = [machine(Side::Client, &hosts.client), machine(Side::Server, &hosts.server)];

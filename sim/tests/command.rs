@@ -225,3 +225,23 @@ fn a_trace_is_the_same_text_twice() {
         &lines[..200]
     );
 }
+
+#[test]
+fn a_failing_scenario_shrinks_to_a_file_that_names_the_packet_and_its_run() {
+    let mut content = rough();
+    content["links"] = json!({ "up": {}, "down": { "delay_ms": 20, "loss_pct": 5 } });
+    content["workloads"] = json!([{ "echo": { "name": "echo", "message_bytes": 100, "interval_ms": 50 } }]);
+    content["expect"] = json!({ "latency_ms": { "echo": { "max": 100 } } });
+    let small = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("small.json");
+    let path = file("large.json", &content);
+    let output = karst_sim(&["shrink", path.to_str().unwrap(), "--out", small.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let report = String::from_utf8(output.stdout).unwrap();
+    assert!(report.contains("links: nothing is left to chance; fails with 4 of 4 other dice"), "{report}");
+    assert!(report.contains("no pin: only a run that does not fail has one"), "{report}");
+    let tree: Value = serde_json::from_str(&std::fs::read_to_string(&small).unwrap()).unwrap();
+    assert!(tree["links"].to_string().contains("_packets"), "{tree}");
+    let again = String::from_utf8(karst_sim(&[small.to_str().unwrap()]).stdout).unwrap();
+    let hash = again.lines().find_map(|line| line.trim().strip_prefix("trace hash")).unwrap().trim();
+    assert!(tree["description"].as_str().unwrap().contains(&format!("trace hash {hash};")), "{tree}");
+}

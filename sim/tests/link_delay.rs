@@ -3,7 +3,7 @@
 mod common;
 
 use common::line::{Arrival, is_near, numbers, play};
-use sim::link::{LinkPlan, ReorderPlan, WanderPlan};
+use sim::link::{LinkPlan, QueuePlan, ReorderPlan, WanderPlan};
 use sim::timeline::Timeline;
 
 const PACKETS: u64 = 50_000;
@@ -85,4 +85,34 @@ fn reordering_holds_its_share_back_by_the_time_asked_for() {
         assert_eq!(late, counters.reordered_packets);
         assert!(is_near(late, PACKETS * u64::from(percent) / 100, 10), "{percent} %: {late}");
     }
+}
+
+/// Also behind a queue, and in whatever order they are listed; only what is listed is late.
+#[test]
+fn listed_packets_are_late_by_what_the_list_says_and_others_overtake_them() {
+    let queue = QueuePlan { bits_per_s: 8_000_000, bytes_max: 10_000, packets_max: 9, codel: None };
+    for queue in [None, Some(queue.into())] {
+        let transmission_us = queue.as_ref().map_or(0, |_| 1_000);
+        let delay_packets = vec![(5, 10_000), (2, 4_500)];
+        let plan = LinkPlan { delay_us: 700.into(), queue, delay_packets, ..LinkPlan::default() };
+        let (arrivals, counters) = play(&plan, 1, 8, 2_000);
+        let late: Vec<(u64, u64)> = arrivals
+            .iter()
+            .map(|arrival| (arrival.number + 1, arrival.delay_us() - 700 - transmission_us))
+            .collect();
+        assert_eq!(late, [(1, 0), (3, 0), (4, 0), (2, 4_500), (6, 0), (7, 0), (8, 0), (5, 10_000)]);
+        assert_eq!((counters.reordered_packets, counters.in_flight()), (2, Some(0)));
+    }
+}
+
+/// A packet that another element drops has no delay, and the numbers go on.
+#[test]
+fn what_is_dropped_counts_and_is_not_delayed() {
+    let (drop_packets, delay_packets) = (vec![1, 3], vec![(4, 500)]);
+    let plan = LinkPlan { drop_packets, delay_packets, ..LinkPlan::default() };
+    let (arrivals, counters) = play(&plan, 1, 5, 1_000);
+    let late: Vec<(u64, u64)> =
+        arrivals.iter().map(|arrival| (arrival.number + 1, arrival.delay_us())).collect();
+    assert_eq!(late, [(2, 0), (4, 500), (5, 0)]);
+    assert_eq!((counters.dropped_list, counters.reordered_packets), (2, 1));
 }

@@ -32,7 +32,11 @@ fn rule(tree: &serde_json::Value, bug: Option<Planted>) -> Option<String> {
 }
 
 fn example(bug: Planted) -> serde_json::Value {
-    let path = format!("{}/../scenarios/regressions/planted-{}.json", env!("CARGO_MANIFEST_DIR"), bug.name());
+    regression(&format!("planted-{}", bug.name()))
+}
+
+fn regression(name: &str) -> serde_json::Value {
+    let path = format!("{}/../scenarios/regressions/{name}.json", env!("CARGO_MANIFEST_DIR"));
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
@@ -59,6 +63,28 @@ fn the_examples_fail_with_their_bug_alone() {
         assert_eq!(rule(&example(bug), Some(bug)).as_deref(), Some(kind), "{}", bug.name());
         assert_eq!(rule(&example(bug), None), None, "{}", bug.name());
     }
+}
+
+/// Nothing of a link is left to chance in them: what they show does not depend on its dice.
+#[test]
+fn the_examples_fail_with_any_dice_of_the_links() {
+    for &(bug, _, kind) in BUGS {
+        let mut scenario = Scenario::of_json("test", example(bug)).unwrap();
+        scenario.plant(bug);
+        for links_seed in 1..=8 {
+            scenario.links_seed = Some(links_seed);
+            let failure = Verdict::of(&scenario, scenario.seed, EVENTS_MAX).failure().unwrap();
+            assert_eq!(failure.kind, kind, "{} with {links_seed}", bug.name());
+        }
+    }
+}
+
+/// Two ends whose groups differ: FEC-22 keeps what is rebuilt of them from being used.
+#[test]
+fn groups_that_differ_need_their_proof() {
+    let tree = regression("fec-shapes-differ");
+    assert_eq!(rule(&tree, Some(Planted::UnprovenShape)).as_deref(), Some("bytes"));
+    assert_eq!(rule(&tree, None), None);
 }
 
 /// A scenario full of things that have nothing to do with the bug.

@@ -52,7 +52,7 @@ fn every_key_reaches_the_plan() {
         "mtu_bytes": 1400, "loss_pct": "2.5", "loss_burst_packets": 3, "rate_kbit": 100, "queue_bytes": 64000,
         "queue_packets": 50, "delay_ms": "0.25", "jitter_ms": 2, "reorder_pct": 1, "reorder_delay_ms": 5,
         "duplicate_pct": "0.01", "corrupt_pct": [[0, 0], [2000, "0.5"]], "blackout": [[0, true], [1, false]],
-        "drop_packets": [3, 9], "police_kbit": 90, "police_burst_bytes": 3000, "police_penalty_kbit": 10,
+        "drop_packets": [3, 9], "delay_packets_us": [[4, 1500], [2, 1]], "police_kbit": 90, "police_burst_bytes": 3000, "police_penalty_kbit": 10,
         "police_penalty_ms": 700, "codel_target_ms": 5, "codel_interval_ms": 100, "wander_ms": 20,
         "wander_correlation_ms": 320
     });
@@ -75,6 +75,7 @@ fn every_key_reaches_the_plan() {
     assert_eq!(plan.down.corrupt_ppm, Timeline::from(0).then(2_000_000, 5_000));
     assert_eq!(plan.down.blackout, Timeline::from(true).then(1_000, false));
     assert_eq!(plan.down.drop_packets, [3, 9]);
+    assert_eq!(plan.down.delay_packets, [(4, 1_500), (2, 1)]);
     let penalty = Some(Penalty { bits_per_s: 10_000, for_us: 700_000 });
     let policer = PolicerPlan { bits_per_s: 90_000, burst_bytes: 3_000, penalty };
     assert_eq!(plan.down.policer, Some(policer.into()));
@@ -147,7 +148,32 @@ fn impossible_links_are_refused() {
     link(json!({ "delay_ms": [[0, 1], [5, "x"]] }), "delay_ms[1][1]", "3 decimals");
     link(json!({ "delay_ms": [[1, 1]] }), "delay_ms", "starts with a pair at 0");
     link(json!({ "blackout": 1 }), "blackout", "expected a boolean");
-    link(json!({ "drop_packets": [3, 0] }), "drop_packets", "count from 1");
+    link(json!({ "drop_packets": [3, 0] }), "drop_packets[1]", "count from 1");
+    link(
+        json!({ "drop_packets": [3, 4, 3] }),
+        "drop_packets[2]",
+        "listed already, at links.up.drop_packets[0]",
+    );
+    let too_many: Vec<u64> = (1..=10_001).collect();
+    link(json!({ "drop_packets": too_many }), "drop_packets", "at most 10000");
+    link(json!({ "delay_packets_us": [[0, 5]] }), "delay_packets_us[0]", "count from 1");
+    link(
+        json!({ "delay_packets_us": [[7, 5], [7, 6]] }),
+        "delay_packets_us[1]",
+        "packet 7 is listed already",
+    );
+    link(json!({ "delay_packets_us": [[7, 5], [8, 0]] }), "delay_packets_us[1][1]", "above 0");
+    link(
+        json!({ "delay_packets_us": [[8, 3_600_000_001_u64]] }),
+        "delay_packets_us[0][1]",
+        "at most an hour",
+    );
+    link(json!({ "delay_packets_us": [7] }), "delay_packets_us[0]", "invalid type");
+    link(
+        json!({ "drop_packets": [7], "delay_packets_us": [[6, 5], [7, 5]] }),
+        "delay_packets_us[1]",
+        "listed already, at links.up.drop_packets[0]",
+    );
     link(
         json!({ "loss_pct": [[0, 1], [9, 80]], "loss_burst_packets": 2 }),
         "loss_burst_packets",

@@ -51,7 +51,8 @@ impl<'s> TcpWorld<'s> {
     /// A run before its first event.
     pub fn new(scenario: &'s Scenario, baseline: Baseline, seed: u64, trace: Trace) -> Self {
         let dice = Seed(seed);
-        let link = |direction, plan| Link::new(direction, plan, dice).for_ip_packets();
+        let links_dice = scenario.links_seed.map_or(dice, Seed);
+        let link = |direction, plan| Link::new(direction, plan, links_dice).for_ip_packets();
         let links = [link(Direction::Up, &scenario.up), link(Direction::Down, &scenario.down)];
         let mut net = Net::default();
         for (work, plan) in scenario.work.iter().enumerate() {

@@ -77,6 +77,11 @@ fn played(file: &ScenarioFile, once: bool) -> anyhow::Result<Verdict> {
     Ok(if once { Ok(sim::play(&scenario, seed)) } else { gate::play_twice(&scenario, seed) })
 }
 
+/// The run of a scenario in the form of an entry of the pins.
+pub(crate) fn entry(outcome: &Outcome) -> anyhow::Result<String> {
+    Ok(serde_json::to_string(&pin(outcome))?)
+}
+
 fn pin(outcome: &Outcome) -> Pin {
     let Outcome { seed, trace_hash, events, .. } = *outcome;
     Pin { seed, trace_hash: format!("{trace_hash:016x}"), events }

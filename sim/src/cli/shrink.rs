@@ -1,13 +1,17 @@
 //! `karst-sim shrink`.
 
 use super::swarm::{EVENTS_MAX, Makes};
-use super::{load, say};
+use super::{load, pins, say};
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
+use sim::Scenario;
 use sim::shrink::{Shrinker, pretty};
-use sim::swarm;
+use sim::swarm::{self, Verdict};
 use std::io::{IsTerminal, Write, stderr};
 use std::path::PathBuf;
+
+/// Other dice of the links that the result is tried with.
+const OTHER_DICE: u64 = 4;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -48,8 +52,9 @@ pub(crate) fn main(args: &Args) -> anyhow::Result<bool> {
     if terminal {
         let _ = stderr().write_all(b"\r\x1b[K");
     }
+    let finished = finish(args, &shrinker, &name, &origin);
     let _ = std::panic::take_hook();
-    finish(args, &shrinker, &name, &origin)
+    finished
 }
 
 /// The scenario to start from, and where it comes from in words.
@@ -68,12 +73,14 @@ fn start(args: &Args) -> anyhow::Result<(Value, String)> {
 
 fn finish(args: &Args, shrinker: &Shrinker<'_>, name: &str, origin: &str) -> anyhow::Result<bool> {
     let failure = shrinker.failure();
-    let kind = failure.kind.clone();
+    let verdict = shrinker.verdict();
+    let hash = verdict.as_ref().and_then(Verdict::outcome).map(|outcome| outcome.trace_hash);
+    let hash = hash.map_or("none".into(), |hash| format!("{hash:016x}"));
     let mut tree = shrinker.best().clone();
-    let short = format!("{kind}-{name}");
+    let short = format!("{}-{name}", failure.kind);
     tree["name"] = json!(short);
-    tree["description"] =
-        json!(format!("Fails with `{failure}`; shrunk from {}.", origin.trim_end_matches(',')));
+    let origin = origin.trim_end_matches(',');
+    tree["description"] = json!(format!("Fails with `{failure}`, trace hash {hash}; shrunk from {origin}."));
     let path =
         args.out.clone().unwrap_or_else(|| PathBuf::from(format!("scenarios/regressions/{short}.json")));
     if let Some(folder) = path.parent() {
@@ -81,14 +88,38 @@ fn finish(args: &Args, shrinker: &Shrinker<'_>, name: &str, origin: &str) -> any
     }
     let text = pretty(&tree);
     std::fs::write(&path, &text).with_context(|| path.display().to_string())?;
-    let verdict = shrinker.verdict();
-    let hash = verdict.as_ref().and_then(|verdict| verdict.outcome()).map(|outcome| outcome.trace_hash);
-    let hash = hash.map_or("none: it panics".into(), |hash| format!("{hash:016x}"));
     say(&format!(
-        "{text}FAILED {failure}\n{} runs; {} events left, trace hash {hash}\nwritten to {}\n",
+        "{text}FAILED {failure}\n{} runs; {} events left, trace hash {hash}\n{}\nwritten to {}\n{}\n",
         shrinker.runs(),
         shrinker.events(),
-        path.display()
+        links(shrinker),
+        path.display(),
+        pin(&tree)?,
     ))?;
     Ok(true)
+}
+
+/// What of the result is left to the dice of its links.
+fn links(shrinker: &Shrinker<'_>) -> String {
+    let same = (1..=OTHER_DICE).filter(|&seed| shrinker.fails_with_links_seed(seed)).count();
+    let random = shrinker.random();
+    let kept = if random.is_empty() {
+        "nothing is left to chance".into()
+    } else {
+        format!("left to chance, because lists of packets do not fail as it does: {}", random.join(", "))
+    };
+    format!("links: {kept}; fails with {same} of {OTHER_DICE} other dice of theirs")
+}
+
+/// How the result is pinned: its run as this program makes it without a planted bug, if that is a good one.
+fn pin(tree: &Value) -> anyhow::Result<String> {
+    let scenario = Scenario::of_json("result", tree.clone())?;
+    let verdict = Verdict::of(&scenario, scenario.seed, EVENTS_MAX);
+    let good = verdict.outcome().filter(|_| verdict.failure().is_none());
+    match good {
+        Some(outcome) => Ok(format!("pin: {}", pins::entry(outcome)?)),
+        None => {
+            Ok("no pin: only a run that does not fail has one; ci/determinism.sh --update adds it".into())
+        }
+    }
 }

@@ -11,7 +11,7 @@ pub struct Counters {
     pub delivered_bytes: u64,
     /// Extra copies made.
     pub duplicated_packets: u64,
-    /// Packets held back by the reorder element.
+    /// Packets held back so that later ones may overtake them: at random, or because their numbers were listed.
     pub reordered_packets: u64,
     /// Packets whose bits were flipped; copies of one count once.
     pub corrupted_packets: u64,

@@ -1,10 +1,11 @@
 //! One direction of the network: mtu, blackout, drop list, loss, policer, queue and rate, delay, wander, jitter,
-//! reordering, corruption, duplication, in that order.
+//! reordering, delay list, corruption, duplication, in that order.
 
 mod codel;
 mod corrupt;
 mod counters;
 mod delay;
+mod delay_list;
 mod drop_list;
 mod duplicate;
 mod jitter;
@@ -20,6 +21,7 @@ pub use codel::{Codel, CodelPlan, Leaving};
 pub use corrupt::Corrupt;
 pub use counters::Counters;
 pub use delay::Delay;
+pub use delay_list::DelayList;
 pub use drop_list::DropList;
 pub use duplicate::Duplicate;
 pub use jitter::Jitter;
@@ -39,6 +41,7 @@ use crate::timeline::Timeline;
 use engine::Instant;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// Bytes an IPv4 and a UDP header add to a datagram on the wire; rate, queue, mtu and byte counts include them.
 pub const HEADERS_BYTES: u32 = 28;
@@ -86,6 +89,7 @@ pub struct Link {
     wander: Option<Wander>,
     jitter: Jitter,
     reorder: Option<Reorder>,
+    delay_list: DelayList,
     corrupt: Corrupt,
     corruption_fault: Corrupt,
     duplicate: Duplicate,
@@ -112,6 +116,7 @@ impl Link {
             wander: plan.wander.map(|plan| Wander::new(plan, dice("wander"))),
             jitter: Jitter::new(plan.jitter_us, dice("jitter")),
             reorder: plan.reorder.map(|plan| Reorder::new(plan, dice("reorder"))),
+            delay_list: DelayList::new(plan.delay_packets),
             corrupt: Corrupt::new(plan.corrupt_ppm, dice("corrupt")),
             corruption_fault: Corrupt::new(0.into(), dice("corruption")),
             duplicate: Duplicate::new(plan.duplicate_ppm, dice("duplicate")),
@@ -152,6 +157,7 @@ impl Link {
             net.note(now, packet, Fate::Dropped(element));
             return net.packets.release(packet);
         }
+        net.packets.delay(packet, self.delay_list.extra(self.counters.sent_packets));
         let Some(queue) = &mut self.queue else { return self.propagate(net, now, packet) };
         match queue.offer(now, packet, bytes) {
             Offered::Full => {
@@ -220,7 +226,7 @@ impl Link {
     /// What happens to a packet that left the transmitter.
     fn propagate(&mut self, net: &mut Net, now: Instant, packet: PacketId) {
         let reordered_before = self.counters.reordered_packets;
-        let at = self.arrival(now);
+        let at = self.arrival(now, net.packets.packet(packet).extra);
         self.damage(net, now, packet);
         if net.recorder.is_some() {
             let held_back = self.counters.reordered_packets > reordered_before;
@@ -241,14 +247,15 @@ impl Link {
         Fate::Left { due, queue_bytes, held_back, damaged }
     }
 
-    fn arrival(&mut self, now: Instant) -> Instant {
+    /// When a packet arrives that is on the list with `listed` more than the others have.
+    fn arrival(&mut self, now: Instant, listed: Duration) -> Instant {
         let mut undisturbed = self.delay.arrival(now);
         if let Some(wander) = &mut self.wander {
             undisturbed = wander.arrival(now, undisturbed);
         }
         let held_back = self.reorder.as_mut().and_then(|reorder| reorder.hold_back(now, undisturbed));
-        self.counters.reordered_packets += u64::from(held_back.is_some());
-        held_back.unwrap_or_else(|| self.jitter.arrival(now, undisturbed))
+        self.counters.reordered_packets += u64::from(held_back.is_some() || !listed.is_zero());
+        held_back.unwrap_or_else(|| self.jitter.arrival(now, undisturbed)) + listed
     }
 
     fn damage(&mut self, net: &mut Net, now: Instant, packet: PacketId) {

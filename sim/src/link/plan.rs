@@ -24,6 +24,9 @@ pub struct LinkPlan {
     pub jitter_us: Timeline<u64>,
     /// Packets held back so that later ones overtake them.
     pub reorder: Option<Timeline<ReorderPlan>>,
+    /// Numbers of packets that arrive later than they would, and by how much, microseconds; later ones may overtake them.
+    /// The first one handed to the link is 1.
+    pub delay_packets: Vec<(u64, u64)>,
     /// Packets that arrive twice, parts per million.
     pub duplicate_ppm: Timeline<u32>,
     /// Datagrams with flipped bits, parts per million.
@@ -37,6 +40,7 @@ impl LinkPlan {
         let jitter_us = self.jitter_us.values().max().unwrap_or(0);
         let wander = self.wander.iter().flat_map(Timeline::values).map(|wander| wander.amplitude_us);
         let reorder = self.reorder.iter().flat_map(Timeline::values).map(|reorder| reorder.extra_us);
-        delay_us + jitter_us + wander.max().unwrap_or(0) + reorder.max().unwrap_or(0)
+        let listed_us = self.delay_packets.iter().map(|(_, us)| *us).max().unwrap_or(0);
+        delay_us + jitter_us + wander.max().unwrap_or(0) + reorder.max().unwrap_or(0) + listed_us
     }
 }

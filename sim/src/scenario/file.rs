@@ -85,6 +85,7 @@ pub(super) fn build(file: File) -> Result<Scenario, Refusal> {
             BaselineKey::Reno => Baseline::Reno,
         }),
         planted: None,
+        links_seed: None,
         tightened: None,
     };
     damage_is_noticed(&scenario)?;

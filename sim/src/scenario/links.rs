@@ -1,7 +1,7 @@
 //! The keys of a link, and the plan made of them. Every value may be a schedule; see [`Timeline`].
 
 use super::Refusal;
-use super::rules::{MINUTE_US, each_within, refuse_if};
+use super::rules::{MINUTE_US, each_within, refuse_if, within};
 use crate::link::{
     CodelPlan, LinkPlan, LossPlan, Penalty, PolicerPlan, QueuePlan, ReorderPlan, WANDER_STEPS, WanderPlan,
 };
@@ -9,8 +9,9 @@ use crate::timeline::Timeline;
 use crate::units::{Milli, Millis, Percent};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 
-const DROP_PACKETS_MAX: usize = 10_000;
+const LISTED_PACKETS_MAX: usize = 10_000;
 const KBIT_MAX: u64 = 1_000_000_000;
 const BURST_BYTES_MAX: u64 = 1 << 40;
 
@@ -29,6 +30,8 @@ pub(super) struct LinkKeys {
     blackout: Timeline<bool>,
     #[serde(default)]
     drop_packets: Vec<u64>,
+    #[serde(default)]
+    delay_packets_us: Vec<(u64, u64)>,
     loss_pct: Option<Timeline<Percent>>,
     loss_burst_packets: Option<Timeline<Milli>>,
     police_kbit: Option<Timeline<u64>>,
@@ -61,8 +64,7 @@ pub(super) fn plan(at: &str, keys: &LinkKeys) -> Result<LinkPlan, Refusal> {
     each_within(&at.key("mtu_bytes"), mtu.as_ref(), 68, 65_535, "between 68 and 65535")?;
     at.at_most_a_minute("delay_ms", &keys.delay_ms)?;
     at.at_most_a_minute("jitter_ms", &keys.jitter_ms)?;
-    let too_many = keys.drop_packets.len() > DROP_PACKETS_MAX || keys.drop_packets.contains(&0);
-    refuse_if(too_many, at.key("drop_packets"), "must hold at most 10000 numbers, which count from 1")?;
+    listed_once(at, keys)?;
     Ok(LinkPlan {
         mtu_bytes,
         blackout: keys.blackout.clone(),
@@ -74,8 +76,28 @@ pub(super) fn plan(at: &str, keys: &LinkKeys) -> Result<LinkPlan, Refusal> {
         wander: wander(at, keys)?,
         jitter_us: keys.jitter_ms.map(|jitter| jitter.us),
         reorder: reorder(at, keys)?,
+        delay_packets: keys.delay_packets_us.clone(),
         duplicate_ppm: keys.duplicate_pct.map(|share| share.ppm),
         corrupt_ppm: keys.corrupt_pct.map(|share| share.ppm),
+    })
+}
+
+/// A packet has one fate at most: it is dropped, or delayed by something.
+fn listed_once(at: At<'_>, keys: &LinkKeys) -> Result<(), Refusal> {
+    let dropped = keys.drop_packets.iter().map(|&number| ("drop_packets", number));
+    let delayed = keys.delay_packets_us.iter().map(|&(number, _)| ("delay_packets_us", number));
+    let mut seen = BTreeMap::new();
+    for (index, (key, number)) in dropped.enumerate().chain(delayed.enumerate()) {
+        let place = format!("{}[{index}]", at.key(key));
+        refuse_if(index >= LISTED_PACKETS_MAX, at.key(key), "must hold at most 10000 packets")?;
+        refuse_if(number == 0, place.clone(), "packets count from 1")?;
+        if let Some(before) = seen.insert(number, place.clone()) {
+            return Err((place, format!("packet {number} is listed already, at {before}")));
+        }
+    }
+    keys.delay_packets_us.iter().enumerate().try_for_each(|(index, (_, us))| {
+        let place = format!("{}[{index}][1]", at.key("delay_packets_us"));
+        within(&place, *us, 1, 60 * MINUTE_US, "above 0 and at most an hour")
     })
 }
 

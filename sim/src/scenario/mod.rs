@@ -64,6 +64,8 @@ pub struct Scenario {
     /// Added to the start of the first workload, microseconds: tests plant here what differs from run to run, to prove
     /// that the gate notices. Scenario files cannot set it.
     pub planted: Option<fn() -> u64>,
+    /// Seed of the links' dice where that is not the run's: tells what depends on them. Scenario files cannot set it.
+    pub links_seed: Option<u64>,
     /// Changes the limits of memory and windows: tests tighten one to prove that runs are held to it. Scenario files
     /// cannot set it.
     pub tightened: Option<fn(&mut Limits)>,
@@ -131,7 +133,8 @@ impl Scenario {
     /// |---|---|
     /// | `mtu_bytes` | largest IP packet |
     /// | `blackout` | `true` while nothing enters the link |
-    /// | `drop_packets` | array of numbers of packets that are dropped, counted from 1; no schedule |
+    /// | `drop_packets` | array of numbers of packets that are dropped, counted from 1 over all that are handed to the link; no schedule |
+    /// | `delay_packets_us` | array of `[number, microseconds]`: packets that arrive that much later than they would, so that others may overtake them; no schedule |
     /// | `loss_pct`, `loss_burst_packets` | random loss; with the second, in runs of that mean length (Gilbert-Elliott) |
     /// | `police_kbit`, `police_burst_bytes` | token bucket that drops what exceeds it |
     /// | `police_penalty_kbit`, `police_penalty_ms` | rate after an overrun, and for how long |

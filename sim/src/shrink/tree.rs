@@ -2,6 +2,18 @@
 
 use serde_json::{Map, Value};
 
+/// The places of the two links.
+pub(super) const LINKS: [&str; 2] = ["/links/up", "/links/down"];
+
+/// A link's key that lists the packets it drops.
+pub(super) const DROPPED: &str = "drop_packets";
+
+/// And the one that lists those it delays, with their delays.
+pub(super) const DELAYED: &str = "delay_packets_us";
+
+/// Both.
+pub(super) const LISTS: [&str; 2] = [DROPPED, DELAYED];
+
 /// Keys of a link that go together.
 pub(super) const LINK_GROUPS: &[&[&str]] = &[
     &["loss_pct", "loss_burst_packets"],
@@ -65,6 +77,8 @@ pub(super) const NUMBERS: &[&str] = &[
     "pages",
     "open_max",
     "seed",
+    DROPPED,
+    DELAYED,
 ];
 
 /// What is not left out: without it there is no scenario, or another time to drain.
@@ -81,15 +95,21 @@ fn may_be_left_out(path: &str) -> bool {
         && !common("/server/")
         && path != "/client"
         && path != "/server"
+        // Lists of packets are thinned in another way.
+        && !LISTS.iter().any(|list| path.contains(&format!("/{list}/")))
 }
 
-/// Every key and every item, those with the most below them first.
+/// Every key and every item that may be left out, those with the most below them first.
 pub(super) fn places(tree: &Value) -> Vec<String> {
+    all_places(tree).into_iter().filter(|path| may_be_left_out(path)).collect()
+}
+
+fn all_places(tree: &Value) -> Vec<String> {
     let mut level = vec![(String::new(), tree)];
     let mut all = Vec::new();
     while !level.is_empty() {
         let below: Vec<_> = level.into_iter().flat_map(|(path, value)| children(&path, value)).collect();
-        all.extend(below.iter().map(|(path, _)| path.clone()).filter(|path| may_be_left_out(path)));
+        all.extend(below.iter().map(|(path, _)| path.clone()));
         level = below;
     }
     all
@@ -123,12 +143,35 @@ pub(super) fn leave_out(tree: &mut Value, path: &str) -> bool {
     }
 }
 
+/// Items of the array at a place; 0 where there is none.
+pub(super) fn len(tree: &Value, path: &str) -> usize {
+    tree.pointer(path).and_then(Value::as_array).map_or(0, Vec::len)
+}
+
+/// Leaves `count` items out of an array, or as many as there are, from `at` on.
+pub(super) fn leave_items_out(tree: &mut Value, path: &str, at: usize, count: usize) {
+    if let Some(items) = tree.pointer_mut(path).and_then(Value::as_array_mut) {
+        items.drain(at..(at + count).min(items.len()));
+    }
+}
+
+/// Sorts the lists of packets, whose order means nothing, and leaves empty ones out.
+pub(super) fn tidy_lists(tree: &mut Value) {
+    for (link, list) in LINKS.iter().flat_map(|link| LISTS.map(|list| (link, list))) {
+        let Some(Value::Object(keys)) = tree.pointer_mut(link) else { continue };
+        let Some(Value::Array(items)) = keys.get_mut(list) else { continue };
+        items.sort_by_key(|item| item.get(0).unwrap_or(item).as_u64());
+        if items.is_empty() {
+            keys.remove(list);
+        }
+    }
+}
+
 /// Places and the keys to leave out at all of them together.
 pub(super) fn groups(tree: &Value) -> Vec<(Vec<String>, Vec<String>)> {
-    let links = ["/links/up", "/links/down"];
     let sides = ["/client", "/server"];
     let mut groups = Vec::new();
-    for (places, of_kind) in [(links, LINK_GROUPS), (sides, SIDE_GROUPS)] {
+    for (places, of_kind) in [(LINKS, LINK_GROUPS), (sides, SIDE_GROUPS)] {
         for keys in of_kind {
             let keys: Vec<String> = keys.iter().map(|key| (*key).into()).collect();
             groups.push((places.map(String::from).to_vec(), keys.clone()));
@@ -149,7 +192,7 @@ pub(super) fn numbers(tree: &Value) -> Vec<String> {
         let key = path.rsplit('/').find(|step| step.parse::<usize>().is_err());
         key.is_some_and(|key| NUMBERS.contains(&key)) && number(tree, path).is_some()
     };
-    places(tree).into_iter().chain(["/duration_ms".into(), "/seed".into()]).filter(may).collect()
+    all_places(tree).into_iter().filter(may).collect()
 }
 
 /// The number at a place, without its decimals; none for zero and schedules' zeros.
@@ -203,6 +246,24 @@ mod tests {
         assert!(leave_out(&mut less, "/faults/0") && leave_out(&mut less, "/client/mtu"));
         assert_eq!(less, json!({ "name": "a", "faults": [], "client": { "crypt": "none" } }));
         assert!(!leave_out(&mut less, "/faults/0") && !leave_out(&mut less, "/server/mtu"));
+    }
+
+    #[test]
+    fn lists_of_packets_are_thinned_and_sorted_and_not_taken_apart() {
+        let mut tree = json!({ "links": { "up": { "drop_packets": [9, 3, 5], "delay_packets_us": [[8, 1], [2, 70]] } } });
+        assert_eq!(places(&tree), ["/links/up", "/links/up/delay_packets_us", "/links/up/drop_packets"]);
+        assert_eq!(numbers(&tree).len(), 7);
+        tidy_lists(&mut tree);
+        assert_eq!(
+            tree["links"]["up"],
+            json!({ "drop_packets": [3, 5, 9], "delay_packets_us": [[2, 70], [8, 1]] })
+        );
+        leave_items_out(&mut tree, "/links/up/drop_packets", 1, 5);
+        assert_eq!(tree["links"]["up"]["drop_packets"], json!([3]));
+        leave_items_out(&mut tree, "/links/up/drop_packets", 0, 1);
+        tidy_lists(&mut tree);
+        assert_eq!(tree["links"]["up"], json!({ "delay_packets_us": [[2, 70], [8, 1]] }));
+        assert_eq!((len(&tree, "/links/up/delay_packets_us"), len(&tree, "/links/down/x")), (2, 0));
     }
 
     #[test]
