@@ -85,6 +85,13 @@ fn two_pairs_take_turns_on_every_kind_of_row() {
         let jain = positive("scale", side, "jain_index");
         assert!(jain <= 1.0, "{jain}");
     }
+    let summary = &bench["summary"]["figures"][0];
+    let [karst, go] = ["karst", "go"].map(|side| positive("throughput", side, "throughput_mbit"));
+    assert_eq!(
+        (&summary["metric"], &summary["medians"]["karst"]),
+        (&"throughput_mbit".into(), &karst.into())
+    );
+    assert!((summary["ratios"]["go"].as_f64().unwrap() - karst / go).abs() < 1e-9, "{summary}");
     let printed = String::from_utf8_lossy(&output.stdout);
     assert!(printed.contains("karst / go") && printed.contains("at least 7x"), "{printed}");
     assert!(!printed.contains(" met\n"), "one run decides nothing: {printed}");

@@ -45,20 +45,19 @@ fn set(bench: &mut Value, case: &str, side: &str, metric: &str, value: f64) {
 
 #[test]
 fn goals_are_computed_from_the_runs() {
-    let row = |page: &str, verdict: &str| {
-        page.contains(&format!("| throughput: throughput, karst / go | {verdict} |"))
-    };
+    let row =
+        |page: &str, verdict: &str| page.contains(&format!("| bulk: throughput, karst / go | {verdict} |"));
     let mut bench = bench();
     set(&mut bench, "throughput", "go", "throughput_mbit", 100.0);
     set(&mut bench, "throughput", "karst", "throughput_mbit", 700.0);
     let page = markdown("met.json", &bench);
-    assert!(row(&page, "7 | at least 7x | met"), "{page}");
+    assert!(row(&page, "7x | at least 7x | met"), "{page}");
     set(&mut bench, "throughput", "karst", "throughput_mbit", 699.0);
-    assert!(row(&markdown("missed.json", &bench), "6.99 | at least 7x | NOT MET"));
+    assert!(row(&markdown("missed.json", &bench), "6.99x | at least 7x | NOT MET"));
     // A file that claims something else is not believed.
     bench["goals"] = json!([{ "what": "throughput", "verdict": "met" }]);
     bench["cases"][0]["met"] = true.into();
-    assert!(row(&markdown("claimed.json", &bench), "6.99 | at least 7x | NOT MET"));
+    assert!(row(&markdown("claimed.json", &bench), "6.99x | at least 7x | NOT MET"));
 }
 
 #[test]
@@ -133,6 +132,20 @@ fn a_browser_draws_every_chart() {
         assert_eq!((left("charts").as_str(), left("outside").trim()), ("17", "0"));
         assert!(left("over").parse::<i32>().unwrap() <= 0 && left("lines").parse::<u32>().unwrap() > 40);
     }
+}
+
+/// The looks at the page see what is wrong with it.
+#[test]
+fn a_broken_page_is_noticed() {
+    let page = text(&report(&["html", BENCH]));
+    let broken = page.replacen("<text x=\"49\"", "<text x=\"-49\"", 1).replacen(
+        "aria-label=\"Throughput",
+        "aria-label=\"",
+        1,
+    );
+    let broken = broken.replace("role=\"img\" aria-label=\": ", "role=\"img\" aria-label=\"\" data-was=\"");
+    let Some((document, console)) = show("performance-broken", &broken, 1400) else { return };
+    assert!(document.contains(" data-outside=\"1 ") && !console.is_empty(), "{console:?}");
 }
 
 /// What a browser makes of a page: its document in the end, and its console; `None` when there is no browser.

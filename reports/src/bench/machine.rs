@@ -56,16 +56,26 @@ pub(crate) fn commit() -> Option<String> {
 }
 
 /// The cores that this program may run on.
-pub(crate) fn own_cores() -> anyhow::Result<String> {
+pub(crate) fn own_cores() -> anyhow::Result<Vec<usize>> {
     let status = text("/proc/self/status");
     let list = field(&status, &["Cpus_allowed_list"]);
-    ensure!(list != "unknown", "/proc/self/status does not say which cores are allowed");
-    Ok(list.to_owned())
+    core_list(list).with_context(|| format!("allowed cores are {list:?} in /proc/self/status"))
+}
+
+/// Reads `0-2,5`.
+fn core_list(list: &str) -> Option<Vec<usize>> {
+    let mut cores: Vec<usize> = Vec::new();
+    for part in list.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        cores.extend(first.trim().parse::<usize>().ok()?..=last.trim().parse::<usize>().ok()?);
+    }
+    Some(cores)
 }
 
 /// Keeps this thread, if it is the first of the program, and those it will start, on those cores.
-pub(crate) fn stay_on(cores: &str) -> anyhow::Result<()> {
-    tool("taskset", &["-cp", cores, &std::process::id().to_string()])
+pub(crate) fn stay_on(cores: &[usize]) -> anyhow::Result<()> {
+    let cores = cores.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    tool("taskset", &["-cp", &cores, &std::process::id().to_string()])
 }
 
 /// Lets this program and those it starts have that many files open, as far as the system lets it.
@@ -99,12 +109,13 @@ mod tests {
         let machine = machine();
         assert!(machine.cores > 0 && machine.memory_mib > 0 && machine.kernel.contains('.'));
         assert!(!own_cores().unwrap().is_empty());
+        assert_eq!((core_list("0-2,5"), core_list("unknown")), (Some(vec![0, 1, 2, 5]), None));
     }
 
     #[test]
     fn what_is_not_allowed_is_said() {
         let said = format!("{:#}", open_files(1 << 50).unwrap_err());
         assert!(said.contains("open files are needed"), "{said}");
-        assert!(format!("{:#}", stay_on("no core").unwrap_err()).contains("taskset"));
+        assert!(format!("{:#}", stay_on(&[9999]).unwrap_err()).contains("taskset"));
     }
 }

@@ -12,7 +12,8 @@ mod sink;
 mod trial;
 
 use crate::performance::{
-    Bench, Case, DIRECT, FORMAT, Side, Skipped, Trial, aligned, figure_rows, figures, goal_rows, verdicts,
+    Bench, Case, DIRECT, FORMAT, Side, Skipped, Trial, aligned, figure_rows, figures, goal_rows, summary,
+    verdicts,
 };
 use anyhow::{Context, bail, ensure};
 use clap::ValueEnum;
@@ -30,7 +31,8 @@ pub(crate) use sink::SinkArgs;
 #[command(after_help = "\
 Every row is measured on each side in turn, A B A B, `--runs` times; medians are compared, the first peer with all others. Bytes do
 not compress. The processor time is that of client plus server, and so is the memory. Over lines (loss, rtt, --scenario) the tunnels
-go through `karst-interop relay`, and direct TCP through `karst-interop netns` (root) with the same links and dice.")]
+go through `karst-interop relay`, and TCP without a tunnel through `karst-interop netns` (root) with the same links and dice. All rows but
+`scale` have windows of 1024; what a scenario says about programs and work does not matter here.")]
 pub(crate) struct Args {
     /// A pair of programs; repeated, the first is compared with the others [default: karst beside this program, kcptun of the PATH]
     #[arg(long, value_name = "NAME=CLIENT,SERVER[,FLAG...]", value_parser = Peer::parse)]
@@ -116,9 +118,11 @@ impl Args {
         let mut bench = self.begin(&peers);
         for case in &plan {
             bench.cases.push(self.case(case, &peers, &mut skipped));
+            bench.skipped.clone_from(&skipped);
+            // An hour is not lost when something stops it.
+            self.write(&bench)?;
         }
-        bench.skipped = skipped;
-        self.tell(&bench)?;
+        tell(&bench);
         Ok(bench
             .cases
             .iter()
@@ -224,14 +228,19 @@ impl Args {
         if planned.pinned { trial::pinned(|core| on(Some(core))) } else { on(None) }
     }
 
-    /// Prints figures and goals; writes the file.
-    fn tell(&self, bench: &Bench) -> anyhow::Result<()> {
-        println!("{}", aligned(&figure_rows(bench, &figures(bench))));
-        print!("{}", aligned(&goal_rows(&verdicts(bench))));
+    /// Writes what there is, with its medians and verdicts for those who read no other file of it.
+    fn write(&self, bench: &Bench) -> anyhow::Result<()> {
         let Some(path) = &self.json else { return Ok(()) };
-        let text = serde_json::to_string(bench)? + "\n";
-        std::fs::write(path, text).with_context(|| path.display().to_string())
+        let mut json = serde_json::to_value(bench)?;
+        json["summary"] = summary(bench);
+        std::fs::write(path, json.to_string() + "\n").with_context(|| path.display().to_string())
     }
+}
+
+/// Prints figures and goals.
+fn tell(bench: &Bench) {
+    println!("{}", aligned(&figure_rows(bench, &figures(bench))));
+    print!("{}", aligned(&goal_rows(&verdicts(bench))));
 }
 
 fn skip(skipped: &mut Vec<Skipped>, what: &str, why: &str) {

@@ -6,7 +6,7 @@ use super::machine;
 use super::pair::{Pair, Setup, local};
 use super::scale;
 use crate::performance::Trial;
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use hdrhistogram::Histogram;
 use std::time::{Duration, Instant};
 
@@ -215,11 +215,12 @@ fn start(setup: Setup<'_>) -> anyhow::Result<(Trial, Vec<String>)> {
 
 /// Runs `trial` with the programs on one core and this program on the others.
 pub(crate) fn pinned<T>(trial: impl FnOnce(&str) -> anyhow::Result<T>) -> anyhow::Result<T> {
-    let last = machine::cores() - 1;
-    ensure!(last > 0, "one core for the programs and one for the load are needed");
-    let before = machine::own_cores()?;
-    machine::stay_on(&if last == 1 { "0".to_owned() } else { format!("0-{}", last - 1) })?;
+    let cores = machine::own_cores()?;
+    let Some((last, others)) = cores.split_last().filter(|(_, others)| !others.is_empty()) else {
+        bail!("one core for the programs and one for the load are needed");
+    };
+    machine::stay_on(others)?;
     let found = trial(&last.to_string());
-    machine::stay_on(&before)?;
+    machine::stay_on(&cores)?;
     found
 }

@@ -22,7 +22,19 @@ enum Rule {
 
 use Rule::{AtLeast, AtMost, Below, RatioAbove, RatioAtLeast, RatioAtMost, RatioBelow};
 
-/// Case, metric, rule. A case's name begins what is said about it.
+/// What goals call the cases.
+const CASES: [(&str, &str); 8] = [
+    ("throughput", "bulk"),
+    ("throughput-plain", "bulk without FEC and compression"),
+    ("idle", "100 idle sessions"),
+    ("latency", "64-byte request"),
+    ("scale", "many sessions"),
+    ("pinned-throughput", "bulk, one core"),
+    ("pinned-throughput-plain", "bulk without FEC and compression, one core"),
+    ("pinned-latency", "64-byte request, one core"),
+];
+
+/// Case, metric, rule.
 const GOALS: [(&str, &str, Rule); 27] = [
     ("throughput", "throughput_mbit", RatioAtLeast(7.0)),
     ("throughput-plain", "throughput_mbit", RatioAtLeast(5.0)),
@@ -91,12 +103,13 @@ pub(crate) fn verdicts(bench: &Bench) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
     for (case, metric, rule) in GOALS {
         let title = METRICS.iter().find(|known| known.name == metric).map_or(metric, |known| known.title);
+        let about = CASES.iter().find(|(name, _)| *name == case).map_or(case, |(_, about)| *about);
         if !rule.is_ratio() {
-            verdicts.push(verdict(bench.case(case), format!("{case}: {title}"), first, None, metric, rule));
+            verdicts.push(verdict(bench.case(case), format!("{about}: {title}"), first, None, metric, rule));
             continue;
         }
         for other in &others {
-            let what = format!("{case}: {title}, {first} / {other}");
+            let what = format!("{about}: {title}, {first} / {other}");
             verdicts.push(verdict(bench.case(case), what, first, Some(other), metric, rule));
         }
     }
@@ -112,8 +125,9 @@ fn verdict(
     rule: Rule,
 ) -> Verdict {
     let (measured, outcome) = decide(case, first, other, metric, rule);
-    let measured = measured.map_or_else(|| "-".into(), number);
-    Verdict { what, goal: rule.said(), measured, outcome }
+    let unit = rule.unit(metric);
+    let measured = measured.map_or_else(|| "-".into(), |value| format!("{}{unit}", number(value)));
+    Verdict { what, goal: format!("{}{unit}", rule.said()), measured, outcome }
 }
 
 fn decide(
@@ -167,7 +181,17 @@ impl Rule {
             RatioAbove(limit) => ("more than", limit),
             RatioBelow(limit) | Below(limit) => ("less than", limit),
         };
-        format!("{word} {}{}", number(limit), if self.is_ratio() { "x" } else { "" })
+        format!("{word} {}", number(limit))
+    }
+
+    /// What follows the figure.
+    fn unit(self, metric: &str) -> String {
+        let unit = METRICS.iter().find(|known| known.name == metric).map_or("", |known| known.unit);
+        match unit {
+            _ if self.is_ratio() => "x".into(),
+            "" | "x" => unit.into(),
+            unit => format!(" {unit}"),
+        }
     }
 }
 
@@ -196,13 +220,13 @@ mod tests {
 
     #[test]
     fn goals_follow_the_figures() {
-        let what = "throughput: throughput, karst / go";
+        let what = "bulk: throughput, karst / go";
         let with = |karst: &[f64], go: &[f64]| {
             of(&verdicts(&bench("throughput", "throughput_mbit", karst, go)), what)
         };
-        assert_eq!(with(&[700.0; 5], &[100.0; 5]), ("7".into(), "met".into()));
-        assert_eq!(with(&[699.0; 5], &[100.0; 5]), ("6.99".into(), "NOT MET".into()));
-        assert_eq!(with(&[800.0; 4], &[100.0; 5]), ("8".into(), "open: holds, but in 4 runs of 5".into()));
+        assert_eq!(with(&[700.0; 5], &[100.0; 5]), ("7x".into(), "met".into()));
+        assert_eq!(with(&[699.0; 5], &[100.0; 5]), ("6.99x".into(), "NOT MET".into()));
+        assert_eq!(with(&[800.0; 4], &[100.0; 5]), ("8x".into(), "open: holds, but in 4 runs of 5".into()));
         assert_eq!(with(&[600.0; 2], &[100.0; 2]).1, "NOT MET");
         assert_eq!(with(&[700.0; 5], &[0.0; 5]).1, "open: the other's is zero");
         assert_eq!(with(&[700.0; 5], &[]).1, "open: nothing to compare with");
@@ -211,10 +235,13 @@ mod tests {
     #[test]
     fn a_run_that_failed_is_no_success() {
         let mut bench = bench("idle", "idle_cpu_pct", &[0.05; 5], &[0.5; 5]);
-        assert_eq!(of(&verdicts(&bench), "idle: CPU, client plus server").1, "met");
+        assert_eq!(of(&verdicts(&bench), "100 idle sessions: CPU, client plus server").1, "met");
         bench.cases[0].sides[0].trials[0].error = Some("gone".into());
-        assert_eq!(of(&verdicts(&bench), "idle: CPU, client plus server").1, "NOT MET: 1 runs failed");
-        assert_eq!(of(&verdicts(&bench), "start: start to listening, client").1, "open: not measured");
+        assert_eq!(
+            of(&verdicts(&bench), "100 idle sessions: CPU, client plus server").1,
+            "NOT MET: 1 runs failed"
+        );
+        assert_eq!(of(&verdicts(&bench), "start: until the client listens").1, "open: not measured");
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub(crate) use figures::figures;
 pub(crate) use goals::verdicts;
 pub(crate) use html::page as html;
 pub(crate) use markdown::page as markdown;
-pub(crate) use tables::{aligned, figure_rows, goal_rows};
+pub(crate) use tables::{aligned, figure_rows, goal_rows, summary};
 
 use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};

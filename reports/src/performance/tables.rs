@@ -3,6 +3,7 @@
 use super::figures::{Figure, Spread, figures, sides};
 use super::goals::{Verdict, number, verdicts};
 use super::{Bench, Machine};
+use serde_json::{Value, json};
 
 /// A heading, a sentence and a table.
 pub(crate) struct Section {
@@ -151,6 +152,28 @@ fn skipped_rows(bench: &Bench) -> Vec<Vec<String>> {
         .collect()
 }
 
+/// Medians, ratios and verdicts for other programs; pages do not read it.
+pub(crate) fn summary(bench: &Bench) -> Value {
+    let sides = sides(bench);
+    let figure = |figure: &Figure<'_>| {
+        let named = |value: &dyn Fn(usize) -> Option<f64>, from: usize| -> Value {
+            let all = (from..sides.len()).filter_map(|side| Some((sides[side].clone(), value(side)?.into())));
+            Value::Object(all.collect())
+        };
+        json!({
+            "row": figure.case.name,
+            "metric": figure.metric.name,
+            "medians": named(&|side| figure.spreads[side].map(|spread| spread.median), 0),
+            "ratios": named(&|side| figure.ratio(side), 1),
+        })
+    };
+    let goal = |verdict: &Verdict| json!({ "goal": verdict.what, "is": verdict.measured, "must_be": verdict.goal, "verdict": verdict.said() });
+    json!({
+        "figures": figures(bench).iter().map(figure).collect::<Vec<_>>(),
+        "goals": verdicts(bench).iter().map(goal).collect::<Vec<_>>(),
+    })
+}
+
 /// Rows as text, columns below each other.
 pub(crate) fn aligned(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
@@ -180,6 +203,15 @@ mod tests {
             aligned(&[vec!["a".into(), "b".into()], vec!["long".into(), "c".into()]]),
             "a     b\nlong  c\n"
         );
+    }
+
+    #[test]
+    fn the_summary_has_the_ratio_of_medians() {
+        let summary = summary(&bench("throughput", "throughput_mbit", &[300.0, 100.0, 200.0], &[50.0]));
+        let figure = &summary["figures"][0];
+        assert_eq!(figure["medians"], json!({ "karst": 200.0, "go": 50.0 }));
+        assert_eq!(figure["ratios"], json!({ "go": 4.0 }));
+        assert_eq!(summary["goals"][0]["verdict"], "NOT MET");
     }
 
     #[test]
