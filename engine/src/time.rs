@@ -47,6 +47,14 @@ impl Instant {
     pub const fn ms_boundary_after(self, ms: u32) -> Self {
         Self((self.0 / 1000 + ms as u64) * 1000)
     }
+
+    /// The next whole multiple of `ms` milliseconds since the driver's origin after the millisecond this instant is in.
+    ///
+    /// Timers of many sessions that are due about then fall together, and the machine wakes up once for all.
+    pub const fn ms_multiple_after(self, ms: u32) -> Self {
+        let ms = if ms == 0 { 1 } else { ms as u64 };
+        Self((self.0 / 1000 / ms + 1) * ms * 1000)
+    }
 }
 
 impl Add<Duration> for Instant {
@@ -114,5 +122,12 @@ mod tests {
     fn millisecond_clock_wraps_at_32_bits() {
         assert_eq!(Instant::from_millis((1 << 32) + 7).ms(), 7);
         assert_eq!(Instant::from_micros(1_999).ms_boundary_after(2), Instant::from_micros(3_000));
+    }
+
+    #[test]
+    fn multiples_lie_ahead() {
+        let after = |us, ms| Instant::from_micros(us).ms_multiple_after(ms).as_micros();
+        assert_eq!([after(0, 30), after(29_999, 30), after(30_000, 30)], [30_000, 30_000, 60_000]);
+        assert_eq!(after(1_234_567, 0), 1_235_000);
     }
 }

@@ -230,6 +230,9 @@ impl Tunnel {
             arq.watch_outages();
         }
         let (fec_out, fec_in) = fec_ends(config);
+        let interval_ms = arq.interval_ms();
+        // Keepalives of many sessions fall together.
+        let ticks_from = now.ms_multiple_after(config.mux.keepalive_ms / 5);
         Self {
             config: Arc::clone(config),
             role,
@@ -241,7 +244,7 @@ impl Tunnel {
             fec_proof: fec::ShapeProof::new(config.fec.unwrap_or(fec::Shape::ONE_TO_ONE)),
             snappy_out: config.compress.then(snappy::Encoder::new),
             snappy_in: config.compress.then(snappy::Decoder::new),
-            mux: Box::new(Smux::new(config.mux.clone(), role, now)),
+            mux: Box::new(Smux::new(config.mux.clone(), role, ticks_from)),
             pads: BTreeMap::new(),
             events: VecDeque::new(),
             closed: None,
@@ -257,7 +260,7 @@ impl Tunnel {
             first_raw: [0; 4],
             first_plain: [0; 4],
             mismatch: None,
-            flush_at: now.ms_boundary_after(config.tuning.interval_ms),
+            flush_at: now.ms_multiple_after(interval_ms),
             flush_deadline: None,
             flush_periodic: false,
             plain: Vec::new(),
@@ -605,15 +608,13 @@ impl Tunnel {
         }
     }
 
-    /// KCP-12, with one liberty: while a flush could not do anything the timer sleeps. It keeps its phase, so that what
-    /// is sent is what an ever-ticking timer would send.
+    /// KCP-12, with one liberty: while a flush could not do anything the timer sleeps. It goes on in the phase of the
+    /// driver's clock, so that all sessions that have little to do wake the machine together.
     fn arm_flush(&mut self, now: Instant) {
         let interval_ms = self.arq.interval_ms();
-        // A flush that is due stays due; one that was not wanted at its time moves on by whole intervals.
+        // A flush that is due stays due.
         if self.flush_deadline != Some(self.flush_at) && self.flush_at <= now {
-            let late_ms = now.since(self.flush_at).as_millis() as u64;
-            let periods = late_ms / u64::from(interval_ms) + 1;
-            self.flush_at = self.flush_at + Duration::from_millis(periods * u64::from(interval_ms));
+            self.flush_at = now.ms_multiple_after(interval_ms);
         }
         self.flush_deadline = if self.is_closed() {
             None
