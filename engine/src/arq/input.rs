@@ -120,6 +120,10 @@ impl Arq {
             }
             Command::Push => {
                 let new = self.push_in(header, payload);
+                if source == Source::Regular {
+                    let place = header.sn.wrapping_sub(self.rcv_first);
+                    self.peer_lost_state |= self.beginning.contradicts(place, payload);
+                }
                 self.notes.add(Note::Received { sn: header.sn, new, source });
                 if !new && source == Source::Regular {
                     self.counters.repeat_segs += 1;

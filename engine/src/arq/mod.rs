@@ -6,6 +6,7 @@
 //!
 //! Differences between kcp-go generations follow [`Generation`].
 
+mod beginning;
 mod flush;
 mod input;
 mod outage;
@@ -20,6 +21,7 @@ use crate::Generation;
 use crate::marks::{Mark, Marks};
 use crate::notes::{Note, Notes};
 use crate::time::{Instant, diff};
+use beginning::Beginning;
 use flush::Plan;
 use outage::Outage;
 use overtaken::Overtaken;
@@ -156,6 +158,8 @@ pub struct Arq {
     /// Where the sns of the peer started.
     rcv_first: u32,
     peer_goes_on: bool,
+    /// What the peer sent first.
+    beginning: Beginning,
     outage: Outage,
     plan: Option<Plan>,
     flush_next_ms: u32,
@@ -236,6 +240,7 @@ impl Arq {
             peer_lost_state: false,
             rcv_first: 0,
             peer_goes_on: false,
+            beginning: Beginning::default(),
             outage: Outage::default(),
             plan: None,
             flush_next_ms: 100,
