@@ -287,3 +287,15 @@ fn weak_pads_are_warned_of() {
     assert_eq!(warnings("--QPP"), 1);
     assert_eq!(warnings(&format!("--QPP --key {}", "k".repeat(211))), 0);
 }
+
+// CLI-55
+#[test]
+fn the_mode_auto_brings_its_own_defaults_for_what_nobody_named() {
+    let auto = client("--mode auto --rcvwnd 512").unwrap();
+    let expected = Settings { rcvwnd: 512, ..Settings::client().for_auto() };
+    assert_eq!((auto.settings.mode, auto.settings.sndwnd), (Mode::Auto, expected.sndwnd));
+    assert_eq!((auto.settings.rcvwnd, auto.settings.streambuf, auto.conn), (512, expected.streambuf, 4));
+    let named = client("--mode auto --conn 1 --sndwnd 128").unwrap();
+    assert_eq!((named.conn, named.settings.sndwnd), (1, 128));
+    assert_eq!(client("--mode fast").unwrap().settings, Settings::client());
+}

@@ -27,6 +27,12 @@ pub enum Cause {
         /// The time that it had.
         rto_ms: u32,
     },
+    /// One that was sent later was acknowledged, and it had its time (paced senders).
+    Overdue,
+    /// Nothing was heard since the last one was sent (paced senders).
+    Tail,
+    /// A small datagram that leaves anyway has room for it (paced senders).
+    Along,
 }
 
 /// One thing that happened.

@@ -97,6 +97,14 @@ impl Settings {
         Self { sndwnd: 1024, rcvwnd: 1024, ..Self::client() }
     }
 
+    /// The same with what [`Mode::Auto`] makes of defaults: windows are limits there, not a rate, so they leave room for the
+    /// segments behind lost ones on fast and long paths. What is named explicitly counts.
+    #[must_use]
+    pub fn for_auto(self) -> Self {
+        let (window, smuxbuf, streambuf) = (8_192, 33_554_432, 16_777_216);
+        Self { mode: Mode::Auto, sndwnd: window, rcvwnd: window, smuxbuf, streambuf, ..self }
+    }
+
     /// Derives the keys and checks everything a session needs.
     ///
     /// Values that kcptun quietly replaces (a mtu that cannot work, windows below 1) are replaced the same way, and named
@@ -111,6 +119,7 @@ impl Settings {
             suite,
             generation: Generation::Go2026,
             tuning: self.tuning(),
+            auto: self.mode == Mode::Auto,
             snd_wnd: window("sndwnd", self.sndwnd, &mut warnings),
             rcv_wnd: window("rcvwnd", self.rcvwnd, &mut warnings),
             mtu: MTU_DEFAULT,
@@ -139,7 +148,7 @@ impl Settings {
             Mode::Normal => (0, 40, 2, 1),
             Mode::Fast => (0, 30, 2, 1),
             Mode::Fast2 => (1, 20, 2, 1),
-            Mode::Fast3 => (1, 10, 2, 1),
+            Mode::Fast3 | Mode::Auto => (1, 10, 2, 1),
             Mode::Manual => (self.nodelay, self.interval, self.resend, self.nc),
         };
         // A negative value keeps the library's default.
@@ -173,6 +182,7 @@ impl Settings {
             frame_bytes_max: bytes(self.framesize),
             receive_bytes_max: bytes(self.smuxbuf),
             stream_bytes_max: bytes(self.streambuf),
+            unread_bytes_max: if self.mode == Mode::Auto { bytes(self.smuxbuf) / 8 } else { 262_144 },
             half_close: true,
             announce: true,
             ..mux::Settings::default()
@@ -250,6 +260,8 @@ pub enum Mode {
     Fast2,
     /// 1, 10, 2, 1.
     Fast3,
+    /// A controller sends what the path carries ([`crate::arq::control`]).
+    Auto,
     /// The four numbers as given.
     Manual,
 }
@@ -262,6 +274,7 @@ impl Mode {
             "fast" => Self::Fast,
             "fast2" => Self::Fast2,
             "fast3" => Self::Fast3,
+            "auto" => Self::Auto,
             _ => Self::Manual,
         }
     }

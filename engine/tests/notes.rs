@@ -63,12 +63,14 @@ fn every_retransmission_has_its_reason() {
                     Cause::First => assert_eq!((acks, xmit), (None, 1)),
                     Cause::Fast { passed } | Cause::Early { passed } => assert_eq!(acks, Some(passed)),
                     Cause::Timeout { rto_ms: waited_ms } => assert!(waited_ms >= 30 && waited_ms < rto_ms),
+                    cause => panic!("{cause:?} without a controller"),
                 }
                 counts[match cause {
                     Cause::First => 0,
                     Cause::Fast { .. } => 1,
                     Cause::Early { .. } => 2,
                     Cause::Timeout { .. } => 3,
+                    cause => panic!("{cause:?} without a controller"),
                 }] += 1;
             }
             _ => {}

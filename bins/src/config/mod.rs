@@ -13,7 +13,7 @@ use engine::Settings;
 use engine::crypt::Cipher;
 use engine::qpp::{KEY_LEN_ADVISED, PADS_ADVISED};
 use engine::settings::{Mode, SettingsError};
-use engine::tunnel::MTU_MAX;
+use engine::tunnel::{MTU_MAX, SESSIONS};
 use std::path::Path;
 
 /// Where profiles are served unless told otherwise: kcptun's port, for this machine only (CLI-42).
@@ -169,6 +169,7 @@ pub fn load(
         warnings.push(text);
     }
     config.check().map_err(|error| origins.blame(&error))?;
+    config.fit_mode(&origins);
     warnings.extend(config.fit_memory());
     warnings.extend(config.weak_pads());
     Ok(Command::Run(Box::new(config), origins, warnings))
@@ -296,6 +297,29 @@ impl Config {
         usize::try_from(self.memlimit).ok().filter(|mib| *mib > 0).map(|mib| mib << 20)
     }
 
+    /// The defaults of the mode `auto` where nothing else was given (CLI-55).
+    fn fit_mode(&mut self, origins: &Origins) {
+        if self.settings.mode != Mode::Auto {
+            return;
+        }
+        let auto = self.settings.clone().for_auto();
+        let Settings { smuxbuf, streambuf, sndwnd, rcvwnd, .. } = &mut self.settings;
+        let defaults = [
+            ("sndwnd", sndwnd, auto.sndwnd),
+            ("rcvwnd", rcvwnd, auto.rcvwnd),
+            ("smuxbuf", smuxbuf, auto.smuxbuf),
+            ("streambuf", streambuf, auto.streambuf),
+        ];
+        for (name, value, default) in defaults {
+            if !origins.names(name) {
+                *value = default;
+            }
+        }
+        if self.side == Side::Client && !origins.names("conn") {
+            self.conn = SESSIONS as i64;
+        }
+    }
+
     /// Lowers buffers of which a few sessions could use up all memory (CLI-54): each to an eighth of the limit.
     fn fit_memory(&mut self) -> Vec<String> {
         let Some(limit_bytes) = self.memory_bytes_max() else { return Vec::new() };
@@ -391,6 +415,11 @@ pub struct Origins(Vec<(&'static str, Origin)>);
 impl Origins {
     fn set_all(&mut self, names: &[&'static str], origin: &Origin) {
         self.0.extend(names.iter().map(|name| (*name, origin.clone())));
+    }
+
+    /// Whether that value is not a default.
+    fn names(&self, name: &str) -> bool {
+        self.0.iter().any(|(given, _)| *given == name)
     }
 
     /// The error under the name its value was given by.

@@ -12,6 +12,7 @@ use crate::net::address::{PortRange, resolve};
 use crate::net::sockets::UdpSocket;
 use crate::net::udp::SocketOptions;
 use crate::net::wire::{Listener, Wire};
+use engine::settings::Mode;
 use engine::{CloseReason, Entropy, Mismatch, Tunnel, TunnelConfig};
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -75,6 +76,7 @@ impl Client {
                 usize::try_from(config.conn).unwrap_or(1),
                 config.autoexpire,
                 config.scavengettl,
+                config.settings.mode == Mode::Auto,
             ),
             flags: format!(
                 "--crypt {} --smuxver {}{}{}",

@@ -7,6 +7,7 @@ use super::stream::{Signals, Stream};
 use crate::net::udp::{Datagrams, RecvBatch};
 use crate::snmp::add;
 use engine::mux::OpenError;
+use engine::tunnel::Burden;
 use engine::{
     CloseReason, DropReason, Endpoint, Event, Handled, Incoming, Instant, Mismatch, Route, SessionId, Stats,
     StreamId, Transmit, Tunnel,
@@ -237,6 +238,12 @@ impl Hub {
     pub(crate) fn close_session(&self, id: SessionId, reason: CloseReason) {
         let now = self.scratch.clock.now();
         self.with_tunnel(id, |tunnel| tunnel.close(now, reason));
+    }
+
+    /// What the client's session carries.
+    pub(crate) fn burden(&self) -> Burden {
+        let now = self.scratch.clock.now();
+        self.client_tunnel(|tunnel| tunnel.burden(now))
     }
 
     /// Whether the client's server ever answered.

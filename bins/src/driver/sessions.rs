@@ -3,6 +3,7 @@
 
 use super::hub::Hub;
 use crate::log::log_line;
+use engine::tunnel::Burden;
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
@@ -30,6 +31,8 @@ pub(crate) struct Sessions {
     old: RefCell<Vec<Weak<Hub>>>,
     lifetime: Option<Duration>,
     grace: Duration,
+    /// Under a controller: bulk and the rest apart, and no more sessions than are of use (CLI-56).
+    apart: bool,
 }
 
 #[derive(Default)]
@@ -43,23 +46,24 @@ struct Slot {
 impl Sessions {
     /// `count` slots; sessions are replaced after `autoexpire_s` if that is positive, and cut at the earliest
     /// `scavengettl_s` later.
-    pub(crate) fn new(count: usize, autoexpire_s: i64, scavengettl_s: i64) -> Self {
+    pub(crate) fn new(count: usize, autoexpire_s: i64, scavengettl_s: i64, apart: bool) -> Self {
         let seconds = |value: i64| Duration::from_secs(u64::try_from(value).unwrap_or(0));
         Self {
             slots: RefCell::new((0..count.max(1)).map(|_| Slot::default()).collect()),
             old: RefCell::default(),
             lifetime: (autoexpire_s > 0).then(|| seconds(autoexpire_s)),
             grace: seconds(scavengettl_s),
+            apart,
         }
     }
 
-    /// The slot with the fewest streams; among equals the one that waited longest.
+    /// The slot with the fewest streams; among equals the one that waited longest. Apart, those that carry bulk come last, and
+    /// among equals the first is taken, which is dialled before the others.
     pub(crate) fn pick(&self) -> usize {
         let mut slots = self.slots.borrow_mut();
         let turn = slots.iter().map(|slot| slot.taken).max().unwrap_or(0) + 1;
-        let load = |slot: &Slot| slot.fit().map_or(0, |hub| hub.stream_count());
-        let least = slots.iter().enumerate().min_by_key(|(_, slot)| (load(slot), slot.taken));
-        let index = least.map_or(0, |(index, _)| index);
+        let load = |slot: &Slot| slot.fit().map(|hub| hub.burden()).unwrap_or_default();
+        let index = choose(slots.iter().map(|slot| (load(slot), slot.taken)), self.apart);
         if let Some(slot) = slots.get_mut(index) {
             slot.taken = turn;
         }
@@ -103,6 +107,15 @@ impl Sessions {
     }
 }
 
+/// The place of the best slot of those, each with what it carries and when it was taken last.
+fn choose(slots: impl Iterator<Item = (Burden, u64)>, apart: bool) -> usize {
+    let rank = |(burden, taken): (Burden, u64)| match apart {
+        true => (burden, 0),
+        false => (Burden { bulk: false, ..burden }, taken),
+    };
+    slots.enumerate().min_by_key(|(_, slot)| rank(*slot)).map_or(0, |(index, _)| index)
+}
+
 impl Slot {
     fn fit(&self) -> Option<Rc<Hub>> {
         let expired = self.expires_at.is_some_and(|at| at <= Instant::now());
@@ -137,5 +150,29 @@ async fn scavenge(hub: Rc<Hub>, cut_at: Instant) {
             log_line!("scavenger: session closed due to ttl: {}", hub.local_addr());
             return hub.close();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slot(bulk: bool, streams: usize, taken: u64) -> (Burden, u64) {
+        (Burden { bulk, streams }, taken)
+    }
+
+    // CLI-56
+    #[test]
+    fn bulk_is_kept_apart_only_under_a_controller() {
+        let slots = [slot(true, 1, 1), slot(false, 3, 4), slot(false, 2, 3), slot(false, 2, 2)];
+        assert_eq!(choose(slots.into_iter(), true), 2);
+        assert_eq!(choose(slots.into_iter(), false), 0);
+    }
+
+    // CLI-51, CLI-56
+    #[test]
+    fn equals_take_turns_or_the_first_is_taken() {
+        let slots = [slot(false, 0, 7), slot(false, 0, 0), slot(false, 0, 3)];
+        assert_eq!((choose(slots.into_iter(), true), choose(slots.into_iter(), false)), (0, 1));
     }
 }

@@ -300,7 +300,7 @@ fn nodelay_parameters(config: &Config) -> String {
         Mode::Normal => "0 40 2 1".into(),
         Mode::Fast => "0 30 2 1".into(),
         Mode::Fast2 => "1 20 2 1".into(),
-        Mode::Fast3 => "1 10 2 1".into(),
+        Mode::Fast3 | Mode::Auto => "1 10 2 1".into(),
         Mode::Manual => {
             format!("{} {} {} {}", settings.nodelay, settings.interval, settings.resend, settings.nc)
         }

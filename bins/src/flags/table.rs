@@ -87,7 +87,7 @@ pub static TABLE: &[Flag] = &[
         field: Str(|c| &mut c.mode),
         client: Some("fast"),
         server: Some("fast"),
-        help: "profiles: fast3, fast2, fast, normal, manual",
+        help: "profiles: auto, fast3, fast2, fast, normal, manual",
         ..BASE
     },
     Flag {

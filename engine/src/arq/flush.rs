@@ -26,9 +26,25 @@ pub(super) struct Plan {
     change: u32,
 }
 
+impl Plan {
+    /// Of a paced sender, for one datagram.
+    pub(super) const fn paced() -> Self {
+        let (last_ack, cursor_sn) = ((0, 0), None);
+        Self { kind: Flush::Full, last_ack, cwnd: 0, moved: 0, cursor_sn, next_ms: 0, lost: 0, change: 0 }
+    }
+
+    pub(super) const fn set_last_ack(&mut self, ts: u32, sn: u32) {
+        self.last_ack = (ts, sn);
+    }
+}
+
 impl Arq {
-    /// Starts a flush at `now`; [`Arq::poll_transmit`] carries it out.
+    /// Starts a flush at `now`; [`Arq::poll_transmit`] carries it out. A paced sender has none: it sends what it may.
     pub fn flush(&mut self, now: Instant, kind: Flush) {
+        if let Some(paced) = &mut self.paced {
+            paced.acknowledge(now, kind);
+            return self.probe_remote_window(now.ms());
+        }
         let unfinished = self.plan.take();
         self.suspects |= unfinished.as_ref().is_some_and(|plan| plan.cursor_sn.is_some());
         self.marks.hit_if(Mark::FlushInterrupted, unfinished.is_some());
@@ -54,6 +70,9 @@ impl Arq {
 
     /// Writes the next datagram of the current flush into `out`, which must hold one mtu, and returns its length.
     pub fn poll_transmit(&mut self, now: Instant, out: &mut [u8]) -> Option<usize> {
+        if self.paced.is_some() {
+            return self.poll_paced(now, out);
+        }
         let mut plan = self.plan.take()?;
         let out = &mut out[..self.mtu];
         let mut at = 0;
@@ -139,7 +158,7 @@ impl Arq {
     }
 
     /// KCP-9: a closed remote window is asked about at growing intervals.
-    fn probe_remote_window(&mut self, current: u32) {
+    pub(super) fn probe_remote_window(&mut self, current: u32) {
         if self.rmt_wnd != 0 {
             self.ts_probe = 0;
             self.probe_wait_ms = 0;
@@ -165,7 +184,7 @@ impl Arq {
         if self.nc { window } else { window.min(self.cwnd) }
     }
 
-    fn number_queued(&mut self, window: u32) -> u32 {
+    pub(super) fn number_queued(&mut self, window: u32) -> u32 {
         let window = window + u32::from(planted!(self, WindowOffByOne));
         let mut moved = 0;
         while diff(self.snd_nxt, self.snd_una.wrapping_add(window)) < 0 {
@@ -188,7 +207,7 @@ impl Arq {
     }
 
     /// KCP-10: acknowledgements below rcv_nxt are redundant with una, except the last one, which carries the RTT sample.
-    fn write_acks(&mut self, plan: &mut Plan, out: &mut [u8], at: &mut usize) -> bool {
+    pub(super) fn write_acks(&mut self, plan: &mut Plan, out: &mut [u8], at: &mut usize) -> bool {
         while let Some(&(sn, ts)) = self.acks.front() {
             if diff(sn, self.rcv_nxt) >= 0 || self.acks.len() == 1 {
                 if *at + OVERHEAD > out.len() {
@@ -202,7 +221,7 @@ impl Arq {
         true
     }
 
-    fn write_probes(&mut self, plan: &Plan, out: &mut [u8], at: &mut usize) -> bool {
+    pub(super) fn write_probes(&mut self, plan: &Plan, out: &mut [u8], at: &mut usize) -> bool {
         if plan.kind == Flush::AckOnly && self.generation == Generation::Go2021 {
             return true;
         }
@@ -223,7 +242,7 @@ impl Arq {
         true
     }
 
-    fn write_header(&mut self, command: Command, plan: &Plan, out: &mut [u8], at: &mut usize) {
+    pub(super) fn write_header(&mut self, command: Command, plan: &Plan, out: &mut [u8], at: &mut usize) {
         let (ts, sn) = plan.last_ack;
         let header = Header { ts, sn, ..self.header(command) };
         header.write(&mut out[*at..*at + OVERHEAD]);
@@ -233,7 +252,7 @@ impl Arq {
 
     /// What is true now, not when the flush started: input and reads come between two polls. An acknowledgement with an
     /// older una could be the last word about a segment, and the sender would hold that for ever.
-    fn header(&self, command: Command) -> Header {
+    pub(super) fn header(&self, command: Command) -> Header {
         let skips = planted!(self, AckOfGap) && self.rcv_buf.front().is_some_and(Option::is_none);
         let una = self.rcv_nxt.wrapping_add(skips.into());
         Header { wnd: self.wnd_unused(), una, ..Header::new(self.conv, command) }
@@ -321,6 +340,7 @@ impl Arq {
         let segment = &mut self.snd_buf[index];
         let mut fastack = None;
         match cause {
+            Cause::Overdue | Cause::Tail | Cause::Along => {}
             Cause::First => {
                 segment.rto_ms = rto_ms;
                 self.unsent_sn = sn.wrapping_add(1);
@@ -342,7 +362,7 @@ impl Arq {
             }
         }
         match cause {
-            Cause::First => {}
+            Cause::First | Cause::Overdue | Cause::Tail | Cause::Along => {}
             Cause::Fast { .. } => self.counters.fast_retrans_segs += 1,
             Cause::Early { .. } => self.counters.early_retrans_segs += 1,
             Cause::Timeout { .. } => self.counters.lost_segs += 1,

@@ -70,13 +70,15 @@ impl Arq {
                 return Err(InputError::Truncated);
             };
             let Some(command) = header.command() else { return Err(InputError::Command) };
-            self.segment_in(&header, command, payload, source, now.ms(), &mut effects);
+            self.segment_in(&header, command, payload, source, now, &mut effects);
             datagram = rest;
         }
         self.counters.in_segs += effects.segments;
+        let mut rtt = None;
         if let (Some(ts), Source::Regular) = (effects.sample_ts, source) {
             let rtt_ms = diff(now.ms(), ts);
             if rtt_ms >= 0 && self.rtt.trusts(ts) {
+                rtt = Some(rtt_ms as u32);
                 self.rtt.sample(rtt_ms, self.interval_ms);
                 self.notes.add(Note::Rtt { ms: rtt_ms as u32 });
                 self.marks.hit_if(Mark::MsWrap, now.ms() < ts);
@@ -84,6 +86,10 @@ impl Arq {
             }
         }
         self.note_confirmed(now.ms(), effects.confirmed);
+        if self.paced.is_some() {
+            self.paced_after_input(now, rtt, ack_nodelay);
+            return Ok(());
+        }
         if !self.nc && diff(self.snd_una, una_before) > 0 {
             self.grow_cwnd();
         }
@@ -97,7 +103,7 @@ impl Arq {
         command: Command,
         payload: &[u8],
         source: Source,
-        now_ms: u32,
+        now: Instant,
         effects: &mut Effects,
     ) {
         if source == Source::Regular {
@@ -106,15 +112,15 @@ impl Arq {
                 self.shows_lost_state(header, command) || self.shows_lost_gap(header, command);
             self.peer_goes_on |= diff(header.una, self.snd_nxt) > 0 && !self.has_received();
         }
-        if self.una_in(header.una, effects) {
+        if self.una_in(header.una, now, effects) {
             effects.slides = true;
-            self.una_moved_ms = now_ms;
+            self.una_moved_ms = now.ms();
             self.probing = false;
         }
         effects.segments += 1;
         match command {
             Command::Ack => {
-                let overtakes = self.ack_in(header.sn, header.ts, now_ms, effects);
+                let overtakes = self.ack_in(header.sn, header.ts, now, effects);
                 effects.slides |= overtakes && self.generation == Generation::Go2026;
                 effects.sample_ts = Some(header.ts);
             }
@@ -125,6 +131,9 @@ impl Arq {
                     self.peer_lost_state |= self.beginning.contradicts(place, payload);
                 }
                 self.notes.add(Note::Received { sn: header.sn, new, source });
+                if let Some(paced) = &mut self.paced {
+                    paced.repeats.note(new);
+                }
                 if !new && source == Source::Regular {
                     self.counters.repeat_segs += 1;
                 }
@@ -160,7 +169,7 @@ impl Arq {
     }
 
     /// KCP-18: una alone moves the window.
-    fn una_in(&mut self, una: u32, effects: &mut Effects) -> bool {
+    fn una_in(&mut self, una: u32, now: Instant, effects: &mut Effects) -> bool {
         let mut slides = false;
         while diff(una, self.snd_una) > 0 {
             let Some(segment) = self.snd_buf.pop_front() else { break };
@@ -169,6 +178,9 @@ impl Arq {
                 self.notes.add(Note::Acked { sn: self.snd_una, by_una: true });
             }
             self.overtaken.pop();
+            if let Some(paced) = &mut self.paced {
+                paced.sent.pass(now);
+            }
             self.recycle(segment.data);
             self.snd_una = self.snd_una.wrapping_add(1);
             slides = true;
@@ -177,19 +189,23 @@ impl Arq {
     }
 
     /// KCP-17: marks the segment and counts it against older ones. `true` when a fast retransmission may be due.
-    fn ack_in(&mut self, sn: u32, ts: u32, now_ms: u32, effects: &mut Effects) -> bool {
+    fn ack_in(&mut self, sn: u32, ts: u32, now: Instant, effects: &mut Effects) -> bool {
         if diff(sn, self.snd_una) < 0 || diff(sn, self.snd_nxt) >= 0 {
             return false;
         }
         let index = sn.wrapping_sub(self.snd_una) as usize;
         if let Some(segment) = self.snd_buf.get_mut(index) {
             if !std::mem::replace(&mut segment.acked, true) {
-                segment.acked_ms = now_ms;
+                segment.acked_ms = now.ms();
                 effects.confirmed += 1;
                 self.notes.add(Note::Acked { sn, by_una: false });
             }
             let data = std::mem::take(&mut segment.data);
             self.recycle(data);
+        }
+        if let Some(paced) = &mut self.paced {
+            paced.sent.acked(index, ts, now);
+            return false;
         }
         if self.notes.are_kept() {
             self.note_passed(sn, index, ts);

@@ -7,10 +7,12 @@
 //! Differences between kcp-go generations follow [`Generation`].
 
 mod beginning;
+pub mod control;
 mod flush;
 mod input;
 mod outage;
 mod overtaken;
+mod paced;
 mod rtt;
 mod segment;
 
@@ -25,6 +27,7 @@ use beginning::Beginning;
 use flush::Plan;
 use outage::Outage;
 use overtaken::Overtaken;
+use paced::Paced;
 use rtt::Rtt;
 use std::collections::VecDeque;
 
@@ -162,6 +165,8 @@ pub struct Arq {
     beginning: Beginning,
     outage: Outage,
     plan: Option<Plan>,
+    /// A sender under a controller, instead of the reference.
+    paced: Option<Box<Paced>>,
     flush_next_ms: u32,
     pool: Vec<Vec<u8>>,
     /// Fewest buffers in the pool since it was trimmed.
@@ -243,6 +248,7 @@ impl Arq {
             beginning: Beginning::default(),
             outage: Outage::default(),
             plan: None,
+            paced: None,
             flush_next_ms: 100,
             pool: Vec::new(),
             pool_unused: 0,
@@ -581,6 +587,9 @@ impl Arq {
             "send buffer has holes"
         );
         assert_eq!(self.overtaken.len(), self.snd_buf.len(), "a segment without a count, or the reverse");
+        if let Some(paced) = &self.paced {
+            assert_eq!(paced.sent.len(), self.snd_buf.len(), "a segment without a record, or the reverse");
+        }
         assert!(self.rcv_buf_len <= self.rcv_wnd.max(self.rcv_buf.len() as u32) as usize);
         assert_eq!(self.rcv_buf.iter().flatten().count(), self.rcv_buf_len);
         assert!(diff(self.snd_nxt, self.snd_una) >= 0, "una passed nxt");

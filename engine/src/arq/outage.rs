@@ -38,6 +38,7 @@ impl Arq {
 
     /// The peer was heard again after it had not answered for a while: whether it was heard itself, one segment shows.
     pub fn peer_is_back(&mut self, now: Instant) {
+        self.ask_at_once();
         if self.outage.watched {
             self.make_due(now.ms(), 1);
         }

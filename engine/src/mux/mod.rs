@@ -40,6 +40,9 @@ pub struct Settings {
     pub receive_bytes_max: usize,
     /// Window announced per stream in version 2, bytes (`streambuf`).
     pub stream_bytes_max: usize,
+    /// Unread bytes at which a stream is paused at the latest (SMUX-27). What waited behind a gap comes at once, so this
+    /// should be more than what a path can have in flight.
+    pub unread_bytes_max: usize,
     /// Streams held at once; a peer's stream beyond them is refused (SMUX-22).
     pub streams_max: usize,
     /// Bytes one stream accepts before they are framed.
@@ -64,6 +67,7 @@ impl Default for Settings {
             frame_bytes_max: 8192,
             receive_bytes_max: 4_194_304,
             stream_bytes_max: 2_097_152,
+            unread_bytes_max: 262_144,
             streams_max: 65_536,
             send_bytes_max: 65_536,
             half_close: false,

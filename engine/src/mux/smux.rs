@@ -25,9 +25,6 @@ const ANNOUNCEMENT: StreamId = StreamId(0x6b61_7273);
 /// A check that comes so late shows that the process stood still or its clock jumped (SMUX-31).
 const LATE: Duration = Duration::from_secs(1);
 
-/// Unread bytes at which a stream is paused at the latest (SMUX-27); a reader that keeps up has none.
-const UNREAD_BYTES_MAX: i64 = 262_144;
-
 /// One end of a smux session.
 #[derive(Debug)]
 pub struct Smux {
@@ -305,7 +302,7 @@ impl Smux {
         };
         let unread = stream.receive.readable_bytes() as i64;
         // An overdrawn bucket has no share, but a stream without unread bytes has nothing that would end its pause.
-        let share = (self.bucket / 8).clamp(0, UNREAD_BYTES_MAX);
+        let share = (self.bucket / 8).clamp(0, self.settings.unread_bytes_max as i64);
         let hold = unread > if stream.send.hold_wanted { share / 2 } else { share };
         if hold != stream.send.hold_wanted {
             stream.send.hold_wanted = hold;

@@ -19,13 +19,15 @@ pub struct TunnelConfig {
     pub generation: Generation,
     /// ARQ tuning numbers.
     pub tuning: Tuning,
+    /// A controller decides what is sent when, instead of the tuning numbers ([`crate::arq::control`]).
+    pub auto: bool,
     /// Send window, segments.
     pub snd_wnd: u32,
     /// Receive window, segments; at most 65,535, the largest that fits the header.
     pub rcv_wnd: u32,
     /// Largest datagram this end sends, bytes of UDP payload.
     pub mtu: usize,
-    /// Shards this end sends, if any.
+    /// Shards this end expects, and sends unless a controller decides.
     pub fec: Option<fec::Shape>,
     /// Snappy below the multiplexer; both ends must agree.
     pub compress: bool,
@@ -67,8 +69,13 @@ impl TunnelConfig {
         self.segment_bytes_max().saturating_sub(OVERHEAD)
     }
 
+    /// A controller sends again what is lost instead: parity would cost as much of the path in any case.
+    pub(super) fn sends_shards(&self) -> bool {
+        self.fec.is_some() && !self.auto
+    }
+
     fn header_bytes(&self) -> usize {
-        let fec = if self.fec.is_some() { fec::HEADER_LEN } else { 0 };
+        let fec = if self.sends_shards() { fec::HEADER_LEN } else { 0 };
         self.suite.head_len() + fec + self.suite.tail_len()
     }
 }

@@ -4,6 +4,7 @@
 //! feed the ARQ, decompress, split into streams. Outwards: frames are made only while the ARQ has room, so that a slow
 //! path shows as backpressure at the stream's `write` and nowhere else.
 
+mod burden;
 mod config;
 mod identity;
 mod liveness;
@@ -15,11 +16,13 @@ mod receive;
 mod stall;
 mod transmit;
 
+pub use burden::{Burden, SESSIONS};
 pub use config::{MTU_MAX, TunnelConfig};
 pub(crate) use identity::Identity;
 pub use mismatch::Mismatch;
 pub use transmit::Transmit;
 
+use crate::arq::control::Auto;
 use crate::arq::{Arq, Flush};
 use crate::endpoint::Incoming;
 use crate::entropy::Entropy;
@@ -31,6 +34,7 @@ use crate::qpp::Generator;
 use crate::snappy;
 use crate::stats::Stats;
 use crate::time::{Deadline, Instant, Timer};
+use burden::Traffic;
 use core::time::Duration;
 use liveness::Liveness;
 use pacer::Pacer;
@@ -157,6 +161,7 @@ pub struct Tunnel {
     liveness: Liveness,
     pacer: Option<Pacer>,
     stall: Stall,
+    traffic: Traffic,
     queue_delay: QueueDelay,
     /// The driver has no memory for more: what arrives stays in the ARQ, whose window closes.
     input_held: bool,
@@ -226,8 +231,12 @@ impl Tunnel {
             arq.planted = config.planted;
         }
         arq.set_serials(config.first_sn, config.first_sn, config.first_sn);
-        if config.probe {
+        if config.probe && !config.auto {
             arq.watch_outages();
+        }
+        if config.auto {
+            let segment_bytes = config.segment_bytes_max();
+            arq.set_controller(Box::new(Auto::new(segment_bytes, config.rate_bytes_s)));
         }
         let (fec_out, fec_in) = fec_ends(config);
         let interval_ms = arq.interval_ms();
@@ -252,6 +261,7 @@ impl Tunnel {
             liveness: Liveness::default(),
             pacer: Pacer::new(config.rate_bytes_s, now),
             stall: Stall::default(),
+            traffic: Traffic::default(),
             queue_delay: QueueDelay::default(),
             input_held: false,
             trim_at: now + TRIM_INTERVAL,
@@ -541,7 +551,8 @@ impl Tunnel {
             self.trim_at = now + TRIM_INTERVAL;
             self.arq.trim();
         }
-        if self.flush_deadline.is_some() && self.flush_at <= now {
+        self.arq.handle_timeout(now);
+        if !self.config.auto && self.flush_deadline.is_some() && self.flush_at <= now {
             self.arq.flush(now, Flush::Full);
             self.flush_periodic = true;
             self.flush_at = now.ms_boundary_after(self.arq.interval_ms());
@@ -582,6 +593,7 @@ impl Tunnel {
         }
         self.collect_events();
         self.watch_stall(now);
+        self.traffic.note(now, self.stats.bytes_sent + self.stats.bytes_received);
         self.arm_flush(now);
     }
 
@@ -618,6 +630,8 @@ impl Tunnel {
         }
         self.flush_deadline = if self.is_closed() {
             None
+        } else if self.config.auto {
+            self.arq.poll_timeout(now)
         } else if self.arq.wants_flush() {
             Some(self.flush_at)
         } else {
@@ -632,7 +646,7 @@ fn fec_ends(config: &TunnelConfig) -> (Option<fec::Encoder>, Option<fec::Decoder
     let newest = config.first_shard / shape.total() as u32;
     let encoder = fec::Encoder::with_next_seqid(shape, config.first_shard).with_generation(config.generation);
     let decoder = fec::Decoder::new(Some(shape), config.generation).with_newest_group(newest);
-    (Some(encoder), Some(decoder))
+    (Some(encoder).filter(|_| config.sends_shards()), Some(decoder))
 }
 
 impl core::fmt::Debug for Tunnel {

@@ -30,8 +30,14 @@ impl Tunnel {
     /// size follow each other, ready for segmentation offload; a shorter one ends the run.
     pub fn poll_transmit(&mut self, now: Instant, out: &mut [u8]) -> Option<Transmit> {
         assert!(out.len() >= self.config.mtu, "poll_transmit needs room for one mtu");
+        if self.config.auto && !self.is_closed() {
+            self.pump_out(now);
+            self.collect_events();
+        }
         let mut room = out.len().min(RUN_BYTES_MAX);
-        if let Some(pacer) = self.pacer.as_mut().filter(|_| pending(&self.arq, &self.held, &self.fec_out)) {
+        if let Some(pacer) =
+            self.pacer.as_mut().filter(|_| pending(&self.arq, now, &self.held, &self.fec_out))
+        {
             room = room.min(pacer.allowance(now, self.config.mtu));
             if room == 0 {
                 self.stats.marks.hit(Mark::Paced);
@@ -108,9 +114,8 @@ impl Tunnel {
 
     /// Turns stream bytes into segments while the send window has room, and sends them in one flush (KCP-5).
     pub(super) fn pump_out(&mut self, now: Instant) {
-        let window = self.arq.snd_wnd() as usize;
         let mut sent = false;
-        while self.arq.waitsnd() < window {
+        while self.arq.wants_data() {
             self.frame.clear();
             if !self.mux.poll_frame(&mut self.frame) {
                 break;
@@ -138,8 +143,9 @@ impl Tunnel {
 }
 
 /// Whether a datagram may be waiting to be written.
-fn pending(arq: &Arq, held: &[u8], encoder: &Option<fec::Encoder>) -> bool {
+fn pending(arq: &Arq, now: Instant, held: &[u8], encoder: &Option<fec::Encoder>) -> bool {
     arq.flushing()
+        || arq.may_transmit(now)
         || !held.is_empty()
         || encoder.as_ref().is_some_and(|encoder| encoder.parity_pending().is_some())
 }

@@ -51,6 +51,7 @@ const fn mode(mode: Mode) -> &'static str {
         Mode::Fast => "fast",
         Mode::Fast2 => "fast2",
         Mode::Fast3 => "fast3",
+        Mode::Auto => "auto",
         Mode::Manual => "manual",
     }
 }

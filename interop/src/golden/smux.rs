@@ -166,6 +166,7 @@ fn settings(header: &Value) -> Result<Settings, String> {
         frame_bytes_max: bytes("max_frame_size")?,
         receive_bytes_max: bytes("max_receive_buffer")?,
         stream_bytes_max: bytes("max_stream_buffer")?,
+        unread_bytes_max: 262_144,
         streams_max: 1024,
         // A Go write is bounded by the window alone.
         send_bytes_max: usize::MAX,

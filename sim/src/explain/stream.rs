@@ -167,6 +167,9 @@ impl<'i, 'r> Direction<'i, 'r> {
             (causes(Cause::Fast), "fast retransmissions"),
             (causes(Cause::Early), "early ones"),
             (causes(Cause::Timeout), "by timeout"),
+            (causes(Cause::Overdue), "overdue"),
+            (causes(Cause::Tail), "at the tail"),
+            (causes(Cause::Along), "along with later ones"),
             (missing, "never in order"),
         ];
         let told = counts.into_iter().filter(|(count, _)| *count > 0);

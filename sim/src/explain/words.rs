@@ -61,6 +61,9 @@ pub(super) fn why(again: &Again) -> String {
         Cause::Fast => format!("fast: {}", passed()),
         Cause::Early => format!("early: {}, and nothing new could be sent", passed()),
         Cause::Timeout => format!("timeout: no acknowledgement within {waited_ms} ms"),
+        Cause::Overdue => "overdue: one sent later was acknowledged".into(),
+        Cause::Tail => "tail: nothing was heard since".into(),
+        Cause::Along => "along: a later small datagram had room for it".into(),
     };
     format!("{} transmission, {reason}", ordinal(*xmit))
 }

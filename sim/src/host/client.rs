@@ -4,6 +4,7 @@ use crate::Side;
 use crate::checks::Rule;
 use crate::scenario::SidePlan;
 use engine::mux::OpenError;
+use engine::tunnel::{Burden, SESSIONS};
 use engine::{CloseReason, Deadline, Entropy, Handled, Instant, Stats, StreamId, Tunnel, TunnelConfig};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -85,7 +86,8 @@ impl Client {
                 tunnel.handle_timeout(local);
                 wire.settle(now, Node::Client(dial), tunnel);
             }
-            if dial != self.current && tunnel.stream_count() == 0 && tunnel.drained() {
+            let spare = dial != self.current && !(self.config.auto && is_fit(tunnel, local));
+            if spare && tunnel.stream_count() == 0 && tunnel.drained() {
                 tunnel.close(local, CloseReason::Local);
                 wire.settle(now, Node::Client(dial), tunnel);
             }
@@ -167,6 +169,9 @@ impl Client {
 
     pub(super) fn open_stream(&mut self, wire: &mut Wire, now: Instant) -> Result<Stream, OpenError> {
         let local = wire.local(Side::Client, now);
+        if self.config.auto {
+            self.take_least_burdened(local);
+        }
         if !self.tunnels.get(&self.current).is_some_and(|tunnel| is_fit(tunnel, local)) {
             let entropy = self.entropy.fork();
             self.dial(wire, now, entropy);
@@ -175,6 +180,17 @@ impl Client {
         let id = tunnel.open_stream(local)?;
         wire.settle(now, Node::Client(self.current), tunnel);
         Ok(Stream::new(self.current, id))
+    }
+
+    /// As karst-client under a controller: an idle tunnel, a new one while there are few, or the best of those there are.
+    fn take_least_burdened(&mut self, local: Instant) {
+        let fit = || self.tunnels.iter().filter(|(_, tunnel)| is_fit(tunnel, local));
+        let least = fit().min_by_key(|(_, tunnel)| tunnel.burden(local));
+        let idle = least.is_some_and(|(_, tunnel)| tunnel.burden(local) == Burden::default());
+        self.current = match least {
+            Some((&dial, _)) if idle || fit().count() >= SESSIONS => dial,
+            _ => self.dials,
+        };
     }
 
     pub(super) fn tunnel_of(&mut self, stream: Stream) -> Option<(Node, StreamId, &mut Tunnel)> {

@@ -226,6 +226,8 @@ pub enum What {
     },
     /// The numbers of a tunnel, when they changed and ten milliseconds have passed.
     State(State),
+    /// What a controller believes of the path.
+    Path(Path),
     /// A stream began on this side.
     Opened {
         /// Which side.
@@ -369,6 +371,12 @@ pub enum Cause {
     Early,
     /// No acknowledgement came in time.
     Timeout,
+    /// One that was sent later was acknowledged, and it had its time.
+    Overdue,
+    /// Nothing was heard since the last one was sent.
+    Tail,
+    /// A small datagram had room for it.
+    Along,
 }
 
 /// Part of a frame of the multiplexer.
@@ -420,6 +428,29 @@ pub struct State {
     pub snd_queue: usize,
     pub rcv_queue: usize,
     pub rcv_buf: usize,
+}
+
+/// What the controller of a tunnel believes of the path, and what it makes of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Path {
+    /// Which side.
+    pub side: Side,
+    /// Which session.
+    pub session: u32,
+    /// What it is doing.
+    pub phase: String,
+    /// Rate of the bottleneck, bytes of segments per second.
+    pub bandwidth_bytes_s: u64,
+    /// Round trip without queues.
+    pub min_rtt_us: u64,
+    /// Rate at which segments may leave, bytes per second.
+    pub pacing_bytes_s: u64,
+    /// Bytes that may be in flight.
+    pub window_bytes: u64,
+    /// Bytes that are.
+    pub in_flight_bytes: u64,
+    /// Loss that is not congestion, millionths.
+    pub loss_ppm: u32,
 }
 
 /// A stream on one side.

@@ -1,6 +1,6 @@
 //! One tunnel under observation: its notes become events.
 
-use super::event::{Again, Cause, Command, Segment, Sent, Shard, State, What};
+use super::event::{Again, Cause, Command, Path, Segment, Sent, Shard, State, What};
 use super::frames::Frames;
 use crate::Side;
 use engine::arq::{self, OVERHEAD, Source};
@@ -24,6 +24,7 @@ pub(super) struct TunnelLog {
     passed: BTreeMap<u32, Vec<u32>>,
     parity: Vec<u32>,
     state: Option<(u64, State)>,
+    path: Option<(u64, Path)>,
 }
 
 #[derive(Debug)]
@@ -56,6 +57,7 @@ impl TunnelLog {
             passed: BTreeMap::new(),
             parity: Vec::new(),
             state: None,
+            path: None,
         }
     }
 
@@ -73,6 +75,9 @@ impl TunnelLog {
         self.tell(batch, n, &mut add);
         if let Some(state) = self.sample(t, tunnel) {
             add(What::State(state));
+        }
+        if let Some(path) = self.sample_path(t, tunnel) {
+            add(What::Path(path));
         }
         if let Some(reason) = tunnel.closed().filter(|_| !self.closed) {
             self.closed = true;
@@ -190,6 +195,29 @@ impl TunnelLog {
         Some(state)
     }
 
+    fn sample_path(&mut self, t: u64, tunnel: &Tunnel) -> Option<Path> {
+        if self.path.as_ref().is_some_and(|(at, _)| t < at + SAMPLE_US) {
+            return None;
+        }
+        let control = tunnel.arq().control_state()?;
+        let path = Path {
+            side: self.side,
+            session: self.session,
+            phase: control.phase.into(),
+            bandwidth_bytes_s: control.bandwidth_bytes_s,
+            min_rtt_us: control.min_rtt_us,
+            pacing_bytes_s: control.pacing_bytes_s,
+            window_bytes: control.window_bytes,
+            in_flight_bytes: control.in_flight_bytes,
+            loss_ppm: control.loss_ppm,
+        };
+        if self.path.as_ref().is_some_and(|(_, before)| *before == path) {
+            return None;
+        }
+        self.path = Some((t, path.clone()));
+        Some(path)
+    }
+
     fn session_event(&self, tunnel: &Tunnel, closed: Option<String>) -> What {
         let (side, session) = (self.side, self.session);
         What::Session { side, session, conv: tunnel.conv(), peer: tunnel.peer(), closed }
@@ -223,6 +251,9 @@ fn again(cause: engine::Cause, xmit: u32, passed_by: Vec<u32>) -> Option<Again> 
         engine::Cause::Fast { .. } => (Cause::Fast, 0),
         engine::Cause::Early { .. } => (Cause::Early, 0),
         engine::Cause::Timeout { rto_ms } => (Cause::Timeout, rto_ms),
+        engine::Cause::Overdue => (Cause::Overdue, 0),
+        engine::Cause::Tail => (Cause::Tail, 0),
+        engine::Cause::Along => (Cause::Along, 0),
     };
     let passed_by = if cause == Cause::Timeout { Vec::new() } else { passed_by };
     Some(Again { cause, xmit, passed_by, waited_ms })

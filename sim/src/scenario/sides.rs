@@ -78,6 +78,7 @@ pub(super) fn plan(
 fn settings(at: &str, options: Options, defaults: Settings) -> Result<Settings, Refusal> {
     let crypt = options.crypt.map(|name| cipher(at, &name)).transpose()?;
     let mode = options.mode.map(|name| mode(at, &name)).transpose()?;
+    let defaults = if mode == Some(Mode::Auto) { defaults.for_auto() } else { defaults };
     Ok(Settings {
         key: options.key.unwrap_or(defaults.key),
         crypt: crypt.unwrap_or(defaults.crypt),
@@ -115,6 +116,6 @@ fn cipher(at: &str, name: &str) -> Result<Cipher, Refusal> {
 fn mode(at: &str, name: &str) -> Result<Mode, Refusal> {
     let mode = Mode::from_name(name);
     let unknown = mode == Mode::Manual && name != "manual";
-    refuse_if(unknown, format!("{at}.mode"), "must be normal, fast, fast2, fast3 or manual")?;
+    refuse_if(unknown, format!("{at}.mode"), "must be normal, fast, fast2, fast3, auto or manual")?;
     Ok(mode)
 }

@@ -1,0 +1,545 @@
+//! The controller of `--mode auto`.
+//!
+//! # Model
+//!
+//! As BBR (Cardwell et al., "BBR: Congestion-Based Congestion Control", ACM Queue 14-5, 2016;
+//! draft-ietf-ccwg-bbr) it estimates the two things that bound a path: the rate of the bottleneck, as the largest rate at
+//! which the peer received over the last ten rounds (draft-cheng-iccrg-delivery-rate-estimation), and the round trip without
+//! queues, as the smallest of the last ten seconds. It sends at the first and keeps about their product in flight.
+//!
+//! 1. *Startup* sends 2.77 times as fast as the peer receives, until that grows by less than a quarter for three rounds, or for
+//!    one that also built a queue or lost much; *drain* empties the queue this made.
+//! 2. Then *push*, *yield* and *cruise* take turns: a quarter more, to see whether the path carries it; a quarter less,
+//!    until the queue is gone; as much as the path carries. A push that finds more goes on, so that a path that became four times
+//!    faster is filled after six of them.
+//! 3. When the smallest round trip is ten seconds old the amount in flight is halved for a moment (*rest*): a queue of this sender
+//!    or of others would be taken for distance.
+//!
+//! Where it is its own:
+//!
+//! - Loss is no congestion as long as it does not depend on the rate. What is lost of gentle sending (drain, yield) is the path's
+//!   own loss, and the pacing rate makes up for it. What cruising loses beyond that is: then the rate falls to what was delivered
+//!   in the meantime. When a cruise begins to lose more without a queue (a policer looks like this, and so does
+//!   a radio link that became worse) a yield asks at once which of both it is.
+//! - A push that lost makes the next one smaller. After congestion without a queue the rate goes back to the last one that was good for
+//!   a whole cruise, and the next pushes are small and come rarely, down to one in [`PAUSE_CYCLES_MAX`] cycles: a policer's bucket
+//!   makes any rate look good for a while, and some punish what exceeds it.
+//! - The window has room for what acknowledgements hold back (receivers of kcptun collect them for tens of milliseconds),
+//!   as in BBR version 2.
+
+use super::loss::LossMeter;
+use super::max_filter::MaxFilter;
+use super::{ControlState, Controller, Load, Report, Tally};
+use crate::time::Instant;
+use core::time::Duration;
+
+const STARTUP_GAIN: u64 = 2_773;
+const DRAIN_GAIN: u64 = 361;
+const PUSH_GAIN: u64 = 1_250;
+/// A push towards a rate that failed.
+const CAREFUL_GAIN: u64 = 1_060;
+const YIELD_GAIN: u64 = 750;
+const CRUISE_GAIN: u64 = 990;
+
+/// Round trips that a cruise lasts.
+const CRUISE_ROUNDS: u64 = 6;
+
+/// But not less than that.
+const CRUISE_US_MIN: u64 = 500_000;
+
+/// Cycles without a push after pushes that lost, at most.
+const PAUSE_CYCLES_MAX: u32 = 32;
+
+/// A smallest round trip older than that is measured anew.
+const MIN_RTT_AGE: Duration = Duration::from_secs(10);
+
+/// How long a rate that failed is kept in mind, and after what time another failure is one of another rate.
+const FAILED_AGE: Duration = Duration::from_secs(60);
+const FAILED_AGAIN: Duration = Duration::from_millis(1_500);
+
+/// How long a rest lasts at least.
+const REST: Duration = Duration::from_millis(200);
+
+/// Loss beyond the path's own that counts as congestion, millionths.
+const EXCESS_PPM: u32 = 40_000;
+
+/// The same for a push, which may end in losses for a part of its time only.
+const PUSH_EXCESS_PPM: u32 = 10_000;
+
+/// Lost segments that are no accident.
+const LOST_MIN: u32 = 6;
+
+/// Segments from which on their loss means something.
+const ROUND_SEGMENTS_MIN: u32 = 40;
+
+/// Rate before anything was measured, bytes per second.
+const FIRST_BYTES_S: u64 = 400_000;
+
+/// Window before anything was measured, segments.
+const FIRST_SEGMENTS: u64 = 64;
+
+/// What it is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Looks for the rate of the path.
+    Startup,
+    /// Empties the queue of the startup.
+    Drain,
+    /// Sends more than the path is known to carry.
+    Push,
+    /// Sends less.
+    Yield,
+    /// Sends as much.
+    Cruise,
+    /// Sends so little that queues vanish.
+    Rest,
+}
+
+impl Phase {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Startup => "startup",
+            Self::Drain => "drain",
+            Self::Push => "push",
+            Self::Yield => "yield",
+            Self::Cruise => "cruise",
+            Self::Rest => "rest",
+        }
+    }
+}
+
+/// The controller.
+#[derive(Debug)]
+pub struct Auto {
+    segment_bytes: u64,
+    /// The user's limit; `u64::MAX` without one.
+    bytes_s_max: u64,
+    phase: Phase,
+    phase_since: Instant,
+    phase_round: u64,
+    bandwidth: MaxFilter,
+    round: u64,
+    /// A segment sent from here on begins the next round.
+    round_end_bytes: u64,
+    min_rtt_us: u64,
+    min_rtt_at: Instant,
+    /// Smallest of the round that runs, and of the one before.
+    round_rtt_us: [u64; 2],
+    /// Smoothed over the last eight or so.
+    fast_rtt_us: u64,
+    loss: LossMeter,
+    /// Under even load, since that was judged last.
+    even: Tally,
+    /// Of the last push.
+    push: Tally,
+    startup: Startup,
+    /// What a push adds to what is in flight, bytes.
+    push_bytes: u64,
+    /// Cycles from one push to the next, and those that are left.
+    pause_cycles: u32,
+    pause_left: u32,
+    /// Rate when the push began.
+    push_from_bytes_s: u64,
+    /// The last rate of a whole cruise, and one at which much was lost without a queue, `u64::MAX` if none.
+    good_bytes_s: u64,
+    failed_bytes_s: u64,
+    failed_at: Instant,
+    /// The next yield is to tell whether a loss is congestion.
+    asks: bool,
+    aggregation: Aggregation,
+    round_rate: RoundRate,
+    in_flight_bytes: u64,
+}
+
+/// Growth of the rate in startup.
+#[derive(Clone, Copy, Debug, Default)]
+struct Startup {
+    full_bytes_s: u64,
+    rounds: u32,
+}
+
+/// Rate of a whole round: single samples err upwards when an acknowledgement was lost and a later one tells more at once.
+#[derive(Clone, Copy, Debug, Default)]
+struct RoundRate {
+    since: Instant,
+    /// When what arrived last had been sent.
+    sent_since: Instant,
+    delivered_bytes: u64,
+    /// The sender had nothing to send for a part of it.
+    app_limited: bool,
+}
+
+impl RoundRate {
+    /// Not more than was sent: when the delay falls, more arrives for a while.
+    fn end(&mut self, now: Instant, sent_at: Instant, delivered_bytes: u64) -> u64 {
+        let us = now.since(self.since).max(sent_at.since(self.sent_since)).as_micros() as u64;
+        let bytes = delivered_bytes - self.delivered_bytes;
+        (self.since, self.sent_since, self.delivered_bytes) = (now, sent_at, delivered_bytes);
+        (bytes * 1_000_000).checked_div(us).unwrap_or(0)
+    }
+}
+
+/// What is acknowledged in bursts.
+#[derive(Clone, Copy, Debug, Default)]
+struct Aggregation {
+    since: Instant,
+    bytes: u64,
+    extra: MaxFilter,
+}
+
+impl Auto {
+    /// A controller that knows nothing. `segment_bytes` is the size of a full segment; `bytes_s_max` 0 for no limit.
+    pub fn new(segment_bytes: usize, bytes_s_max: u64) -> Self {
+        Self {
+            segment_bytes: segment_bytes as u64,
+            bytes_s_max: if bytes_s_max == 0 { u64::MAX } else { bytes_s_max },
+            phase: Phase::Startup,
+            phase_since: Instant::ZERO,
+            phase_round: 0,
+            bandwidth: MaxFilter::default(),
+            round: 1,
+            round_end_bytes: 0,
+            min_rtt_us: 0,
+            min_rtt_at: Instant::ZERO,
+            round_rtt_us: [u64::MAX; 2],
+            fast_rtt_us: 0,
+            loss: LossMeter::default(),
+            even: Tally::default(),
+            push: Tally::default(),
+            startup: Startup::default(),
+            push_bytes: u64::MAX,
+            pause_cycles: 1,
+            pause_left: 0,
+            push_from_bytes_s: 0,
+            good_bytes_s: 0,
+            failed_bytes_s: u64::MAX,
+            failed_at: Instant::ZERO,
+            asks: false,
+            aggregation: Aggregation::default(),
+            round_rate: RoundRate::default(),
+            in_flight_bytes: 0,
+        }
+    }
+
+    /// The phase it is in.
+    pub const fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    fn bandwidth_bytes_s(&self) -> u64 {
+        self.bandwidth.max(self.round).min(self.bytes_s_max)
+    }
+
+    /// Bytes that fill the path without a queue, those included that will be lost.
+    fn path_bytes(&self) -> u64 {
+        self.fed(self.bandwidth_bytes_s()) * self.min_rtt_us / 1_000_000
+    }
+
+    /// Bytes in flight when there is no queue: acknowledgements under way count, and those that receivers hold back.
+    fn even_bytes(&self) -> u64 {
+        let path = self.path_bytes();
+        path + self.aggregation.extra.max(self.round).min(path) / 2 + self.segment_bytes
+    }
+
+    /// What must be sent for `bytes_s` to arrive.
+    fn fed(&self, bytes_s: u64) -> u64 {
+        bytes_s * 1_000_000 / u64::from(1_000_000 - self.loss.own_ppm())
+    }
+
+    fn enter(&mut self, phase: Phase, now: Instant) {
+        self.phase = phase;
+        self.phase_since = now;
+        self.phase_round = self.round;
+    }
+
+    fn phase_us(&self, now: Instant) -> u64 {
+        now.since(self.phase_since).as_micros() as u64
+    }
+
+    fn start_round(&mut self, report: &Report) {
+        self.round += 1;
+        self.round_end_bytes = report.delivered_bytes;
+        self.judge_even(report.now);
+        self.round_rtt_us = [u64::MAX, self.round_rtt_us[0]];
+        let sent_at = report.rate.map_or(report.now, |rate| rate.sent_at);
+        let rate_bytes_s = self.round_rate.end(report.now, sent_at, report.delivered_bytes);
+        let limited = std::mem::take(&mut self.round_rate.app_limited);
+        if self.phase != Phase::Startup && (!limited || rate_bytes_s > self.bandwidth_bytes_s()) {
+            self.bandwidth.update(self.round, rate_bytes_s);
+        }
+        if limited {
+            self.bandwidth.keep(self.round);
+        } else if self.phase == Phase::Startup {
+            self.judge_startup(report.now);
+        }
+        if self.phase == Phase::Push {
+            self.judge_growth(report.now, rate_bytes_s);
+        }
+    }
+
+    /// Whether a queue stands: the shortest round trip of a whole round shows it.
+    fn has_queue(&self) -> bool {
+        let shortest = self.round_rtt_us[1].min(self.round_rtt_us[0]);
+        shortest != u64::MAX && shortest > self.min_rtt_us + self.min_rtt_us / 4 + 3_000
+    }
+
+    /// Whether the last few round trips show a queue.
+    fn queues_now(&self) -> bool {
+        self.fast_rtt_us > self.min_rtt_us + self.min_rtt_us / 4 + 5_000
+    }
+
+    fn judge_startup(&mut self, now: Instant) {
+        let bytes_s = self.bandwidth_bytes_s();
+        let startup = &mut self.startup;
+        if bytes_s >= startup.full_bytes_s + startup.full_bytes_s / 4 {
+            (startup.full_bytes_s, startup.rounds) = (bytes_s, 0);
+            return;
+        }
+        startup.rounds += 1;
+        if startup.rounds >= 3 || self.queues_now() {
+            self.enter(Phase::Drain, now);
+        }
+    }
+
+    /// Loss of cruising beyond the path's own.
+    fn judge_even(&mut self, now: Instant) {
+        if self.even.total() < ROUND_SEGMENTS_MIN {
+            return;
+        }
+        let even = std::mem::take(&mut self.even);
+        let limit_ppm = self.loss.own_ppm() + self.loss.own_ppm() / 2 + EXCESS_PPM;
+        if self.phase != Phase::Cruise || even.lost < LOST_MIN || even.loss_ppm() < limit_ppm {
+            return;
+        }
+        if self.has_queue() {
+            self.bandwidth.cap(self.bandwidth.latest(self.round - 1));
+            self.asks = false;
+        } else if self.loss.knows_gentle() && self.asks {
+            self.fall_back(now);
+        } else if !self.asks {
+            self.asks = true;
+            self.loss.forget_gentle();
+            self.enter(Phase::Yield, now);
+        }
+    }
+
+    /// Congestion without a queue: a policer, whose bucket makes a rate that is too high look good for a while. Goes back to the rate
+    /// that was good for a whole cruise, or to what arrives if that fails, too, and takes its time to ask for more.
+    fn fall_back(&mut self, now: Instant) {
+        let bytes_s = self.bandwidth_bytes_s();
+        let again = now.since(self.failed_at) < FAILED_AGAIN;
+        let good = if again { 0 } else { self.good_bytes_s.min(bytes_s * 19 / 20) };
+        self.bandwidth.cap(self.bandwidth.latest(self.round - 1).max(good));
+        if !again {
+            self.failed_bytes_s = self.failed_bytes_s.min(bytes_s);
+            self.pause_cycles = (4 * self.pause_cycles).min(PAUSE_CYCLES_MAX);
+        }
+        self.failed_at = now;
+        self.asks = false;
+    }
+
+    /// Whether the rate is not far from one that failed lately.
+    fn is_near_failure(&self) -> bool {
+        self.bandwidth_bytes_s() > self.failed_bytes_s / 10 * 7
+    }
+
+    /// A push that lost makes the next one smaller.
+    fn judge_push(&mut self) {
+        let (lost_ppm, own_ppm) = (self.push.loss_ppm(), self.loss.own_ppm());
+        let congested = self.push.lost >= 8 && lost_ppm > own_ppm * 5 / 4 + PUSH_EXCESS_PPM;
+        let path = self.path_bytes();
+        let before = self.push_bytes.min(path / 4);
+        if congested {
+            self.push_bytes = (before / 2).max(path / 32);
+        } else if self.push.total() > 0 {
+            self.push_bytes = (before + path / 32).max(4 * self.segment_bytes);
+        }
+        self.push = Tally::default();
+    }
+
+    fn advance(&mut self, report: &Report) {
+        let now = report.now;
+        let min_rtt_us = self.min_rtt_us.max(1_000);
+        match self.phase {
+            Phase::Startup => {
+                let grown = self.bandwidth_bytes_s() >= self.startup.full_bytes_s * 5 / 4;
+                if self.queues_now() && !grown && self.startup.full_bytes_s > 0 {
+                    self.enter(Phase::Drain, now);
+                }
+            }
+            Phase::Drain => {
+                if report.in_flight_bytes <= self.even_bytes() || self.phase_us(now) > 4 * min_rtt_us {
+                    self.enter(Phase::Cruise, now);
+                }
+            }
+            Phase::Push => {}
+            Phase::Yield => {
+                let long = self.phase_us(now) > if self.asks { 2 * min_rtt_us } else { min_rtt_us * 3 / 2 };
+                if long || !self.asks && report.in_flight_bytes <= self.even_bytes() {
+                    self.enter(Phase::Cruise, now);
+                }
+            }
+            Phase::Cruise => {
+                if self.phase_us(now) > (CRUISE_ROUNDS * min_rtt_us).max(CRUISE_US_MIN) {
+                    self.end_cruise(now);
+                }
+            }
+            Phase::Rest => {
+                if self.phase_us(now) > (REST.as_micros() as u64).max(min_rtt_us) {
+                    self.min_rtt_at = now;
+                    self.enter(Phase::Cruise, now);
+                }
+            }
+        }
+    }
+
+    fn end_cruise(&mut self, now: Instant) {
+        self.judge_push();
+        self.good_bytes_s = self.bandwidth_bytes_s();
+        if now.since(self.failed_at) > FAILED_AGE {
+            self.failed_bytes_s = u64::MAX;
+        }
+        if self.is_near_failure() && self.pause_left > 0 {
+            self.pause_left -= 1;
+            return self.enter(Phase::Yield, now);
+        }
+        self.pause_left = self.pause_cycles - 1;
+        self.push_from_bytes_s = self.bandwidth_bytes_s();
+        self.enter(Phase::Push, now);
+    }
+
+    /// The first rounds of a push fill the path a little more, the next one shows whether more arrives.
+    fn judge_growth(&mut self, now: Instant, rate_bytes_s: u64) {
+        if self.round < self.phase_round + 3 {
+            return;
+        }
+        let path = self.path_bytes().max(1);
+        let share = (self.push_bytes.min(path / 4) * 1_000 / path / 2).clamp(15, 100);
+        if rate_bytes_s >= self.push_from_bytes_s * (1_000 + share) / 1_000 && !self.has_queue() {
+            self.push_from_bytes_s = rate_bytes_s;
+            self.push_bytes = u64::MAX;
+            if self.failed_bytes_s < u64::MAX {
+                self.enter(Phase::Yield, now);
+            }
+        } else {
+            self.enter(Phase::Yield, now);
+        }
+    }
+
+    fn measure_rtt(&mut self, report: &Report) {
+        let expired = report.now.since(self.min_rtt_at) > MIN_RTT_AGE;
+        if let Some(rtt_us) = report.rtt_us {
+            self.round_rtt_us[0] = self.round_rtt_us[0].min(rtt_us);
+            let before_us = if self.fast_rtt_us == 0 { rtt_us } else { self.fast_rtt_us };
+            self.fast_rtt_us = before_us - before_us / 8 + rtt_us / 8;
+            let near = self.min_rtt_us + (self.min_rtt_us / 32).max(1_000);
+            if self.min_rtt_us == 0 || rtt_us <= self.min_rtt_us || expired && self.phase == Phase::Rest {
+                self.min_rtt_us = rtt_us;
+            }
+            if rtt_us <= near || self.min_rtt_us == rtt_us {
+                self.min_rtt_at = report.now;
+            }
+        }
+        if expired && !matches!(self.phase, Phase::Rest | Phase::Startup) {
+            self.min_rtt_us = self.round_rtt_us[0].min(self.round_rtt_us[1]).min(2 * self.min_rtt_us);
+            self.enter(Phase::Rest, report.now);
+        }
+    }
+
+    /// What arrives beyond the estimated rate since it fell below it the last time (BBR version 2, "extra acked").
+    fn measure_aggregation(&mut self, report: &Report) {
+        let bytes_s = self.bandwidth_bytes_s();
+        let aggregation = &mut self.aggregation;
+        let elapsed_us = report.now.since(aggregation.since).as_micros() as u64;
+        let expected = bytes_s.saturating_mul(elapsed_us) / 1_000_000;
+        if aggregation.bytes <= expected {
+            (aggregation.since, aggregation.bytes) = (report.now, 0);
+        }
+        aggregation.bytes += report.newly_delivered_bytes;
+        let elapsed_us = report.now.since(aggregation.since).as_micros() as u64;
+        let extra = aggregation.bytes.saturating_sub(bytes_s.saturating_mul(elapsed_us) / 1_000_000);
+        aggregation.extra.update(self.round, extra);
+    }
+}
+
+impl Controller for Auto {
+    fn report(&mut self, report: &Report) {
+        self.in_flight_bytes = report.in_flight_bytes;
+        self.loss.add(&report.tallies);
+        let add = |sum: &mut Tally, more: Tally| {
+            sum.delivered += more.delivered;
+            sum.lost += more.lost;
+        };
+        add(&mut self.even, report.tallies[Load::Even as usize]);
+        add(&mut self.push, report.tallies[Load::Push as usize]);
+        self.measure_rtt(report);
+        if let Some(rate) = report.rate {
+            self.round_rate.app_limited |= rate.app_limited;
+            let news = !rate.app_limited || rate.bytes_s > self.bandwidth_bytes_s();
+            if news && self.phase == Phase::Startup {
+                self.bandwidth.update(self.round, rate.bytes_s);
+            }
+            if rate.delivered_before >= self.round_end_bytes {
+                self.start_round(report);
+            }
+        }
+        self.measure_aggregation(report);
+        self.advance(report);
+    }
+
+    fn timed_out(&mut self) {}
+
+    fn load(&self) -> Load {
+        match self.phase {
+            Phase::Startup | Phase::Push => Load::Push,
+            Phase::Drain | Phase::Yield | Phase::Rest => Load::Gentle,
+            Phase::Cruise => Load::Even,
+        }
+    }
+
+    fn pacing_bytes_s(&self) -> u64 {
+        let bandwidth = self.bandwidth_bytes_s();
+        if bandwidth == 0 {
+            return FIRST_BYTES_S.min(self.bytes_s_max);
+        }
+        let gain = match self.phase {
+            Phase::Startup => STARTUP_GAIN,
+            Phase::Drain => DRAIN_GAIN,
+            Phase::Push if self.is_near_failure() => CAREFUL_GAIN,
+            Phase::Push => PUSH_GAIN,
+            Phase::Yield => YIELD_GAIN,
+            Phase::Cruise | Phase::Rest => CRUISE_GAIN,
+        };
+        let first = if self.phase == Phase::Startup { FIRST_SEGMENTS * STARTUP_GAIN / 1_000 } else { 4 };
+        let floor = first * self.segment_bytes * 1_000_000 / self.min_rtt_us.max(10_000);
+        (self.fed(bandwidth).saturating_mul(gain) / 1_000).max(floor).min(self.bytes_s_max)
+    }
+
+    fn window_bytes(&self) -> u64 {
+        let path = self.path_bytes();
+        if path == 0 || self.phase == Phase::Startup && path < FIRST_SEGMENTS * self.segment_bytes {
+            return (FIRST_SEGMENTS * self.segment_bytes).max(3 * path);
+        }
+        let least = 4 * self.segment_bytes;
+        let extra = self.aggregation.extra.max(self.round).min(path) + least;
+        let window = match self.phase {
+            Phase::Startup | Phase::Drain => 3 * path + extra,
+            Phase::Push => path + self.push_bytes.min(path / 4) + extra,
+            Phase::Yield | Phase::Cruise => 2 * path + extra,
+            Phase::Rest => path / 2,
+        };
+        window.max(least)
+    }
+
+    fn state(&self) -> ControlState {
+        ControlState {
+            phase: self.phase.name(),
+            bandwidth_bytes_s: self.bandwidth_bytes_s(),
+            min_rtt_us: self.min_rtt_us,
+            pacing_bytes_s: self.pacing_bytes_s(),
+            window_bytes: self.window_bytes(),
+            in_flight_bytes: self.in_flight_bytes,
+            loss_ppm: self.loss.total_ppm(),
+        }
+    }
+}

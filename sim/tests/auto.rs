@@ -1,0 +1,75 @@
+//! Sending under a controller over lines that a window alone would flood or starve.
+
+mod common;
+
+use serde_json::{Value, json};
+use sim::{Outcome, Scenario, World};
+
+fn line(mode: &str, down: Value) -> Outcome {
+    let file = json!({
+        "name": "line", "description": "A download and an echo.", "seed": 1, "duration_ms": 20000,
+        "links": {
+            "up": { "mtu_bytes": 1500, "delay_ms": 20, "rate_kbit": 20000, "queue_packets": 100 },
+            "down": down
+        },
+        "client": { "mode": mode }, "server": { "mode": mode },
+        "workloads": [
+            { "bulk": { "name": "download", "direction": "down" } },
+            { "echo": { "name": "echo", "message_bytes": 64, "interval_ms": 20 } }
+        ]
+    });
+    let outcome = World::run(&Scenario::parse("line.json", &file.to_string()).expect("a scenario"), 1);
+    assert!(outcome.ok, "{:?}", outcome.violations);
+    outcome
+}
+
+fn kbit(outcome: &Outcome) -> u64 {
+    outcome.workloads.iter().find_map(|work| work.goodput_kbit()).expect("a download")
+}
+
+fn echo_p50_us(outcome: &Outcome) -> u64 {
+    outcome.workloads.iter().find_map(|work| work.latency()).expect("an echo").p50
+}
+
+fn wire_per_useful(outcome: &Outcome) -> f64 {
+    outcome.links.down.sent_bytes as f64 / outcome.useful_bytes.down as f64
+}
+
+// CC-11
+#[test]
+fn loss_that_does_not_depend_on_the_rate_slows_nothing_down() {
+    let outcome = line(
+        "auto",
+        json!({ "mtu_bytes": 1500, "delay_ms": 20, "rate_kbit": 20000, "queue_packets": 100, "loss_pct": 10 }),
+    );
+    assert!(kbit(&outcome) > 17_000, "{} kbit/s", kbit(&outcome));
+    let share = wire_per_useful(&outcome);
+    assert!(share < 1.13 * 1.08, "{share} bytes per useful byte");
+}
+
+/// What a policer drops depends on the rate: making up for that would lose ever more.
+// CC-11
+#[test]
+fn loss_that_depends_on_the_rate_is_congestion() {
+    let outcome = line(
+        "auto",
+        json!({
+            "mtu_bytes": 1500, "delay_ms": 20, "rate_kbit": 100000, "queue_packets": 1000,
+            "police_kbit": 8000, "police_burst_bytes": 64000
+        }),
+    );
+    let share = wire_per_useful(&outcome);
+    assert!(share < 1.50, "{share} bytes per useful byte");
+    assert!(kbit(&outcome) > 5_000, "{} kbit/s", kbit(&outcome));
+}
+
+// CC-12
+#[test]
+fn bulk_and_echo_have_sessions_of_their_own() {
+    let clean =
+        json!({ "mtu_bytes": 1500, "delay_ms": 20, "rate_kbit": 20000, "queue_packets": 100, "loss_pct": 3 });
+    let (auto, fast) = (line("auto", clean.clone()), line("fast3", clean));
+    assert_eq!((auto.sessions.dials, fast.sessions.dials), (2, 1));
+    let (apart, together) = (echo_p50_us(&auto), echo_p50_us(&fast));
+    assert!(apart < 46_000 && together > 60_000, "{apart} us apart, {together} together");
+}
