@@ -44,6 +44,9 @@ cargo test --workspace --profile ci --no-fail-fast
 say "golden data"
 cargo run --quiet --profile ci -p interop -- golden scenarios/golden
 
+# Determinism needs it; the live pairs mostly wait.
+cargo build --quiet -p sim &
+
 say "live pairs with Go: every cipher, mode, version, FEC shape and mtu"
 "$KARST_BIN_DIR/karst-interop" live --all
 
