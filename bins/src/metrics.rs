@@ -2,6 +2,7 @@
 
 use crate::net::http::Page;
 use crate::snmp::Totals;
+use engine::arq::control::ControlState;
 use engine::{Stats, Tunnel};
 use serde::Serialize;
 use std::fmt::Write;
@@ -139,6 +140,42 @@ pub struct Session {
     pub wire_bytes_sent: u64,
     /// Times the peer changed its address.
     pub migrations: u64,
+    /// What the controller of the mode `auto` believes and does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub controller: Option<Controller>,
+}
+
+/// A controller's view of the path.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Controller {
+    /// What it is doing, in one word.
+    pub phase: &'static str,
+    /// Rate of the bottleneck, bytes of segments per second.
+    pub bandwidth_bytes_s: u64,
+    /// Round trip without queues.
+    pub min_rtt_ms: f64,
+    /// Rate at which segments may leave, bytes per second.
+    pub pacing_bytes_s: u64,
+    /// Bytes that may be in flight.
+    pub window_bytes: u64,
+    /// Bytes that are in flight.
+    pub in_flight_bytes: u64,
+    /// Share of segments that are lost.
+    pub loss_ratio: f64,
+}
+
+impl From<ControlState> for Controller {
+    fn from(state: ControlState) -> Self {
+        Self {
+            phase: state.phase,
+            bandwidth_bytes_s: state.bandwidth_bytes_s,
+            min_rtt_ms: state.min_rtt_us as f64 / 1e3,
+            pacing_bytes_s: state.pacing_bytes_s,
+            window_bytes: state.window_bytes,
+            in_flight_bytes: state.in_flight_bytes,
+            loss_ratio: f64::from(state.loss_ppm) / 1e6,
+        }
+    }
 }
 
 impl Session {
@@ -168,6 +205,7 @@ impl Session {
             bytes_received: stats.bytes_received,
             wire_bytes_sent: stats.out_bytes,
             migrations: stats.migrations,
+            controller: tunnel.arq().control_state().map(Controller::from),
         }
     }
 }
@@ -297,4 +335,25 @@ const METRICS: [(&str, &str); 30] = [
 /// Open file descriptors, 0 where the system does not tell.
 fn open_files() -> usize {
     std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::{Entropy, Instant, Settings};
+    use std::sync::Arc;
+
+    #[test]
+    fn only_a_session_with_a_controller_shows_one() {
+        let address: SocketAddr = ([192, 0, 2, 1], 29_900).into();
+        let shown = |settings: Settings| {
+            let config = Arc::new(settings.tunnel_config().expect("settings that work"));
+            let tunnel = Tunnel::connect(&config, Instant::ZERO, address, Entropy::from_seed([1; 32]));
+            serde_json::to_value(Session::of(address, &tunnel)).expect("JSON")
+        };
+        let auto = shown(Settings::client().for_auto());
+        assert_eq!(auto["controller"]["phase"], "startup");
+        assert!(auto["controller"]["pacing_bytes_s"].as_u64().is_some_and(|rate| rate > 0), "{auto}");
+        assert!(shown(Settings::client()).get("controller").is_none());
+    }
 }

@@ -458,7 +458,7 @@ impl<'s> World<'s> {
 
     fn show(&mut self, side: Side, stream: Stream) {
         let Some(&work) = self.ends.wire.owners.get(&stream) else {
-            if self.ends.wire.newest >= Some(stream) {
+            if self.ends.wire.newest.get(&stream.dial()) >= Some(&stream) {
                 return; // It is over.
             }
             return self.violate(Rule::Stream, format!("{side:?}: stream {stream} belongs to nobody"));

@@ -181,3 +181,14 @@ fn the_command_explains_a_scenario_and_its_recording_alike() {
     refused(&["run", scenario, "--seeds", "1..2", "--events", recording], "only a single run is recorded");
     refused(&["explain", "missing.jsonl", "--sn", "1"], "missing.jsonl");
 }
+
+#[test]
+fn a_moment_tells_what_a_controller_believes() {
+    let scenario = concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios/auto/clean.json");
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_karst-sim"))
+        .args(["explain", scenario, "--at", "2000"])
+        .output()
+        .expect("karst-sim runs");
+    let text = String::from_utf8(output.stdout).expect("text");
+    assert!(text.contains("server: controller in ") && text.contains("bottleneck 48"), "{text}");
+}

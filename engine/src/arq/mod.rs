@@ -284,6 +284,9 @@ impl Arq {
     /// KCP-25: acknowledgements of what was sent before `now` are no samples of the round trip.
     pub fn distrust_samples_before(&mut self, now: Instant) {
         self.rtt.trust_from_ms = Some(now.ms());
+        if let Some(paced) = &mut self.paced {
+            paced.sent.distrust_before(now);
+        }
     }
 
     /// Sets the windows in segments; 0 keeps a value.

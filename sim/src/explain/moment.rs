@@ -4,7 +4,7 @@ use super::Only;
 use super::index::Index;
 use super::lines::{Lines, ms, ranges};
 use super::words::{brief, frames, lost_by, span, why};
-use crate::record::{At, Event, Span, State, What};
+use crate::record::{At, Event, Path, Span, State, What};
 use crate::{Direction, Side};
 use std::collections::BTreeMap;
 
@@ -45,12 +45,16 @@ pub(super) fn explain(index: &Index<'_>, at_us: u64, around_us: u64, only: Only)
 /// The last numbers before the moment.
 fn state(events: &[Event], at_us: u64, only: Only) -> String {
     let mut tunnels: BTreeMap<(u32, Side), State> = BTreeMap::new();
+    let mut paths: BTreeMap<(u32, Side), &Path> = BTreeMap::new();
     let mut queues: BTreeMap<Direction, u64> = BTreeMap::new();
     let mut faults: Vec<&str> = Vec::new();
     for event in events.iter().take_while(|event| event.t <= at_us) {
         match &event.what {
             What::State(state) if only.admits(state.side, state.session) => {
                 tunnels.insert((state.session, state.side), *state);
+            }
+            What::Path(path) if only.admits(path.side, path.session) => {
+                paths.insert((path.session, path.side), path);
             }
             What::Queued { dir, queue, .. } | What::Left { dir, queue, .. } => {
                 queues.insert(*dir, *queue);
@@ -61,6 +65,7 @@ fn state(events: &[Event], at_us: u64, only: Only) -> String {
         }
     }
     let mut out: String = tunnels.values().map(tunnel).collect();
+    paths.values().for_each(|path| out.push_str(&controller(path)));
     for (direction, queue) in queues {
         out.push_str(&format!("  queue {}: {:.1} kB\n", direction.name(), queue as f64 / 1e3));
     }
@@ -78,6 +83,23 @@ fn tunnel(state: &State) -> String {
         "  session {session} {}: round trip {srtt_ms} ms, timeout {rto_ms} ms, cwnd {cwnd}, peer's window {rmt_wnd}; \
          una {snd_una}, {in_flight} in flight, {queued} to be sent; expects {rcv_nxt}, {unread} unread, {gaps} beyond a gap\n",
         side.name()
+    )
+}
+
+fn controller(path: &Path) -> String {
+    let kbit = |bytes_s: u64| bytes_s / 125;
+    format!(
+        "  session {} {}: controller in {}: bottleneck {} kbit/s, round trip {:.1} ms; sends {} kbit/s, {} of {} bytes in flight, \
+         {:.1} % lost\n",
+        path.session,
+        path.side.name(),
+        path.phase,
+        kbit(path.bandwidth_bytes_s),
+        path.min_rtt_us as f64 / 1e3,
+        kbit(path.pacing_bytes_s),
+        path.in_flight_bytes,
+        path.window_bytes,
+        f64::from(path.loss_ppm) / 1e4
     )
 }
 

@@ -97,8 +97,8 @@ pub struct Wire {
     pub events: VecDeque<(Node, Event)>,
     /// The workload that opened each stream, until the stream is over.
     pub owners: BTreeMap<Stream, usize>,
-    /// The last stream that was opened: numbers of streams ascend.
-    pub newest: Option<Stream>,
+    /// The last stream that was opened in each dial: numbers of streams ascend there.
+    pub newest: BTreeMap<u32, Stream>,
     /// Streams that are over, which the server has not forgotten yet.
     pub over: Vec<Stream>,
     /// The sides on which something changed since [`Wire::rest`].
@@ -125,7 +125,7 @@ impl Wire {
             trace: Trace::new(),
             events: VecDeque::new(),
             owners: BTreeMap::new(),
-            newest: None,
+            newest: BTreeMap::new(),
             over: Vec::new(),
             touched: [true; 2],
             violations: Vec::new(),

@@ -77,7 +77,7 @@ impl Port for TunnelPort<'_> {
         match opened {
             Ok(stream) => {
                 self.wire.owners.insert(stream, self.work);
-                self.wire.newest = Some(stream);
+                self.wire.newest.insert(stream.dial(), stream);
                 let work = Some(self.work);
                 self.record(|recorder, now, side| recorder.opened_stream(now, side, stream, work));
                 Some(stream)

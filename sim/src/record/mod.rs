@@ -15,8 +15,8 @@ mod frames;
 mod tunnels;
 
 pub use event::{
-    Again, At, Cause, Command, Event, FORMAT, Frame, FrameCommand, Header, Options, Segment, Sent, Shard,
-    Span, State, What,
+    Again, At, Cause, Command, Event, FORMAT, Frame, FrameCommand, Header, Options, Path, Segment, Sent,
+    Shard, Span, State, What,
 };
 
 pub use files::Files;

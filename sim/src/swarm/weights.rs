@@ -199,6 +199,7 @@ weights! {
         fast2 "fast2" 2 "20 ms."
         fast3 "fast3" 3 "10 ms."
         manual "manual" 4 "Any of the four numbers, congestion control among them."
+        auto "auto" 8 "A controller sends what the path carries."
     }
 }
 

@@ -48,7 +48,7 @@ const CRUISE_ROUNDS: u64 = 6;
 const CRUISE_US_MIN: u64 = 500_000;
 
 /// Cycles without a push after pushes that lost, at most.
-const PAUSE_CYCLES_MAX: u32 = 32;
+const PAUSE_CYCLES_MAX: u32 = 12;
 
 /// A smallest round trip older than that is measured anew.
 const MIN_RTT_AGE: Duration = Duration::from_secs(10);
@@ -279,8 +279,17 @@ impl Auto {
 
     /// Whether a queue stands: the shortest round trip of a whole round shows it.
     fn has_queue(&self) -> bool {
-        let shortest = self.round_rtt_us[1].min(self.round_rtt_us[0]);
-        shortest != u64::MAX && shortest > self.min_rtt_us + self.min_rtt_us / 4 + 3_000
+        self.shortest_us().is_some_and(|us| us > self.min_rtt_us + self.min_rtt_us / 4 + 3_000)
+    }
+
+    /// Whether there is one at all, be it as short as the queues of switches.
+    fn has_some_queue(&self) -> bool {
+        self.shortest_us().is_some_and(|us| us > self.min_rtt_us + self.min_rtt_us / 32 + 3_000)
+    }
+
+    /// The shortest round trip of this round and the one before.
+    fn shortest_us(&self) -> Option<u64> {
+        Some(self.round_rtt_us[1].min(self.round_rtt_us[0])).filter(|us| *us != u64::MAX)
     }
 
     /// Whether the last few round trips show a queue.
@@ -311,7 +320,7 @@ impl Auto {
         if self.phase != Phase::Cruise || even.lost < LOST_MIN || even.loss_ppm() < limit_ppm {
             return;
         }
-        if self.has_queue() {
+        if self.has_some_queue() {
             self.bandwidth.cap(self.bandwidth.latest(self.round - 1));
             self.asks = false;
         } else if self.loss.knows_gentle() && self.asks {

@@ -11,7 +11,7 @@ mod timing;
 mod write;
 
 use super::control::{ControlState, Controller, Report};
-use super::{Arq, Flush};
+use super::{Arq, Flush, OVERHEAD};
 use crate::time::{Instant, diff};
 use core::time::Duration;
 use pace::Pace;
@@ -22,7 +22,7 @@ use timing::Timing;
 /// How long acknowledgements wait for company.
 const ACK_DELAY: Duration = Duration::from_millis(4);
 
-/// As many do not wait.
+/// As many do not wait, or those that fill a datagram.
 const ACKS_WAIT_MAX: usize = 32;
 
 /// Segments that wait unnumbered at least, if there are as many to send.
@@ -92,13 +92,11 @@ impl Arq {
 
     /// Whether `send` should be given more: a paced sender keeps its queue short, so that what is urgent need not wait.
     pub fn wants_data(&self) -> bool {
-        match &self.paced {
-            None => self.waitsnd() < self.snd_wnd as usize,
-            Some(paced) => {
-                let soon = paced.control.pacing_bytes_s() / 200 / self.mss() as u64;
-                self.snd_queue.len() < QUEUED_SEGMENTS_MIN.max(soon as usize)
-            }
-        }
+        let soon = self.paced.as_ref().map_or(usize::MAX, |paced| {
+            let segments = paced.control.pacing_bytes_s() / 200 / self.mss() as u64;
+            QUEUED_SEGMENTS_MIN.max(segments as usize)
+        });
+        self.waitsnd() < self.snd_wnd as usize && self.snd_queue.len() < soon
     }
 
     /// When a paced sender wants [`Arq::handle_timeout`] to be called.
@@ -177,10 +175,10 @@ impl Arq {
 
     /// A datagram was taken in.
     pub(super) fn paced_after_input(&mut self, now: Instant, rtt_ms: Option<u32>, ack_nodelay: bool) {
-        let acks = self.acks.len();
+        let (acks, acks_max) = (self.acks.len(), ACKS_WAIT_MAX.min(self.mtu / OVERHEAD));
         let Some(paced) = &mut self.paced else { return };
         if acks > 0 {
-            let soon = if ack_nodelay || acks >= ACKS_WAIT_MAX { now } else { now + ACK_DELAY };
+            let soon = if ack_nodelay || acks >= acks_max { now } else { now + ACK_DELAY };
             paced.ack_at = Some(paced.ack_at.map_or(soon, |at| at.min(soon)));
         }
         let news = paced.sent.news;

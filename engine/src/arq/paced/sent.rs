@@ -59,6 +59,8 @@ pub(in crate::arq) struct Sent {
     arrived_rtt_us: u64,
     min_rtt_us: u64,
     reorder_quarters: u64,
+    /// What was sent before tells nothing about time (KCP-25).
+    trust_from: Instant,
     trusted_segments: u32,
     pub(in crate::arq) overdue_at: Option<Instant>,
     pub(in crate::arq) news: News,
@@ -152,6 +154,11 @@ impl Sent {
         self.log.push_back((place, self.numbers));
     }
 
+    /// KCP-25: this end stood still, or its clock jumped.
+    pub(in crate::arq) fn distrust_before(&mut self, now: Instant) {
+        self.trust_from = now;
+    }
+
     /// There is nothing to send although the window has room.
     pub(in crate::arq) fn ran_dry(&mut self) {
         self.app_limited_until = self.delivered_bytes + self.in_flight_bytes.max(1);
@@ -213,10 +220,13 @@ impl Sent {
         self.delivered_at = now;
         self.news.delivered_bytes += u64::from(record.bytes);
         self.news.tallies[record.load as usize].delivered += 1;
-        if by_last && self.news.newest.is_none_or(|newest| record.number > newest.number) {
+        if by_last
+            && record.sent_at >= self.trust_from
+            && self.news.newest.is_none_or(|newest| record.number > newest.number)
+        {
             self.news.newest = Some(*record);
         }
-        let Some(sent_at) = sent_at else { return };
+        let Some(sent_at) = sent_at.filter(|at| *at >= self.trust_from) else { return };
         let rtt_us = now.since(sent_at).as_micros() as u64;
         self.sample_rtt(rtt_us);
         if sent_at >= self.arrived_sent_at {

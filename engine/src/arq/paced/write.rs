@@ -20,11 +20,12 @@ impl Arq {
         let out = &mut out[..self.mtu];
         let mut at = 0;
         let mut plan = Plan::paced();
+        // A peer that lost its state takes a segment of data for the beginning only if it comes first (KCP-22).
+        self.write_probe(now, out, &mut at);
         let due = self.paced.as_ref()?.ack_at.is_none_or(|at| at <= now);
         if due {
             self.write_repeating_acks(&mut plan, out, &mut at);
         }
-        self.write_probes(&plan, out, &mut at);
         let data_at = at;
         self.write_sendable(now, out, &mut at);
         if at > data_at {
@@ -33,6 +34,7 @@ impl Arq {
             }
             self.write_copies(now, data_at, out, &mut at);
         }
+        self.write_probes(&plan, out, &mut at);
         (at > 0).then_some(at)
     }
 
@@ -59,12 +61,7 @@ impl Arq {
     }
 
     fn write_sendable(&mut self, now: Instant, out: &mut [u8], at: &mut usize) {
-        let Some(paced) = &mut self.paced else { return };
-        if paced.probes > 0 {
-            paced.probes = 0;
-            return self.write_probe(now, out, at);
-        }
-        if !paced.pace.may_send(now) {
+        if !self.paced.as_ref().is_some_and(|paced| paced.pace.may_send(now)) {
             return;
         }
         while self.window_has_room() {
@@ -95,7 +92,8 @@ impl Arq {
 
     /// Something that the peer must answer, in spite of window and pace: what is lost, what is new, or the newest once more.
     fn write_probe(&mut self, now: Instant, out: &mut [u8], at: &mut usize) {
-        let Some(paced) = &self.paced else { return };
+        let Some(paced) = self.paced.as_mut().filter(|paced| paced.probes > 0) else { return };
+        paced.probes = 0;
         let timed_out = paced.timing.is_silent();
         if let Some(index) = paced.sent.first_lost().or_else(|| paced.sent.newest_flying()) {
             let cause = if timed_out { Cause::Timeout { rto_ms: self.rtt.rto_ms } } else { Cause::Tail };
