@@ -365,7 +365,8 @@ impl Hub {
         let timed = next.filter(|_| !blocked);
         if let Some(at) = timed {
             let moment = self.scratch.clock.moment(at);
-            if sleep.deadline() != moment {
+            // Setting it to an earlier time costs calls of the system, waking once too early less than doing so each time.
+            if sleep.deadline() > moment || sleep.is_elapsed() {
                 sleep.as_mut().reset(moment);
             }
         }

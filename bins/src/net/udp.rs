@@ -5,7 +5,7 @@
 
 use crate::log::log_line;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::mem::{size_of, zeroed};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -14,6 +14,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::ptr;
 use std::task::{Context, Poll};
 use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 /// What carries datagrams: UDP here, something else elsewhere.
 pub trait Datagrams {
@@ -115,7 +116,10 @@ pub struct SocketOptions {
 /// A UDP socket.
 #[derive(Debug)]
 pub struct UdpSocket {
-    socket: tokio::net::UdpSocket,
+    /// Watched for what arrives only: it has room again after nearly every datagram sent, which nobody waits for.
+    socket: AsyncFd<std::net::UdpSocket>,
+    /// The same while it has no room.
+    room: RefCell<Option<AsyncFd<std::net::UdpSocket>>>,
     local: SocketAddr,
     segmentation: Cell<bool>,
     send_errors: Cell<u64>,
@@ -140,9 +144,16 @@ impl UdpSocket {
         set_dscp(&socket, address.is_ipv6(), options.dscp);
         enable_gro(socket.as_raw_fd());
         socket.bind(&address.into())?;
-        let socket = tokio::net::UdpSocket::from_std(socket.into())?;
+        let socket = std::net::UdpSocket::from(socket);
         let local = socket.local_addr()?;
-        Ok(Self { socket, local, segmentation: Cell::new(true), send_errors: Cell::new(0) })
+        let socket = watch(socket, Interest::READABLE)?;
+        Ok(Self {
+            socket,
+            room: RefCell::default(),
+            local,
+            segmentation: Cell::new(true),
+            send_errors: Cell::new(0),
+        })
     }
 
     /// Whether runs of datagrams still go out in one call.
@@ -203,29 +214,54 @@ impl Datagrams for UdpSocket {
     }
 
     fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.socket.poll_recv_ready(cx)
+        self.socket.poll_read_ready(cx).map_ok(|_| ())
     }
 
     fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.socket.poll_send_ready(cx)
+        let mut room = self.room.borrow_mut();
+        if room.is_none() {
+            let copy = self.socket.get_ref().try_clone()?;
+            *room = Some(watch(copy, Interest::WRITABLE)?);
+        }
+        let ready = room.as_ref().map_or(Poll::Ready(Ok(())), |fd| fd.poll_write_ready(cx).map_ok(|_| ()));
+        if ready.is_ready() {
+            *room = None;
+        }
+        ready
     }
 
     fn try_recv(&self, batch: &mut RecvBatch) -> io::Result<()> {
         batch.received.clear();
-        self.socket.try_io(Interest::READABLE, || receive_messages(self.socket.as_raw_fd(), batch))
+        let mut emptied = false;
+        let received = self.socket.try_io(Interest::READABLE, |socket| {
+            receive_messages(socket.as_raw_fd(), batch)?;
+            emptied = !batch.is_full();
+            // A call that did not fill the batch emptied the socket, so that the next one may wait for news.
+            if emptied { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        });
+        if emptied { Ok(()) } else { received }
     }
 
     fn try_send(&self, to: SocketAddr, bytes: &[u8], segment: Option<NonZeroU16>) -> io::Result<usize> {
         let to = self.name_of(to);
-        self.socket.try_io(Interest::WRITABLE, || match segment {
-            Some(segment) if bytes.len() > usize::from(segment.get()) => self.send_run(&to, bytes, segment),
-            _ => self.send(&to, bytes, None).map(|()| bytes.len()),
-        })
+        let taken = match segment {
+            Some(segment) if bytes.len() > usize::from(segment.get()) => {
+                self.send_run(&to, bytes, segment)?
+            }
+            _ => self.send(&to, bytes, None).map(|()| bytes.len())?,
+        };
+        *self.room.borrow_mut() = None;
+        Ok(taken)
     }
 
     fn send_errors(&self) -> u64 {
         self.send_errors.get()
     }
+}
+
+fn watch(socket: std::net::UdpSocket, interest: Interest) -> io::Result<AsyncFd<std::net::UdpSocket>> {
+    // SAFETY: the socket owns its descriptor, always names the same one, and nothing here takes it out.
+    unsafe { AsyncFd::register_with_interest(socket, interest) }.map_err(io::Error::from)
 }
 
 /// Drivers without scatter-gather, old kernels and paths with a smaller MTU refuse segmented sends.
@@ -384,11 +420,50 @@ mod tests {
     async fn the_code_point_is_in_the_upper_six_bits_for_both_families() {
         let options = SocketOptions { dscp: 46, ..SocketOptions::default() };
         let socket = UdpSocket::bind(([127, 0, 0, 1], 0).into(), options).unwrap();
-        assert_eq!(socket2::SockRef::from(&socket.socket).tos_v4().unwrap(), 184);
+        assert_eq!(socket2::SockRef::from(socket.socket.get_ref()).tos_v4().unwrap(), 184);
         // A machine without IPv6 has nothing to show.
         if let Ok(socket) = UdpSocket::bind(([0u16; 8], 0).into(), options) {
-            let socket = socket2::SockRef::from(&socket.socket);
+            let socket = socket2::SockRef::from(socket.socket.get_ref());
             assert_eq!((socket.tclass_v6().unwrap(), socket.tos_v4().unwrap()), (184, 184));
+        }
+    }
+
+    // CLI-26
+    #[tokio::test]
+    async fn room_to_send_is_watched_only_while_somebody_waits_for_it() {
+        let bind = || UdpSocket::bind(([127, 0, 0, 1], 0).into(), SocketOptions::default()).unwrap();
+        let (from, to) = (bind(), bind());
+        std::future::poll_fn(|cx| from.poll_send_ready(cx)).await.unwrap();
+        assert!(from.room.borrow().is_none());
+        let _ = from.poll_send_ready(&mut Context::from_waker(std::task::Waker::noop()));
+        assert!(from.room.borrow().is_some());
+        assert_eq!(from.try_send(to.local_addr(), b"0123456789", NonZeroU16::new(4)).unwrap(), 10);
+        assert!(from.room.borrow().is_none());
+    }
+
+    /// The rest of a burst is received although the socket was told about once.
+    // CLI-26
+    #[tokio::test]
+    async fn a_burst_larger_than_a_batch_is_received_whole() {
+        let bind = || UdpSocket::bind(([127, 0, 0, 1], 0).into(), SocketOptions::default()).unwrap();
+        let (from, to) = (bind(), bind());
+        let mut batch = RecvBatch::default();
+        for burst in [1, SLOTS, SLOTS + 1, 3 * SLOTS] {
+            for number in 0..burst {
+                // Of different sizes, so that the kernel does not join them.
+                from.try_send(to.local_addr(), &vec![7; 10 + number % 2], None).unwrap();
+            }
+            let mut received = 0;
+            while received < burst {
+                std::future::poll_fn(|cx| to.poll_recv_ready(cx)).await.unwrap();
+                if to.try_recv(&mut batch).is_ok() {
+                    batch.for_each(|_, _| received += 1);
+                }
+            }
+            assert_eq!(
+                (received, to.try_recv(&mut batch).unwrap_err().kind()),
+                (burst, io::ErrorKind::WouldBlock)
+            );
         }
     }
 }

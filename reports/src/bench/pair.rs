@@ -49,7 +49,10 @@ impl Pair {
         let remote = relay.as_ref().map_or(server_at, |relay| relay.address);
         let flags = with([("-r", remote), ("-l", entry)], setup.client_flags);
         let mut client = start(&setup.peer.client, &flags, setup.cores)?;
-        let client_started = client.listens(Protocol::Tcp, entry.port())?;
+        let client_started = match setup.bare {
+            true => client.accepts(entry)?,
+            false => client.listens(Protocol::Tcp, entry.port())?,
+        };
         Ok(Self { client, server, _relay: relay, entry, started: [client_started, server_started] })
     }
 

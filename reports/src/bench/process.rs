@@ -2,6 +2,7 @@
 
 use anyhow::{Context, bail, ensure};
 use std::fs::File;
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -81,6 +82,19 @@ impl Process {
                 self.name
             );
             std::thread::sleep(Duration::from_micros(200));
+        }
+        Ok(self.started.elapsed())
+    }
+
+    /// The same for TCP, by connecting: to the fraction of a millisecond, since the system's table takes several to read.
+    pub(crate) fn accepts(&mut self, address: SocketAddr) -> anyhow::Result<Duration> {
+        while TcpStream::connect(address).is_err() {
+            self.check()?;
+            ensure!(
+                self.started.elapsed() < LISTEN_LIMIT,
+                "{} does not accept on {address} after {LISTEN_LIMIT:?}",
+                self.name
+            );
         }
         Ok(self.started.elapsed())
     }
