@@ -22,6 +22,9 @@ const SAMPLE_EVERY: Duration = Duration::from_millis(100);
 /// Sessions that do nothing.
 const IDLE_SESSIONS: usize = 100;
 
+/// How often sessions say that they live: idle programs are watched through a whole turn of that.
+const KEEPALIVE: Duration = Duration::from_secs(10);
+
 /// Starts of which the median is one trial.
 const STARTS: usize = 5;
 
@@ -183,8 +186,7 @@ fn idle(pair: &Pair, time: Duration) -> anyhow::Result<Trial> {
         streams.push(stream);
     }
     std::thread::sleep(time / 2);
-    // Keepalives come every ten seconds.
-    let time = time * 2;
+    let time = (time * 2).max(KEEPALIVE);
     let before = pair.fine_cpu_s()?;
     std::thread::sleep(time);
     let mut trial = Trial::default();
