@@ -2,10 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
-use interop::contest::{Contestant, over_network};
+use interop::contest::{Contestant, Trial, over_network};
 use interop::line::Conditions;
 use interop::live::Programs;
-use interop::load::{is_complete, latency_us, streams_reset};
+use interop::load::{Moment, is_complete, latency_us, streams_reset};
 use interop::netns::{End, Network, RIGHT};
 use serde_json::Value;
 use sim::link::{LinkPlan, LossPlan};
@@ -107,7 +107,30 @@ fn kernel_tcp_does_the_scenarios_work() {
     assert!(latency.min >= 30_000 && latency.count > 20, "{latency:?}");
     let wire = trial.wire_per_useful_thousandths().unwrap();
     assert!((1_020..1_300).contains(&wire), "{wire}");
+    notes_how_far_everything_was(&trial);
     assert_eq!(trial.line.overflow_packets, 0);
+}
+
+/// Counts that grow to what was found in the end, every 20 ms or a little more.
+fn notes_how_far_everything_was(trial: &Trial) {
+    let moments = &trial.progress.0;
+    let (first, last) = (moments.first().unwrap(), moments.last().unwrap());
+    assert!(first.at_us < 20_000 && moments.windows(2).all(|two| two[1].at_us >= two[0].at_us + 20_000));
+    assert!(moments.len() as u64 > last.at_us / 60_000, "{} until {} us", moments.len(), last.at_us);
+    let grows = |two: &[Moment]| {
+        let read = two[0].read_bytes.iter().zip(&two[1].read_bytes);
+        two[0].line.sent_bytes[1] <= two[1].line.sent_bytes[1] && { read }.all(|(was, is)| was <= is)
+    };
+    assert!(moments.windows(2).all(grows));
+    assert!((400_000..=500_000).contains(&last.read_bytes[0]), "{last:?}");
+    assert!((400_000..=trial.line.links[1].sent_bytes).contains(&last.line.sent_bytes[1]), "{last:?}");
+    // Queues of 100,000 bytes fill.
+    assert!(moments.iter().any(|moment| moment.line.waiting_bytes[1] > 20_000), "{moments:?}");
+    let json = trial.progress.to_json();
+    let lists =
+        [&json["at_us"], &json["read_bytes"][2], &json["sent_bytes"]["up"], &json["waiting_bytes"]["down"]];
+    assert!(lists.iter().all(|list| list.as_array().unwrap().len() == moments.len()), "{json}");
+    assert_eq!(json["read_bytes"][0][moments.len() - 1], last.read_bytes[0]);
 }
 
 #[test]

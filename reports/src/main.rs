@@ -37,6 +37,8 @@ enum Command {
     Md(Args),
     /// Measure pairs of tunnel programs against each other.
     Bench(Box<bench::Args>),
+    /// Measure everybody over lossy lines: karst in all modes, kcptun, kernel TCP (root).
+    Lines(Box<bench::LinesArgs>),
     #[command(hide = true)]
     BenchTarget(bench::TargetArgs),
     #[command(hide = true)]
@@ -47,7 +49,7 @@ enum Command {
 
 #[derive(clap::Args)]
 struct Args {
-    /// Results files, as `karst-sim --json` writes them, recordings, as `karst-sim run --events` does, or one file of `bench --json`.
+    /// Results files, as `karst-sim --json` writes them, recordings, as `karst-sim run --events` does, or one file of `bench --json` or `lines --json`.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Where the report goes; standard output when absent.
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
         Command::Html(args) => html(args).and_then(|page| write(args, &page)),
         Command::Md(args) => markdown(args).and_then(|page| write(args, &page)),
         Command::Bench(args) => args.run(),
+        Command::Lines(args) => args.run(),
         Command::BenchTarget(args) => args.run(),
         Command::BenchSink(args) => args.run(),
         Command::BenchProbe(args) => args.run(),
@@ -108,7 +111,7 @@ fn html(args: &Args) -> anyhow::Result<String> {
     }
 }
 
-/// What `bench` measured, if that is what the files are.
+/// What `bench` or `lines` measured, if that is what the files are.
 fn measured(args: &Args) -> anyhow::Result<Option<Bench>> {
     for path in &args.files {
         if Bench::is_one(path)? {

@@ -3,7 +3,7 @@
 use super::{found_tunnels, read_scenario, tell_left_out, with_left_out};
 use anyhow::{Context, bail};
 use clap::Args;
-use interop::contest::{Contestant, Row, Summary, over_network};
+use interop::contest::{Contestant, Row, Summary, Trial, over_network};
 use interop::left_out::{Stage, left_out};
 use interop::line::{Capture, Conditions};
 use interop::netns::{Command, Network, run_commands};
@@ -43,9 +43,9 @@ pub(crate) struct NetnsArgs {
     /// Kernel TCP with these congestion controls; `none` for none
     #[arg(long, value_delimiter = ',', default_value = "cubic,bbr")]
     tcp: Vec<String>,
-    /// A pair of kcptun programs; may be repeated [default: kcptun of the PATH, karst next to this program or in KARST_BIN_DIR]
-    #[arg(long, value_name = "NAME=CLIENT,SERVER[,FLAG...]", value_parser = Contestant::parse)]
-    peer: Vec<Contestant>,
+    /// A pair of kcptun programs; may be repeated; `none` for none [default: kcptun of the PATH, karst next to this program or in KARST_BIN_DIR]
+    #[arg(long, value_name = "NAME=CLIENT,SERVER[,FLAG...]", value_parser = peer)]
+    peer: Vec<Option<Contestant>>,
     /// More flags for all those programs, split at spaces
     #[arg(long, default_value = "", allow_hyphen_values = true)]
     flags: String,
@@ -58,9 +58,16 @@ pub(crate) struct NetnsArgs {
     /// Write all trials as JSON, too
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Put into the JSON how far everything was every 20 ms
+    #[arg(long, requires = "json")]
+    progress: bool,
     /// Command in the left namespace, in the foreground
     #[arg(last = true)]
     command: Vec<String>,
+}
+
+fn peer(text: &str) -> Result<Option<Contestant>, String> {
+    if text == "none" { Ok(None) } else { Contestant::parse(text).map(Some) }
 }
 
 impl NetnsArgs {
@@ -111,6 +118,7 @@ impl NetnsArgs {
             for (contestant, row) in contestants.iter().zip(&mut summary.rows) {
                 eprintln!("seed {seed}: {}", contestant.name());
                 let trial = over_network(&scenario, contestant, seed);
+                let trial = if self.progress { trial } else { trial.map(Trial::without_progress) };
                 if sys::is_stopping() {
                     bail!("stopped by a signal");
                 }
@@ -135,7 +143,11 @@ impl NetnsArgs {
     fn contestants(&self) -> anyhow::Result<Vec<Contestant>> {
         let tcp = self.tcp.iter().filter(|name| !name.is_empty() && *name != "none");
         let mut contestants: Vec<Contestant> = tcp.cloned().map(Contestant::Tcp).collect();
-        contestants.extend(if self.peer.is_empty() { found_tunnels() } else { self.peer.clone() });
+        contestants.extend(if self.peer.is_empty() {
+            found_tunnels()
+        } else {
+            self.peer.iter().flatten().cloned().collect()
+        });
         if contestants.is_empty() {
             bail!("nobody to measure");
         }

@@ -1,5 +1,6 @@
 //! A pair of programs under a scenario's restarts and stalls.
 
+use crate::line::LineState;
 use crate::live::process::Process;
 use crate::load::Carrier;
 use engine::Instant;
@@ -18,6 +19,8 @@ pub(super) trait Site {
     fn listens(&self, side: Side) -> bool;
     /// Connects to the client.
     fn connect(&self) -> io::Result<TcpStream>;
+    /// How the line under them stands.
+    fn line_state(&self) -> LineState;
 }
 
 /// How long a program may take until it listens.
@@ -72,6 +75,10 @@ impl<'a> Pair<'a> {
 impl Carrier for Pair<'_> {
     fn connect(&self) -> io::Result<TcpStream> {
         self.site.connect()
+    }
+
+    fn line_state(&self) -> LineState {
+        self.site.line_state()
     }
 
     fn tend(&mut self, now: Duration) -> Result<[bool; 2], String> {

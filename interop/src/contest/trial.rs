@@ -3,10 +3,10 @@
 use super::flags;
 use super::pair::{Pair, Site};
 use crate::left_out::Stage;
-use crate::line::{Conditions, Report, index};
+use crate::line::{Conditions, LineState, Report, index};
 use crate::live::ports;
 use crate::live::process::Process;
-use crate::load::{self, Carrier, Load};
+use crate::load::{self, Carrier, Load, Progress};
 use crate::netns::{End, Network, RIGHT};
 use crate::relay::Relay;
 use serde::Serialize;
@@ -86,12 +86,17 @@ pub struct Trial {
     pub work: Vec<WorkOutcome>,
     /// The line under them.
     pub line: Report,
+    /// How far everything was every 20 ms.
+    pub progress: Progress,
     /// The machine's load average over the last minute, hundredths: processes that run or want to.
     pub load_hundredths: Option<u64>,
 }
 
 /// Why a trial has no result.
 type Failure = String;
+
+/// What a load found.
+type Done = (Vec<WorkOutcome>, Progress);
 
 impl Trial {
     /// Goodput of all transfers in `direction`, kbit/s; None when there is none.
@@ -102,6 +107,12 @@ impl Trial {
     /// The direction that moved more payload.
     pub fn data_path(&self) -> Direction {
         load::data_path(&self.work)
+    }
+
+    /// The same, without what was noted on the way.
+    #[must_use]
+    pub fn without_progress(self) -> Self {
+        Self { progress: Progress::default(), ..self }
     }
 
     /// Bytes of IP packets handed to the line per byte of payload that arrived, thousandths, on the data path.
@@ -134,12 +145,12 @@ pub fn over_network(scenario: &Scenario, contestant: &Contestant, seed: u64) -> 
     finish(work?, || network.report())
 }
 
-fn by_tcp(network: &Network, control: &str, load: &Load) -> Result<Vec<WorkOutcome>, Failure> {
+fn by_tcp(network: &Network, control: &str, load: &Load) -> Result<Done, Failure> {
     let to = SocketAddr::from((RIGHT, TARGET_PORT));
     let named = |error: io::Error| format!("congestion control {control}: {error}");
     let target = network.listen(End::Right, to, Some(control)).map_err(named)?;
     network.begin();
-    load.run(&mut Direct { network, control, to }, &target)
+    load.follow(&mut Direct { network, control, to }, &target)
 }
 
 /// Kernel TCP.
@@ -153,6 +164,10 @@ impl Carrier for Direct<'_> {
     fn connect(&self) -> io::Result<TcpStream> {
         self.network.begin_connect(End::Left, self.to, Some(self.control))
     }
+
+    fn line_state(&self) -> LineState {
+        self.network.line_state()
+    }
 }
 
 fn by_tunnel(
@@ -161,7 +176,7 @@ fn by_tunnel(
     programs: [&PathBuf; 2],
     extra: &[String],
     load: &Load,
-) -> Result<Vec<WorkOutcome>, Failure> {
+) -> Result<Done, Failure> {
     let server_address = SocketAddr::from((RIGHT, SERVER_PORT));
     let addresses = Addresses {
         remote: server_address,
@@ -198,6 +213,10 @@ impl Site for Inside<'_> {
 
     fn connect(&self) -> io::Result<TcpStream> {
         self.network.connect(End::Left, local(CLIENT_PORT), None).and_then(shallow)
+    }
+
+    fn line_state(&self) -> LineState {
+        self.network.line_state()
     }
 }
 
@@ -270,10 +289,14 @@ impl Site for Outside<'_> {
     fn connect(&self) -> io::Result<TcpStream> {
         TcpStream::connect(self.addresses.client).and_then(shallow)
     }
+
+    fn line_state(&self) -> LineState {
+        LineState::default()
+    }
 }
 
-fn run_programs(load: &Load, mut pair: Pair<'_>, target: &TcpListener) -> Result<Vec<WorkOutcome>, Failure> {
-    load.run(&mut pair, target).map_err(|why| format!("{why}\n{}", pair.output()))
+fn run_programs(load: &Load, mut pair: Pair<'_>, target: &TcpListener) -> Result<Done, Failure> {
+    load.follow(&mut pair, target).map_err(|why| format!("{why}\n{}", pair.output()))
 }
 
 /// Keeps what waits for a tunnel in the tunnel, where the simulator has it, instead of in megabytes of socket buffers. What a
@@ -305,10 +328,10 @@ impl Addresses {
     }
 }
 
-fn finish(work: Vec<WorkOutcome>, report: impl FnOnce() -> Report) -> Result<Trial, Failure> {
+fn finish((work, progress): Done, report: impl FnOnce() -> Report) -> Result<Trial, Failure> {
     // The line notes twice a second what it lost.
     std::thread::sleep(Duration::from_millis(600));
-    Ok(Trial { work, line: report(), load_hundredths: load_hundredths() })
+    Ok(Trial { work, line: report(), progress, load_hundredths: load_hundredths() })
 }
 
 fn load_hundredths() -> Option<u64> {
@@ -325,6 +348,10 @@ impl Serialize for Trial {
     fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let line = self.line.to_json();
         let load = self.load_hundredths;
-        serde_json::json!({ "workloads": self.work, "line": line, "load_hundredths": load }).serialize(to)
+        let mut trial = serde_json::json!({ "workloads": self.work, "line": line, "load_hundredths": load });
+        if !self.progress.0.is_empty() {
+            trial["progress"] = self.progress.to_json();
+        }
+        trial.serialize(to)
     }
 }

@@ -10,7 +10,7 @@ mod translator;
 
 pub use capture::Capture;
 pub(crate) use pump::{Ends, Pump};
-pub use report::Report;
+pub use report::{LineState, Report};
 pub(crate) use translator::{Move, Translator};
 
 use engine::Instant;
@@ -145,6 +145,14 @@ impl Line {
         // The clock of the links is in microseconds: what is due within one of them may leave.
         let now_ns = self.start.map_or(0, |start| start.elapsed().as_nanos() as u64);
         Some(Duration::from_nanos((at.as_micros() * 1000).saturating_sub(now_ns)))
+    }
+
+    /// How it stands.
+    pub(crate) fn state(&self) -> LineState {
+        LineState {
+            sent_bytes: [0, 1].map(|at| self.links[at].counters().sent_bytes),
+            waiting_bytes: [0, 1].map(|at| self.links[at].waiting_bytes()),
+        }
     }
 
     pub(crate) fn report(&mut self) -> Report {

@@ -1,6 +1,6 @@
 //! The thread that moves packets between a line and what it ends in.
 
-use super::{Line, Move, Report};
+use super::{Line, LineState, Move, Report};
 use crate::sys::{Waiter, thread_cpu, wake_promptly};
 use engine::Instant;
 use sim::Direction;
@@ -91,6 +91,11 @@ impl Pump {
     /// Lets the line's time begin, unless it has.
     pub(crate) fn begin(&self) {
         lock(&self.shared.line).begin();
+    }
+
+    /// How the line stands.
+    pub(crate) fn state(&self) -> LineState {
+        lock(&self.shared.line).state()
     }
 
     /// What has happened so far.

@@ -6,6 +6,15 @@ use sim::link::Counters;
 use sim::outcome::{LinkOutcome, Percentiles};
 use std::fmt;
 
+/// A line at one moment; index 0 is up (towards the server), 1 down.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LineState {
+    /// Bytes of IP packets handed to the links so far.
+    pub sent_bytes: [u64; 2],
+    /// Bytes in their queues.
+    pub waiting_bytes: [u64; 2],
+}
+
 /// Totals and distributions of a line so far; index 0 is up (towards the server), 1 down.
 #[derive(Debug, Clone)]
 pub struct Report {

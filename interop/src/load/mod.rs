@@ -11,7 +11,9 @@ mod run;
 
 pub use figures::{data_path, goodput_kbit, is_complete, latency_us, streams_reset};
 
+use crate::line::LineState;
 use run::Run;
+use serde_json::{Value, json};
 use sim::outcome::WorkOutcome;
 use sim::work::WorkPlan;
 use sim::{Scenario, faults};
@@ -26,6 +28,11 @@ pub trait Carrier {
     /// # Errors
     /// As the system has them.
     fn connect(&self) -> io::Result<TcpStream>;
+
+    /// How the line under it stands; all zero when it is not known.
+    fn line_state(&self) -> LineState {
+        LineState::default()
+    }
 
     /// Called every few milliseconds with the time since the load began; does what is to be done to the programs then.
     /// Whether the client's end runs, and the server's.
@@ -71,6 +78,52 @@ impl Load {
     /// Bytes that arrived wrong, a connection that cannot be made, what the carrier said, or a signal. That something did not
     /// arrive in time, or that connections were cut, is no error: the outcomes say so.
     pub fn run(&self, carrier: &mut dyn Carrier, target: &TcpListener) -> Result<Vec<WorkOutcome>, String> {
+        Ok(self.follow(carrier, target)?.0)
+    }
+
+    /// As [`Load::run`], with how far everything was every 20 ms.
+    ///
+    /// # Errors
+    /// As [`Load::run`].
+    pub fn follow(
+        &self,
+        carrier: &mut dyn Carrier,
+        target: &TcpListener,
+    ) -> Result<(Vec<WorkOutcome>, Progress), String> {
         Run::new(self, target).map_err(|error| format!("target: {error}"))?.go(carrier)
+    }
+}
+
+/// How far everything was, moment by moment.
+#[derive(Debug, Clone, Default)]
+pub struct Progress(pub Vec<Moment>);
+
+/// A moment of a run.
+#[derive(Debug, Clone)]
+pub struct Moment {
+    /// Time since the load began.
+    pub at_us: u64,
+    /// Bytes that each workload had read.
+    pub read_bytes: Vec<u64>,
+    /// The line.
+    pub line: LineState,
+}
+
+impl Progress {
+    /// The machine-readable form, a list for each figure; workloads in the scenario's order.
+    pub fn to_json(&self) -> Value {
+        let Self(moments) = self;
+        let list = |of: &dyn Fn(&Moment) -> u64| moments.iter().map(of).collect::<Vec<_>>();
+        let works = moments.first().map_or(0, |moment| moment.read_bytes.len());
+        let read: Vec<_> = (0..works).map(|work| list(&|moment| moment.read_bytes[work])).collect();
+        let [up, down] = [0, 1].map(|at| {
+            (list(&|moment| moment.line.sent_bytes[at]), list(&|moment| moment.line.waiting_bytes[at]))
+        });
+        json!({
+            "at_us": list(&|moment| moment.at_us),
+            "read_bytes": read,
+            "sent_bytes": { "up": up.0, "down": down.0 },
+            "waiting_bytes": { "up": up.1, "down": down.1 },
+        })
     }
 }

@@ -2,14 +2,14 @@
 
 use super::ends::{Ends, SocketPort, Wake};
 use super::pipe::index;
-use super::{Carrier, Load};
+use super::{Carrier, Load, Moment, Progress};
 use crate::sys::{self, Waiter};
 use engine::Instant;
-use sim::Side;
 use sim::host::Stream;
 use sim::outcome::WorkOutcome;
 use sim::rng::Seed;
 use sim::work::{Application, START, application};
+use sim::{Side, useful_bytes};
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::AsRawFd;
@@ -21,6 +21,9 @@ const TEND: Duration = Duration::from_millis(5);
 /// A connection that is cut sooner after its beginning is told so after that time: what opens another one at once must not do
 /// nothing else.
 const RESET_AFTER: Duration = Duration::from_millis(100);
+
+/// How often it is noted how far everything is.
+const NOTE: Duration = Duration::from_millis(20);
 
 const SIDES: [Side; 2] = [Side::Client, Side::Server];
 
@@ -37,6 +40,7 @@ pub(super) struct Run<'a> {
     cut: Vec<Stream>,
     stopped_at: Option<Instant>,
     tended: Option<std::time::Instant>,
+    progress: Progress,
 }
 
 impl<'a> Run<'a> {
@@ -58,12 +62,14 @@ impl<'a> Run<'a> {
             cut: Vec::new(),
             stopped_at: None,
             tended: None,
+            progress: Progress::default(),
         })
     }
 
-    pub(super) fn go(mut self, carrier: &mut dyn Carrier) -> Result<Vec<WorkOutcome>, String> {
+    pub(super) fn go(mut self, carrier: &mut dyn Carrier) -> Result<(Vec<WorkOutcome>, Progress), String> {
         while !self.is_over() {
             self.tend(carrier)?;
+            self.note(carrier);
             self.wake(carrier);
             let ready = self.wait();
             for (stream, side) in ready {
@@ -78,7 +84,21 @@ impl<'a> Run<'a> {
                 return Err(why);
             }
         }
-        Ok(self.work.iter().map(|work| work.outcome()).collect())
+        Ok((self.work.iter().map(|work| work.outcome()).collect(), self.progress))
+    }
+
+    fn note(&mut self, carrier: &dyn Carrier) {
+        let at_us = self.now().as_micros();
+        let last = self.progress.0.last().map(|moment| moment.at_us);
+        if last.is_some_and(|last| at_us < last + NOTE.as_micros() as u64) {
+            return;
+        }
+        let read = |work: &Box<dyn Application>| {
+            let useful = useful_bytes(&[work.outcome()]);
+            useful.up + useful.down
+        };
+        let read_bytes = self.work.iter().map(read).collect();
+        self.progress.0.push(Moment { at_us, read_bytes, line: carrier.line_state() });
     }
 
     /// Everything is done, or the time for it is up.

@@ -11,7 +11,7 @@ mod tun;
 
 pub use commands::{Command, run_commands};
 
-use crate::line::{Capture, Carries, Conditions, Line, Pump, Report};
+use crate::line::{Capture, Carries, Conditions, Line, LineState, Pump, Report};
 use crate::live::ports;
 use crate::live::process::Process;
 use engine::Instant;
@@ -104,6 +104,11 @@ impl Network {
     /// Lets the scenario's time begin, which otherwise begins with the first packet.
     pub fn begin(&self) {
         self.pump.begin();
+    }
+
+    /// How the line stands.
+    pub fn line_state(&self) -> LineState {
+        self.pump.state()
     }
 
     /// What the line has done so far.

@@ -170,7 +170,9 @@ impl Comparison {
             self.rows.push(Row { name, trials: Vec::new() });
             self.rows.len() - 1
         });
-        self.rows[at].trials.push((seed, over_relay(scenario, contestant, seed)));
+        self.rows[at]
+            .trials
+            .push((seed, over_relay(scenario, contestant, seed).map(Trial::without_progress)));
     }
 
     /// A quantity in all simulated runs, ascending.

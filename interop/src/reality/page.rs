@@ -208,7 +208,15 @@ mod tests {
             nat_packets: 0,
             capture_error: None,
         };
-        let trials = vec![(1, Ok(Trial { work: work(real), line, load_hundredths: Some(150) }))];
+        let trials = vec![(
+            1,
+            Ok(Trial {
+                work: work(real),
+                line,
+                progress: crate::load::Progress::default(),
+                load_hundredths: Some(150),
+            }),
+        )];
         let run = Run { work: work(simulated), sent_packets: [0, 1], sent_bytes: [0, 1] };
         let comparison = Comparison {
             scenario: "s".to_owned(),

@@ -69,7 +69,7 @@ impl Line {
             RATE_KBIT / 1000,
             QUEUE_BYTES / 1000
         );
-        let facts = LineFacts { curve: curve.to_owned(), at: Some(at), links };
+        let facts = LineFacts { curve: curve.to_owned(), at: Some(at), links, path: None };
         Ok(Self { facts, file, interop: interop.to_owned(), made: true })
     }
 
@@ -81,7 +81,7 @@ impl Line {
         let said = |key: &str| scenario[key].as_str().map(str::to_owned);
         let name = said("name").with_context(|| format!("{}: a scenario has a name", file.display()))?;
         let links = said("description").unwrap_or_default();
-        let facts = LineFacts { curve: name, at: None, links };
+        let facts = LineFacts { curve: name, at: None, links, path: None };
         Ok(Self { facts, file: file.to_owned(), interop: interop.to_owned(), made: false })
     }
 

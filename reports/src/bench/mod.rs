@@ -1,6 +1,7 @@
 //! `karst-report bench`: pairs of tunnel programs against each other, in turn, on the same work.
 
 mod line;
+mod lines;
 mod load;
 mod machine;
 mod pair;
@@ -25,6 +26,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use trial::Amount;
 
+pub(crate) use lines::LinesArgs;
 pub(crate) use sink::SinkArgs;
 
 #[derive(clap::Args)]

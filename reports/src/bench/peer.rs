@@ -64,6 +64,12 @@ impl Peer {
             version: version(&self.client),
         }
     }
+
+    /// The same, wherever the programs lie.
+    pub(crate) fn bare_facts(&self) -> PeerFacts {
+        let file = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        PeerFacts { client: file(&self.client), server: file(&self.server), ..self.facts() }
+    }
 }
 
 fn looked_for(prefix: &str, folders: &[PathBuf]) -> String {

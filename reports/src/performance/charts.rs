@@ -7,6 +7,17 @@ use super::{Bench, Case, DIRECT};
 /// Of the peers, in their order; TCP without a tunnel has its own.
 const HUES: [&str; 4] = ["--blue", "--orange", "--violet", "--red"];
 
+/// Who is measured over lossy lines: a colour, and whether the line is dashed.
+const LOOKS: [(&str, &str, bool); 7] = [
+    ("auto", "--blue", false),
+    ("go-fast3", "--orange", true),
+    ("go-fast2", "--violet", true),
+    ("fast3", "--orange", false),
+    ("fast2", "--violet", false),
+    ("fast", "--red", false),
+    ("normal", "--brown", false),
+];
+
 /// Cases that carry one bulk stream, and what they are called below bars.
 const BULK: [(&str, &str); 4] = [
     ("throughput", "default"),
@@ -58,6 +69,11 @@ fn telling(bench: &Bench) -> Vec<&Case> {
     ["loss", "rtt"].into_iter().filter_map(on).chain(scenarios).collect()
 }
 
+fn look(bench: &Bench, side: usize, name: &str) -> (&'static str, bool) {
+    let known = LOOKS.iter().find(|(known, ..)| bench.is_of_lines() && *known == name);
+    known.map_or_else(|| (hue(side, name), false), |(_, hue, dashed)| (*hue, *dashed))
+}
+
 fn hue(side: usize, name: &str) -> &'static str {
     match name.strip_prefix(DIRECT) {
         Some("cubic") => "--green",
@@ -69,8 +85,10 @@ fn hue(side: usize, name: &str) -> &'static str {
 /// A series for each side.
 fn series(bench: &Bench, points: impl Fn(&str) -> Vec<Point>) -> Vec<Series> {
     let sides = sides(bench).into_iter().enumerate();
-    let series =
-        sides.map(|(at, name)| Series { hue: hue(at, &name), dashed: false, points: points(&name), name });
+    let series = sides.map(|(at, name)| {
+        let (hue, dashed) = look(bench, at, &name);
+        Series { hue, dashed, points: points(&name), name }
+    });
     series.filter(|series| !series.points.is_empty()).collect()
 }
 
@@ -123,7 +141,14 @@ fn latency(case: Option<&Case>, bench: &Bench, id: &str, title: &str) -> Chart {
 }
 
 /// A metric along a curve of lines.
-fn scaling(bench: &Bench, name: &str, along: &str, title: &str, metric: &str, unit: &str) -> Chart {
+pub(super) fn scaling(
+    bench: &Bench,
+    name: &str,
+    along: &str,
+    title: &str,
+    metric: &str,
+    unit: &str,
+) -> Chart {
     let at = |case: &Case| case.line.as_ref().filter(|line| line.curve == name).and_then(|line| line.at);
     let of =
         |side: &str| bench.cases.iter().filter_map(|case| point(case, side, metric, at(case)?)).collect();

@@ -2,23 +2,31 @@
 
 use super::Bench;
 use super::charts::charts;
+use super::lossy;
 use super::tables::{Section, sections};
 use crate::html::escaped;
 
 const STYLE: &str = concat!(include_str!("../page.css"), include_str!("performance.css"));
 
-/// Goals, charts, tables.
 pub(crate) fn page(bench: &Bench) -> String {
-    let mut sections = sections(bench).into_iter();
+    if bench.is_of_lines() {
+        return document(lossy::TITLE, &lossy::lead(bench), lossy::sections(bench), &lossy::charts(bench));
+    }
+    document("Performance", &lead(bench), sections(bench), &charts(bench))
+}
+
+/// Goals, charts, tables.
+fn document(title: &str, lead: &str, sections: Vec<Section>, charts: &str) -> String {
+    let mut sections = sections.into_iter();
     let goals: String = sections.by_ref().take(1).map(|goals| section(&goals)).collect();
     let rest: String = sections.map(|one| section(&one)).collect();
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>karst: performance</title>\n\
-         <link rel=\"icon\" href=\"data:,\">\n<style>\n{STYLE}</style>\n</head>\n<body>\n<header>\n<h1>Performance</h1>\n\
-         <p class=\"lead\">{}</p>\n</header>\n{goals}<h2>Charts</h2>\n<main class=\"charts\">\n{}</main>\n{rest}</body>\n</html>\n",
-        escaped(&lead(bench)),
-        charts(bench)
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>karst: {}</title>\n\
+         <link rel=\"icon\" href=\"data:,\">\n<style>\n{STYLE}</style>\n</head>\n<body>\n<header>\n<h1>{title}</h1>\n\
+         <p class=\"lead\">{}</p>\n</header>\n{goals}<h2>Charts</h2>\n<main class=\"charts\">\n{charts}</main>\n{rest}</body>\n</html>\n",
+        title.to_lowercase(),
+        escaped(lead),
     )
 }
 
@@ -50,8 +58,11 @@ fn section(section: &Section) -> String {
     }
     out.push_str("<tbody>\n");
     for row in &section.rows {
-        let missed = row.last().is_some_and(|last| last.starts_with("NOT MET"));
-        let class = if missed { " class=\"missed\"" } else { "" };
+        let class = match row.last().map(String::as_str) {
+            Some("met") => " class=\"met\"",
+            Some(last) if last.starts_with("NOT MET") => " class=\"missed\"",
+            _ => "",
+        };
         out.push_str(&format!("<tr{class}>{}</tr>\n", cells("td", row)));
     }
     out + "</tbody>\n</table></div>\n"

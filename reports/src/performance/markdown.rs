@@ -1,12 +1,21 @@
 //! The page as Markdown.
 
 use super::Bench;
-use super::tables::sections;
+use super::lossy;
+use super::tables::{Section, sections};
 use crate::markdown::line;
 
 pub(crate) fn page(bench: &Bench) -> String {
-    let mut out = String::from("# Performance\n");
-    for section in sections(bench) {
+    if bench.is_of_lines() {
+        let lead = lossy::lead(bench) + " The page `index.html` has the charts.\n";
+        return document(lossy::TITLE, &format!("\n{lead}"), lossy::sections(bench));
+    }
+    document("Performance", "", sections(bench))
+}
+
+fn document(title: &str, lead: &str, sections: Vec<Section>) -> String {
+    let mut out = format!("# {title}\n{lead}");
+    for section in sections {
         out.push_str(&format!("\n## {}\n\n", section.heading));
         if !section.lead.is_empty() {
             out.push_str(&format!("{}\n\n", section.lead));

@@ -6,6 +6,7 @@ mod charts;
 mod figures;
 mod goals;
 mod html;
+pub(crate) mod lossy;
 mod markdown;
 mod svg;
 mod tables;
@@ -23,6 +24,9 @@ use std::path::Path;
 
 /// Version of the result file. Keys are only ever added to it.
 pub(crate) const FORMAT: &str = "karst-bench/1";
+
+/// The same of what `karst-report lines` measures: cases are lines, and sides whoever carried the load over them.
+pub(crate) const LINES_FORMAT: &str = "karst-lines/1";
 
 /// Begins the name of a side that is TCP without a tunnel; the congestion control follows.
 pub(crate) const DIRECT: &str = "tcp-";
@@ -86,6 +90,19 @@ pub(crate) struct LineFacts {
     pub(crate) at: Option<f64>,
     /// The links, in words.
     pub(crate) links: String,
+    /// What they promise; `karst-report lines` notes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) path: Option<PathFacts>,
+}
+
+/// The path that a payload takes.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct PathFacts {
+    /// What passes the bottleneck.
+    pub(crate) rate_mbit: f64,
+    pub(crate) loss_pct: f64,
+    /// Without any queue, in the mean.
+    pub(crate) rtt_ms: f64,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -147,20 +164,34 @@ impl Bench {
         }
         let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
         let head: Result<Head, _> = serde_json::from_str(&text);
-        Ok(head.is_ok_and(|head| head.format.starts_with("karst-bench/")))
+        let ours = |format: &str| format.starts_with("karst-bench/") || format.starts_with("karst-lines/");
+        Ok(head.is_ok_and(|head| ours(&head.format)))
     }
 
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
         let name = || path.display().to_string();
         let text = std::fs::read_to_string(path).with_context(name)?;
         let bench: Self = serde_json::from_str(&text).with_context(name)?;
-        ensure!(bench.format == FORMAT, "{}: format is `{}`, not `{FORMAT}`", name(), bench.format);
-        ensure!(!bench.peers.is_empty(), "{}: no peers", name());
+        let known = [FORMAT, LINES_FORMAT].contains(&bench.format.as_str());
+        ensure!(known, "{}: format is `{}`, not `{FORMAT}` or `{LINES_FORMAT}`", name(), bench.format);
+        ensure!(bench.is_of_lines() || !bench.peers.is_empty(), "{}: no peers", name());
         Ok(bench)
+    }
+
+    /// Whether `karst-report lines` wrote it.
+    pub(crate) fn is_of_lines(&self) -> bool {
+        self.format == LINES_FORMAT
     }
 
     pub(crate) fn case(&self, name: &str) -> Option<&Case> {
         self.cases.iter().find(|case| case.name == name)
+    }
+}
+
+impl LineFacts {
+    /// A name for the line.
+    pub(crate) fn curve_and_place(&self) -> String {
+        self.at.map_or_else(|| self.curve.clone(), |at| format!("{}-{at}", self.curve))
     }
 }
 

@@ -24,13 +24,16 @@ pub(crate) fn sections(bench: &Bench) -> Vec<Section> {
         section("Over lines", LINES_LEAD, figure_rows(bench, &over)),
         section("Machine", "", machine_rows(bench)),
         section("Commands", "The programs of each row; ports differ from run to run.", command_rows(bench)),
-        section("What went wrong", "", error_rows(bench)),
-        section("Skipped", "", skipped_rows(bench)),
     ];
-    sections.into_iter().filter(|section| !section.rows.is_empty()).collect()
+    sections.into_iter().chain(troubles(bench)).filter(|section| !section.rows.is_empty()).collect()
 }
 
-fn section(heading: &'static str, lead: &str, rows: Vec<Vec<String>>) -> Section {
+/// What was not measured as it should have been.
+pub(super) fn troubles(bench: &Bench) -> [Section; 2] {
+    [section("What went wrong", "", error_rows(bench)), section("Skipped", "", skipped_rows(bench))]
+}
+
+pub(super) fn section(heading: &'static str, lead: &str, rows: Vec<Vec<String>>) -> Section {
     let mut rows = rows.into_iter();
     let head = rows.next().unwrap_or_default();
     Section { heading, lead: lead.to_owned(), head, rows: rows.collect() }
@@ -92,7 +95,7 @@ pub(crate) fn goal_rows(verdicts: &[Verdict]) -> Vec<Vec<String>> {
     std::iter::once(head).chain(verdicts.iter().map(row)).collect()
 }
 
-fn machine_rows(bench: &Bench) -> Vec<Vec<String>> {
+pub(super) fn machine_rows(bench: &Bench) -> Vec<Vec<String>> {
     let Machine { cpu, cores, features, memory_mib, kernel, system, virtual_machine, load_before } =
         &bench.machine;
     let kind = if *virtual_machine { ", a virtual machine" } else { "" };

@@ -197,6 +197,11 @@ impl Link {
         self.counters.delivered_bytes += u64::from(datagram_bytes + self.headers_bytes);
     }
 
+    /// Bytes in front of the transmitter now.
+    pub fn waiting_bytes(&self) -> u64 {
+        self.queue.as_ref().map_or(0, Queue::waiting_bytes)
+    }
+
     /// Totals so far.
     pub const fn counters(&self) -> &Counters {
         &self.counters

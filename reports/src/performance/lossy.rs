@@ -1,0 +1,261 @@
+//! What `karst-report lines` measured: goals of the mode auto, everybody's figures, and the curves.
+
+use super::charts::scaling;
+use super::figures::{Spread, spread};
+use super::goals::{Outcome, Verdict, number};
+use super::svg::Chart;
+use super::tables::{Section, machine_rows, section, troubles};
+use super::{Bench, Case, PathFacts};
+
+/// Of the page.
+pub(crate) const TITLE: &str = "Lossy lines";
+
+/// Whose goals these are.
+const AUTO: &str = "auto";
+
+/// What its goodput must not fall below.
+const RIVAL: &str = "tcp-bbr";
+
+/// karst auto sending to kcptun.
+const TO_GO: [&str; 2] = ["auto-to-go-down", "auto-to-go-up"];
+
+/// The line on which that must be as good, percent.
+const TO_GO_LOSS_PCT: f64 = 5.0;
+
+/// The figures that are shown.
+const SHOWN: [(&str, &str); 5] = [
+    ("goodput_mbit", "goodput, Mbit/s"),
+    ("wire_per_useful", "wire / useful"),
+    ("echo_p50_ms", "echo p50, ms"),
+    ("echo_p99_ms", "echo p99, ms"),
+    ("queue_ms", "queue, ms"),
+];
+
+/// What must be on a line.
+struct Goal {
+    what: &'static str,
+    metric: &'static str,
+    unit: &'static str,
+    /// How the limit is computed, in words.
+    formula: &'static str,
+    limit: fn(&PathFacts) -> f64,
+    /// The figure must reach the limit rather than stay below it.
+    at_least: bool,
+    /// Loss up to which it is asked for, percent.
+    loss_pct_max: f64,
+}
+
+const GOALS: [Goal; 5] = [
+    Goal {
+        what: "goodput",
+        metric: "goodput_mbit",
+        unit: " Mbit/s",
+        formula: "0.92 x rate x (1 - loss)",
+        limit: |path| 0.92 * path.rate_mbit * (1.0 - path.loss_pct / 100.0),
+        at_least: true,
+        loss_pct_max: 100.0,
+    },
+    Goal {
+        what: "bytes on the wire per useful byte",
+        metric: "wire_per_useful",
+        unit: "",
+        formula: "(1 + 1.3 x loss) x 1.08",
+        limit: |path| (1.0 + 1.3 * path.loss_pct / 100.0) * 1.08,
+        at_least: false,
+        loss_pct_max: 100.0,
+    },
+    Goal {
+        what: "echo, p50",
+        metric: "echo_p50_ms",
+        unit: " ms",
+        formula: "1.15 x round trip",
+        limit: |path| 1.15 * path.rtt_ms,
+        at_least: false,
+        loss_pct_max: 5.0,
+    },
+    Goal {
+        what: "echo, p99",
+        metric: "echo_p99_ms",
+        unit: " ms",
+        formula: "2.2 x round trip + 20 ms",
+        limit: |path| 2.2 * path.rtt_ms + 20.0,
+        at_least: false,
+        loss_pct_max: 5.0,
+    },
+    Goal {
+        what: "queue, median",
+        metric: "queue_ms",
+        unit: " ms",
+        formula: "0.25 x round trip",
+        limit: |path| 0.25 * path.rtt_ms,
+        at_least: false,
+        loss_pct_max: 100.0,
+    },
+];
+
+/// Every goal on every line that is no point of a curve.
+pub(crate) fn verdicts(bench: &Bench) -> Vec<Verdict> {
+    let mut verdicts = Vec::new();
+    for case in bench.cases.iter().filter(|case| case.line.as_ref().is_some_and(|line| line.at.is_none())) {
+        let Some(path) = case.line.as_ref().and_then(|line| line.path) else { continue };
+        let asked = GOALS.iter().filter(|goal| path.loss_pct <= goal.loss_pct_max);
+        verdicts.extend(asked.map(|goal| goal.verdict(case, &path)));
+        verdicts.push(compared(case, AUTO, RIVAL, 1.0));
+        if path.loss_pct == TO_GO_LOSS_PCT {
+            verdicts.extend(TO_GO.map(|name| compared(case, name, AUTO, 0.9)));
+        }
+    }
+    verdicts
+}
+
+impl Goal {
+    fn verdict(&self, case: &Case, path: &PathFacts) -> Verdict {
+        let limit = (self.limit)(path);
+        let word = if self.at_least { "at least" } else { "at most" };
+        let goal = format!("{word} {} = {}{}", self.formula, number(limit), self.unit);
+        let what = format!("{}: {}", case.name, self.what);
+        match figure(case, AUTO, self.metric) {
+            Err(outcome) => Verdict { what, goal, measured: "-".into(), outcome },
+            Ok(found) => {
+                let holds = if self.at_least { found.median >= limit } else { found.median <= limit };
+                Verdict { what, goal, measured: said(found, self.unit), outcome: decided(holds) }
+            }
+        }
+    }
+}
+
+/// Whether the goodput of `first` reaches a share of that of `other`.
+fn compared(case: &Case, first: &str, other: &str, share: f64) -> Verdict {
+    let what = format!("{}: goodput, {first} / {other}", case.name);
+    let metric = "goodput_mbit";
+    let ours = figure(case, first, metric);
+    let theirs = figure(case, other, metric);
+    let (limit, measured, outcome) = match (ours, theirs) {
+        (Ok(ours), Ok(theirs)) => {
+            let limit = share * theirs.median;
+            let measured = said(ours, " Mbit/s");
+            (format!(" = {} Mbit/s", number(limit)), measured, decided(ours.median >= limit))
+        }
+        (Err(outcome), _) => (String::new(), "-".into(), outcome),
+        // Nobody is compared with what failed.
+        (_, Err(_)) => (String::new(), "-".into(), Outcome::Open(format!("{other}: not measured"))),
+    };
+    Verdict { what, goal: format!("at least {} x {other}{limit}", number(share)), measured, outcome }
+}
+
+fn decided(holds: bool) -> Outcome {
+    if holds { Outcome::Met } else { Outcome::Missed(String::new()) }
+}
+
+fn figure(case: &Case, side: &str, metric: &str) -> Result<Spread, Outcome> {
+    let runs = case.side(side).map_or(&[][..], |side| &side.trials);
+    let failed = runs.iter().filter(|trial| trial.error.is_some()).count();
+    if failed > 0 {
+        return Err(Outcome::Missed(format!("{failed} runs failed")));
+    }
+    spread(case, side, metric).ok_or_else(|| Outcome::Open("not measured".into()))
+}
+
+/// A median, with the lowest and the highest run if there are several.
+fn said(spread: Spread, unit: &str) -> String {
+    let [median, low, high] = [spread.median, spread.low, spread.high].map(number);
+    if spread.count > 1 { format!("{median}{unit} ({low} .. {high})") } else { format!("{median}{unit}") }
+}
+
+/// What the page is about.
+pub(crate) fn lead(bench: &Bench) -> String {
+    let machine = &bench.machine;
+    format!(
+        "A download and beside it an echo of 64 bytes every 20 ms, between two network namespaces that are joined by emulated lines in real \
+         time, on {} with {} cores. Of each trial {} s count, along curves what the table of lines says, after 1.5 s and six round trips that do not; {}. What waited behind a loss when that \
+         began counts where it was read, so a short trial can show more than the line's rate.",
+        machine.cpu,
+        machine.cores,
+        bench.seconds,
+        if bench.runs == 1 { "one run each".to_owned() } else { format!("medians of {} runs", bench.runs) }
+    )
+}
+
+/// The tables.
+pub(crate) fn sections(bench: &Bench) -> Vec<Section> {
+    let sections = [
+        section(
+            "Goals",
+            "Of karst with --mode auto at both ends and else the defaults.",
+            super::goal_rows(&verdicts(bench)),
+        ),
+        section("Lines", LINES_LEAD, rows(bench, false)),
+        section("Curves", "", rows(bench, true)),
+        section("Who", "Beside addresses, the key and what is the default.", who_rows(bench)),
+        section("The lines", "", path_rows(bench)),
+        section("Machine", "", machine_rows(bench)),
+    ];
+    sections.into_iter().chain(troubles(bench)).filter(|section| !section.rows.is_empty()).collect()
+}
+
+const LINES_LEAD: &str = "Bytes on the wire are those of IP packets in the direction of the payload; the queue is the median of what waits at the \
+    bottleneck, as time at its rate. auto-to-go-down is karst auto sending to a kcptun client, auto-to-go-up to a kcptun server over the line turned \
+    round.";
+
+/// Everybody on every line.
+pub(crate) fn line_rows(bench: &Bench) -> Vec<Vec<String>> {
+    [rows(bench, false), rows(bench, true).into_iter().skip(1).collect()].concat()
+}
+
+/// Head, and everybody on the lines of files, or on the points of curves.
+fn rows(bench: &Bench, of_curves: bool) -> Vec<Vec<String>> {
+    let mut rows = vec![vec!["line".to_owned(), "who".to_owned()]];
+    rows[0].extend(SHOWN.map(|(_, title)| title.to_owned()));
+    let is_asked = |case: &&Case| case.line.as_ref().is_some_and(|line| line.at.is_some() == of_curves);
+    for case in bench.cases.iter().filter(is_asked) {
+        for side in &case.sides {
+            let of = |(metric, _): (&str, &str)| {
+                spread(case, &side.name, metric).map_or_else(|| "-".into(), |spread| said(spread, ""))
+            };
+            rows.push([vec![case.name.clone(), side.name.clone()], SHOWN.map(of).to_vec()].concat());
+        }
+    }
+    rows
+}
+
+fn who_rows(bench: &Bench) -> Vec<Vec<String>> {
+    let mut rows = vec![["who", "programs"].map(String::from).to_vec()];
+    for side in bench.cases.iter().flat_map(|case| &case.sides) {
+        let programs =
+            if side.commands.is_empty() { "kernel TCP".to_owned() } else { side.commands.join(" & ") };
+        let row = vec![side.name.clone(), programs];
+        if !rows.contains(&row) {
+            rows.push(row);
+        }
+    }
+    rows
+}
+
+fn path_rows(bench: &Bench) -> Vec<Vec<String>> {
+    let mut rows = vec![
+        ["line", "Mbit/s", "round trip, ms", "loss, %", "counted", "in words"].map(String::from).to_vec(),
+    ];
+    for case in &bench.cases {
+        let Some((line, path)) = case.line.as_ref().and_then(|line| Some((line, line.path?))) else {
+            continue;
+        };
+        let numbers = [path.rate_mbit, path.rtt_ms, path.loss_pct].map(number);
+        let words = vec![case.about.clone(), line.links.clone()];
+        rows.push([vec![case.name.clone()], numbers.to_vec(), words].concat());
+    }
+    rows
+}
+
+/// Each figure over loss, and over round trips.
+pub(crate) fn charts(bench: &Bench) -> String {
+    let metrics = [
+        ("goodput", "goodput_mbit", "Mbit/s"),
+        ("bytes on the wire per useful byte", "wire_per_useful", ""),
+        ("echo, p50", "echo_p50_ms", "ms"),
+        ("echo, p99", "echo_p99_ms", "ms"),
+    ];
+    let curve =
+        |name, along| metrics.map(|(title, metric, unit)| scaling(bench, name, along, title, metric, unit));
+    let [loss, rtt] = [curve("loss", "loss each way, %"), curve("rtt", "round trip, ms")];
+    loss.iter().chain(&rtt).map(Chart::figure).collect()
+}
