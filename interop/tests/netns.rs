@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
-use interop::contest::{Contestant, Trial, over_network};
+use interop::contest::{Contestant, Trial, over_network, together};
 use interop::line::Conditions;
 use interop::live::Programs;
 use interop::load::{Moment, is_complete, latency_us, streams_reset};
@@ -277,6 +277,29 @@ fn addresses_change_between_namespaces() {
     assert!(trial.line.nat_packets > 0, "{}", trial.line);
     let tcp = over_network(&scenario, &Contestant::Tcp("cubic".to_owned()), 1).unwrap();
     assert!(tcp.work.iter().map(streams_reset).sum::<u64>() > 0, "{:?}", tcp.work);
+}
+
+/// Two on one line share it: each carries a workload of its own.
+#[test]
+fn contestants_share_a_network() {
+    let test = "contestants_share_a_network";
+    let Some(karst) = is_possible(test).then(|| karst(test)).flatten() else { return };
+    let text = r#"{
+      "name": "shared", "description": "Two downloads.", "seed": 3, "duration_ms": 3000, "drain_ms": 500,
+      "links": { "up": { "rate_kbit": 8000, "queue_bytes": 50000, "delay_ms": 10 },
+                 "down": { "rate_kbit": 8000, "queue_bytes": 50000, "delay_ms": 10 } },
+      "workloads": [ { "bulk": { "name": "first", "direction": "down" } },
+                     { "bulk": { "name": "second", "direction": "down", "start_ms": 500 } } ]
+    }"#;
+    let scenario = Scenario::parse("shared", text).unwrap();
+    let reno = Contestant::Tcp("reno".to_owned());
+    for pair in [[reno.clone(), karst.clone()], [karst.clone(), karst]] {
+        let trial = together(&scenario, &pair, 1).unwrap();
+        let read: Vec<u64> = trial.progress.0.last().unwrap().read_bytes.clone();
+        assert!(read.iter().all(|read| *read > 50_000) && read.iter().sum::<u64>() < 3_500_000, "{read:?}");
+    }
+    let none = Contestant::Tcp("nonesuch".to_owned());
+    assert!(together(&scenario, &[reno, none], 1).is_err());
 }
 
 /// The measurement as a program: a row for each contestant, the trials of every seed as JSON.

@@ -98,6 +98,42 @@ fn what_failed_is_not_met_and_what_is_missing_is_open() {
     assert!(page.contains("| tcp-bbr | congestion control bbr: No such file |"), "{page}");
 }
 
+/// Flows over time are judged by their own figures.
+#[test]
+fn who_shares_a_line_is_judged() {
+    let mut lines = lines();
+    let side = |name: &str, metrics: Value| {
+        let curves =
+            json!({ "first_mbit": [[0.5, 10.0], [1.5, 11.0]], "second_mbit": [[0.5, 9.0], [1.5, 8.0]] });
+        json!({ "name": name, "commands": ["20 Mbit/s"], "trials": [{ "metrics": metrics, "curves": curves }] })
+    };
+    let sides = json!([
+        side("auto + auto", json!({ "jain_index": 0.9 })),
+        side("tcp-bbr + auto", json!({ "least_share_pct": 29.9 })),
+        side("tcp-cubic + auto", json!({ "first_share_pct": 25.0 })),
+        side("auto, changes", json!({ "back_half_s": 0.0, "back_fourfold_s": 3.1, "back_blackout_s": 3.0 })),
+    ]);
+    let line = json!({ "curve": "shared", "at": null, "links": "" });
+    let case = json!({ "name": "shared", "about": "", "line": line, "sides": sides });
+    lines["cases"].as_array_mut().unwrap().push(case);
+    let page = markdown("shared.json", &lines);
+    for row in [
+        "| auto + auto: fairness (Jain) | 0.9 | at least 0.9 | met |",
+        "| tcp-bbr + auto: the smaller share | 29.9 % | at least 30 % | NOT MET |",
+        "| tcp-cubic + auto: share of CUBIC | 25 % | at least 25 % | met |",
+        "| auto, changes: rate rises fourfold: filled again after | 3.1 s | at most 3 s | NOT MET |",
+        "| auto, changes: blackout of 5 s ends: filled again after | 3 s | at most 3 s | met |",
+        "| auto, changes: loss 0 to 15 %: filled again after | - | at most 3 s | open: not measured |",
+        "| tcp-cubic + auto | 20 Mbit/s |",
+    ] {
+        assert!(page.contains(row), "{row}: {page}");
+    }
+    let path = file("shared.json");
+    let page = text(&report(&["html", path.to_str().unwrap()]));
+    assert_eq!(page.matches("<svg class=\"plot\"").count(), 12);
+    assert!(page.contains("second: auto"), "{page}");
+}
+
 #[test]
 fn the_page_has_everything_and_needs_nothing() {
     let page = text(&report(&["html", LINES]));

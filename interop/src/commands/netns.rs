@@ -3,7 +3,7 @@
 use super::{found_tunnels, read_scenario, tell_left_out, with_left_out};
 use anyhow::{Context, bail};
 use clap::Args;
-use interop::contest::{Contestant, Row, Summary, Trial, over_network};
+use interop::contest::{Contestant, Row, Summary, Trial, over_network, together};
 use interop::left_out::{Stage, left_out};
 use interop::line::{Capture, Conditions};
 use interop::netns::{Command, Network, run_commands};
@@ -58,6 +58,9 @@ pub(crate) struct NetnsArgs {
     /// Write all trials as JSON, too
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// All contestants at the same time: the first carries the first workload, the second the second one, and so on
+    #[arg(long)]
+    together: bool,
     /// Put into the JSON how far everything was every 20 ms
     #[arg(long, requires = "json")]
     progress: bool,
@@ -68,6 +71,10 @@ pub(crate) struct NetnsArgs {
 
 fn peer(text: &str) -> Result<Option<Contestant>, String> {
     if text == "none" { Ok(None) } else { Contestant::parse(text).map(Some) }
+}
+
+fn names(group: &[Contestant]) -> String {
+    group.iter().map(Contestant::name).collect::<Vec<_>>().join(" + ")
 }
 
 impl NetnsArgs {
@@ -110,14 +117,19 @@ impl NetnsArgs {
             missing.extend(more.into_iter().filter(|one| !missing.contains(one)).collect::<Vec<_>>());
         }
         tell_left_out(&self.file, &missing);
-        let rows = contestants.iter().map(|contestant| Row { name: contestant.name(), ..Row::default() });
+        let groups: Vec<&[Contestant]> =
+            if self.together { vec![&contestants[..]] } else { contestants.chunks(1).collect() };
+        let rows = groups.iter().map(|group| Row { name: names(group), ..Row::default() });
         let mut summary =
             Summary { scenario: scenario.name.clone(), rows: rows.collect(), left_out: missing };
         for seed in first..first.saturating_add(self.seeds) {
             let scenario = self.drawn(seed)?;
-            for (contestant, row) in contestants.iter().zip(&mut summary.rows) {
-                eprintln!("seed {seed}: {}", contestant.name());
-                let trial = over_network(&scenario, contestant, seed);
+            for (group, row) in groups.iter().zip(&mut summary.rows) {
+                eprintln!("seed {seed}: {}", row.name);
+                let trial = match group {
+                    [alone] => over_network(&scenario, alone, seed),
+                    several => together(&scenario, several, seed),
+                };
                 let trial = if self.progress { trial } else { trial.map(Trial::without_progress) };
                 if sys::is_stopping() {
                     bail!("stopped by a signal");

@@ -3,8 +3,10 @@
 mod flags;
 mod pair;
 mod summary;
+mod together;
 mod trial;
 
 pub use flags::flags;
 pub use summary::{Row, Summary};
+pub use together::together;
 pub use trial::{Contestant, Trial, over_network, over_relay, useful};

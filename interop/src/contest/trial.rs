@@ -18,7 +18,7 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const TARGET_PORT: u16 = 5201;
+pub(super) const TARGET_PORT: u16 = 5201;
 const CLIENT_PORT: u16 = 12_948;
 const SERVER_PORT: u16 = 29_900;
 
@@ -93,10 +93,10 @@ pub struct Trial {
 }
 
 /// Why a trial has no result.
-type Failure = String;
+pub(super) type Failure = String;
 
 /// What a load found.
-type Done = (Vec<WorkOutcome>, Progress);
+pub(super) type Done = (Vec<WorkOutcome>, Progress);
 
 impl Trial {
     /// Goodput of all transfers in `direction`, kbit/s; None when there is none.
@@ -177,14 +177,7 @@ fn by_tunnel(
     extra: &[String],
     load: &Load,
 ) -> Result<Done, Failure> {
-    let server_address = SocketAddr::from((RIGHT, SERVER_PORT));
-    let addresses = Addresses {
-        remote: server_address,
-        server: server_address,
-        client: local(CLIENT_PORT),
-        target: local(TARGET_PORT),
-    };
-    let site = Inside { network, programs, flags: addresses.flags(scenario, extra) };
+    let site = Inside::new(network, scenario, 0, programs, extra);
     let target = network.listen(End::Right, local(TARGET_PORT), None).and_then(shallow);
     let target = target.map_err(|error| error.to_string())?;
     let pair = Pair::start(&site, scenario)?;
@@ -193,10 +186,29 @@ fn by_tunnel(
 }
 
 /// Programs in namespaces.
-struct Inside<'a> {
+pub(super) struct Inside<'a> {
     network: &'a Network,
     programs: [&'a PathBuf; 2],
     flags: [Vec<String>; 2],
+    /// Of the client, and of the server.
+    ports: [u16; 2],
+}
+
+impl<'a> Inside<'a> {
+    /// The pair of that number on the network.
+    pub(super) fn new(
+        network: &'a Network,
+        scenario: &Scenario,
+        number: u16,
+        programs: [&'a PathBuf; 2],
+        extra: &[String],
+    ) -> Self {
+        let ports = [CLIENT_PORT + number, SERVER_PORT + number];
+        let server = SocketAddr::from((RIGHT, ports[1]));
+        let addresses =
+            Addresses { remote: server, server, client: local(ports[0]), target: local(TARGET_PORT) };
+        Self { network, programs, flags: addresses.flags(scenario, extra), ports }
+    }
 }
 
 impl Site for Inside<'_> {
@@ -207,12 +219,11 @@ impl Site for Inside<'_> {
     }
 
     fn listens(&self, side: Side) -> bool {
-        let port = if side == Side::Client { CLIENT_PORT } else { SERVER_PORT };
-        self.network.is_bound(end(side), protocol(side), port)
+        self.network.is_bound(end(side), protocol(side), self.ports[side as usize])
     }
 
     fn connect(&self) -> io::Result<TcpStream> {
-        self.network.connect(End::Left, local(CLIENT_PORT), None).and_then(shallow)
+        self.network.connect(End::Left, local(self.ports[0]), None).and_then(shallow)
     }
 
     fn line_state(&self) -> LineState {
@@ -301,7 +312,7 @@ fn run_programs(load: &Load, mut pair: Pair<'_>, target: &TcpListener) -> Result
 
 /// Keeps what waits for a tunnel in the tunnel, where the simulator has it, instead of in megabytes of socket buffers. What a
 /// listener accepts is like the listener.
-fn shallow<S: AsFd>(socket: S) -> io::Result<S> {
+pub(super) fn shallow<S: AsFd>(socket: S) -> io::Result<S> {
     socket2::SockRef::from(&socket).set_send_buffer_size(SEND_BUFFER_BYTES)?;
     Ok(socket)
 }
@@ -328,7 +339,7 @@ impl Addresses {
     }
 }
 
-fn finish((work, progress): Done, report: impl FnOnce() -> Report) -> Result<Trial, Failure> {
+pub(super) fn finish((work, progress): Done, report: impl FnOnce() -> Report) -> Result<Trial, Failure> {
     // The line notes twice a second what it lost.
     std::thread::sleep(Duration::from_millis(600));
     Ok(Trial { work, line: report(), progress, load_hundredths: load_hundredths() })

@@ -50,7 +50,7 @@ impl Ends {
     }
 
     /// Takes what connected to the target; streams that arrived.
-    pub(super) fn accept(&mut self, target: &TcpListener) -> Vec<Stream> {
+    pub(super) fn accept(&mut self, target: &TcpListener, carrier: &dyn Carrier) -> Vec<Stream> {
         while let Ok((socket, _)) = target.accept() {
             if socket.set_nonblocking(true).and_then(|()| socket.set_nodelay(true)).is_ok() {
                 self.strangers.push((socket, Vec::new()));
@@ -60,7 +60,7 @@ impl Ends {
         for (socket, mut header) in std::mem::take(&mut self.strangers) {
             match read_header(&socket, &mut header) {
                 Ok(()) if header.len() < HEADER_BYTES => self.strangers.push((socket, header)),
-                Ok(()) => arrived.extend(self.arrive(socket, &header)),
+                Ok(()) => arrived.extend(self.arrive(socket, &header, carrier)),
                 // Cut before anybody knew it; the client's end notices.
                 Err(_) => {}
             }
@@ -74,13 +74,16 @@ impl Ends {
     }
 
     /// A stream arrived; None when the client has given it up.
-    fn arrive(&mut self, socket: TcpStream, header: &[u8]) -> Option<Stream> {
+    fn arrive(&mut self, socket: TcpStream, header: &[u8], carrier: &dyn Carrier) -> Option<Stream> {
         let number = header.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
         let stream = Stream(number);
         let pipe = self.pipes.get_mut(&stream)?;
         let server = index(Side::Server);
         if pipe.ends[server].is_some() || pipe.cut[server] {
             return None;
+        }
+        if let Err(error) = carrier.arrived(pipe.work, &socket) {
+            self.violation.get_or_insert_with(|| format!("target: {error}"));
         }
         pipe.ends[server] = Some(End::new(socket, Vec::new()));
         Some(stream)
@@ -128,7 +131,7 @@ pub(super) struct SocketPort<'r> {
 
 impl SocketPort<'_> {
     fn dial(&mut self) -> io::Result<Stream> {
-        let socket = self.carrier.connect()?;
+        let socket = self.carrier.connect_for(self.work)?;
         socket.set_nonblocking(true)?;
         socket.set_nodelay(true)?;
         let number = self.ends.streams_opened;

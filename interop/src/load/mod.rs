@@ -29,6 +29,22 @@ pub trait Carrier {
     /// As the system has them.
     fn connect(&self) -> io::Result<TcpStream>;
 
+    /// As [`Carrier::connect`], for the workload of that number.
+    ///
+    /// # Errors
+    /// As the system has them.
+    fn connect_for(&self, _work: usize) -> io::Result<TcpStream> {
+        self.connect()
+    }
+
+    /// A connection of the workload of that number arrived at the target.
+    ///
+    /// # Errors
+    /// As the system has them.
+    fn arrived(&self, _work: usize, _socket: &TcpStream) -> io::Result<()> {
+        Ok(())
+    }
+
     /// How the line under it stands; all zero when it is not known.
     fn line_state(&self) -> LineState {
         LineState::default()

@@ -75,7 +75,7 @@ impl<'a> Run<'a> {
             for (stream, side) in ready {
                 self.show(carrier, side, stream);
             }
-            for stream in self.ends.accept(self.target) {
+            for stream in self.ends.accept(self.target, carrier) {
                 self.show(carrier, Side::Server, stream);
             }
             self.settle(carrier);
@@ -93,11 +93,8 @@ impl<'a> Run<'a> {
         if last.is_some_and(|last| at_us < last + NOTE.as_micros() as u64) {
             return;
         }
-        let read = |work: &Box<dyn Application>| {
-            let useful = useful_bytes(&[work.outcome()]);
-            useful.up + useful.down
-        };
-        let read_bytes = self.work.iter().map(read).collect();
+        let useful = self.work.iter().map(|work| useful_bytes(&[work.outcome()]));
+        let read_bytes = useful.map(|useful| useful.up + useful.down).collect();
         self.progress.0.push(Moment { at_us, read_bytes, line: carrier.line_state() });
     }
 

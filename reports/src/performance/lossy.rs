@@ -3,9 +3,9 @@
 use super::charts::scaling;
 use super::figures::{Spread, spread};
 use super::goals::{Outcome, Verdict, number};
-use super::svg::Chart;
+use super::svg::{Along, Chart, Point, Series};
 use super::tables::{Section, machine_rows, section, troubles};
-use super::{Bench, Case, PathFacts};
+use super::{Bench, Case, PathFacts, Side};
 
 /// Of the page.
 pub(crate) const TITLE: &str = "Lossy lines";
@@ -21,6 +21,20 @@ const TO_GO: [&str; 2] = ["auto-to-go-down", "auto-to-go-up"];
 
 /// The line on which that must be as good, percent.
 const TO_GO_LOSS_PCT: f64 = 5.0;
+
+/// The case of flows over time; its sides are who shares a line, or meets changes.
+pub(crate) const SHARED: &str = "shared";
+
+/// What must be of flows over time: side, metric, what it is, limit, whether the limit must be reached, unit.
+const SHARED_GOALS: [(&str, &str, &str, f64, bool, &str); 7] = [
+    ("auto + auto", "jain_index", "fairness (Jain)", 0.9, true, ""),
+    ("tcp-bbr + auto", "least_share_pct", "the smaller share", 30.0, true, " %"),
+    ("tcp-cubic + auto", "first_share_pct", "share of CUBIC", 25.0, true, " %"),
+    ("auto, changes", "back_half_s", "rate halves: filled again after", 3.0, false, " s"),
+    ("auto, changes", "back_fourfold_s", "rate rises fourfold: filled again after", 3.0, false, " s"),
+    ("auto, changes", "back_blackout_s", "blackout of 5 s ends: filled again after", 3.0, false, " s"),
+    ("auto, changes", "back_loss_s", "loss 0 to 15 %: filled again after", 3.0, false, " s"),
+];
 
 /// The figures that are shown.
 const SHOWN: [(&str, &str); 5] = [
@@ -105,7 +119,19 @@ pub(crate) fn verdicts(bench: &Bench) -> Vec<Verdict> {
             verdicts.extend(TO_GO.map(|name| compared(case, name, AUTO, 0.9)));
         }
     }
+    verdicts.extend(bench.case(SHARED).into_iter().flat_map(over_time));
     verdicts
+}
+
+/// The goals of flows over time.
+fn over_time(case: &Case) -> Vec<Verdict> {
+    let verdict = |(side, metric, title, limit, at_least, unit): (&str, &str, &str, f64, bool, &str)| {
+        let word = if at_least { "at least" } else { "at most" };
+        let goal = format!("{word} {}{unit}", number(limit));
+        let what = format!("{side}: {title}");
+        judged(what, goal, figure(case, side, metric), (limit, at_least), unit)
+    };
+    SHARED_GOALS.map(verdict).into()
 }
 
 impl Goal {
@@ -114,12 +140,23 @@ impl Goal {
         let word = if self.at_least { "at least" } else { "at most" };
         let goal = format!("{word} {} = {}{}", self.formula, number(limit), self.unit);
         let what = format!("{}: {}", case.name, self.what);
-        match figure(case, AUTO, self.metric) {
-            Err(outcome) => Verdict { what, goal, measured: "-".into(), outcome },
-            Ok(found) => {
-                let holds = if self.at_least { found.median >= limit } else { found.median <= limit };
-                Verdict { what, goal, measured: said(found, self.unit), outcome: decided(holds) }
-            }
+        judged(what, goal, figure(case, AUTO, self.metric), (limit, self.at_least), self.unit)
+    }
+}
+
+/// A figure against a limit that must be reached, or must not be exceeded.
+fn judged(
+    what: String,
+    goal: String,
+    found: Result<Spread, Outcome>,
+    (limit, at_least): (f64, bool),
+    unit: &str,
+) -> Verdict {
+    match found {
+        Err(outcome) => Verdict { what, goal, measured: "-".into(), outcome },
+        Ok(found) => {
+            let holds = if at_least { found.median >= limit } else { found.median <= limit };
+            Verdict { what, goal, measured: said(found, unit), outcome: decided(holds) }
         }
     }
 }
@@ -186,6 +223,11 @@ pub(crate) fn sections(bench: &Bench) -> Vec<Section> {
         ),
         section("Lines", LINES_LEAD, rows(bench, false)),
         section("Curves", "", rows(bench, true)),
+        section(
+            "Over time",
+            "A flow is counted every second; shares are those of the last ten.",
+            time_rows(bench),
+        ),
         section("Who", "Beside addresses, the key and what is the default.", who_rows(bench)),
         section("The lines", "", path_rows(bench)),
         section("Machine", "", machine_rows(bench)),
@@ -206,7 +248,9 @@ pub(crate) fn line_rows(bench: &Bench) -> Vec<Vec<String>> {
 fn rows(bench: &Bench, of_curves: bool) -> Vec<Vec<String>> {
     let mut rows = vec![vec!["line".to_owned(), "who".to_owned()]];
     rows[0].extend(SHOWN.map(|(_, title)| title.to_owned()));
-    let is_asked = |case: &&Case| case.line.as_ref().is_some_and(|line| line.at.is_some() == of_curves);
+    let is_asked = |case: &&Case| {
+        case.line.as_ref().is_some_and(|line| line.path.is_some() && line.at.is_some() == of_curves)
+    };
     for case in bench.cases.iter().filter(is_asked) {
         for side in &case.sides {
             let of = |(metric, _): (&str, &str)| {
@@ -218,9 +262,18 @@ fn rows(bench: &Bench, of_curves: bool) -> Vec<Vec<String>> {
     rows
 }
 
+/// What flows over time met.
+fn time_rows(bench: &Bench) -> Vec<Vec<String>> {
+    let mut rows = vec![["who", "on"].map(String::from).to_vec()];
+    let sides = bench.case(SHARED).into_iter().flat_map(|case| &case.sides);
+    rows.extend(sides.map(|side| vec![side.name.clone(), side.commands.join("")]));
+    rows
+}
+
 fn who_rows(bench: &Bench) -> Vec<Vec<String>> {
     let mut rows = vec![["who", "programs"].map(String::from).to_vec()];
-    for side in bench.cases.iter().flat_map(|case| &case.sides) {
+    let over_lines = bench.cases.iter().filter(|case| case.name != SHARED);
+    for side in over_lines.flat_map(|case| &case.sides) {
         let programs =
             if side.commands.is_empty() { "kernel TCP".to_owned() } else { side.commands.join(" & ") };
         let row = vec![side.name.clone(), programs];
@@ -257,5 +310,31 @@ pub(crate) fn charts(bench: &Bench) -> String {
     let curve =
         |name, along| metrics.map(|(title, metric, unit)| scaling(bench, name, along, title, metric, unit));
     let [loss, rtt] = [curve("loss", "loss each way, %"), curve("rtt", "round trip, ms")];
-    loss.iter().chain(&rtt).map(Chart::figure).collect()
+    let times: Vec<Chart> =
+        bench.case(SHARED).into_iter().flat_map(|case| &case.sides).map(over_seconds).collect();
+    loss.iter().chain(&rtt).chain(&times).map(Chart::figure).collect()
+}
+
+/// Goodput of each flow, second by second.
+fn over_seconds(side: &Side) -> Chart {
+    let names: Vec<&str> = side.name.split(" + ").collect();
+    let flows = [("first_mbit", "--orange", true), ("second_mbit", "--blue", false)];
+    let series = flows.into_iter().enumerate().filter_map(|(at, (curve, hue, dashed))| {
+        let points: Vec<Point> = super::figures::curve(side, curve).into_iter().map(Point::bare).collect();
+        let name = if names.len() > 1 {
+            format!("{} {}", ["first:", "second:"][at], names[at])
+        } else {
+            AUTO.into()
+        };
+        (!points.is_empty()).then_some(Series { name, hue, dashed, points })
+    });
+    Chart {
+        id: format!("shared-{}", side.name.replace([' ', '+', ','], "-")),
+        title: side.name.clone(),
+        unit: "Mbit/s".into(),
+        along: "seconds".into(),
+        x: Along::Number,
+        log: false,
+        series: series.collect(),
+    }
 }

@@ -114,7 +114,7 @@ pub(crate) struct Side {
 }
 
 /// One run of one side: what it found, or why there is nothing.
-#[derive(Clone, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Trial {
     /// By name, which ends in its unit.
     #[serde(default)]

@@ -88,13 +88,21 @@ impl Contestant {
 
     /// For `karst-interop netns`.
     pub(super) fn flags(&self) -> Vec<String> {
-        let [tcp, peer] = match &self.programs {
-            Some([client, server]) => {
-                ["none".to_owned(), format!("{}={},{}", self.name, client.display(), server.display())]
-            }
-            None => [self.name.trim_start_matches(DIRECT).to_owned(), "none".to_owned()],
-        };
+        let none = || "none".to_owned();
+        let [tcp, peer] = [self.control().unwrap_or_else(none), self.peer().unwrap_or_else(none)];
         vec!["--tcp".to_owned(), tcp, "--peer".to_owned(), peer]
+    }
+
+    /// The congestion control of kernel TCP.
+    pub(super) fn control(&self) -> Option<String> {
+        let name = self.name.trim_start_matches(DIRECT);
+        self.programs.is_none().then(|| name.to_owned())
+    }
+
+    /// The programs as `NAME=CLIENT,SERVER`.
+    pub(super) fn peer(&self) -> Option<String> {
+        let [client, server] = self.programs.as_ref()?;
+        Some(format!("{}={},{}", self.name, client.display(), server.display()))
     }
 
     /// The programs as they are told apart, without addresses and what all have in common.

@@ -41,7 +41,7 @@ pub(super) fn trial(contest: &Value, line: &Line, who: &Contestant, times: Times
 }
 
 /// Why the figures mean nothing.
-fn doubt(result: &Value) -> Option<String> {
+pub(super) fn doubt(result: &Value) -> Option<String> {
     let overflow = result["line"]["overflow_packets"].as_u64().unwrap_or(0);
     let works = result["workloads"].as_array().into_iter().flatten();
     let cut: u64 = works.filter_map(|work| work["streams_reset"].as_u64()).sum();
@@ -86,7 +86,7 @@ impl Window {
     }
 }
 
-fn numbers(list: &Value) -> anyhow::Result<Vec<f64>> {
+pub(super) fn numbers(list: &Value) -> anyhow::Result<Vec<f64>> {
     let list = list.as_array().context("karst-interop netns did not note the progress")?;
     Ok(list.iter().filter_map(Value::as_f64).collect())
 }

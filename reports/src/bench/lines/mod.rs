@@ -3,16 +3,19 @@
 mod contestants;
 mod figures;
 mod path;
+mod shared;
 
 use super::line::interop;
 use super::peer::Peer;
 use super::{command, machine, point, skip, told};
-use crate::performance::{Bench, Case, LINES_FORMAT, Side, Trial, aligned, goal_rows, lossy};
+use crate::performance::lossy::SHARED;
+use crate::performance::{Bench, Case, LINES_FORMAT, LineFacts, Side, Trial, aligned, goal_rows, lossy};
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use contestants::{Contestant, contestants};
 use path::{Line, Times};
 use serde_json::Value;
+use shared::{PLAYS, Play};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -36,6 +39,9 @@ pub(crate) struct LinesArgs {
     /// Points of the curve over round trips, milliseconds [default: none]
     #[arg(long, value_delimiter = ',', value_name = "MS", value_parser = point)]
     rtt_ms: Vec<f64>,
+    /// Also who shares a line how: auto beside auto, BBR and CUBIC; and how fast auto follows a line that changes
+    #[arg(long)]
+    shared: bool,
     /// Only these contestants [default: all]
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     only: Vec<String>,
@@ -64,7 +70,7 @@ impl LinesArgs {
         }
         let interop = interop(self.interop.as_deref())?;
         let lines = self.lines()?;
-        ensure!(!lines.is_empty(), "no line to measure: name scenarios, or points of a curve");
+        ensure!(!lines.is_empty() || self.shared, "no line to measure: name scenarios, or points of a curve");
         let (peers, missing) = Peer::find();
         let mut bench = self.begin(&peers);
         missing.iter().for_each(|[what, why]| skip(&mut bench.skipped, what, why));
@@ -73,6 +79,11 @@ impl LinesArgs {
             let case = self.case(line, &contestants, &interop, &mut bench)?;
             bench.cases.push(case);
             // An hour is not lost when something stops it.
+            self.write(&bench)?;
+        }
+        if self.shared {
+            let case = self.shared_case(&contestants, &interop, &mut bench);
+            bench.cases.push(case);
             self.write(&bench)?;
         }
         print!("{}", aligned(&lossy::line_rows(&bench)));
@@ -152,18 +163,33 @@ impl LinesArgs {
         Ok(Case { name: line.facts.curve_and_place(), about, line: Some(line.facts.clone()), sides })
     }
 
+    /// Two flows on a line, and a line that changes.
+    fn shared_case(&self, contestants: &[Contestant], interop: &Path, bench: &mut Bench) -> Case {
+        let facts = LineFacts { curve: SHARED.to_owned(), at: None, links: String::new(), path: None };
+        let mut case =
+            Case { name: SHARED.to_owned(), about: String::new(), line: Some(facts), sides: Vec::new() };
+        for play in PLAYS {
+            let find = |name: &&str| contestants.iter().find(|contestant| contestant.name == *name);
+            let Some(of) = play.names().iter().map(find).collect::<Option<Vec<_>>>() else {
+                skip(&mut bench.skipped, &play.name(), "not all of them are here");
+                continue;
+            };
+            let mut side =
+                Side { name: play.name(), commands: vec![play.about().to_owned()], trials: Vec::new() };
+            for run in 1..=self.runs {
+                let trial = shared_trial(play, &of, interop, run);
+                let said = trial.as_ref().map_or_else(|error| format!("FAILED {error:#}"), told);
+                eprintln!("{SHARED} {run}/{} {}: {said}", self.runs, side.name);
+                side.trials.push(trial.unwrap_or_else(|error| Trial::failed(&error)));
+            }
+            case.sides.push(side);
+        }
+        case
+    }
+
     fn trial(&self, line: &Line, who: &Contestant, interop: &Path, seed: u64) -> anyhow::Result<Trial> {
         let times = self.times(line);
-        let scenario = Scratch::new("line", &line.scenario(who, times).to_string())?;
-        let found = Scratch::new("found", "")?;
-        let mut command = Command::new(interop);
-        command.arg("netns").arg(&scenario.0).args(who.flags());
-        command.args(["--seeds", "1", "--seed", &seed.to_string(), "--progress", "--json"]).arg(&found.0);
-        let output = command.stdin(Stdio::null()).output().context("starting karst-interop")?;
-        let text = std::fs::read_to_string(&found.0)?;
-        let Ok(json) = serde_json::from_str::<Value>(&text) else {
-            bail!("karst-interop netns: {}", String::from_utf8_lossy(&output.stderr).trim());
-        };
+        let json = contest(interop, &line.scenario(who, times), &who.flags(), seed)?;
         figures::trial(&json, line, who, times)
     }
 
@@ -176,6 +202,27 @@ impl LinesArgs {
         let text = serde_json::to_string(bench)? + "\n";
         std::fs::write(path, text).with_context(|| path.display().to_string())
     }
+}
+
+fn shared_trial(play: Play, of: &[&Contestant], interop: &Path, seed: u64) -> anyhow::Result<Trial> {
+    // Kernel TCP has no settings: those of the tunnel, if there is one, are the scenario's.
+    let settings = &of[of.len() - 1].settings;
+    play.trial(&contest(interop, &play.scenario(settings), &play.flags(of), seed)?)
+}
+
+/// What `karst-interop netns` finds.
+fn contest(interop: &Path, scenario: &Value, flags: &[String], seed: u64) -> anyhow::Result<Value> {
+    let scenario = Scratch::new("line", &scenario.to_string())?;
+    let found = Scratch::new("found", "")?;
+    let mut command = Command::new(interop);
+    command.arg("netns").arg(&scenario.0).args(flags);
+    command.args(["--seeds", "1", "--seed", &seed.to_string(), "--progress", "--json"]).arg(&found.0);
+    let output = command.stdin(Stdio::null()).output().context("starting karst-interop")?;
+    let text = std::fs::read_to_string(&found.0)?;
+    let Ok(json) = serde_json::from_str(&text) else {
+        bail!("karst-interop netns: {}", String::from_utf8_lossy(&output.stderr).trim());
+    };
+    Ok(json)
 }
 
 /// A file that is gone with it.

@@ -175,7 +175,8 @@ mod tests {
         let all = contestants(&[]);
         let down = line.scenario(&all[0], times);
         assert!(down["links"]["down"]["rate_kbit"] == 7 && down["expect"].is_null(), "{down}");
-        let upload = Contestant { upload: true, ..contestants(&[]).remove(0) };
+        let mut upload = contestants(&[]).remove(0);
+        upload.upload = true;
         let up = line.scenario(&upload, times);
         assert_eq!(
             (&up["links"]["up"]["rate_kbit"], &up["workloads"][0]["bulk"]["direction"]),

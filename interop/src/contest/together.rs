@@ -1,0 +1,118 @@
+//! Several contestants on one network at the same time.
+
+use super::pair::Pair;
+use super::trial::{Contestant, Failure, Inside, TARGET_PORT, Trial, finish, shallow};
+use crate::line::{Conditions, LineState};
+use crate::load::{Carrier, Load};
+use crate::netns::{End, Network, RIGHT};
+use sim::Scenario;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// Runs all `contestants` over two namespaces joined by the scenario's links. The first carries the scenario's first workload, the
+/// second the second one, and so on; when there are more workloads it begins again with the first.
+///
+/// # Errors
+/// The network, a program, or the load failed.
+pub fn together(scenario: &Scenario, contestants: &[Contestant], seed: u64) -> Result<Trial, Failure> {
+    let load = Load::new(scenario, seed);
+    let network = Network::start(&Conditions::of(scenario, seed), None).map_err(|error| error.to_string())?;
+    // Tunnels come over the loopback device, kernel TCP does not.
+    let target = network.listen(End::Right, SocketAddr::from((Ipv4Addr::UNSPECIFIED, TARGET_PORT)), None);
+    let target = target.map_err(|error| format!("target: {error}"))?;
+    let numbered = (0..).zip(contestants);
+    let tunnels: Vec<Option<Inside<'_>>> =
+        numbered.map(|(number, contestant)| inside(&network, scenario, number, contestant)).collect();
+    let mut members = Vec::new();
+    for (contestant, tunnel) in contestants.iter().zip(&tunnels) {
+        members.push(match (contestant, tunnel) {
+            (Contestant::Tcp(control), _) => Member::Tcp(control),
+            (_, Some(tunnel)) => Member::Pair(Box::new(Pair::start(tunnel, scenario)?)),
+            (_, None) => return Err("a tunnel without programs".to_owned()),
+        });
+    }
+    network.begin();
+    let mut all = Together { network: &network, members };
+    let done = load.follow(&mut all, &target).map_err(|why| format!("{why}{}", all.output()))?;
+    finish(done, || network.report())
+}
+
+fn inside<'a>(
+    network: &'a Network,
+    scenario: &Scenario,
+    number: u16,
+    contestant: &'a Contestant,
+) -> Option<Inside<'a>> {
+    match contestant {
+        Contestant::Tcp(_) => None,
+        Contestant::Tunnel { client, server, extra, .. } => {
+            Some(Inside::new(network, scenario, number, [client, server], extra))
+        }
+    }
+}
+
+/// All of them.
+struct Together<'a> {
+    network: &'a Network,
+    members: Vec<Member<'a>>,
+}
+
+enum Member<'a> {
+    /// Kernel TCP with that congestion control.
+    Tcp(&'a str),
+    Pair(Box<Pair<'a>>),
+}
+
+impl Together<'_> {
+    fn member(&self, work: usize) -> &Member<'_> {
+        &self.members[work % self.members.len()]
+    }
+
+    /// What programs said.
+    fn output(&self) -> String {
+        let said = self.members.iter().filter_map(|member| match member {
+            Member::Tcp(_) => None,
+            Member::Pair(pair) => Some(format!("\n{}", pair.output())),
+        });
+        said.collect()
+    }
+}
+
+impl Carrier for Together<'_> {
+    fn connect(&self) -> io::Result<TcpStream> {
+        self.connect_for(0)
+    }
+
+    fn connect_for(&self, work: usize) -> io::Result<TcpStream> {
+        match self.member(work) {
+            Member::Tcp(control) => {
+                let to = SocketAddr::from((RIGHT, TARGET_PORT));
+                self.network.begin_connect(End::Left, to, Some(control))
+            }
+            Member::Pair(pair) => pair.connect(),
+        }
+    }
+
+    fn arrived(&self, work: usize, socket: &TcpStream) -> io::Result<()> {
+        match self.member(work) {
+            Member::Tcp(control) => socket2::SockRef::from(socket).set_tcp_congestion(control.as_bytes()),
+            Member::Pair(_) => shallow(socket).map(|_| ()),
+        }
+    }
+
+    fn line_state(&self) -> LineState {
+        self.network.line_state()
+    }
+
+    fn tend(&mut self, now: Duration) -> Result<[bool; 2], String> {
+        let mut running = [true; 2];
+        for member in &mut self.members {
+            if let Member::Pair(pair) = member {
+                let ends = pair.tend(now)?;
+                running = [running[0] && ends[0], running[1] && ends[1]];
+            }
+        }
+        Ok(running)
+    }
+}
