@@ -55,6 +55,16 @@ struct Args {
     /// Where the report goes; standard output when absent.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Markdown that follows the goals on the page of `bench` or `lines`: why one is not met, for example.
+    #[arg(long, value_name = "FILE")]
+    notes: Option<PathBuf>,
+}
+
+impl Args {
+    fn notes(&self) -> anyhow::Result<String> {
+        let read = |path: &PathBuf| std::fs::read_to_string(path).with_context(|| path.display().to_string());
+        self.notes.as_ref().map_or(Ok(String::new()), read)
+    }
 }
 
 fn main() -> ExitCode {
@@ -89,14 +99,14 @@ fn write(args: &Args, page: &str) -> anyhow::Result<bool> {
 
 fn markdown(args: &Args) -> anyhow::Result<String> {
     match measured(args)? {
-        Some(bench) => Ok(performance::markdown(&bench)),
+        Some(bench) => Ok(performance::markdown(&bench, &args.notes()?)),
         None => Ok(markdown::page(&results(args)?)),
     }
 }
 
 fn html(args: &Args) -> anyhow::Result<String> {
     if let Some(bench) = measured(args)? {
-        return Ok(performance::html(&bench));
+        return Ok(performance::html(&bench, &args.notes()?));
     }
     let recordings: Vec<bool> =
         args.files.iter().map(|path| Recording::is_one(path)).collect::<Result<_, _>>()?;
@@ -119,6 +129,7 @@ fn measured(args: &Args) -> anyhow::Result<Option<Bench>> {
             return Bench::read(path).map(Some);
         }
     }
+    ensure!(args.notes.is_none(), "--notes goes on the page of `bench` or `lines` only");
     Ok(None)
 }
 

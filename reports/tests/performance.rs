@@ -82,6 +82,23 @@ fn markdown_holds_machine_commands_and_every_figure() {
 }
 
 #[test]
+fn notes_follow_the_goals() {
+    let notes = file("notes.md");
+    std::fs::write(&notes, "## Why\n\nSix *wake-ups* a < b.\n").unwrap();
+    let page = |kind: &str| text(&report(&[kind, BENCH, "--notes", notes.to_str().unwrap()]));
+    let at = |page: &str, part: &str| page.find(part).unwrap_or_else(|| panic!("{part}: {page}"));
+    let html = page("html");
+    let note = at(&html, "<p>Six <em>wake-ups</em> a &lt; b.</p>");
+    assert!(at(&html, "<h2>Goals") < note && note < at(&html, "<h2>Charts"));
+    let md = page("md");
+    let note = at(&md, "Six *wake-ups* a < b.");
+    assert!(at(&md, "## Goals") < note && note < at(&md, "## Without a line"));
+    let output = report(&["html", BENCH, "--notes", "missing.md"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("missing.md"));
+}
+
+#[test]
 fn other_files_are_refused() {
     let refused = |args: &[&str], reason: &str| {
         let output = report(args);

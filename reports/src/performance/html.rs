@@ -8,15 +8,19 @@ use crate::html::escaped;
 
 const STYLE: &str = concat!(include_str!("../page.css"), include_str!("performance.css"));
 
-pub(crate) fn page(bench: &Bench) -> String {
+/// `notes` is Markdown.
+pub(crate) fn page(bench: &Bench, notes: &str) -> String {
     if bench.is_of_lines() {
-        return document(lossy::TITLE, &lossy::lead(bench), lossy::sections(bench), &lossy::charts(bench));
+        let lead = lossy::lead(bench);
+        return document(lossy::TITLE, &lead, lossy::sections(bench), notes, &lossy::charts(bench));
     }
-    document("Performance", &lead(bench), sections(bench), &charts(bench))
+    document("Performance", &lead(bench), sections(bench), notes, &charts(bench))
 }
 
-/// Goals, charts, tables.
-fn document(title: &str, lead: &str, sections: Vec<Section>, charts: &str) -> String {
+/// Goals, notes, charts, tables.
+fn document(title: &str, lead: &str, sections: Vec<Section>, notes: &str, charts: &str) -> String {
+    let mut noted = String::new();
+    pulldown_cmark::html::push_html(&mut noted, pulldown_cmark::Parser::new(notes));
     let mut sections = sections.into_iter();
     let goals: String = sections.by_ref().take(1).map(|goals| section(&goals)).collect();
     let rest: String = sections.map(|one| section(&one)).collect();
@@ -24,7 +28,7 @@ fn document(title: &str, lead: &str, sections: Vec<Section>, charts: &str) -> St
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>karst: {}</title>\n\
          <link rel=\"icon\" href=\"data:,\">\n<style>\n{STYLE}</style>\n</head>\n<body>\n<header>\n<h1>{title}</h1>\n\
-         <p class=\"lead\">{}</p>\n</header>\n{goals}<h2>Charts</h2>\n<main class=\"charts\">\n{charts}</main>\n{rest}</body>\n</html>\n",
+         <p class=\"lead\">{}</p>\n</header>\n{goals}{noted}<h2>Charts</h2>\n<main class=\"charts\">\n{charts}</main>\n{rest}</body>\n</html>\n",
         title.to_lowercase(),
         escaped(lead),
     )

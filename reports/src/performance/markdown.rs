@@ -5,16 +5,18 @@ use super::lossy;
 use super::tables::{Section, sections};
 use crate::markdown::line;
 
-pub(crate) fn page(bench: &Bench) -> String {
+/// `notes` is Markdown, too.
+pub(crate) fn page(bench: &Bench, notes: &str) -> String {
     if bench.is_of_lines() {
         let lead = lossy::lead(bench) + " The page `index.html` has the charts.\n";
-        return document(lossy::TITLE, &format!("\n{lead}"), lossy::sections(bench));
+        return document(lossy::TITLE, &format!("\n{lead}"), lossy::sections(bench), notes);
     }
-    document("Performance", "", sections(bench))
+    document("Performance", "", sections(bench), notes)
 }
 
-fn document(title: &str, lead: &str, sections: Vec<Section>) -> String {
+fn document(title: &str, lead: &str, sections: Vec<Section>, notes: &str) -> String {
     let mut out = format!("# {title}\n{lead}");
+    let mut notes = Some(notes).filter(|notes| !notes.is_empty());
     for section in sections {
         out.push_str(&format!("\n## {}\n\n", section.heading));
         if !section.lead.is_empty() {
@@ -23,6 +25,8 @@ fn document(title: &str, lead: &str, sections: Vec<Section>) -> String {
         line(&mut out, &section.head);
         line(&mut out, &section.head.iter().map(|_| "---".into()).collect::<Vec<_>>());
         section.rows.iter().for_each(|row| line(&mut out, row));
+        // They follow the goals.
+        out.extend(notes.take().map(|notes| format!("\n{}\n", notes.trim())));
     }
     out
 }
