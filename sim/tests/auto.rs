@@ -3,7 +3,8 @@
 mod common;
 
 use serde_json::{Value, json};
-use sim::{Outcome, Scenario, World};
+use sim::record::What;
+use sim::{Outcome, Scenario, Side, World};
 
 fn line(mode: &str, down: Value) -> Outcome {
     let file = json!({
@@ -72,4 +73,36 @@ fn bulk_and_echo_have_sessions_of_their_own() {
     assert_eq!((auto.sessions.dials, fast.sessions.dials), (2, 1));
     let (apart, together) = (echo_p50_us(&auto), echo_p50_us(&fast));
     assert!(apart < 46_000 && together > 60_000, "{apart} us apart, {together} together");
+}
+
+/// What the applications of a scenario read from three to eight seconds after `change_ms`, kbit/s.
+fn kbit_after(name: &str, change_ms: u64) -> u64 {
+    let file = format!("{}/../scenarios/auto/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    let scenario = Scenario::parse(name, &std::fs::read_to_string(&file).expect(&file)).expect(name);
+    let mut world = World::new(&scenario, 1);
+    world.record(false);
+    while world.step() {}
+    let seconds = (change_ms + 3_000) * 1_000..(change_ms + 8_000) * 1_000;
+    let events = world.recorder().expect("a recorder").take_events();
+    let read =
+        events.iter().filter(|event| seconds.contains(&event.t)).filter_map(|event| match &event.what {
+            What::Read(span) if span.side == Side::Client => Some(span.len),
+            _ => None,
+        });
+    let outcome = world.finish();
+    assert!(outcome.ok, "{name}: {:?}", outcome.violations);
+    read.map(|len| len as u64).sum::<u64>() * 8 / 5_000
+}
+
+// CC-14
+#[test]
+fn a_change_of_the_line_is_followed_within_three_seconds() {
+    let changes =
+        [("rate-halves", 15_000, 10_000), ("rate-fourfold", 15_000, 40_000), ("blackout", 20_000, 20_000)];
+    for (name, change_ms, rate_kbit) in changes {
+        let kbit = kbit_after(name, change_ms);
+        assert!(kbit >= rate_kbit * 92 / 100, "{name}: {kbit} kbit/s");
+    }
+    let kbit = kbit_after("loss-rises", 15_000);
+    assert!(kbit >= 20_000 * 85 / 100 * 92 / 100, "loss-rises: {kbit} kbit/s");
 }

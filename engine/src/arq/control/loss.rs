@@ -40,6 +40,11 @@ impl LossMeter {
         self.gentle.loss_ppm().min(even.loss_ppm()).min(LOSS_PPM_MAX)
     }
 
+    /// Loss of gentle sending.
+    pub(super) fn gentle_ppm(&self) -> u32 {
+        self.gentle.loss_ppm()
+    }
+
     /// Loss of all that was sent, whatever its reason.
     pub(super) fn total_ppm(&self) -> u32 {
         self.all.loss_ppm()

@@ -21,12 +21,6 @@ impl MaxFilter {
         fresh.map(|(_, value)| *value).max().unwrap_or(0)
     }
 
-    /// The largest of the round that runs and the one before.
-    pub(super) fn latest(&self, round: u64) -> u64 {
-        let fresh = self.slots.iter().filter(|(at, _)| at + 2 > round);
-        fresh.map(|(_, value)| *value).max().unwrap_or(0)
-    }
-
     /// Lowers everything older to `value`.
     pub(super) fn cap(&mut self, value: u64) {
         self.slots.iter_mut().for_each(|slot| slot.1 = slot.1.min(value));
@@ -50,7 +44,6 @@ mod tests {
         filter.update(1, 5);
         filter.update(4, 6);
         assert_eq!((filter.max(10), filter.max(11), filter.max(14)), (7, 6, 0));
-        assert_eq!((filter.latest(4), filter.latest(6)), (6, 0));
         filter.cap(3);
         assert_eq!(filter.max(5), 3);
         filter.keep(14);
