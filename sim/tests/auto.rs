@@ -77,7 +77,7 @@ fn bulk_and_echo_have_sessions_of_their_own() {
 
 /// What the applications of a scenario read from three to eight seconds after `change_ms`, kbit/s.
 fn kbit_after(name: &str, change_ms: u64) -> u64 {
-    let file = format!("{}/../scenarios/auto/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    let file = format!("{}/../scenarios/auto-changes/{name}.json", env!("CARGO_MANIFEST_DIR"));
     let scenario = Scenario::parse(name, &std::fs::read_to_string(&file).expect(&file)).expect(name);
     let mut world = World::new(&scenario, 1);
     world.record(false);
