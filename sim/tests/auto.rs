@@ -64,6 +64,26 @@ fn loss_that_depends_on_the_rate_is_congestion() {
     assert!(kbit(&outcome) > 5_000, "{} kbit/s", kbit(&outcome));
 }
 
+/// kcptun's default stream window is two paths here, so that the sender waits for it after each loss.
+// CC-16
+#[test]
+fn a_sender_that_waits_for_its_peer_does_not_flood_the_line() {
+    let link = json!({
+        "mtu_bytes": 1500, "delay_ms": 40, "rate_kbit": 100_000, "queue_packets": 100, "loss_pct": 2
+    });
+    let file = json!({
+        "name": "line", "description": "A download by a peer with kcptun's windows.", "seed": 1,
+        "duration_ms": 10000,
+        "links": { "up": link, "down": link },
+        "client": { "mode": "fast2", "rcvwnd": 8192 }, "server": { "mode": "auto" },
+        "workloads": [{ "bulk": { "name": "download", "direction": "down" } }]
+    });
+    let outcome = World::run(&Scenario::parse("line.json", &file.to_string()).expect("a scenario"), 1);
+    assert!(outcome.ok, "{:?}", outcome.violations);
+    let share = wire_per_useful(&outcome);
+    assert!(share < 1.25, "{share} bytes per useful byte");
+}
+
 // CC-12
 #[test]
 fn bulk_and_echo_have_sessions_of_their_own() {

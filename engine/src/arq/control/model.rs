@@ -70,6 +70,9 @@ const PENALTY: Duration = Duration::from_millis(1_200);
 /// Loss in a round of the startup that ends it, millionths.
 const STARTUP_LOST_PPM: u32 = 500_000;
 
+/// The same for a sender that does not always have something to send.
+const LIMITED_STARTUP_LOST_PPM: u32 = 150_000;
+
 /// How long a rest lasts at least.
 const REST: Duration = Duration::from_millis(200);
 
@@ -315,6 +318,9 @@ impl Auto {
         if limited || !starts && !self.has_some_queue() {
             // What arrives is what was sent, and not what the path carries.
             self.bandwidth.keep(self.round);
+            if starts {
+                self.judge_limited_startup(report.now);
+            }
         } else if starts {
             self.judge_startup(report.now, last_bytes_s);
         }
@@ -365,6 +371,17 @@ impl Auto {
             self.bandwidth.cap(last_bytes_s);
         }
         if self.startup.rounds >= 3 || lossy || self.queues_now() {
+            self.enter(Phase::Drain, now);
+        }
+    }
+
+    /// CC-16: rates of a sender that waits for its application, or for its peer's windows, need not grow. What it loses
+    /// shows that its bursts are too fast.
+    fn judge_limited_startup(&mut self, now: Instant) {
+        if self.push.total() < ROUND_SEGMENTS_MIN {
+            return;
+        }
+        if std::mem::take(&mut self.push).loss_ppm() >= LIMITED_STARTUP_LOST_PPM {
             self.enter(Phase::Drain, now);
         }
     }
