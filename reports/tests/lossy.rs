@@ -1,35 +1,16 @@
 //! The page about lossy lines, and the command that measures them.
 #![allow(clippy::unwrap_used, reason = "test helpers")]
 
+mod common;
+
+use common::{file, markdown, report, text};
 use serde_json::{Value, json};
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
 const LINES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/lines.json");
 
-fn report(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_karst-report")).args(args).output().expect("karst-report starts")
-}
-
-fn text(output: &Output) -> String {
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-fn file(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
-}
-
 fn lines() -> Value {
     serde_json::from_str(&std::fs::read_to_string(LINES).unwrap()).unwrap()
-}
-
-/// The page of `lines`, as Markdown.
-fn markdown(name: &str, lines: &Value) -> String {
-    let path = file(name);
-    std::fs::write(&path, lines.to_string()).unwrap();
-    text(&report(&["md", path.to_str().unwrap()]))
 }
 
 /// Sets a figure of a contestant on the first line, and takes what else its runs found.

@@ -1,32 +1,14 @@
 //! The page about performance: what it says about goals, and that a browser draws it without errors.
 #![allow(clippy::unwrap_used, reason = "test helpers")]
 
+mod common;
+
+use common::{file, markdown, report, text};
 use serde_json::{Value, json};
 use std::io::Write;
-use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::Command;
 
 const BENCH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/bench.json");
-
-fn report(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_karst-report")).args(args).output().expect("karst-report starts")
-}
-
-fn text(output: &Output) -> String {
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-fn file(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name)
-}
-
-/// The page of `bench`, as Markdown.
-fn markdown(name: &str, bench: &Value) -> String {
-    let path = file(name);
-    std::fs::write(&path, bench.to_string()).unwrap();
-    text(&report(&["md", path.to_str().unwrap()]))
-}
 
 fn bench() -> Value {
     serde_json::from_str(&std::fs::read_to_string(BENCH).unwrap()).unwrap()

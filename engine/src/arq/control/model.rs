@@ -8,7 +8,8 @@
 //! queues, as the smallest of the last ten seconds. It sends at the first and keeps about their product in flight.
 //!
 //! 1. *Startup* sends 2.77 times as fast as the peer receives, with twice the product in flight, until that grows by less than a
-//!    quarter for three rounds, or for one that also built a queue or lost half; *drain* empties the queue this made.
+//!    quarter for three rounds, or for one that also built a queue or lost half, or until a sender that waits for its application loses
+//!    much; *drain* empties the queue this made.
 //! 2. Then *push*, *yield* and *cruise* take turns: an eighth more, to see whether the path carries it; a quarter less,
 //!    until the queue is gone; as much as the path carries. A push that finds more goes on with half more, so that a path that
 //!    became four times faster is filled after a few of them.
