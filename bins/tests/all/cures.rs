@@ -1,0 +1,169 @@
+//! What kcptun's users suffer from: flags that differ in silence, sessions that are cut while they work, ends that eat
+//! replies.
+use crate::common::{Program, connect, echo, free_udp, start_client, start_server, target};
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{sleep, spawn};
+use std::time::{Duration, Instant};
+
+fn say_something(local: std::net::SocketAddr) -> std::net::TcpStream {
+    let mut app = connect(local);
+    app.write_all(b"anybody there?").unwrap();
+    app
+}
+
+// CLI-50
+#[test]
+fn the_server_names_the_cipher_that_differs() {
+    let udp = free_udp();
+    let server = start_server(target(echo), udp, &["--crypt", "aes"]);
+    let (_client, local) = start_client(udp, &["--crypt", "salsa20"]);
+    let _app = say_something(local);
+    server.wait_for("uses --crypt salsa20 and this side --crypt aes");
+}
+
+// CLI-50
+#[test]
+fn the_server_suspects_the_key_when_no_cipher_fits() {
+    let udp = free_udp();
+    let server = start_server(target(echo), udp, &[]);
+    let (client, local) = start_client(udp, &["--key", "another"]);
+    let _app = say_something(local);
+    server.wait_for("is --key the same on both sides?");
+    client.wait_for("no answer from");
+}
+
+// CLI-50
+#[test]
+fn diagnosing_can_be_switched_off() {
+    let udp = free_udp();
+    let server = start_server(target(echo), udp, &["--no-diagnose"]);
+    let (client, local) = start_client(udp, &["--crypt", "salsa20"]);
+    let _app = say_something(local);
+    client.wait_for("no answer from");
+    assert!(!server.log().contains("salsa20"), "{}", server.log());
+}
+
+fn session_count(client: &Program) -> usize {
+    client.log().matches("on connection:").count()
+}
+
+// CLI-51
+#[test]
+fn an_expired_session_is_kept_while_its_stream_moves() {
+    let udp = free_udp();
+    let _server = start_server(target(echo), udp, &[]);
+    let (client, local) = start_client(udp, &["--autoexpire", "1", "--scavengettl", "0"]);
+    let mut app = connect(local);
+    let mut reply = [0; 100];
+    let until = Instant::now() + Duration::from_secs(14);
+    let mut sessions = 0;
+    while Instant::now() < until {
+        app.write_all(&[7; 100]).unwrap();
+        app.read_exact(&mut reply).unwrap();
+        sleep(Duration::from_millis(200));
+        if sessions == 0 && session_count(&client) == 1 && Instant::now() + Duration::from_secs(12) > until {
+            let mut other = connect(local);
+            other.write_all(&[8; 100]).unwrap();
+            other.read_exact(&mut reply).unwrap();
+            sessions = session_count(&client);
+        }
+    }
+    assert_eq!(sessions, 2, "the second connection did not get a new session");
+    app.shutdown(Shutdown::Both).unwrap();
+    client.wait_for("scavenger: session normally closed");
+}
+
+/// CLI-51: at most sixteen old sessions; one more ends the oldest, and only that.
+#[test]
+fn old_sessions_are_bounded() {
+    let udp = free_udp();
+    let _server = start_server(target(echo), udp, &[]);
+    let (client, local) = start_client(udp, &["--autoexpire", "1"]);
+    let mut apps = Vec::new();
+    while session_count(&client) < 18 {
+        let mut app = say_something(local);
+        app.read_exact(&mut [0; 14]).unwrap();
+        apps.push(app);
+        sleep(Duration::from_millis(1050));
+    }
+    let mut answers = |index: usize| {
+        let _ = apps[index].write_all(b"still there?");
+        apps[index].read_exact(&mut [0; 12]).is_ok()
+    };
+    assert!(!answers(0), "the oldest of seventeen old sessions goes on");
+    assert!((1..18).all(answers), "a younger one was cut");
+}
+
+/// KCP-23: a path that is silent for a while serves old and new connections at once when it is back.
+#[test]
+fn a_blackout_is_over_when_it_is_over() {
+    let udp = free_udp();
+    let _server = start_server(target(echo), udp, &[]);
+    let front = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (_client, local) = start_client(front.local_addr().unwrap(), &[]);
+    let dark = Arc::new(AtomicBool::new(false));
+    relay(front, udp, Arc::clone(&dark));
+    let mut old = connect(local);
+    old.write_all(&[7; 100]).unwrap();
+    old.read_exact(&mut [0; 100]).unwrap();
+    dark.store(true, Ordering::SeqCst);
+    old.write_all(&[8; 100]).unwrap();
+    sleep(Duration::from_secs(12));
+    dark.store(false, Ordering::SeqCst);
+    let back = Instant::now();
+    let mut new = connect(local);
+    new.write_all(&[9; 100]).unwrap();
+    new.read_exact(&mut [0; 100]).unwrap();
+    // Three seconds are promised; kcptun takes forty to seventy. A busy machine gets some of the difference.
+    assert!(back.elapsed() < Duration::from_secs(15), "{:?}", back.elapsed());
+    old.read_exact(&mut [0; 100]).unwrap();
+}
+
+/// Passes datagrams both ways unless it is dark.
+fn relay(front: UdpSocket, server: SocketAddr, dark: Arc<AtomicBool>) {
+    let mut paths: BTreeMap<SocketAddr, UdpSocket> = BTreeMap::new();
+    spawn(move || {
+        let mut buffer = [0; 2048];
+        while let Ok((count, from)) = front.recv_from(&mut buffer) {
+            let back = paths.entry(from).or_insert_with(|| {
+                let back = UdpSocket::bind("127.0.0.1:0").unwrap();
+                let (answers, front, dark) =
+                    (back.try_clone().unwrap(), front.try_clone().unwrap(), Arc::clone(&dark));
+                spawn(move || {
+                    let mut buffer = [0; 2048];
+                    while let Ok(count) = answers.recv(&mut buffer) {
+                        if !dark.load(Ordering::SeqCst) {
+                            let _ = front.send_to(&buffer[..count], from);
+                        }
+                    }
+                });
+                back
+            });
+            if !dark.load(Ordering::SeqCst) {
+                let _ = back.send_to(&buffer[..count], server);
+            }
+        }
+    });
+}
+
+// CLI-20
+#[test]
+fn new_connections_take_the_least_loaded_session() {
+    let udp = free_udp();
+    let _server = start_server(target(echo), udp, &[]);
+    let (client, local) = start_client(udp, &["--conn", "2"]);
+    let mut busy: Vec<_> = (0..6).map(|_| say_something(local)).collect();
+    for app in &mut busy {
+        app.read_exact(&mut [0; 14]).unwrap();
+    }
+    let log = client.log();
+    let opened = log.lines().filter(|line| line.contains("stream opened")).collect::<Vec<_>>();
+    assert_eq!((opened.len(), session_count(&client)), (6, 2), "{log}");
+    // Stream ids count up by two from three in each session: six streams over two sessions end at seven.
+    let highest = opened.iter().filter(|line| line.contains("(7)")).count();
+    assert_eq!(highest, 2, "{log}");
+}

@@ -1,0 +1,299 @@
+//! The command line: the table, Go's syntax, and the one-line errors.
+use bins::config::{Command, Config, ConfigError, load};
+use bins::flags::{GoError, Side, TABLE, help, parse, parse_bool, parse_int};
+use engine::settings::{Mode, Settings};
+
+fn words(line: &str) -> Vec<String> {
+    line.split_whitespace().map(Into::into).collect()
+}
+
+fn run_with(side: Side, line: &str, key: Option<&str>) -> Result<Config, ConfigError> {
+    let environment = |name: &str| (name == "KCPTUN_KEY").then(|| key.map(Into::into)).flatten();
+    match load(side, &words(line), environment)? {
+        Command::Run(config, ..) => Ok(*config),
+        Command::Print(text) => panic!("printed {text}"),
+    }
+}
+
+fn client(line: &str) -> Result<Config, ConfigError> {
+    run_with(Side::Client, line, None)
+}
+
+fn refusal(side: Side, line: &str) -> String {
+    let error = run_with(side, line, None).unwrap_err();
+    assert_eq!(error.exit_code(), 2, "{error}");
+    assert!(!error.to_string().contains('\n'));
+    error.to_string()
+}
+
+// CLI-1: the defaults in the table are those the programs run with.
+#[test]
+fn defaults_of_the_table_are_the_engines() {
+    for (side, settings) in [(Side::Client, Settings::client()), (Side::Server, Settings::server())] {
+        let mut config = Config::new(side);
+        assert_eq!(config.settings, settings);
+        let options = TABLE.iter().filter(|flag| flag.is_supported());
+        for (flag, default) in options.filter_map(|flag| Some((flag, flag.default_for(side)?))) {
+            assert_eq!(config.shown(flag), default, "{}", flag.name);
+        }
+    }
+}
+
+// CLI-1
+#[test]
+fn every_spelling_belongs_to_one_option_per_side() {
+    for side in [Side::Client, Side::Server] {
+        let mut seen = Vec::new();
+        for flag in TABLE.iter().filter(|flag| flag.default_for(side).is_some()) {
+            for spelling in std::iter::once(&flag.name).chain(flag.aliases) {
+                assert!(!seen.contains(spelling), "{spelling}");
+                seen.push(spelling);
+            }
+        }
+    }
+}
+
+// CLI-2
+#[test]
+fn one_dash_is_two_dashes_and_equals_is_the_next_word() {
+    for line in ["-mtu 1200", "--mtu 1200", "-mtu=1200", "--mtu=1200"] {
+        assert_eq!(client(line).unwrap().settings.mtu, 1200, "{line}");
+    }
+    let config = client("-l=127.0.0.1:1 --r h:2 -ds 7 --ps=2").unwrap();
+    assert_eq!((config.listen.as_str(), config.remote.as_str()), ("127.0.0.1:1", "h:2"));
+    assert_eq!((config.settings.datashard, config.settings.parityshard), (7, 2));
+    assert_eq!(client("--key a=b=c").unwrap().settings.key, "a=b=c");
+    assert_eq!(client("--key=a=b").unwrap().settings.key, "a=b");
+    assert_eq!(client("--key --nocomp").unwrap().settings.key, "--nocomp", "a value may look like a flag");
+}
+
+// CLI-3
+#[test]
+fn booleans_take_a_value_only_after_an_equals_sign() {
+    assert!(client("--nocomp").unwrap().settings.nocomp);
+    for (text, value) in
+        [("1", true), ("t", true), ("T", true), ("TRUE", true), ("true", true), ("True", true)]
+    {
+        assert_eq!(parse_bool(text), Ok(value));
+        assert_eq!(client(&format!("--nocomp={text}")).unwrap().settings.nocomp, value);
+    }
+    for text in ["0", "f", "F", "FALSE", "false", "False"] {
+        assert!(!client(&format!("--nocomp --nocomp={text}")).unwrap().settings.nocomp, "{text}");
+    }
+    for text in ["yes", "tRUE", "", "on"] {
+        assert_eq!(parse_bool(text), Err(GoError::Syntax));
+    }
+    // CLI-4: `false` is no flag, so reading stops there.
+    let config = client("--nocomp false --mtu 900").unwrap();
+    assert!(config.settings.nocomp);
+    assert_eq!(config.settings.mtu, 1350);
+}
+
+// CLI-4
+#[test]
+fn reading_stops_at_the_first_word_that_is_no_flag() {
+    for line in ["word --mtu 900 --bogus", "- --mtu 900", "-- --mtu 900 --bogus"] {
+        assert_eq!(client(line).unwrap().settings.mtu, 1350, "{line}");
+    }
+    for line in ["help", "h", "--mtu 1 help --bogus", "-h", "--help", "-- h"] {
+        assert!(matches!(load(Side::Client, &words(line), |_| None), Ok(Command::Print(_))), "{line}");
+    }
+}
+
+// CLI-5
+#[test]
+fn integers_have_gos_base_0_syntax() {
+    let good = [
+        ("1350", 1350),
+        ("0x546", 1350),
+        ("0X54_6", 1350),
+        ("010", 8),
+        ("0o17", 15),
+        ("0b101", 5),
+        ("1_000", 1000),
+        ("0_7", 7),
+        ("0x_1f", 31),
+        ("-12", -12),
+        ("+3", 3),
+        ("0", 0),
+        ("-0", 0),
+        ("9223372036854775807", i64::MAX),
+        ("-9223372036854775808", i64::MIN),
+    ];
+    for (text, value) in good {
+        assert_eq!(parse_int(text), Ok(value), "{text}");
+    }
+    for text in
+        ["", "-", "+", "abc", "1.5", "1e3", "09", "0x", "0b2", "_1", "1_", "1__0", "--1", "1 ", "0x1_", "é"]
+    {
+        assert_eq!(parse_int(text), Err(GoError::Syntax), "{text}");
+    }
+    for text in
+        ["9223372036854775808", "-9223372036854775809", "99999999999999999999999999999999999999999999"]
+    {
+        assert_eq!(parse_int(text), Err(GoError::Range), "{text}");
+    }
+}
+
+// CLI-6
+#[test]
+fn the_last_of_a_repeated_flag_counts_but_two_spellings_are_refused() {
+    assert_eq!(client("--mtu 1 --mtu 2 -mtu 3").unwrap().settings.mtu, 3);
+    assert_eq!(client("-l :1 -l :2").unwrap().listen, ":2");
+    for line in ["-l :1 --localaddr :2", "--localaddr :2 -l :1"] {
+        assert_eq!(refusal(Side::Client, line), "Cannot use two forms of the same flag: l localaddr");
+    }
+    assert_eq!(refusal(Side::Server, "--listen :1 -l :1"), "Cannot use two forms of the same flag: l listen");
+}
+
+// CLI-8
+#[test]
+fn errors_name_the_flag_and_the_value() {
+    let cases = [
+        ("--bogus", "flag provided but not defined: -bogus"),
+        ("-bogus=3", "flag provided but not defined: -bogus"),
+        ("--mtu", "flag needs an argument: -mtu"),
+        ("--mtu abc", "invalid value \"abc\" for flag -mtu: parse error"),
+        ("-ds=1e9", "invalid value \"1e9\" for flag -ds: parse error"),
+        (
+            "--mtu 99999999999999999999",
+            "invalid value \"99999999999999999999\" for flag -mtu: value out of range",
+        ),
+        ("--nocomp=maybe", "invalid value \"maybe\" for flag -nocomp: parse error"),
+        ("---mtu 1", "bad flag syntax: ---mtu"),
+        ("-=1", "bad flag syntax: -=1"),
+        ("--conn 0", "--conn: conn must be greater than 0 and at most 65535"),
+        ("--conn 65536", "--conn: conn must be greater than 0 and at most 65535"),
+        ("--target h:1", "flag provided but not defined: -target"),
+    ];
+    for (line, text) in cases {
+        assert_eq!(refusal(Side::Client, line), text);
+    }
+    assert_eq!(refusal(Side::Server, "--conn 2"), "flag provided but not defined: -conn");
+}
+
+// CLI-19
+#[test]
+fn options_without_effect_are_refused() {
+    for flag in TABLE.iter().filter(|flag| !flag.is_supported()) {
+        for side in [Side::Client, Side::Server] {
+            if flag.default_for(side).is_some() {
+                let line = format!("--{}=1", flag.name);
+                assert_eq!(refusal(side, &line), format!("not supported yet: --{}", flag.name));
+            }
+        }
+    }
+}
+
+// CLI-9
+#[test]
+fn the_environment_counts_less_than_a_flag() {
+    let with = |line: &str, key| run_with(Side::Server, line, key).unwrap().settings.key;
+    assert_eq!(with("", None), "it's a secrect");
+    assert_eq!(with("", Some("from environment")), "from environment");
+    assert_eq!(with("", Some("")), "", "even when empty");
+    assert_eq!(with("--key flag", Some("from environment")), "flag");
+}
+
+// CLI-14
+#[test]
+fn any_unknown_mode_is_manual() {
+    for (text, mode) in
+        [("normal", Mode::Normal), ("fast3", Mode::Fast3), ("manual", Mode::Manual), ("x", Mode::Manual)]
+    {
+        let config = client(&format!("--mode {text} --nodelay 1 --interval 20")).unwrap();
+        assert_eq!(config.settings.mode, mode);
+        assert_eq!((config.settings.nodelay, config.settings.interval), (1, 20));
+    }
+}
+
+// CLI-15
+#[test]
+fn an_unknown_cipher_is_refused_with_the_names_that_work() {
+    let text = refusal(Side::Client, "--crypt rot13");
+    assert!(text.starts_with("--crypt: unknown cipher \"rot13\"; known are aes, "), "{text}");
+    for cipher in engine::crypt::Cipher::ALL {
+        assert!(text.contains(cipher.name()), "{text}");
+        assert_eq!(client(&format!("--crypt {}", cipher.name())).unwrap().settings.crypt, *cipher);
+    }
+    assert!(run_with(Side::Client, "--crypt AES", None).is_err(), "names are lower case");
+}
+
+// CLI-27
+#[test]
+fn help_lists_what_works_and_version_names_the_program() {
+    for side in [Side::Client, Side::Server] {
+        let text = help(side, false);
+        for flag in TABLE.iter().filter(|flag| flag.default_for(side).is_some()) {
+            let dashes = if flag.name.len() == 1 { "-" } else { "--" };
+            let listed = text.lines().any(|line| {
+                line.trim_start().split([' ', ',']).next() == Some(&format!("{dashes}{}", flag.name))
+            });
+            assert_eq!(listed, flag.is_supported() && !flag.hidden, "{}", flag.name);
+        }
+        assert!(text.contains("[$KCPTUN_KEY]"));
+        let Ok(Command::Print(text)) = load(side, &words("-v"), |_| None) else { panic!() };
+        assert_eq!(text, format!("{} version {}\n", side.program(), bins::VERSION));
+    }
+}
+
+// CLI-8: no text makes the parser panic.
+#[test]
+fn odd_words_are_refused_or_ignored() {
+    for word in
+        ["", "-", "--", "---", "=", "-=", "--=", "-\u{e9}", "--mtu=", "-l", "--c=", "-1", "\u{0}", "-- "]
+    {
+        let _ = parse(Side::Client, &[word.into(), word.into()], &mut Config::new(Side::Client));
+    }
+}
+
+// CLI-35
+#[test]
+fn karsts_own_manners_can_be_switched_off() {
+    let settings = |side, line| run_with(side, line, None).unwrap().settings;
+    assert!(settings(Side::Server, "").migrate && settings(Side::Server, "").probe);
+    assert!(!settings(Side::Server, "--no-migrate").migrate);
+    assert!(!settings(Side::Server, "--no-probe").probe && !settings(Side::Client, "--no-probe").probe);
+}
+
+// CLI-34, CLI-30
+#[test]
+fn code_points_and_formats_are_checked() {
+    assert_eq!(refusal(Side::Client, "--dscp 64"), "--dscp: must be from 0 to 63, not 64");
+    assert_eq!(refusal(Side::Server, "--dscp=-1"), "--dscp: must be from 0 to 63, not -1");
+    assert_eq!(client("--dscp 63").unwrap().socket_options().dscp, 63);
+    assert_eq!(refusal(Side::Client, "--log-format xml"), "--log-format: must be text or json, not \"xml\"");
+}
+
+// CLI-42
+#[test]
+fn profiles_are_for_this_machine_unless_told_otherwise() {
+    assert_eq!(client("").unwrap().pprof_address(), None);
+    assert_eq!(client("--pprof").unwrap().pprof_address(), Some("127.0.0.1:6060"));
+    assert_eq!(client("--pprof-addr :1").unwrap().pprof_address(), Some(":1"));
+}
+
+// CLI-44
+#[test]
+fn weak_pads_are_warned_of() {
+    let warnings = |line: &str| match load(Side::Client, &words(line), |_| None) {
+        Ok(Command::Run(_, _, warnings)) => warnings.len(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(warnings("--QPPCount 4"), 0);
+    assert_eq!(warnings("--QPP --QPPCount 4"), 3);
+    assert_eq!(warnings("--QPP"), 1);
+    assert_eq!(warnings(&format!("--QPP --key {}", "k".repeat(211))), 0);
+}
+
+// CLI-55
+#[test]
+fn the_mode_auto_brings_its_own_defaults_for_what_nobody_named() {
+    let auto = client("--mode auto --rcvwnd 512").unwrap();
+    let expected = Settings { rcvwnd: 512, ..Settings::client().for_auto() };
+    assert_eq!((auto.settings.mode, auto.settings.sndwnd), (Mode::Auto, expected.sndwnd));
+    assert_eq!((auto.settings.rcvwnd, auto.settings.streambuf, auto.conn), (512, expected.streambuf, 4));
+    let named = client("--mode auto --conn 1 --sndwnd 128").unwrap();
+    assert_eq!((named.conn, named.settings.sndwnd), (1, 128));
+    assert_eq!(client("--mode fast").unwrap().settings, Settings::client());
+}

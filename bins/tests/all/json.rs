@@ -1,0 +1,163 @@
+//! The JSON file: Go's rules, and errors that name file, key and type.
+use bins::config::{Command, Config, apply, load};
+use bins::flags::{Kind, Side, TABLE};
+use std::path::PathBuf;
+
+fn read(text: &str) -> Result<Config, String> {
+    let mut config = Config::new(Side::Client);
+    apply(text, &mut config).map(|_| config).map_err(|error| error.to_string())
+}
+
+fn mtu(text: &str) -> i64 {
+    read(text).unwrap().settings.mtu
+}
+
+fn file(name: &str, text: &[u8]) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("json");
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join(name);
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+// CLI-10
+#[test]
+fn keys_match_in_any_case_and_the_last_one_counts() {
+    assert_eq!(mtu(r#"{"mtu": 900}"#), 900);
+    assert_eq!(mtu(r#"{"MTU": 900}"#), 900);
+    assert_eq!(mtu(r#"{"mtu": 1, "Mtu": 2, "mTU": 3}"#), 3);
+    let config = read(r#"{"LocalAddr": ":1", "QPP": true, "QPP-Count": 7, "key": "\u00e9\n"}"#).unwrap();
+    assert_eq!((config.listen.as_str(), config.settings.key.as_str()), (":1", "é\n"));
+    assert_eq!((config.settings.qpp, config.settings.qpp_count), (true, 7));
+}
+
+// CLI-10
+#[test]
+fn null_changes_nothing() {
+    assert_eq!(mtu(r#"{"mtu": null}"#), 1350);
+    assert_eq!(mtu(r#"{"mtu": 900, "mtu": null}"#), 900);
+    assert_eq!(mtu("null"), 1350);
+}
+
+// CLI-10
+#[test]
+fn only_the_first_value_is_read() {
+    assert_eq!(mtu("\n\t {\"mtu\": 900} trailing { nonsense"), 900);
+    assert_eq!(mtu(r#"{"mtu": 900}{"mtu": 901}"#), 900);
+}
+
+// CLI-11
+#[test]
+fn integers_are_integer_literals() {
+    assert_eq!(mtu(r#"{"mtu": -5}"#), -5);
+    assert_eq!(mtu(r#"{"mtu": -0}"#), 0);
+    assert_eq!(mtu(r#"{"mtu": 9223372036854775807}"#), i64::MAX);
+    for literal in ["1300.5", "1e3", "1.0", "9223372036854775808"] {
+        assert_eq!(
+            read(&format!("{{\"mtu\": {literal}}}")).unwrap_err(),
+            format!("key \"mtu\": expected an integer, found {literal}")
+        );
+    }
+}
+
+// CLI-12
+#[test]
+fn type_errors_name_the_key_and_both_types() {
+    let cases = [
+        (r#"{"MTU": "1300"}"#, "key \"MTU\": expected an integer, found a string"),
+        (r#"{"mtu": [1]}"#, "key \"mtu\": expected an integer, found an array"),
+        (r#"{"key": 5}"#, "key \"key\": expected a string, found 5"),
+        (r#"{"key": {}}"#, "key \"key\": expected a string, found an object"),
+        (r#"{"nocomp": "true"}"#, "key \"nocomp\": expected true or false, found a string"),
+        (r#"{"nocomp": 1}"#, "key \"nocomp\": expected true or false, found 1"),
+        (r#"{"crypt": true}"#, "key \"crypt\": expected a string, found true"),
+        ("[1]", "expected a JSON object, found an array"),
+        ("\"text\"", "expected a JSON object, found a string"),
+        ("12", "expected a JSON object, found a number"),
+        ("", "the file is empty, expected a JSON object"),
+        ("  \n", "the file is empty, expected a JSON object"),
+    ];
+    for (text, reason) in cases {
+        assert_eq!(read(text).unwrap_err(), reason, "{text}");
+    }
+}
+
+// CLI-12
+#[test]
+fn malformed_text_says_where() {
+    for text in [
+        "{",
+        "{\"mtu\": 1",
+        "{\"mtu\" 1}",
+        "{mtu: 1}",
+        "{\"mtu\": 01}",
+        "// c\n{}",
+        "\u{feff}{}",
+        "{'mtu': 1}",
+    ] {
+        let reason = read(text).unwrap_err();
+        assert!(reason.starts_with("not valid JSON: ") && reason.contains(" line "), "{text}: {reason}");
+    }
+}
+
+// CLI-13
+#[test]
+fn unknown_keys_are_named_but_not_fatal() {
+    let mut config = Config::new(Side::Client);
+    let applied = apply(r#"{"target": "h:1", "mtu": 900, "colour": {"a": [1]}}"#, &mut config).unwrap();
+    assert_eq!(applied.unknown, ["target", "colour"]);
+    assert_eq!(applied.names, ["mtu"]);
+    let path = file("unknown.json", br#"{"colour": 1}"#);
+    let line = [String::from("-c"), path.display().to_string()];
+    let Ok(Command::Run(_, _, warnings)) = load(Side::Client, &line, |_| None) else { panic!() };
+    assert_eq!(warnings, [format!("{}: unknown key \"colour\" ignored", path.display())]);
+}
+
+// CLI-19
+#[test]
+fn options_without_effect_may_only_repeat_their_default() {
+    for flag in TABLE.iter().filter(|flag| !flag.is_supported() && flag.client.is_some()) {
+        let (key, default) = (flag.json.unwrap(), flag.client.unwrap());
+        let other = match flag.kind() {
+            Kind::Str => "\"other\"",
+            Kind::Int => "46",
+            Kind::Bool => "true",
+        };
+        assert!(read(&format!("{{\"{key}\": {default}}}")).is_ok(), "{key}");
+        for text in
+            [format!("{{\"{key}\": {other}}}"), format!("{{\"{key}\": {default}, \"{key}\": {other}}}")]
+        {
+            assert_eq!(read(&text).unwrap_err(), format!("key \"{key}\": not supported yet"));
+        }
+    }
+    assert_eq!(read(r#"{"tcp": 1}"#).unwrap_err(), "key \"tcp\": expected true or false, found 1");
+}
+
+// CLI-9: the file counts more than a flag, but only for the keys it has.
+#[test]
+fn the_file_overrides_the_flags() {
+    let path = file("override.json", br#"{"mtu": 900}"#).display().to_string();
+    let line = ["--mtu", "1200", "-c", &path, "--ds", "5"].map(String::from);
+    let Ok(Command::Run(config, ..)) = load(Side::Client, &line, |_| None) else { panic!() };
+    assert_eq!((config.settings.mtu, config.settings.datashard), (900, 5));
+}
+
+// CLI-12, CLI-15: an error is one line that starts with the file, and exits with 1.
+#[test]
+fn errors_of_a_file_start_with_its_name() {
+    let cases: [(&str, &[u8], &str); 4] = [
+        ("type.json", br#"{"mtu": "x"}"#, "key \"mtu\": expected an integer, found a string"),
+        ("cut.json", br#"{"mtu": "#, "not valid JSON: EOF while parsing a value at line 1 column 8"),
+        ("crypt.json", br#"{"crypt": "rot13"}"#, "key \"crypt\": unknown cipher \"rot13\"; known are "),
+        ("conn.json", br#"{"conn": 0}"#, "key \"conn\": conn must be greater than 0 and at most 65535"),
+    ];
+    for (name, text, reason) in cases {
+        let path = file(name, text).display().to_string();
+        let error = load(Side::Client, &["-c".into(), path.clone()], |_| None).unwrap_err();
+        assert!(error.to_string().starts_with(&format!("{path}: {reason}")), "{error}");
+        assert!(!error.to_string().contains('\n'));
+        assert_eq!(error.exit_code(), 1);
+    }
+    let error = load(Side::Client, &["-c=/nonexistent/k.json".into()], |_| None).unwrap_err();
+    assert_eq!(error.to_string(), "/nonexistent/k.json: No such file or directory (os error 2)");
+}

@@ -1,0 +1,21 @@
+//! Tests of bins: one program, because linking is what costs; one behaviour per file.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod addresses;
+mod common;
+mod cures;
+mod diagnostics;
+mod flags;
+mod fuzz_config;
+mod json;
+mod json_body;
+mod limits;
+mod memory;
+mod monitoring;
+mod peers;
+mod plugin;
+mod stalled;
+mod startup;
+mod surface;
+mod tunnel;
+mod udp;

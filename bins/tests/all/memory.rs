@@ -1,0 +1,99 @@
+//! Memory stays below `--memlimit` and comes back after a load (CLI-54).
+use crate::common::{Program, connect, echo, exchange, free_udp, sample, target};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const MEBIBYTE: f64 = (1 << 20) as f64;
+
+fn address_after(log: &str, text: &str) -> SocketAddr {
+    let (_, rest) = log.split_once(text).unwrap();
+    rest.lines().next().unwrap().trim().parse().unwrap()
+}
+
+fn metric(metrics: SocketAddr, name: &str) -> f64 {
+    let mut stream = connect(metrics);
+    stream.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").unwrap();
+    let mut page = String::new();
+    stream.read_to_string(&mut page).unwrap();
+    let line = page.lines().find(|line| line.split(' ').next() == Some(name));
+    line.unwrap().rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+/// A server that shows its metrics, and a client of 16 sessions; the server's target sends without end to who says `!`.
+fn start(server_flags: &[&str]) -> (Program, Program, SocketAddr, SocketAddr) {
+    let udp = free_udp().to_string();
+    let target = target(|mut stream| {
+        let mut first = [0];
+        stream.read_exact(&mut first).unwrap();
+        if first == *b"!" {
+            let block = sample(9, 65_536);
+            while stream.write_all(&block).is_ok() {}
+        } else {
+            stream.write_all(&first).unwrap();
+            echo(stream);
+        }
+    });
+    let target = target.to_string();
+    let words = ["-t", &target, "-l", &udp, "--metrics", "127.0.0.1:0", "--nocomp", "--sndwnd", "8192"];
+    let server = Program::server(&[&words, server_flags].concat());
+    let metrics = address_after(&server.wait_for("metrics on: "), "metrics on: ");
+    server.wait_for("key derivation done");
+    let words = ["-r", &udp, "-l", "127.0.0.1:0", "--conn", "16", "--nocomp", "--rcvwnd", "8192"];
+    let client = Program::client(&words);
+    let local = address_after(&client.wait_for("key derivation done"), "listening on: ");
+    (server, client, metrics, local)
+}
+
+/// Downloads that nobody reads, which fill every buffer.
+fn stopped_downloads(local: SocketAddr) -> Vec<TcpStream> {
+    let open = |_| {
+        let mut stream = connect(local);
+        stream.write_all(b"!").unwrap();
+        stream
+    };
+    (0..32).map(open).collect()
+}
+
+fn peak(metrics: SocketAddr, time: Duration) -> f64 {
+    let until = Instant::now() + time;
+    let mut peak: f64 = 0.0;
+    while Instant::now() < until {
+        peak = peak.max(metric(metrics, "karst_heap_bytes"));
+        thread::sleep(Duration::from_millis(50));
+    }
+    peak
+}
+
+// CLI-54
+#[test]
+fn a_limit_holds_and_the_program_goes_on_afterwards() {
+    let (server, _client, metrics, local) = start(&["--memlimit", "24"]);
+    let base = metric(metrics, "karst_heap_bytes");
+    let stopped = stopped_downloads(local);
+    let peak = peak(metrics, Duration::from_secs(4));
+    assert!(server.log().contains("memlimit: memory is short"), "the load is too small: {peak} bytes");
+    assert!(peak < 24.0 * MEBIBYTE, "{peak} bytes in use");
+    drop(stopped);
+    let dropped = Instant::now();
+    let data = sample(4, 200_000);
+    while exchange(connect(local), data.clone()) != data {
+        assert!(dropped.elapsed() < Duration::from_secs(10), "nothing works after the load");
+    }
+    // Buffers kept for reuse go when they were not needed for ten seconds.
+    while metric(metrics, "karst_heap_bytes") > base + MEBIBYTE {
+        let left = metric(metrics, "karst_heap_bytes") - base;
+        assert!(dropped.elapsed() < Duration::from_secs(60), "{left} bytes left");
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+// CLI-54
+#[test]
+fn buffers_above_their_part_are_lowered_and_named() {
+    let (server, ..) = start(&["--memlimit", "16"]);
+    for name in ["smuxbuf 4194304", "sndwnd 8192"] {
+        assert!(server.log().contains(&format!("{name} does not fit memlimit 16")), "{}", server.log());
+    }
+}

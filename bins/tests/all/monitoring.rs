@@ -1,0 +1,162 @@
+//! Metrics over HTTP and the service manager's notifications.
+use crate::common::{PATIENCE, Program, connect, echo, exchange, free_udp, sample, start_server, target};
+use serde_json::Value;
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::os::unix::net::UnixDatagram;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Status line and body.
+fn get(to: SocketAddr, request: &str) -> (String, String) {
+    let (status, body) = get_bytes(to, request);
+    (status, String::from_utf8(body).unwrap())
+}
+
+fn get_bytes(to: SocketAddr, request: &str) -> (String, Vec<u8>) {
+    let mut stream = connect(to);
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).unwrap();
+    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+    let (head, body) = (String::from_utf8(bytes[..end].to_vec()).unwrap(), bytes[end + 4..].to_vec());
+    let length = format!("Content-Length: {}", body.len());
+    assert!(head.contains(&length), "{head}");
+    (head.lines().next().unwrap().to_owned(), body)
+}
+
+fn address_after(log: &str, text: &str) -> SocketAddr {
+    log.split_once(text).unwrap().1.lines().next().unwrap().parse().unwrap()
+}
+
+/// The value of a metric without labels.
+fn value(page: &str, name: &str) -> f64 {
+    let line = page.lines().find(|line| line.split(' ').next() == Some(name));
+    line.unwrap_or_else(|| panic!("{name} in {page}")).rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+// CLI-36, CLI-37
+#[test]
+fn a_transfer_shows_in_metrics_and_status() {
+    let udp = free_udp();
+    let server = start_server(target(echo), udp, &["--nocomp"]);
+    let udp_text = udp.to_string();
+    let words = ["-r", &udp_text, "-l", "127.0.0.1:0", "--nocomp", "--metrics", "127.0.0.1:0"];
+    let client = Program::client(&words);
+    let log = client.wait_for("key derivation done");
+    let (local, metrics) = (address_after(&log, "listening on: "), address_after(&log, "metrics on: "));
+
+    let (status, page) = get(metrics, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(status, "HTTP/1.1 200 OK");
+    assert_eq!((value(&page, "karst_sessions"), value(&page, "karst_amplification_ratio")), (0.0, 0.0));
+
+    let held = connect(local);
+    let data = sample(3, 500_000);
+    assert_eq!(exchange(connect(local), data.clone()), data);
+
+    let (_, page) = get(metrics, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!((value(&page, "karst_sessions"), value(&page, "karst_sessions_dialled_total")), (1.0, 1.0));
+    assert!((500_000.0..600_000.0).contains(&value(&page, "karst_bytes_sent_total")), "{page}");
+    // FEC adds three packets to ten, and acknowledgements of the echo weigh too.
+    assert!((1.2..3.0).contains(&value(&page, "karst_amplification_ratio")), "{page}");
+    assert!(value(&page, "process_resident_memory_bytes") > 1e6);
+    assert!(
+        page.contains(&format!("karst_info{{program=\"karst-client\",version=\"{}\"}} 1\n", bins::VERSION))
+    );
+    for line in page.lines().filter(|line| !line.starts_with('#')) {
+        let (name, number) = line.rsplit_once(' ').unwrap();
+        let name = name.split('{').next().unwrap();
+        assert!(number.parse::<f64>().is_ok(), "{line}");
+        assert_eq!(page.matches(&format!("# TYPE {name} ")).count(), 1, "{name}");
+    }
+
+    let (status, body) = get(metrics, "GET /status HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(status, "HTTP/1.1 200 OK");
+    let json: Value = serde_json::from_str(&body).unwrap();
+    let session = &json["sessions"][0];
+    assert_eq!(session["peer"], udp_text.as_str());
+    assert!(session["rto_ms"].as_u64().unwrap() >= 30, "{body}");
+    assert!(session["streams"].as_u64().unwrap() >= 1, "{body}");
+    assert_eq!((&json["program"], &json["sessions_left_out"]), (&"karst-client".into(), &0.into()));
+    assert!(json["counters"]["BytesSent"].as_u64().unwrap() >= 500_000);
+
+    assert_eq!(get(metrics, "GET /secret HTTP/1.1\r\n\r\n").0, "HTTP/1.1 404 Not Found");
+    assert_eq!(get(metrics, "PUT /status HTTP/1.1\r\n\r\n").0, "HTTP/1.1 405 Method Not Allowed");
+    drop((held, server));
+}
+
+// CLI-36, CLI-8
+#[test]
+fn an_occupied_metrics_port_is_named_in_one_line() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let words = ["-l", &free_udp().to_string(), "--metrics", &address];
+    let output = Command::new(env!("CARGO_BIN_EXE_karst-server")).args(words).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let reason = "cannot listen: Address already in use (os error 98)";
+    let expected = format!("karst-server: --metrics {address}: {reason}\n");
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), expected);
+}
+
+// CLI-39
+#[test]
+fn the_service_manager_is_told_of_start_and_end() {
+    let path = std::env::temp_dir().join(format!("karst-notify-{}", std::process::id()));
+    let _ = std::fs::remove_file(&path);
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut server = Command::new(env!("CARGO_BIN_EXE_karst-server"))
+        .args(["-l", &free_udp().to_string()])
+        .env("NOTIFY_SOCKET", &path)
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let told = || {
+        let mut buffer = [0; 256];
+        let count = socket.recv(&mut buffer).unwrap();
+        String::from_utf8(buffer[..count].to_vec()).unwrap()
+    };
+    assert_eq!(told(), "READY=1\n");
+    // SAFETY: the child was not waited for yet, so its number is still its own.
+    assert_eq!(unsafe { libc::kill(server.id() as i32, libc::SIGTERM) }, 0);
+    assert_eq!(told(), "STOPPING=1\n");
+    assert!(server.wait().unwrap().success());
+    std::fs::remove_file(&path).unwrap();
+}
+
+// CLI-42: while a transfer keeps the program busy, its profile has samples.
+#[test]
+fn profiles_are_served_where_asked() {
+    let udp = free_udp();
+    let server = start_server(target(echo), udp, &["--crypt", "aes"]);
+    let words =
+        ["-r", &udp.to_string(), "-l", "127.0.0.1:0", "--crypt", "aes", "--pprof-addr", "127.0.0.1:0"];
+    let client = Program::client(&words);
+    let log = client.wait_for("key derivation done");
+    let (local, profiles) = (address_after(&log, "listening on: "), address_after(&log, "profiles on: "));
+    // The first profile of a process starts late: names of functions are looked up first.
+    let enough = Arc::new(AtomicBool::new(false));
+    let stop = Arc::clone(&enough);
+    let carrying = std::thread::spawn(move || {
+        while !stop.load(Ordering::Relaxed) {
+            let data = sample(4, 1_000_000);
+            assert_eq!(exchange(connect(local), data.clone()), data);
+        }
+    });
+    let (status, profile) = get_bytes(profiles, "GET /debug/pprof/profile?seconds=1 HTTP/1.1\r\n\r\n");
+    assert_eq!(status, "HTTP/1.1 200 OK");
+    enough.store(true, Ordering::Relaxed);
+    let text = String::from_utf8_lossy(&profile);
+    // The first field is the type of the samples; the names are in the table of strings.
+    assert_eq!(profile[..2], [0x0a, 4]);
+    for name in ["nanoseconds", "samples", "bins::driver::"] {
+        assert!(profile.windows(name.len()).any(|window| window == name.as_bytes()), "{name} in {text}");
+    }
+    carrying.join().unwrap();
+    for target in ["/debug/pprof/profile?seconds=0", "/debug/pprof/profile?seconds=x"] {
+        assert_eq!(get(profiles, &format!("GET {target} HTTP/1.1\r\n\r\n")).0, "HTTP/1.1 400 Bad Request");
+    }
+    assert_eq!(get(profiles, "GET /debug/pprof/heap HTTP/1.1\r\n\r\n").0, "HTTP/1.1 404 Not Found");
+    drop(server);
+}

@@ -1,0 +1,65 @@
+//! The environment that shadowsocks gives its plugins (SIP003).
+use bins::config::{Command, Config, ConfigError, load};
+use bins::flags::Side;
+
+const ADDRESSES: [(&str, &str); 4] = [
+    ("SS_REMOTE_HOST", "192.0.2.1"),
+    ("SS_REMOTE_PORT", "8388"),
+    ("SS_LOCAL_HOST", "127.0.0.1"),
+    ("SS_LOCAL_PORT", "1080"),
+];
+
+fn start(side: Side, environment: &[(&str, &str)], words: &[&str]) -> Result<Config, ConfigError> {
+    let words: Vec<String> = words.iter().map(|word| (*word).into()).collect();
+    let value =
+        |name: &str| environment.iter().rev().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
+    match load(side, &words, value)? {
+        Command::Run(config, ..) => Ok(*config),
+        Command::Print(text) => panic!("printed {text}"),
+    }
+}
+
+fn plugin(side: Side, more: &[(&str, &str)], words: &[&str]) -> Result<Config, ConfigError> {
+    start(side, &[&ADDRESSES[..], more].concat(), words)
+}
+
+// CLI-38
+#[test]
+fn addresses_come_from_the_environment() {
+    let client = plugin(Side::Client, &[], &[]).unwrap();
+    assert_eq!((&*client.listen, &*client.remote), ("127.0.0.1:1080", "192.0.2.1:8388"));
+    let server = plugin(Side::Server, &[], &[]).unwrap();
+    assert_eq!((&*server.listen, &*server.target), ("192.0.2.1:8388", "127.0.0.1:1080"));
+    let server =
+        plugin(Side::Server, &[("SS_REMOTE_HOST", "::|0.0.0.0"), ("SS_LOCAL_HOST", "::1")], &[]).unwrap();
+    assert_eq!((&*server.listen, &*server.target), (":8388", "[::1]:1080"));
+    let client = plugin(Side::Client, &[], &["-r", "other:1"]).unwrap();
+    assert_eq!(client.remote, "other:1");
+}
+
+// CLI-38
+#[test]
+fn options_come_from_the_environment_and_count_less_than_flags() {
+    let options = [("SS_PLUGIN_OPTIONS", r"mode=fast2;nocomp;key=a\;b\=c;ds=5;mtu=1200;__android_vpn")];
+    let config = plugin(Side::Client, &options, &["--mtu", "1300"]).unwrap();
+    assert_eq!((&*config.mode, &*config.settings.key), ("fast2", "a;b=c"));
+    assert_eq!((config.settings.nocomp, config.settings.datashard, config.settings.mtu), (true, 5, 1300));
+    // Without the addresses nobody speaks of a plugin.
+    assert_eq!(start(Side::Client, &options, &[]).unwrap(), Config::new(Side::Client));
+}
+
+// CLI-38, CLI-8
+#[test]
+fn a_bad_environment_is_refused_in_one_line() {
+    let refusal = |environment: &[(&str, &str)]| {
+        let error = start(Side::Client, environment, &[]).unwrap_err();
+        assert_eq!(error.exit_code(), 1);
+        error.to_string()
+    };
+    let with = |options| refusal(&[&ADDRESSES[..], &[("SS_PLUGIN_OPTIONS", options)]].concat());
+    assert_eq!(refusal(&ADDRESSES[..3]), "SS_LOCAL_PORT is not set, but other variables of a plugin are");
+    assert_eq!(with("crpyt=aes"), "SS_PLUGIN_OPTIONS: flag provided but not defined: -crpyt");
+    assert_eq!(with("mtu"), "SS_PLUGIN_OPTIONS: flag needs an argument: -mtu");
+    assert_eq!(with("mtu=x"), "SS_PLUGIN_OPTIONS: invalid value \"x\" for flag -mtu: parse error");
+    assert!(with("crypt=rot13").starts_with("SS_PLUGIN_OPTIONS: crypt: unknown cipher"));
+}

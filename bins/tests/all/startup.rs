@@ -1,0 +1,151 @@
+//! How the programs start, and how they refuse to (CLI-8).
+use crate::common::{Program, free_udp};
+use bins::config::{Command as Decision, load};
+use bins::driver::parameters;
+use bins::flags::Side;
+use std::net::{TcpListener, UdpSocket};
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+fn run(path: &str, words: &[&str]) -> Output {
+    Command::new(path).args(words).env_remove("KCPTUN_KEY").output().unwrap()
+}
+
+/// The one line on standard error.
+fn refusal(path: &str, words: &[&str], code: i32) -> String {
+    let output = run(path, words);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{words:?}: {text}");
+    assert_eq!(output.stdout, b"", "{words:?}");
+    assert_eq!(text.matches('\n').count(), 1, "{words:?}: {text}");
+    text.trim_end().to_owned()
+}
+
+const CLIENT: &str = env!("CARGO_BIN_EXE_karst-client");
+const SERVER: &str = env!("CARGO_BIN_EXE_karst-server");
+
+// CLI-8
+#[test]
+fn an_occupied_port_is_named_in_one_line() {
+    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = tcp.local_addr().unwrap().to_string();
+    let text = refusal(CLIENT, &["-l", &address], 1);
+    assert_eq!(
+        text,
+        format!("karst-client: --localaddr {address}: cannot listen: Address already in use (os error 98)")
+    );
+
+    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = udp.local_addr().unwrap().to_string();
+    let text = refusal(SERVER, &["-l", &address], 1);
+    assert_eq!(
+        text,
+        format!("karst-server: --listen {address}: cannot listen: Address already in use (os error 98)")
+    );
+}
+
+// CLI-8, CLI-15, CLI-19
+#[test]
+fn usage_errors_exit_with_2() {
+    let cases: &[(&[&str], &str)] = &[
+        (&["--bogus"], "flag provided but not defined: -bogus"),
+        (&["--mtu", "many"], "invalid value \"many\" for flag -mtu: parse error"),
+        (&["--tcp"], "not supported yet: --tcp"),
+        (&["--keepalive", "31"], "--keepalive: keep-alive timeout must be larger than keep-alive interval"),
+        (&["--smuxver", "3"], "--smuxver: unsupported smux version:3"),
+        (&["--smuxver", "0"], "--smuxver: unsupported protocol version"),
+        (&["--QPP", "--QPPCount=0"], "--QPPCount: 0 must be greater than 0 when QPP is enabled"),
+    ];
+    for (words, reason) in cases {
+        assert_eq!(refusal(CLIENT, words, 2), format!("karst-client: {reason}"));
+        assert_eq!(refusal(SERVER, words, 2), format!("karst-server: {reason}"));
+    }
+    assert!(refusal(CLIENT, &["--crypt", "rot13"], 2).contains("unknown cipher \"rot13\"; known are aes, "));
+    let text = refusal(SERVER, &["-l", "nonsense"], 2);
+    assert_eq!(
+        text,
+        "karst-server: --listen: malformed address \"nonsense\", expected HOST:PORT or HOST:MIN-MAX"
+    );
+}
+
+// CLI-12
+#[test]
+fn a_bad_file_exits_with_1() {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("startup");
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("bad.json").display().to_string();
+    std::fs::write(&path, "{\"mtu\": \"large\"}").unwrap();
+    let text = refusal(CLIENT, &["-c", &path], 1);
+    assert_eq!(text, format!("karst-client: {path}: key \"mtu\": expected an integer, found a string"));
+    std::fs::write(&path, "{\"mtu\": 1").unwrap();
+    let text = refusal(SERVER, &["-c", &path], 1);
+    assert!(text.starts_with(&format!("karst-server: {path}: not valid JSON: EOF")), "{text}");
+    std::fs::write(&path, "{\"keepalive\": 31}").unwrap();
+    let text = refusal(SERVER, &["-c", &path], 1);
+    assert!(text.starts_with(&format!("karst-server: {path}: key \"keepalive\": ")), "{text}");
+    let text = refusal(CLIENT, &["-c", "/nonexistent.json"], 1);
+    assert_eq!(text, "karst-client: /nonexistent.json: No such file or directory (os error 2)");
+}
+
+// CLI-27
+#[test]
+fn help_and_version_exit_with_0() {
+    for (path, program) in [(CLIENT, "karst-client"), (SERVER, "karst-server")] {
+        for (words, start) in [(["--help"], "NAME:\n   "), (["-v"], "")] {
+            let output = run(path, &words);
+            assert_eq!(output.status.code(), Some(0));
+            let text = String::from_utf8(output.stdout).unwrap();
+            assert!(text.starts_with(&format!("{start}{program} ")), "{text}");
+            assert_eq!(output.stderr, b"");
+        }
+    }
+}
+
+fn lines(side: Side, words: &[&str]) -> Vec<String> {
+    let words: Vec<String> = words.iter().map(|word| (*word).into()).collect();
+    let Ok(Decision::Run(config, ..)) = load(side, &words, |_| None) else { panic!("{words:?}") };
+    parameters(&config, "ADDRESS")
+}
+
+// CLI-16
+#[test]
+fn start_up_lines_are_kcptuns() {
+    let expected = "smux version: 2|listening on: ADDRESS|encryption: aes|QPP: false|QPP Count: 61\
+        |nodelay parameters: 0 30 2 1|remote address: vps:29900|sndwnd: 128 rcvwnd: 512|compression: true|mtu: 1350\
+        |ratelimit: 0|datashard: 10 parityshard: 3|acknodelay: false|dscp: 0|sockbuf: 4194304|smuxbuf: 4194304\
+        |framesize: 8192|streambuf: 2097152|keepalive: 10|conn: 1|autoexpire: 0|scavengettl: 600|snmplog: \
+        |snmpperiod: 60|quiet: false|tcp: false|pprof: false|initiating key derivation|key derivation done";
+    assert_eq!(lines(Side::Client, &[])[1..].join("|"), expected);
+    let expected = "smux version: 1|listening on: ADDRESS|target: 127.0.0.1:12948|encryption: null\
+        |nodelay parameters: 1 40 0 1|sndwnd: 1024 rcvwnd: 1024|compression: false|mtu: 1200|ratelimit: 0\
+        |datashard: 10 parityshard: 3|acknodelay: false|dscp: 0|sockbuf: 4194304|smuxbuf: 4194304|framesize: 8192\
+        |streambuf: 2097152|keepalive: 10|snmplog: |snmpperiod: 60|pprof: false|quiet: true|tcp: false\
+        |initiating key derivation|key derivation done";
+    let words = "-mode manual -nodelay 1 -interval 40 -nc 1 -quiet -nocomp -mtu 1200 -crypt null -smuxver 1";
+    let words: Vec<&str> = words.split(' ').collect();
+    assert_eq!(lines(Side::Server, &words)[1..].join("|"), expected);
+    assert_eq!(lines(Side::Server, &[])[0], format!("version: {}", bins::VERSION));
+}
+
+// CLI-14
+#[test]
+fn presets_replace_the_four_numbers() {
+    for (mode, numbers) in
+        [("normal", "0 40 2 1"), ("fast", "0 30 2 1"), ("fast2", "1 20 2 1"), ("fast3", "1 10 2 1")]
+    {
+        let words = ["--mode", mode, "--nodelay", "7", "--interval", "77", "--resend", "7", "--nc", "7"];
+        assert!(lines(Side::Client, &words).contains(&format!("nodelay parameters: {numbers}")));
+    }
+}
+
+// CLI-17
+#[test]
+fn log_lines_carry_date_and_time() {
+    let server = Program::server(&["-l", &free_udp().to_string(), "--ratelimit=-5"]);
+    let log = server.wait_for("Listening on: ");
+    assert!(log.lines().next().unwrap().ends_with(" ratelimit -5 is negative, falling back to 0"), "{log}");
+    for line in log.lines() {
+        let shape: String = line.chars().take(20).map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+        assert_eq!(shape, "0000/00/00 00:00:00 ", "{line}");
+    }
+}

@@ -1,0 +1,157 @@
+//! What is made from the table of options, and the table against the Go programs' own help.
+use crate::common::skipped;
+use bins::flags::{Group, Shell, Side, TABLE, completions, help, man, markdown};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+const SIDES: [Side; 2] = [Side::Client, Side::Server];
+
+fn supported(side: Side) -> impl Iterator<Item = &'static bins::flags::Flag> {
+    TABLE.iter().filter(move |flag| flag.is_supported() && flag.default_for(side).is_some())
+}
+
+// CLI-40: KARST_UPDATE=1 writes the file instead.
+#[test]
+fn the_readers_table_is_the_programs_table() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (before, rest) = text.split_once("<!-- options -->\n").unwrap();
+    let (between, after) = rest.split_once("<!-- end of options -->\n").unwrap();
+    if std::env::var_os("KARST_UPDATE").is_some() {
+        let whole = format!("{before}<!-- options -->\n{}<!-- end of options -->\n{after}", markdown());
+        return std::fs::write(&path, whole).unwrap();
+    }
+    assert_eq!(between, markdown(), "README.md is old; KARST_UPDATE=1 cargo test -p bins --test surface");
+}
+
+// CLI-27
+#[test]
+fn help_has_chapters_and_hides_what_only_experts_need() {
+    for side in SIDES {
+        let (short, all) = (help(side, false), help(side, true));
+        for group in Group::ALL {
+            assert_eq!(short.matches(&format!("\n {}:\n", group.title())).count(), 1);
+        }
+        assert!(!short.contains("--acknodelay") && all.contains("--acknodelay"));
+        assert_eq!(
+            all.lines().count(),
+            short.lines().count() + supported(side).filter(|flag| flag.hidden).count()
+        );
+        assert!(all.lines().all(|line| line.len() < 200));
+    }
+}
+
+// CLI-40
+#[test]
+fn the_manual_page_has_every_option_and_only_known_requests() {
+    for side in SIDES {
+        let page = man(side);
+        for flag in supported(side) {
+            let dashes = if flag.name.len() == 1 { "\\-" } else { "\\-\\-" };
+            let form = format!("\\fB{dashes}{}", flag.name.replace('-', "\\-"));
+            assert!(page.contains(&form), "{form}");
+        }
+        for line in page.lines().filter(|line| line.starts_with(['.', '\''])) {
+            assert!(
+                [".TH", ".SH", ".SS", ".TP", ".B", ".RI"].contains(&line.split(' ').next().unwrap()),
+                "{line}"
+            );
+        }
+        assert!(page.lines().all(|line| !line.is_empty()));
+    }
+}
+
+/// What bash offers after these words.
+fn bash_offers(words: &[&str]) -> Option<Vec<String>> {
+    let script = format!(
+        "{}COMP_WORDS=({}); COMP_CWORD={}; _karst_client; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+        completions(Side::Client, Shell::Bash),
+        words.join(" "),
+        words.len() - 1
+    );
+    let Ok(output) = Command::new("bash").args(["--norc", "-c", &script]).output() else {
+        skipped("completions", "bash is not installed");
+        return None;
+    };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(String::from_utf8(output.stdout).unwrap().lines().map(Into::into).collect())
+}
+
+// CLI-40
+#[test]
+fn completions_offer_options_and_their_values() {
+    if let Some(offered) = bash_offers(&["karst-client", "--snd"]) {
+        assert_eq!(offered, ["--sndwnd"]);
+        assert_eq!(bash_offers(&["karst-client", "--mode", "fast"]).unwrap(), ["fast", "fast2", "fast3"]);
+        assert_eq!(bash_offers(&["karst-client", "--mtu", "\"\""]).unwrap(), [""]);
+    }
+    for side in SIDES {
+        let (zsh, fish) = (completions(side, Shell::Zsh), completions(side, Shell::Fish));
+        assert!(zsh.starts_with(&format!("#compdef {}\n", side.program())));
+        assert!(zsh.contains("  '--mode=[") && zsh.contains(":value:(normal fast fast2 fast3 manual)'"));
+        for flag in supported(side) {
+            let (dashes, letter) = if flag.name.len() == 1 { ("-", "s") } else { ("--", "l") };
+            assert!(zsh.contains(&format!("  '{dashes}{}", flag.name)), "{}", flag.name);
+            assert!(fish.contains(&format!(" -{letter} {}", flag.name)), "{}", flag.name);
+        }
+        // Quotes come in pairs, or the shells could not load the scripts.
+        assert!(zsh.lines().skip(2).all(|line| line.matches('\'').count() % 2 == 0), "{zsh}");
+    }
+}
+
+/// Differences that the year explains: options of 2026, and defaults that changed.
+const NOT_IN_2021: &[&str] = &["QPP", "QPPCount", "ratelimit", "framesize", "closewait"];
+const CHANGED_SINCE_2021: &[(&str, &str, &str)] = &[("smuxver", "1", "2")];
+/// The client of 2021 has no profiler.
+const SERVER_ONLY_IN_2021: &str = "pprof";
+
+/// Spellings and default of every option a Go program's help lists.
+fn go_help(program: &str) -> Option<BTreeMap<String, (Vec<String>, String)>> {
+    let Ok(output) = Command::new(program).arg("-h").output() else {
+        assert!(std::env::var_os("KARST_REQUIRE_GO").is_none(), "{program} is required and not installed");
+        skipped("names and defaults", &format!("{program} is not installed"));
+        return None;
+    };
+    let text = String::from_utf8(output.stdout).unwrap();
+    let (_, options) = text.split_once("GLOBAL OPTIONS:\n").unwrap();
+    let mut found = BTreeMap::new();
+    for line in options.lines() {
+        let (forms, rest) = line.trim_start().split_once("  ").unwrap();
+        let names: Vec<String> = forms
+            .split(", ")
+            .map(|form| form.split(' ').next().unwrap().trim_start_matches('-').to_owned())
+            .collect();
+        let default = rest.rsplit_once("(default: ").map_or("", |(_, end)| end.split(')').next().unwrap());
+        found.insert(names[0].clone(), (names, default.trim_matches('"').to_owned()));
+    }
+    Some(found)
+}
+
+// CLI-41, CLI-1
+#[test]
+fn names_and_defaults_are_those_of_the_go_programs() {
+    for (side, program) in [(Side::Client, "kcptun-client"), (Side::Server, "kcptun-server")] {
+        let Some(mut theirs) = go_help(program) else { continue };
+        assert!(theirs.len() > 20, "{theirs:?}");
+        for flag in TABLE.iter().filter(|flag| flag.since == 2021 && !flag.hidden) {
+            let Some(default) = flag.default_for(side) else { continue };
+            if flag.name == SERVER_ONLY_IN_2021 && side == Side::Client {
+                continue;
+            }
+            let (names, their_default) = theirs.remove(flag.name).unwrap_or_else(|| panic!("{}", flag.name));
+            let ours: Vec<&str> = std::iter::once(flag.name).chain(flag.aliases.iter().copied()).collect();
+            assert_eq!(names, ours);
+            let changed = CHANGED_SINCE_2021.iter().find(|(name, ..)| *name == flag.name);
+            let expected = changed.map_or(default, |(_, before, since)| {
+                assert_eq!(default, *since, "{}", flag.name);
+                before
+            });
+            assert_eq!(their_default, if expected == "false" { "" } else { expected }, "{}", flag.name);
+        }
+        theirs.retain(|name, _| !TABLE.iter().any(|flag| flag.name == name && flag.hidden));
+        assert!(theirs.is_empty(), "not in the table: {theirs:?}");
+    }
+    let newer: Vec<&str> = TABLE.iter().filter(|flag| flag.since == 2026).map(|flag| flag.name).collect();
+    assert_eq!(newer, NOT_IN_2021);
+}

@@ -1,0 +1,113 @@
+//! The socket layer: runs of datagrams keep their boundaries, on both families, whatever the system supports (CLI-26).
+use bins::net::udp::{Datagrams, RecvBatch, SocketOptions, UdpSocket};
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::num::NonZeroU16;
+use tokio::runtime::Builder;
+
+const OPTIONS: SocketOptions = SocketOptions { buffer_bytes: 4 << 20, dscp: 0 };
+
+fn run(test: impl Future<Output = ()>) {
+    Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
+}
+
+fn bind(address: &str) -> UdpSocket {
+    UdpSocket::bind(address.parse().unwrap(), OPTIONS).unwrap()
+}
+
+async fn receive(socket: &UdpSocket, count: usize) -> Vec<(SocketAddr, Vec<u8>)> {
+    let mut batch = RecvBatch::default();
+    let mut got = Vec::new();
+    while got.len() < count {
+        poll_fn(|cx| socket.poll_recv_ready(cx)).await.unwrap();
+        if socket.try_recv(&mut batch).is_ok() {
+            batch.for_each(|from, datagram| got.push((from, datagram.to_vec())));
+        }
+    }
+    got
+}
+
+/// Datagrams of `segment` bytes and one shorter one, each filled with its own number.
+fn numbered(count: u8, segment: usize, last: usize) -> (Vec<u8>, Vec<Vec<u8>>) {
+    let len = |index| if index + 1 == count { last } else { segment };
+    let datagrams: Vec<Vec<u8>> = (0..count).map(|index| vec![index; len(index)]).collect();
+    (datagrams.concat(), datagrams)
+}
+
+async fn sends_whole(from: &UdpSocket, to: SocketAddr, receiver: &UdpSocket) {
+    for (count, segment, last) in [(48, 1350, 1350), (48, 1350, 76), (2, 500, 1), (64, 600, 600)] {
+        let (bytes, expected) = numbered(count, segment, last);
+        poll_fn(|cx| from.poll_send_ready(cx)).await.unwrap();
+        let sent = from.try_send(to, &bytes, NonZeroU16::new(segment as u16)).unwrap();
+        assert_eq!(sent, bytes.len());
+        let got = receive(receiver, usize::from(count)).await;
+        assert!(got.iter().map(|(_, datagram)| datagram).eq(&expected), "{count} of {segment}");
+        assert!(got.iter().all(|(source, _)| source.port() == from.local_addr().port()));
+    }
+}
+
+#[test]
+fn runs_keep_their_boundaries() {
+    run(async {
+        let (a, b) = (bind("127.0.0.1:0"), bind("127.0.0.1:0"));
+        sends_whole(&a, b.local_addr(), &b).await;
+        assert_eq!(a.send_errors(), 0);
+    });
+}
+
+#[test]
+fn a_socket_of_both_families_names_ipv4_peers_as_ipv4() {
+    run(async {
+        let both = bind("[::]:0");
+        let four = bind("127.0.0.1:0");
+        let to = SocketAddr::from(([127, 0, 0, 1], both.local_addr().port()));
+        sends_whole(&four, to, &both).await;
+        sends_whole(&both, four.local_addr(), &four).await;
+        poll_fn(|cx| four.poll_send_ready(cx)).await.unwrap();
+        four.try_send(to, b"x", None).unwrap();
+        assert_eq!(receive(&both, 1).await, [(four.local_addr(), b"x".to_vec())]);
+    });
+}
+
+/// A refused run is sent again datagram by datagram, and runs are given up for that socket.
+#[test]
+fn refused_segmentation_falls_back_to_single_datagrams() {
+    run(async {
+        let (a, b) = (bind("127.0.0.1:0"), bind("127.0.0.1:0"));
+        let (bytes, expected) = numbered(70, 100, 50);
+        assert!(a.uses_segmentation());
+        poll_fn(|cx| a.poll_send_ready(cx)).await.unwrap();
+        // More segments than the kernel takes at once on any version: 128 is the largest limit so far.
+        let (many, all) = numbered(200, 100, 50);
+        assert_eq!(a.try_send(b.local_addr(), &many, NonZeroU16::new(100)).unwrap(), many.len());
+        assert!(!a.uses_segmentation());
+        let got = receive(&b, 200).await;
+        assert!(got.iter().map(|(_, datagram)| datagram).eq(&all));
+        assert_eq!(a.try_send(b.local_addr(), &bytes, NonZeroU16::new(100)).unwrap(), bytes.len());
+        let got = receive(&b, 70).await;
+        assert!(got.iter().map(|(_, datagram)| datagram).eq(&expected));
+        assert_eq!(a.send_errors(), 0);
+    });
+}
+
+#[test]
+fn errors_that_lose_a_datagram_are_counted() {
+    run(async {
+        let a = bind("127.0.0.1:0");
+        poll_fn(|cx| a.poll_send_ready(cx)).await.unwrap();
+        let to = SocketAddr::from(([127, 0, 0, 1], 9));
+        assert_eq!(a.try_send(to, &vec![0; 65_530], None).unwrap(), 65_530, "too large to send, so lost");
+        assert_eq!(a.send_errors(), 1);
+    });
+}
+
+#[test]
+fn an_empty_datagram_does_no_harm() {
+    run(async {
+        let (a, b) = (bind("127.0.0.1:0"), bind("127.0.0.1:0"));
+        poll_fn(|cx| a.poll_send_ready(cx)).await.unwrap();
+        a.try_send(b.local_addr(), b"", None).unwrap();
+        a.try_send(b.local_addr(), b"after", None).unwrap();
+        assert_eq!(receive(&b, 1).await, [(a.local_addr(), b"after".to_vec())]);
+    });
+}

@@ -1,0 +1,52 @@
+//! Which answers show that the peer started over (KCP-23).
+
+use engine::arq::{Arq, Flush, Source};
+use engine::{Generation, Instant};
+
+const NOW: Instant = Instant::from_millis(5000);
+
+/// A WINS segment, as an answer to a probe.
+fn wins(una: u32) -> Vec<u8> {
+    let mut bytes = 9u32.to_le_bytes().to_vec();
+    bytes.extend_from_slice(&[84, 0, 32, 0]);
+    for word in [0, 0, una, 0] {
+        bytes.extend_from_slice(&word.to_le_bytes());
+    }
+    bytes
+}
+
+/// Five segments confirmed, a sixth sent, silence, a probe.
+fn probing() -> Arq {
+    let mut arq = Arq::new(9, Generation::Go2026);
+    arq.set_tuning(engine::arq::Tuning { nodelay: true, interval_ms: 10, resend: 0, nc: true });
+    let mut out = [0; 1400];
+    for (count, una) in [(5, Some(5)), (1, None)] {
+        for _ in 0..count {
+            arq.send(b"data").unwrap();
+        }
+        arq.flush(NOW, Flush::Full);
+        while arq.poll_transmit(NOW, &mut out).is_some() {}
+        una.iter().for_each(|una| arq.input(NOW, &wins(*una), Source::Regular, false).unwrap());
+    }
+    arq.probe_peer();
+    arq
+}
+
+// KCP-23
+#[test]
+fn an_answer_of_someone_who_knows_nothing_shows_it() {
+    let mut arq = probing();
+    arq.input(NOW, &wins(0), Source::Regular, false).unwrap();
+    assert!(arq.peer_lost_state());
+}
+
+/// It was sent before what was confirmed meanwhile, and overtaken.
+// KCP-23
+#[test]
+fn a_late_answer_of_a_healthy_peer_shows_nothing() {
+    let mut arq = probing();
+    for una in [1, 4, 5] {
+        arq.input(NOW, &wins(una), Source::Regular, false).unwrap();
+        assert!(!arq.peer_lost_state(), "una {una}");
+    }
+}

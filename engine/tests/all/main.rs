@@ -1,0 +1,40 @@
+//! Tests of engine: one program, because linking is what costs; one behaviour per file.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod arq_interrupted_flush;
+mod arq_lost_state;
+mod arq_properties;
+mod crypt_oracles;
+mod crypt_runs;
+mod crypt_tampering;
+mod crypt_vectors;
+mod diagnose;
+mod endpoint_replay;
+mod fec_autotune;
+mod fec_decoder;
+mod fec_encoder;
+mod fec_proof;
+mod fec_properties;
+mod notes;
+mod paced_sender;
+mod pair;
+mod qpp_pads;
+mod qpp_vectors;
+mod shared_line;
+mod smux_hold;
+mod smux_properties;
+mod smux_rules;
+mod smux_vectors;
+mod snappy_properties;
+mod snappy_rules;
+mod snappy_vectors;
+mod tunnel_auto;
+mod tunnel_flow;
+mod tunnel_outage;
+mod tunnel_pause;
+mod tunnel_qpp;
+mod tunnel_recovery;
+mod tunnel_session;
+mod tunnel_stall;
+mod tunnel_timers;
+mod tunnel_transfer;

@@ -1,0 +1,301 @@
+//! The sender under a controller: loss by time, pace, window, silence, acknowledgements, copies.
+
+use engine::arq::control::{ControlState, Controller, Load, Report};
+use engine::arq::{Arq, Command, Flush, Header, OVERHEAD, Source};
+use engine::{Generation, Instant};
+use std::collections::VecDeque;
+
+const MTU: usize = 1_000;
+const ONE_WAY_US: u64 = 50_000;
+
+/// Another controller than the shipped one: a window and a rate that never change.
+#[derive(Debug)]
+struct Fixed {
+    bytes_s: u64,
+    window_bytes: u64,
+}
+
+impl Controller for Fixed {
+    fn report(&mut self, _: &Report) {}
+    fn timed_out(&mut self) {}
+    fn load(&self) -> Load {
+        Load::Even
+    }
+    fn pacing_bytes_s(&self) -> u64 {
+        self.bytes_s
+    }
+    fn window_bytes(&self) -> u64 {
+        self.window_bytes
+    }
+    fn state(&self) -> ControlState {
+        ControlState::default()
+    }
+}
+
+fn arq(control: Option<Fixed>) -> Arq {
+    let mut arq = Arq::new(1, Generation::Go2026);
+    arq.set_tuning(engine::arq::Tuning { nodelay: true, interval_ms: 10, resend: 2, nc: true });
+    arq.set_windows(4_096, 4_096);
+    assert!(arq.set_mtu(MTU));
+    if let Some(control) = control {
+        arq.set_controller(Box::new(control));
+    }
+    arq
+}
+
+fn paced(bytes_s: u64, window_bytes: u64) -> Arq {
+    arq(Some(Fixed { bytes_s, window_bytes }))
+}
+
+/// Two ends and what is under way between them.
+struct Line {
+    now: Instant,
+    ends: [Arq; 2],
+    under_way: [VecDeque<(u64, Vec<u8>)>; 2],
+    /// Every PUSH that left the first end: when, and its sn.
+    sent: Vec<(u64, u32)>,
+    read: usize,
+}
+
+impl Line {
+    fn new(sender: Arq, receiver: Arq) -> Self {
+        let now = Instant::from_millis(10_000);
+        Self { now, ends: [sender, receiver], under_way: Default::default(), sent: Vec::new(), read: 0 }
+    }
+
+    fn us(&self) -> u64 {
+        self.now.as_micros() - 10_000_000
+    }
+
+    /// Runs in steps of 200 microseconds; `passes` says of each datagram whether it arrives.
+    fn run(&mut self, ms: u64, mut passes: impl FnMut(usize, &[u8]) -> bool) {
+        for _ in 0..ms * 5 {
+            self.now = Instant::from_micros(self.now.as_micros() + 200);
+            for side in 0..2 {
+                self.drain(side, &mut passes);
+                let us = self.us();
+                let due = |queue: &VecDeque<(u64, Vec<u8>)>| queue.front().is_some_and(|(at, _)| *at <= us);
+                while due(&self.under_way[side]) {
+                    let (_, datagram) = self.under_way[side].pop_front().unwrap();
+                    self.ends[1 - side].input(self.now, &datagram, Source::Regular, false).unwrap();
+                    self.drain(1 - side, &mut passes);
+                }
+            }
+            while let Some(bytes) = self.ends[1].take() {
+                self.read += bytes.len();
+            }
+            self.ends.iter().for_each(Arq::assert_invariants);
+        }
+    }
+
+    fn drain(&mut self, side: usize, passes: &mut impl FnMut(usize, &[u8]) -> bool) {
+        self.ends[side].handle_timeout(self.now);
+        if self.us().is_multiple_of(10_000) {
+            self.ends[side].flush(self.now, Flush::Full);
+        }
+        let mut out = [0; MTU];
+        while let Some(len) = self.ends[side].poll_transmit(self.now, &mut out) {
+            let at = self.us();
+            if side == 0 {
+                self.sent.extend(pushes(&out[..len]).into_iter().map(|sn| (at, sn)));
+            }
+            if passes(side, &out[..len]) {
+                self.under_way[side].push_back((at + ONE_WAY_US, out[..len].to_vec()));
+            }
+        }
+    }
+
+    fn times(&self, sn: u32) -> Vec<u64> {
+        self.sent.iter().filter(|(_, of)| *of == sn).map(|(at, _)| *at).collect()
+    }
+}
+
+fn segments(mut datagram: &[u8]) -> Vec<Header> {
+    let mut all = Vec::new();
+    while let Some((header, rest)) = Header::parse(datagram) {
+        datagram = &rest[header.len as usize..];
+        all.push(header);
+    }
+    all
+}
+
+fn pushes(datagram: &[u8]) -> Vec<u32> {
+    segments(datagram).iter().filter(|s| s.command() == Some(Command::Push)).map(|s| s.sn).collect()
+}
+
+fn full() -> Vec<u8> {
+    vec![7; MTU - OVERHEAD]
+}
+
+// CC-1, CC-2
+#[test]
+fn a_lost_segment_and_its_lost_retransmission_are_found_within_a_round_trip_each() {
+    for receiver in [arq(None), paced(1_000_000, 100_000)] {
+        let mut line = Line::new(paced(1_000_000, 300_000), receiver);
+        (0..400).for_each(|_| line.ends[0].send(&full()).unwrap());
+        let mut copies = 0;
+        line.run(1_500, |side, datagram| {
+            let hit = side == 0 && pushes(datagram).contains(&30);
+            copies += usize::from(hit);
+            !hit || copies > 2
+        });
+        assert_eq!(line.read, 400 * full().len());
+        let times = line.times(30);
+        assert_eq!(times.len(), 3, "{times:?}");
+        for pair in times.windows(2) {
+            let waited = pair[1] - pair[0];
+            assert!((100_000..170_000).contains(&waited), "{waited} us");
+        }
+        let again = line.sent.len() - 400;
+        assert_eq!(again, 2, "nothing else was sent again");
+    }
+}
+
+/// Twin of the above: without loss nothing is sent twice, however late acknowledgements are (the receiver's flush, 10 ms).
+// CC-2
+#[test]
+fn nothing_is_sent_twice_without_loss() {
+    let mut line = Line::new(paced(2_000_000, 500_000), arq(None));
+    (0..1_000).for_each(|_| line.ends[0].send(&full()).unwrap());
+    line.run(1_500, |_, _| true);
+    assert_eq!((line.read, line.sent.len()), (1_000 * full().len(), 1_000));
+}
+
+// CC-3
+#[test]
+fn segments_leave_at_the_rate_in_trains_of_a_millisecond() {
+    let mut line = Line::new(paced(5_000_000, 2_000_000), paced(1, 2_000));
+    (0..3_000).for_each(|_| line.ends[0].send(&full()).unwrap());
+    // The peer allows 32 segments until it is heard.
+    line.run(400, |_, _| true);
+    let from = line.us();
+    line.run(200, |_, _| true);
+    let burst = |us: u64, over: u64| line.sent.iter().filter(|(at, _)| (us..us + over).contains(at)).count();
+    let count = burst(from, 200_000);
+    assert!((980..=1_020).contains(&count), "{count} segments of 1,000 bytes in 200 ms");
+    let most = (0..199).map(|ms| burst(from + ms * 1_000, 1_000)).max().unwrap();
+    assert!(most <= 9, "{most} segments in a millisecond of 5");
+}
+
+// CC-4, CC-5
+#[test]
+fn silence_is_answered_by_single_segments_at_growing_waits() {
+    let mut line = Line::new(paced(10_000_000, 20_000), arq(None));
+    (0..100).for_each(|_| line.ends[0].send(&full()).unwrap());
+    line.run(300, |_, _| true);
+    let before = line.sent.len();
+    let from = line.us();
+    line.run(6_000, |_, _| false);
+    let all: Vec<u64> = line.sent[before..].iter().map(|(at, _)| at - from).collect();
+    let window = all.iter().filter(|at| **at < 100_000).count();
+    assert!(window <= 20, "{window} segments of 1,000 bytes into a window of 20,000");
+    let probes: Vec<u64> = all.into_iter().filter(|at| *at > 120_000).collect();
+    assert!((5..=12).contains(&probes.len()), "{probes:?}");
+    let waits: Vec<u64> = probes.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(waits.is_sorted() && *waits.last().unwrap() <= 1_001_000, "{waits:?}");
+    // The path comes back: within a second all goes on.
+    line.run(3_000, |_, _| true);
+    assert_eq!(line.read, 100 * full().len());
+}
+
+// CC-6
+#[test]
+fn acknowledgements_wait_four_milliseconds_or_for_32() {
+    let mut receiver = paced(1_000_000, 100_000);
+    let mut sender = arq(None);
+    sender.set_windows(100, 100);
+    let mut out = [0; MTU];
+    let now = Instant::from_millis(1);
+    (0..33).for_each(|_| sender.send(b"x").unwrap());
+    sender.flush(now, Flush::Full);
+    let mut acks = |receiver: &mut Arq, at: Instant| {
+        receiver.handle_timeout(at);
+        receiver.poll_transmit(at, &mut out).map_or(0, |len| segments(&out[..len]).len())
+    };
+    let mut datagram = [0; 64];
+    let header = |sn: u32| {
+        let mut bytes = vec![1, 0, 0, 0, 81, 0, 32, 0];
+        [1, sn, 0, 1].iter().for_each(|word: &u32| bytes.extend_from_slice(&word.to_le_bytes()));
+        bytes.push(b'x');
+        bytes
+    };
+    let mut feed = |receiver: &mut Arq, sn: u32| {
+        let bytes = header(sn);
+        datagram[..bytes.len()].copy_from_slice(&bytes);
+        receiver.input(now, &datagram[..bytes.len()], Source::Regular, false).unwrap();
+    };
+    // Behind a gap each one is told.
+    feed(&mut receiver, 1);
+    assert_eq!(acks(&mut receiver, now), 0);
+    assert_eq!(receiver.poll_timeout(now), Some(Instant::from_millis(5)));
+    assert_eq!(acks(&mut receiver, Instant::from_millis(5)), 1);
+    (2..33).for_each(|sn| feed(&mut receiver, sn));
+    assert_eq!(acks(&mut receiver, now), 0, "31 wait");
+    feed(&mut receiver, 33);
+    assert_eq!(acks(&mut receiver, now), 32);
+}
+
+// CC-7
+#[test]
+fn lost_acknowledgements_cost_no_retransmission_toward_a_peer_that_may_be_told_twice() {
+    let again = |repeats: bool| {
+        let mut receiver = paced(1_000_000, 100_000);
+        receiver.repeat_acks(repeats);
+        let mut line = Line::new(paced(1_000_000, 300_000), receiver);
+        (0..1_000).for_each(|_| line.ends[0].send(&full()).unwrap());
+        let (mut pushed, mut acked) = (0, 0);
+        line.run(3_000, |side, _| {
+            let count = if side == 0 { &mut pushed } else { &mut acked };
+            *count += 1;
+            // Segments are lost now and then, so that there always is a gap; of the acknowledgements one datagram in eight.
+            *count % if side == 0 { 25 } else { 8 } != 0
+        });
+        assert_eq!(line.read, 1_000 * full().len());
+        line.sent.len() - 1_000
+    };
+    let (once, twice) = (again(false), again(true));
+    assert!(twice < 60 && once > twice + 50, "{once} segments were sent again, {twice} with repetitions");
+}
+
+// CC-8
+#[test]
+fn small_messages_are_carried_along_by_the_next_ones() {
+    let mut line = Line::new(paced(1_000_000, 300_000), paced(1_000_000, 300_000));
+    for n in 0..20_usize {
+        line.ends[0].send(&[n as u8; 60]).unwrap();
+        let mut count = 0;
+        line.run(20, |side, _| {
+            count += usize::from(side == 0);
+            // Every fourth one is lost.
+            side == 1 || count > 1 || n % 4 != 3
+        });
+        if n > 8 && n % 4 == 2 {
+            // Three steps of 20 ms after a loss all has been read, within less than another round trip.
+            assert_eq!(line.read, (n - 1) * 60, "after message {n}");
+        }
+    }
+}
+
+/// Twin: full segments are not copied.
+// CC-8
+#[test]
+fn full_segments_travel_alone() {
+    let mut line = Line::new(paced(1_000_000, 300_000), arq(None));
+    for _ in 0..20 {
+        line.ends[0].send(&full()).unwrap();
+        line.run(20, |_, _| true);
+    }
+    assert_eq!(line.sent.len(), 20);
+}
+
+// CC-13
+#[test]
+fn little_waits_unnumbered() {
+    let mut arq = paced(1_000_000, 300_000);
+    let mut taken = 0;
+    while arq.wants_data() {
+        arq.send(&full()).unwrap();
+        taken += 1;
+    }
+    assert_eq!(taken, 32);
+}

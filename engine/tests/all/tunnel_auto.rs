@@ -1,0 +1,69 @@
+//! Tunnels in the mode `auto`: toward each other, toward others, and their limits.
+
+use crate::pair::{Pair, pattern};
+use engine::Settings;
+use engine::settings::Mode;
+use std::time::Duration;
+
+fn auto(settings: Settings) -> Settings {
+    settings.for_auto()
+}
+
+fn incompressible(len: usize) -> Vec<u8> {
+    let mut state = 1_u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 33) as u8
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+// CC-1
+#[test]
+fn either_end_may_be_anything() {
+    let data = pattern(300_000);
+    for (client, server) in [
+        (auto(Settings::client()), auto(Settings::server())),
+        (auto(Settings::client()), Settings::server()),
+        (Settings::client(), auto(Settings::server())),
+    ] {
+        let mut pair = Pair::new((client, server));
+        assert!(pair.upload(&data, Duration::from_secs(20)) == data);
+    }
+}
+
+// CC-9
+#[test]
+fn shards_are_expected_and_not_sent() {
+    let data = incompressible(2_000_000);
+    let mut pair = Pair::new((auto(Settings::client()), Settings { mode: Mode::Fast, ..Settings::server() }));
+    pair.upload(&data, Duration::from_secs(20));
+    let (client, server) = (pair.client.stats(), pair.server().stats());
+    assert_eq!(server.fec_parity_shards, 0);
+    assert!(client.fec_parity_shards > 0);
+}
+
+// CC-10
+#[test]
+fn the_rate_limit_holds() {
+    let ratelimit = 200_000;
+    let mut pair = Pair::new((Settings { ratelimit, ..auto(Settings::client()) }, auto(Settings::server())));
+    let data = incompressible(900_000);
+    let started = pair.now;
+    pair.upload(&data, Duration::from_secs(20));
+    let us = pair.now.since(started).as_micros() as u64;
+    let bytes = pair.client.stats().out_bytes;
+    assert!(bytes <= 96_000 + 200_000 * us / 1_000_000, "{bytes} bytes in {us} us");
+    assert!(pair.client.arq().control_state().unwrap().pacing_bytes_s <= 200_000);
+}
+
+// CC-12
+#[test]
+fn bulk_shows_as_a_burden() {
+    let mut pair = Pair::new((auto(Settings::client()), auto(Settings::server())));
+    assert!(!pair.client.burden(pair.now).bulk);
+    pair.upload(&pattern(2_000_000), Duration::from_secs(20));
+    assert!(pair.client.burden(pair.now).bulk);
+    pair.run_for(Duration::from_secs(15));
+    assert!(!pair.client.burden(pair.now).bulk);
+}

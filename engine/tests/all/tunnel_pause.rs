@@ -1,0 +1,83 @@
+//! A process that stood still, or whose clock jumped, does not take that time for a round trip (KCP-25).
+use crate::pair::{Pair, both, pattern};
+use engine::arq::{Arq, Flush, Source, Tuning};
+use engine::{Generation, Instant, StreamId};
+use std::time::Duration;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// A session of 20 ms round trip with data on its way to the server.
+fn sending() -> (Pair, StreamId) {
+    let mut pair = Pair::new(both(|_| {}));
+    pair.upload(&pattern(50_000), Duration::from_secs(20));
+    pair.run_for(Duration::from_secs(1));
+    let id = pair.client.open_stream(pair.now).unwrap();
+    pair.client.write(pair.now, id, b"before the pause").unwrap();
+    pair.drain();
+    (pair, id)
+}
+
+fn rto_ms(pair: &Pair) -> u32 {
+    pair.client.arq().state().rto_ms
+}
+
+// KCP-25
+#[test]
+fn a_pause_is_no_round_trip() {
+    for pause in [Duration::from_millis(1_500), Duration::from_secs(20), HOUR] {
+        let (mut pair, _) = sending();
+        let before_ms = rto_ms(&pair);
+        pair.pause(pause);
+        pair.run_for(Duration::from_secs(2));
+        assert!(pair.client.drained() && rto_ms(&pair) <= before_ms + 50, "{pause:?}: {} ms", rto_ms(&pair));
+    }
+}
+
+/// What is sent after the pause tells about the path again.
+#[test]
+fn later_samples_count() {
+    let (mut pair, id) = sending();
+    pair.pause(HOUR);
+    pair.run_for(Duration::from_secs(2));
+    let before_ms = rto_ms(&pair);
+    pair.delay = Duration::from_millis(400);
+    pair.client.write(pair.now, id, b"after the pause").unwrap();
+    pair.run_for(Duration::from_secs(3));
+    assert!(rto_ms(&pair) > before_ms + 200, "{} ms", rto_ms(&pair));
+}
+
+/// An answer that is late because the path was slow is a sample like any other.
+#[test]
+fn a_slow_path_is_a_round_trip() {
+    let (mut pair, id) = sending();
+    pair.run_for(Duration::from_secs(1));
+    let before_ms = rto_ms(&pair);
+    pair.delay = Duration::from_secs(2);
+    pair.client.write(pair.now, id, b"slow").unwrap();
+    pair.run_for(Duration::from_secs(6));
+    assert!(rto_ms(&pair) > before_ms + 1_000, "{} ms", rto_ms(&pair));
+}
+
+/// The ARQ alone does what kcp-go does (KCP-21): it waits for a minute after a pause of an hour.
+#[test]
+fn unless_told_otherwise_the_arq_takes_it_for_one() {
+    let rto_ms = |is_told: bool| {
+        let tuning = Tuning { nodelay: true, interval_ms: 10, resend: 0, nc: true };
+        let mut ends = [Arq::new(9, Generation::Go2026), Arq::new(9, Generation::Go2026)];
+        ends.iter_mut().for_each(|end| end.set_tuning(tuning));
+        let [mut from, mut to] = ends;
+        let (sent, later) = (Instant::from_millis(5_000), Instant::from_millis(5_000) + HOUR);
+        let mut out = [0; 1400];
+        from.send(b"data").unwrap();
+        from.flush(sent, Flush::Full);
+        let len = from.poll_transmit(sent, &mut out).unwrap();
+        to.input(later, &out[..len], Source::Regular, true).unwrap();
+        let len = to.poll_transmit(later, &mut out).unwrap();
+        if is_told {
+            from.distrust_samples_before(later);
+        }
+        from.input(later, &out[..len], Source::Regular, false).unwrap();
+        from.state().rto_ms
+    };
+    assert_eq!((rto_ms(false), rto_ms(true)), (60_000, 200));
+}

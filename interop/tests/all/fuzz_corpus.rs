@@ -1,0 +1,43 @@
+//! Every committed fuzz input, replayed by the bodies the fuzzer calls.
+
+use interop::fuzz::TARGETS;
+use std::path::{Path, PathBuf};
+
+/// What keeps the corpora readable and the test quick.
+const FILES_MAX: usize = 100;
+const BYTES_MAX: usize = 300 * 1024;
+
+fn corpus(target: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+    let entries = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn every_input_keeps_the_promises() {
+    for (name, body) in TARGETS {
+        let files = corpus(name);
+        assert!(!files.is_empty(), "no corpus for {name}");
+        for file in files {
+            let data = std::fs::read(&file).unwrap();
+            if std::panic::catch_unwind(|| body(&data)).is_err() {
+                panic!("{} breaks a promise", file.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn corpora_stay_small() {
+    for (name, _) in TARGETS {
+        let sizes: Vec<_> = corpus(name).iter().map(|file| file.metadata().unwrap().len() as usize).collect();
+        let bytes: usize = sizes.iter().sum();
+        assert!(
+            sizes.len() <= FILES_MAX && bytes <= BYTES_MAX,
+            "{name}: {} files, {bytes} bytes",
+            sizes.len()
+        );
+    }
+}

@@ -1,0 +1,15 @@
+//! Tests of interop: one program, because linking is what costs; one behaviour per file.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod fuzz_corpus;
+mod golden_captures;
+mod golden_fec;
+mod golden_kcp;
+mod golden_smux;
+mod left_out;
+mod live;
+mod load;
+mod netns;
+mod reality;
+mod relay;
+mod relay_program;

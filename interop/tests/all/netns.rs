@@ -1,0 +1,340 @@
+//! Two namespaces joined by the links of a scenario. Needs root and /dev/net/tun; says so where they are missing.
+
+use interop::contest::{Contestant, Trial, over_network, together};
+use interop::line::Conditions;
+use interop::live::Programs;
+use interop::load::{Moment, is_complete, latency_us, streams_reset};
+use interop::netns::{End, Network, RIGHT};
+use serde_json::Value;
+use sim::link::{LinkPlan, LossPlan};
+use sim::outcome::WorkOutcome;
+use sim::{Direction, Scenario};
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+const SCENARIO: &str = r#"{
+  "name": "netns", "description": "A clean line of 8 Mbit/s.", "seed": 3, "duration_ms": 1500, "drain_ms": 5000,
+  "links": {
+    "up": { "rate_kbit": 8000, "queue_bytes": 100000, "delay_ms": 15, "mtu_bytes": 1400 },
+    "down": { "rate_kbit": 8000, "queue_bytes": 100000, "delay_ms": 15, "mtu_bytes": 1400 }
+  },
+  "workloads": [
+    { "bulk": { "name": "download", "direction": "down", "bytes": 500000 } },
+    { "bulk": { "name": "upload", "direction": "up" } },
+    { "echo": { "name": "echo", "message_bytes": 64, "interval_ms": 20 } }
+  ]
+}"#;
+
+/// Whether this machine can do it; why not is printed past the capture of the test harness.
+fn is_possible(test: &str) -> bool {
+    let why = match Network::start(&Conditions::default(), None) {
+        Ok(_) => return true,
+        Err(error) => error,
+    };
+    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {why}");
+    false
+}
+
+#[test]
+fn packets_meet_the_links() {
+    if !is_possible("packets_meet_the_links") {
+        return;
+    }
+    let up = LinkPlan { delay_us: 30_000.into(), ..LinkPlan::default() };
+    let down = LinkPlan { delay_us: 20_000.into(), ..LinkPlan::default() };
+    let network = Network::start(&Conditions { links: [up, down], ..Conditions::default() }, None).unwrap();
+    let address = SocketAddr::from((RIGHT, 7000));
+    let listener = network.listen(End::Right, address, None).unwrap();
+    let mut client = network.connect(End::Left, address, Some("reno")).unwrap();
+    let (mut server, from) = listener.accept().unwrap();
+    assert_eq!(from.ip(), interop::netns::LEFT);
+    let start = Instant::now();
+    client.write_all(b"ping").unwrap();
+    let mut buffer = [0; 4];
+    server.read_exact(&mut buffer).unwrap();
+    server.write_all(&buffer).unwrap();
+    client.read_exact(&mut buffer).unwrap();
+    let elapsed = start.elapsed();
+    assert!((Duration::from_millis(50)..Duration::from_millis(500)).contains(&elapsed), "{elapsed:?}");
+    let report = network.report();
+    // A handshake, data and acknowledgements, none with headers counted twice: SYN and SYN-ACK have 60 bytes.
+    assert!(report.links.iter().all(|link| link.sent_packets >= 2), "{report}");
+    assert_eq!((report.transit_us[0].min, report.transit_us[1].min), (30_000, 20_000), "{report}");
+    assert!(report.links[0].sent_bytes < 60 * report.links[0].sent_packets, "{report}");
+}
+
+#[test]
+fn a_dead_link_carries_nothing() {
+    if !is_possible("a_dead_link_carries_nothing") {
+        return;
+    }
+    let dead = LinkPlan { loss: LossPlan::Bernoulli { ppm: 1_000_000 }.into(), ..LinkPlan::default() };
+    let network =
+        Network::start(&Conditions { links: [dead, LinkPlan::default()], ..Conditions::default() }, None)
+            .unwrap();
+    let address = SocketAddr::from((RIGHT, 7000));
+    let _listener = network.listen(End::Right, address, None).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while network.report().links[0].dropped_loss == 0 {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        });
+        let socket = network.socket(End::Left, None).unwrap();
+        assert!(socket.connect_timeout(&address.into(), Duration::from_millis(500)).is_err());
+    });
+}
+
+#[test]
+fn kernel_tcp_does_the_scenarios_work() {
+    if !is_possible("kernel_tcp_does_the_scenarios_work") {
+        return;
+    }
+    let scenario = Scenario::parse("netns", SCENARIO).unwrap();
+    let trial = over_network(&scenario, &Contestant::Tcp("cubic".to_owned()), 1).unwrap();
+    for direction in [Direction::Up, Direction::Down] {
+        let goodput = trial.goodput_kbit(direction).unwrap();
+        assert!((1_000..8_000).contains(&goodput), "{direction:?}: {goodput}");
+    }
+    let WorkOutcome::Bulk(bulk) = &trial.work[0] else { panic!("{:?}", trial.work) };
+    assert_eq!((bulk.bytes_read, bulk.complete), (500_000, true));
+    let latency = latency_us(&trial.work).unwrap();
+    assert!(latency.min >= 30_000 && latency.count > 20, "{latency:?}");
+    let wire = trial.wire_per_useful_thousandths().unwrap();
+    assert!((1_020..1_300).contains(&wire), "{wire}");
+    notes_how_far_everything_was(&trial);
+    assert_eq!(trial.line.overflow_packets, 0);
+}
+
+/// Counts that grow to what was found in the end, every 20 ms or a little more.
+fn notes_how_far_everything_was(trial: &Trial) {
+    let moments = &trial.progress.0;
+    let (first, last) = (moments.first().unwrap(), moments.last().unwrap());
+    assert!(first.at_us < 20_000 && moments.windows(2).all(|two| two[1].at_us >= two[0].at_us + 20_000));
+    assert!(moments.len() as u64 > last.at_us / 60_000, "{} until {} us", moments.len(), last.at_us);
+    let grows = |two: &[Moment]| {
+        let read = two[0].read_bytes.iter().zip(&two[1].read_bytes);
+        two[0].line.sent_bytes[1] <= two[1].line.sent_bytes[1] && { read }.all(|(was, is)| was <= is)
+    };
+    assert!(moments.windows(2).all(grows));
+    assert!((400_000..=500_000).contains(&last.read_bytes[0]), "{last:?}");
+    assert!((400_000..=trial.line.links[1].sent_bytes).contains(&last.line.sent_bytes[1]), "{last:?}");
+    // Queues of 100,000 bytes fill.
+    assert!(moments.iter().any(|moment| moment.line.waiting_bytes[1] > 20_000), "{moments:?}");
+    let json = trial.progress.to_json();
+    let lists =
+        [&json["at_us"], &json["read_bytes"][2], &json["sent_bytes"]["up"], &json["waiting_bytes"]["down"]];
+    assert!(lists.iter().all(|list| list.as_array().unwrap().len() == moments.len()), "{json}");
+    assert_eq!(json["read_bytes"][0][moments.len() - 1], last.read_bytes[0]);
+}
+
+#[test]
+fn a_congestion_control_that_does_not_exist_is_named() {
+    if !is_possible("a_congestion_control_that_does_not_exist_is_named") {
+        return;
+    }
+    let scenario = Scenario::parse("netns", SCENARIO).unwrap();
+    let why = over_network(&scenario, &Contestant::Tcp("nonesuch".to_owned()), 1).unwrap_err();
+    assert!(why.contains("nonesuch"), "{why}");
+}
+
+fn scenario_file(name: &str) -> PathBuf {
+    let file = std::env::temp_dir().join(format!("karst-netns-{}-{name}.json", std::process::id()));
+    std::fs::write(&file, SCENARIO).unwrap();
+    file
+}
+
+#[test]
+fn a_command_sees_its_namespace_and_gives_its_exit_status() {
+    if !is_possible("a_command_sees_its_namespace_and_gives_its_exit_status") {
+        return;
+    }
+    let file = scenario_file("status");
+    let output = Command::new(env!("CARGO_BIN_EXE_karst-interop"))
+        .arg("netns")
+        .arg(&file)
+        .args(["--right", "sleep 1000", "--", "sh", "-c", "cat /proc/net/dev; echo $KARST_RIGHT; exit 7"])
+        .output()
+        .unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("karst0:") && text.contains("10.77.0.2"), "{text}");
+    assert_eq!(output.status.code(), Some(7));
+}
+
+/// Whatever ends the program ends the commands.
+#[test]
+fn signals_leave_nothing_behind() {
+    if !is_possible("signals_leave_nothing_behind") {
+        return;
+    }
+    for signal in ["-TERM", "-INT", "-KILL"] {
+        let file = scenario_file(signal);
+        let pids = file.with_extension("pids");
+        let note = format!("echo $$ >> {}; exec sleep 1000", pids.display());
+        let mut program = Command::new(env!("CARGO_BIN_EXE_karst-interop"))
+            .arg("netns")
+            .arg(&file)
+            .args(["--left", &note, "--right", &note])
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let noted = || std::fs::read_to_string(&pids).unwrap_or_default();
+        wait_for(|| noted().lines().count() == 2);
+        assert!(Command::new("kill").args([signal, &program.id().to_string()]).status().unwrap().success());
+        program.wait().unwrap();
+        let alive = || noted().lines().any(|pid| PathBuf::from(format!("/proc/{pid}/exe")).exists());
+        wait_for(|| !alive());
+        std::fs::remove_file(&file).unwrap();
+        std::fs::remove_file(&pids).unwrap();
+    }
+}
+
+fn wait_for(mut done: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < Duration::from_secs(10), "nothing happens");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// The program says what is missing. Runs it as somebody else where that is possible.
+#[test]
+fn without_root_it_says_so() {
+    let file = scenario_file("nobody");
+    let output = Command::new("setpriv")
+        .args(["--reuid=65534", "--clear-groups", env!("CARGO_BIN_EXE_karst-interop"), "netns"])
+        .arg(&file)
+        .args(["--", "true"])
+        .output();
+    std::fs::remove_file(&file).unwrap();
+    let error = output.map(|output| String::from_utf8(output.stderr).unwrap()).unwrap_or_default();
+    if !error.contains("karst-interop:") {
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED without_root_it_says_so: cannot become somebody else: {error}"
+        );
+        return;
+    }
+    assert!(error.contains("need root"), "{error}");
+}
+
+fn karst(test: &str) -> Option<Contestant> {
+    let programs = Programs::find();
+    let Some(at) = programs.clients.iter().position(|program| program.name == "karst") else {
+        let _ = writeln!(std::io::stderr(), "SKIPPED {test}: no karst programs");
+        return None;
+    };
+    Some(Contestant::Tunnel {
+        name: "karst".to_owned(),
+        client: programs.clients[at].path.clone(),
+        server: programs.servers[at].path.clone(),
+        extra: Vec::new(),
+    })
+}
+
+/// Programs in namespaces are killed and come back.
+#[test]
+fn a_restart_strikes_programs_in_namespaces() {
+    let test = "a_restart_strikes_programs_in_namespaces";
+    let Some(karst) = is_possible(test).then(|| karst(test)).flatten() else { return };
+    let text = r#"{
+      "name": "restart", "description": "The server dies.", "seed": 3, "duration_ms": 2500, "drain_ms": 8000,
+      "links": { "up": { "delay_ms": 10 }, "down": { "delay_ms": 10 } },
+      "faults": [ { "server_restart": { "at_ms": 800, "down_ms": 200 } } ],
+      "workloads": [ { "short_streams": { "name": "short", "interval_ms": 50, "response_bytes": 900 } },
+                     { "typing": { "name": "typing", "interval_ms": 20 } } ]
+    }"#;
+    let trial = over_network(&Scenario::parse("restart", text).unwrap(), &karst, 1).unwrap();
+    let WorkOutcome::Typing(typing) = &trial.work[1] else { panic!("{:?}", trial.work) };
+    assert!(typing.streams_reset == 1 && typing.done + typing.lost == typing.begun, "{typing:?}");
+    let WorkOutcome::ShortStreams(short) = &trial.work[0] else { panic!("{:?}", trial.work) };
+    assert!(short.done >= 20, "{short:?}");
+}
+
+/// The client's address changes: a tunnel of karst goes on, and its packets to the old one are lost; kernel TCP is cut off.
+#[test]
+fn addresses_change_between_namespaces() {
+    let test = "addresses_change_between_namespaces";
+    let Some(karst) = is_possible(test).then(|| karst(test)).flatten() else { return };
+    let text = r#"{
+      "name": "moves", "description": "A client that moves.", "seed": 3, "duration_ms": 2500, "drain_ms": 3000,
+      "links": { "up": { "rate_kbit": 8000, "queue_bytes": 100000, "delay_ms": 20 },
+                 "down": { "rate_kbit": 8000, "queue_bytes": 100000, "delay_ms": 20 } },
+      "client": { "sndwnd": 32 }, "server": { "sndwnd": 32 },
+      "faults": [ { "nat_rebinding": { "at_ms": 800 } }, { "address_change": { "at_ms": 1500 } } ],
+      "workloads": [ { "bulk": { "name": "download", "direction": "down" } },
+                     { "echo": { "name": "echo", "message_bytes": 64, "interval_ms": 20 } } ]
+    }"#;
+    let scenario = Scenario::parse("moves", text).unwrap();
+    let trial = over_network(&scenario, &karst, 1).unwrap();
+    assert!(trial.work.iter().all(|one| is_complete(one) && streams_reset(one) == 0), "{:?}", trial.work);
+    assert!(trial.line.nat_packets > 0, "{}", trial.line);
+    let tcp = over_network(&scenario, &Contestant::Tcp("cubic".to_owned()), 1).unwrap();
+    assert!(tcp.work.iter().map(streams_reset).sum::<u64>() > 0, "{:?}", tcp.work);
+}
+
+/// Two on one line share it: each carries a workload of its own.
+#[test]
+fn contestants_share_a_network() {
+    let test = "contestants_share_a_network";
+    let Some(karst) = is_possible(test).then(|| karst(test)).flatten() else { return };
+    let text = r#"{
+      "name": "shared", "description": "Two downloads.", "seed": 3, "duration_ms": 3000, "drain_ms": 500,
+      "links": { "up": { "rate_kbit": 8000, "queue_bytes": 50000, "delay_ms": 10 },
+                 "down": { "rate_kbit": 8000, "queue_bytes": 50000, "delay_ms": 10 } },
+      "workloads": [ { "bulk": { "name": "first", "direction": "down" } },
+                     { "bulk": { "name": "second", "direction": "down", "start_ms": 500 } } ]
+    }"#;
+    let scenario = Scenario::parse("shared", text).unwrap();
+    let reno = Contestant::Tcp("reno".to_owned());
+    for pair in [[reno.clone(), karst.clone()], [karst.clone(), karst]] {
+        let trial = together(&scenario, &pair, 1).unwrap();
+        let read: Vec<u64> = trial.progress.0.last().unwrap().read_bytes.clone();
+        assert!(read.iter().all(|read| *read > 50_000) && read.iter().sum::<u64>() < 3_500_000, "{read:?}");
+    }
+    let none = Contestant::Tcp("nonesuch".to_owned());
+    assert!(together(&scenario, &[reno, none], 1).is_err());
+}
+
+/// The measurement as a program: a row for each contestant, the trials of every seed as JSON.
+#[test]
+fn contestants_are_measured_over_several_seeds() {
+    if !is_possible("contestants_are_measured_over_several_seeds") {
+        return;
+    }
+    let programs = Programs::find();
+    let Some(at) = programs.clients.iter().position(|program| program.name == "karst") else {
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED contestants_are_measured_over_several_seeds: no karst programs"
+        );
+        return;
+    };
+    let file = scenario_file("measure");
+    let json = file.with_extension("out");
+    let (client, server) = (programs.clients[at].path.display(), programs.servers[at].path.display());
+    let output = Command::new(env!("CARGO_BIN_EXE_karst-interop"))
+        .arg("netns")
+        .arg(&file)
+        .args(["--seeds", "2", "--time", "1", "--tcp", "cubic", "--flags", "--mode fast3", "--json"])
+        .arg(&json)
+        .args(["--peer", &format!("karst={client},{server}")])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let found: Value = serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    std::fs::remove_file(&json).unwrap();
+    assert!(output.status.success() && text.contains("tcp-cubic") && text.contains("karst"), "{text}");
+    for contestant in found["contestants"].as_array().unwrap() {
+        assert_eq!(contestant["trials"].as_array().unwrap().len(), 2);
+        let median = |name: &str| contestant["median"][name].as_u64().unwrap();
+        assert!((500..8_000).contains(&median("goodput_down_kbit")), "{text}");
+        assert!((30_000..2_000_000).contains(&median("latency_p50_us")), "{text}");
+        assert!((1_000..9_000).contains(&median("wire_per_useful_thousandths")), "{text}");
+    }
+}

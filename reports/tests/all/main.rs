@@ -1,0 +1,10 @@
+//! Tests of reports: one program, because linking is what costs; one behaviour per file.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod bench;
+mod common;
+mod instructions;
+mod lossy;
+mod page;
+mod performance;
+mod report;

@@ -1,0 +1,213 @@
+//! The page of recorded runs: what is in it, and that a browser draws it, lets people zoom and point, and has no errors.
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const FEC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/with-fec.jsonl");
+const PLAIN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/without-fec.jsonl");
+const RESULTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/two-runs.json");
+
+fn report(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_karst-report")).args(args).output().expect("karst-report starts")
+}
+
+fn page(recordings: &[&str]) -> String {
+    let output = report(&[&["html"], recordings].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The data in a page.
+fn data(page: &str) -> serde_json::Value {
+    let from = page.find("id=\"data\">").unwrap() + 10;
+    let until = from + page[from..].find("</script>").unwrap();
+    serde_json::from_str(&page[from..until]).unwrap()
+}
+
+#[test]
+fn the_page_needs_nothing_from_elsewhere_and_has_every_chart() {
+    let page = page(&[FEC]);
+    for part in ["goodput", "queue", "rtt", "windows", "events", "latency", "sequence"] {
+        assert_eq!(page.matches(&format!("<figure id=\"{part}\"")).count(), 1, "{part}");
+    }
+    assert!(!page.contains("http:") && !page.contains("https:") && !page.contains(" src="));
+    assert!(page.contains("<h1>recorded</h1>") && page.contains("FEC 10:3"), "{page}");
+    assert!(page.contains("<th scope=\"row\">rebuilt by FEC at the server</th>"));
+}
+
+#[test]
+fn the_data_are_those_of_the_recording() {
+    let data = data(&page(&[FEC, PLAIN]));
+    for (run, file) in data.as_array().unwrap().iter().zip([FEC, PLAIN]) {
+        let text = std::fs::read_to_string(file).unwrap();
+        let outcome: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+        let outcome = &outcome["run"];
+        for way in ["up", "down"] {
+            let sum = |key: &str| {
+                run[way][key].as_array().unwrap().iter().map(|v| v.as_u64().unwrap()).sum::<u64>()
+            };
+            assert_eq!(sum("useful"), outcome["useful_bytes"][way].as_u64().unwrap());
+            assert_eq!(sum("wire"), outcome["links"][way]["sent_bytes"].as_u64().unwrap());
+        }
+        let count = |key: &str| run["up"][key].as_array().unwrap().len() as u64;
+        let client = &outcome["client"];
+        assert_eq!(count("fast"), client["fast_retrans_segs"]);
+        assert_eq!(count("early"), client["early_retrans_segs"]);
+        assert_eq!(count("timeout"), client["lost_segs"]);
+        assert_eq!(count("rebuilt"), outcome["server"]["fec_recovered"]);
+        assert_eq!(
+            run["up"]["lost"]["loss"].as_array().unwrap().len() as u64,
+            outcome["links"]["up"]["dropped_loss"]
+        );
+    }
+    let label = |n: usize| data[n]["label"].as_str().unwrap();
+    assert_eq!((label(0), label(1)), ("fec 10:3", "fec off"));
+}
+
+#[test]
+fn what_cannot_be_shown_is_refused_by_name() {
+    let refused = |args: &[&str], reason: &str| {
+        let output = report(args);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(2) && said.contains(reason), "{said}");
+    };
+    refused(&["html", FEC, PLAIN, FEC], "at most two recordings");
+    refused(&["html", FEC, RESULTS], "do not go on one page");
+    let cut = folder().join("cut.jsonl");
+    let text = std::fs::read_to_string(FEC).unwrap();
+    std::fs::write(&cut, &text[..text.len() / 2]).unwrap();
+    refused(&["html", cut.to_str().unwrap()], "cut.jsonl: line ");
+    std::fs::write(&cut, text.replacen("karst-events/1", "karst-events/9", 1)).unwrap();
+    refused(&["html", cut.to_str().unwrap()], "format is `karst-events/9`");
+    let whole_lines = text.lines().take(40).collect::<Vec<_>>().join("\n");
+    std::fs::write(&cut, whole_lines).unwrap();
+    assert!(page(&[cut.to_str().unwrap()]).contains("cut off"));
+}
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+}
+
+/// What a browser makes of a page: its document in the end, and what it said on its console.
+struct Shown {
+    document: String,
+    console: Vec<String>,
+}
+
+impl Shown {
+    /// What the page's last script left in `data-KEY` of the document.
+    fn left(&self, key: &str) -> Option<&str> {
+        let (_, rest) = self.document.split_once(&format!(" data-{key}=\""))?;
+        rest.split_once('"').map(|(value, _)| value)
+    }
+}
+
+/// Shows `page`, followed by one more script; `None` when there is no browser.
+fn show(name: &str, page: &str, script: &str, width: u32) -> Option<Shown> {
+    let path = folder().join(format!("{name}.html"));
+    std::fs::write(&path, page.replace("</body>", &format!("<script>{script}</script>\n</body>"))).unwrap();
+    let profile = folder().join(format!("{name}-profile"));
+    let output = Command::new("timeout")
+        .args(["120", "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
+        .args(["--enable-logging=stderr", "--virtual-time-budget=5000", "--dump-dom"])
+        .arg(format!("--window-size={width},900"))
+        .arg(format!("--user-data-dir={}", profile.display()))
+        .arg(url(&path))
+        .output();
+    // 127: there is a `timeout`, but no browser.
+    let output = output.ok().filter(|output| output.status.code() != Some(127));
+    let Some(output) = output else {
+        let _ = writeln!(std::io::stderr(), "SKIPPED {name}: chromium is not installed");
+        return None;
+    };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8_lossy(&output.stderr);
+    let console = said.lines().filter(|line| line.contains("CONSOLE")).map(String::from).collect();
+    Some(Shown { document: String::from_utf8(output.stdout).unwrap(), console })
+}
+
+fn url(path: &Path) -> String {
+    format!("file://{}", path.display())
+}
+
+/// Counts the pixels that every chart has, and says what a wider window than the page would need.
+const LOOK: &str = r#"
+const inked = panels.map((panel) => {
+  const { width, height } = panel.base;
+  const pixels = panel.base.getContext("2d").getImageData(0, 0, width, height).data;
+  let count = 0;
+  for (let at = 3; at < pixels.length; at += 4) count += pixels[at] > 0;
+  return count;
+});
+document.documentElement.dataset.inked = Math.min(...inked);
+document.documentElement.dataset.over = document.documentElement.scrollWidth - innerWidth;
+document.documentElement.dataset.names = panels.filter((panel) => panel.over.getAttribute("aria-label").length > 20).length;
+"#;
+
+#[test]
+fn a_browser_draws_every_chart_of_one_run_and_of_two() {
+    for (name, recordings, charts) in [("one", &[FEC][..], "7"), ("two", &[FEC, PLAIN][..], "9")] {
+        for width in [1400, 500] {
+            let Some(shown) = show(&format!("{name}-{width}"), &page(recordings), LOOK, width) else {
+                return;
+            };
+            assert_eq!(shown.console, Vec::<String>::new());
+            assert_eq!((shown.left("drawn"), shown.left("names")), (Some(charts), Some(charts)));
+            assert!(shown.left("inked").unwrap().parse::<u32>().unwrap() > 500, "{:?}", shown.left("inked"));
+            assert!(shown.left("over").unwrap().parse::<i32>().unwrap() <= 0, "{:?}", shown.left("over"));
+        }
+    }
+}
+
+/// Drags, points, turns, presses; notes the window after each.
+const PLAY: &str = r##"
+const notes = [];
+const seen = () => notes.push(`${Math.round(view.from / 1000)}-${Math.round(view.to / 1000)}`);
+const panel = panels[0], over = panel.over;
+over.setPointerCapture = () => {};
+const box = over.getBoundingClientRect();
+const fire = (kind, share, more) => over.dispatchEvent(new PointerEvent(kind, {
+  bubbles: true, button: 0, clientX: box.left + LEFT + panel.inner * share, clientY: box.top + 60, ...more }));
+seen();
+fire("pointermove", .25); notes.push(tip.style.display, /Mbit\/s/.test(tip.textContent));
+fire("pointerdown", .25); fire("pointermove", .5); fire("pointerup", .5); seen();
+over.dispatchEvent(new MouseEvent("dblclick")); seen();
+over.dispatchEvent(new KeyboardEvent("keydown", { key: "+" })); notes.push(view.to - view.from < end);
+over.dispatchEvent(new KeyboardEvent("keydown", { key: "0" })); seen();
+over.dispatchEvent(new WheelEvent("wheel", { deltaY: -1, clientX: box.left + 200 })); seen();
+over.dispatchEvent(new WheelEvent("wheel", { deltaY: -1, ctrlKey: true, clientX: box.left + 200, cancelable: true }));
+notes.push(view.to - view.from < end);
+document.getElementById("reset").click(); seen();
+const radio = document.querySelector("input[value=down]"); radio.checked = true; radio.dispatchEvent(new Event("change"));
+notes.push(view.way);
+const button = document.querySelector("#rtt .legend button"); button.click();
+notes.push(button.getAttribute("aria-pressed"), panels[2].drawn.length === panels[2].series.length - 1);
+const plot = panels.find((one) => one.chart.sequence), mark = plot.drawn.find((one) => one.t.length);
+const frame = plot.over.getBoundingClientRect();
+plot.over.dispatchEvent(new PointerEvent("pointermove", {
+  clientX: frame.left + plot.x(mark.t[0]), clientY: frame.top + plot.y(mark.v[0]) }));
+notes.push(/segment \d+/.test(tip.textContent));
+document.documentElement.dataset.notes = notes.join(" ");
+"##;
+
+#[test]
+fn people_zoom_point_and_choose() {
+    let page = page(&[FEC]);
+    let Some(shown) = show("play", &page, PLAY, 1400) else { return };
+    assert_eq!(shown.console, Vec::<String>::new());
+    let end = (data(&page)[0]["end"].as_u64().unwrap() as f64 / 1e3).round() as u64;
+    let whole = format!("0-{end}");
+    let notes: Vec<&str> = shown.left("notes").unwrap().split(' ').collect();
+    let dragged = notes[3].split('-').map(|ms| ms.parse::<u64>().unwrap()).collect::<Vec<_>>();
+    assert!(dragged[0].abs_diff(end / 4) <= 1 && dragged[1].abs_diff(end / 2) <= 1, "{notes:?}");
+    let rest = [&whole, "true", &whole, &whole, "true", &whole, "down", "false", "true", "true"];
+    assert_eq!((&notes[..3], &notes[4..]), (&[whole.as_str(), "block", "true"][..], &rest[..]));
+}
+
+/// The check for errors sees them.
+#[test]
+fn a_broken_page_is_noticed() {
+    let broken = page(&[FEC]).replace("\"queue\":", "\"queues\":");
+    let Some(shown) = show("broken", &broken, "", 1400) else { return };
+    assert!(!shown.console.is_empty() && shown.left("drawn").is_none(), "{:?}", shown.console);
+}

@@ -1,0 +1,77 @@
+//! Direct TCP under the same work: everything arrives whole, the same seed gives the same run, and loss hurts.
+
+use crate::common::rough;
+use serde_json::{Value, json};
+use sim::gate::play_twice;
+use sim::outcome::{Outcome, WorkOutcome};
+use sim::{Scenario, play};
+
+fn over_tcp(file: &Value, baseline: &str) -> Outcome {
+    let mut file = file.clone();
+    file["baseline"] = json!(baseline);
+    let scenario = Scenario::parse("test.json", &file.to_string()).expect("the test's scenario is valid");
+    let outcome = play_twice(&scenario, 1).expect("the same seed gives the same run");
+    assert_eq!(outcome, play(&scenario, 1));
+    assert!(outcome.ok, "{:?}", outcome.violations);
+    assert_eq!(outcome.transport, format!("tcp-{baseline}"));
+    outcome
+}
+
+fn goodput_kbit(outcome: &Outcome) -> u64 {
+    outcome.workloads.iter().find_map(WorkOutcome::goodput_kbit).expect("the first workload is a transfer")
+}
+
+#[test]
+fn everything_arrives_through_every_fault() {
+    for baseline in ["cubic", "reno"] {
+        let outcome = over_tcp(&rough(), baseline);
+        assert_eq!(outcome.useful_bytes.down - outcome.useful_bytes.up, 300_000, "{outcome:?}");
+        let WorkOutcome::Bulk(bulk) = &outcome.workloads[0] else { panic!("the first workload is a bulk") };
+        assert!(bulk.complete && bulk.bytes_read == 600_000, "{bulk:?}");
+        assert!(outcome.links.down.dropped_loss > 0 && outcome.client.in_pkts > 400);
+    }
+}
+
+#[test]
+fn a_clean_line_is_filled_and_loss_is_felt() {
+    let mut file = rough();
+    let line =
+        |loss: &str| json!({ "rate_kbit": 20000, "queue_bytes": 9000000, "delay_ms": 20, "loss_pct": loss });
+    file["workloads"] = json!([{ "bulk": { "name": "download", "direction": "down", "bytes": 5_000_000 } }]);
+    let mut under = |loss: &str| {
+        file["links"] = json!({ "up": line("0"), "down": line(loss) });
+        goodput_kbit(&over_tcp(&file, "cubic"))
+    };
+    let (clean, lossy) = (under("0"), under("2"));
+    // 1460 of 1500 bytes are payload; the start takes its time.
+    assert!((15_000..20_000 * 1460 / 1500).contains(&clean), "{clean}");
+    assert!(lossy < clean / 2, "{lossy} against {clean}");
+}
+
+#[test]
+fn every_kind_of_work_is_carried() {
+    let mut file = rough();
+    file["duration_ms"] = json!(3_000);
+    file["workloads"] = json!([
+        { "request_response": { "name": "requests", "response_bytes": 3000, "count": 5 } },
+        { "short_streams": { "name": "short", "interval_ms": 20, "count": 20, "response_bytes": 3000 } },
+        { "page": { "name": "page", "objects": 10, "object_bytes_min": 100, "object_bytes_max": 9000 } },
+        { "game_ticks": { "name": "game", "interval_ms": 50, "up_bytes": 60, "down_bytes": 200 } },
+        { "typing": { "name": "typing", "interval_ms": 90 } },
+        { "half_close": { "name": "half", "request_bytes": 100, "response_bytes": 5000 } },
+        { "storm": { "name": "storm", "interval_ms": 10, "count": 50 } }
+    ]);
+    let outcome = over_tcp(&file, "cubic");
+    for workload in &outcome.workloads {
+        let (kind, activity) = workload.activity().expect("none of them is a transfer");
+        assert!(activity.begun > 0 && activity.done == activity.begun, "{kind}: {activity:?}");
+    }
+}
+
+#[test]
+fn unknown_ones_are_refused() {
+    let mut file = rough();
+    file["baseline"] = json!("vegas");
+    let error = Scenario::parse("test.json", &file.to_string()).expect_err("no such congestion control");
+    assert_eq!(error.path, "baseline");
+}

@@ -1,0 +1,46 @@
+//! The determinism gate: quiet when runs are equal, red when something from outside decides one.
+
+use crate::common::{rough, scenario};
+use sim::World;
+use sim::gate::{Divergence, play_twice};
+
+fn planted(planted: fn() -> u64) -> Result<sim::Outcome, Divergence> {
+    let mut scenario = scenario(&rough());
+    scenario.planted = Some(planted);
+    play_twice(&scenario, 5)
+}
+
+#[test]
+fn equal_runs_pass_with_the_hash_of_a_plain_run() {
+    let scenario = scenario(&rough());
+    assert_eq!(play_twice(&scenario, 5), Ok(World::run(&scenario, 5)));
+    assert!(planted(|| 1_234).is_ok());
+}
+
+#[test]
+fn a_clock_read_is_noticed_and_the_first_event_that_differs_is_named() {
+    #[expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "the planted fault")]
+    fn clock() -> u64 {
+        let elapsed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        (elapsed.as_nanos() % 1_000_003) as u64
+    }
+    names_the_first_difference(&planted(clock).expect_err("two runs at different times"));
+}
+
+#[test]
+fn an_unordered_iteration_is_noticed_and_the_first_event_that_differs_is_named() {
+    #[expect(clippy::disallowed_types, reason = "the planted fault")]
+    fn unordered() -> u64 {
+        let numbers: std::collections::HashSet<u64> = (0..1_000).collect();
+        numbers.iter().enumerate().map(|(place, number)| place as u64 * number).sum::<u64>() % 1_000_003
+    }
+    names_the_first_difference(&planted(unordered).expect_err("two runs with other hash keys"));
+}
+
+fn names_the_first_difference(divergence: &Divergence) {
+    let (first, second) = divergence.first.zip(divergence.second).expect("neither run has ended");
+    assert_ne!(first, second);
+    let line = format!("event {} of the trace differs: `{first}` and `{second}`", divergence.index + 1);
+    assert_eq!(divergence.to_string(), line);
+    assert!(first.to_string().contains(" us "), "{first}");
+}

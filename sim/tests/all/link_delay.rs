@@ -1,0 +1,116 @@
+//! When packets arrive, measured against what was asked for over fixed seeds.
+
+use crate::common::line::{Arrival, is_near, numbers, play};
+use sim::link::{LinkPlan, QueuePlan, ReorderPlan, WanderPlan};
+use sim::timeline::Timeline;
+
+const PACKETS: u64 = 50_000;
+
+fn delays(plan: &LinkPlan, seed: u64, gap_us: u64) -> Vec<u64> {
+    let (arrivals, _) = play(plan, seed, PACKETS, gap_us);
+    assert_eq!(arrivals.len() as u64, PACKETS);
+    assert!(numbers(&arrivals).is_sorted());
+    arrivals.iter().map(Arrival::delay_us).collect()
+}
+
+#[test]
+fn delay_follows_its_schedule_and_keeps_the_order() {
+    let delay_us = Timeline::from(20_000).then(100_000, 80_000).then(200_000, 30_000);
+    let delays = delays(&LinkPlan { delay_us, ..LinkPlan::default() }, 1, 10);
+    assert!(delays[..10_000].iter().all(|&us| us == 20_000));
+    assert!(delays[10_000..20_000].iter().all(|&us| us == 80_000));
+    // Those sent right after the delay fell wait for those before them: 50 ms, shrinking.
+    assert!((20_000..25_000).all(|n| delays[n] == 79_990 - (n as u64 - 20_000) * 10));
+    assert!(delays[25_000..].iter().all(|&us| us == 30_000));
+}
+
+#[test]
+fn jitter_is_uniform() {
+    for seed in 1..=3 {
+        let plan = LinkPlan { delay_us: 5_000.into(), jitter_us: 1_000.into(), ..LinkPlan::default() };
+        let delays = delays(&plan, seed, 1_000);
+        for tenth in 0..10 {
+            let range = 5_000_u64 + tenth * 100..5_100 + tenth * 100;
+            let count = delays.iter().filter(|us| range.contains(*us)).count() as u64;
+            assert!(is_near(count, PACKETS / 10, 6), "seed {seed}, {range:?}: {count}");
+        }
+        assert!(delays.iter().all(|us| (5_000..=6_000).contains(us)));
+    }
+}
+
+#[test]
+fn wander_has_its_mean_its_spread_and_its_memory() {
+    let wander = WanderPlan { amplitude_us: 30_000, correlation_us: 320_000 };
+    let plan = LinkPlan { delay_us: 1_000.into(), wander: Some(wander.into()), ..LinkPlan::default() };
+    for seed in 1..=3 {
+        // 500 s: some 1500 correlation times.
+        let delays: Vec<f64> = delays(&plan, seed, 10_000).iter().map(|&us| us as f64 - 1_000.0).collect();
+        let mean = delays.iter().sum::<f64>() / PACKETS as f64;
+        let covariance = |lag: usize| {
+            let products = delays.iter().zip(&delays[lag..]).map(|(a, b)| (a - mean) * (b - mean));
+            products.sum::<f64>() / (PACKETS as usize - lag) as f64
+        };
+        assert!((14_500.0..15_500.0).contains(&mean), "{mean}");
+        let deviation = covariance(0).sqrt();
+        assert!((4_500.0..5_500.0).contains(&deviation), "{deviation}");
+        // Correlation falls to 1/e in the correlation time, to nearly nothing in four times that.
+        let (once, four) = (covariance(32) / covariance(0), covariance(128) / covariance(0));
+        assert!((0.30..0.44).contains(&once), "{once}");
+        assert!((-0.1..0.12).contains(&four), "{four}");
+        assert!(delays.iter().all(|us| (0.0..=30_000.0).contains(us)));
+    }
+}
+
+/// Neighbours wander alike: what makes it differ from jitter.
+#[test]
+fn wander_moves_slowly() {
+    let wander = WanderPlan { amplitude_us: 30_000, correlation_us: 320_000 };
+    let plan = LinkPlan { wander: Some(wander.into()), ..LinkPlan::default() };
+    let delays = delays(&plan, 4, 100);
+    let largest = delays.windows(2).map(|pair| pair[0].abs_diff(pair[1])).max().unwrap();
+    // A step of the process takes 20 ms and is at most a tenth of the amplitude and a sixteenth of the value.
+    assert!(largest <= 25, "{largest}");
+}
+
+#[test]
+fn reordering_holds_its_share_back_by_the_time_asked_for() {
+    for (seed, percent) in [(1, 1), (2, 5), (3, 25)] {
+        let reorder = ReorderPlan { ppm: percent * 10_000, extra_us: 2_500 };
+        let plan = LinkPlan { delay_us: 1_000.into(), reorder: Some(reorder.into()), ..LinkPlan::default() };
+        let (arrivals, counters) = play(&plan, seed, PACKETS, 1_000);
+        let late = arrivals.iter().filter(|arrival| arrival.delay_us() == 3_500).count() as u64;
+        assert!(arrivals.iter().all(|arrival| [1_000, 3_500].contains(&arrival.delay_us())));
+        assert_eq!(late, counters.reordered_packets);
+        assert!(is_near(late, PACKETS * u64::from(percent) / 100, 10), "{percent} %: {late}");
+    }
+}
+
+/// Also behind a queue, and in whatever order they are listed; only what is listed is late.
+#[test]
+fn listed_packets_are_late_by_what_the_list_says_and_others_overtake_them() {
+    let queue = QueuePlan { bits_per_s: 8_000_000, bytes_max: 10_000, packets_max: 9, codel: None };
+    for queue in [None, Some(queue.into())] {
+        let transmission_us = queue.as_ref().map_or(0, |_| 1_000);
+        let delay_packets = vec![(5, 10_000), (2, 4_500)];
+        let plan = LinkPlan { delay_us: 700.into(), queue, delay_packets, ..LinkPlan::default() };
+        let (arrivals, counters) = play(&plan, 1, 8, 2_000);
+        let late: Vec<(u64, u64)> = arrivals
+            .iter()
+            .map(|arrival| (arrival.number + 1, arrival.delay_us() - 700 - transmission_us))
+            .collect();
+        assert_eq!(late, [(1, 0), (3, 0), (4, 0), (2, 4_500), (6, 0), (7, 0), (8, 0), (5, 10_000)]);
+        assert_eq!((counters.reordered_packets, counters.in_flight()), (2, Some(0)));
+    }
+}
+
+/// A packet that another element drops has no delay, and the numbers go on.
+#[test]
+fn what_is_dropped_counts_and_is_not_delayed() {
+    let (drop_packets, delay_packets) = (vec![1, 3], vec![(4, 500)]);
+    let plan = LinkPlan { drop_packets, delay_packets, ..LinkPlan::default() };
+    let (arrivals, counters) = play(&plan, 1, 5, 1_000);
+    let late: Vec<(u64, u64)> =
+        arrivals.iter().map(|arrival| (arrival.number + 1, arrival.delay_us())).collect();
+    assert_eq!(late, [(2, 0), (4, 500), (5, 0)]);
+    assert_eq!((counters.dropped_list, counters.reordered_packets), (2, 1));
+}

@@ -1,0 +1,32 @@
+//! Tests of sim: one program, because linking is what costs; one behaviour per file.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod auto;
+mod baseline;
+mod command;
+mod common;
+mod determinism;
+mod expect;
+mod explain;
+mod faults;
+mod gate;
+mod hosts;
+mod limits;
+mod link;
+mod link_copies;
+mod link_delay;
+mod link_loss;
+mod link_policer;
+mod link_queue;
+mod liveness;
+mod memory;
+mod options;
+mod planted;
+mod record;
+mod run;
+mod scenario;
+mod schema;
+mod shrink;
+mod work_keys;
+mod work_requests;
+mod work_streams;
