@@ -19,15 +19,16 @@ while read -r file; do
 done < <(sources)
 
 depends() { cargo tree --offline --quiet -p "$1" --edges normal,build --depth 1 --prefix none --format '{p}' | awk 'NR > 1 { print $1 }'; }
-for package in engine sim interop bins reports; do
+for package in engine sim lab interop bins reports; do
   case $package in
     engine) allowed="" ;;
     sim) allowed="engine" ;;
     bins) allowed="engine" ;;
-    interop) allowed="engine sim" ;;
-    reports) allowed="" ;;
+    lab) allowed="engine sim" ;;
+    interop) allowed="engine sim lab" ;;
+    reports) allowed="engine sim lab" ;;
   esac
-  for dependency in $(depends "$package" | grep -xE 'engine|sim|interop|bins|reports' || true); do
+  for dependency in $(depends "$package" | grep -xE 'engine|sim|lab|interop|bins|reports' || true); do
     grep -qw "$dependency" <<<"$allowed" || complain "$package must not depend on $dependency"
   done
 done

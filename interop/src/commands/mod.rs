@@ -12,9 +12,9 @@ pub(crate) use relay::RelayArgs;
 pub(crate) use relay_bench::RelayBenchArgs;
 
 use anyhow::Context;
-use interop::contest::Contestant;
-use interop::left_out::LeftOut;
-use interop::live::Programs;
+use lab::contest::Contestant;
+use lab::left_out::LeftOut;
+use lab::peers::Programs;
 use serde_json::Value;
 use sim::{Scenario, ScenarioFile};
 use std::path::Path;

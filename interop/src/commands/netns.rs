@@ -3,11 +3,11 @@
 use super::{found_tunnels, read_scenario, tell_left_out, with_left_out};
 use anyhow::{Context, bail};
 use clap::Args;
-use interop::contest::{Contestant, Row, Summary, Trial, over_network, together};
-use interop::left_out::{Stage, left_out};
-use interop::line::{Capture, Conditions};
-use interop::netns::{Command, Network, run_commands};
-use interop::sys;
+use lab::contest::{Contestant, Row, Summary, Trial, over_network, together};
+use lab::left_out::{Stage, left_out};
+use lab::netns::{Command, Network, run_commands};
+use lab::path::{Capture, Conditions};
+use lab::sys;
 use sim::Scenario;
 use std::collections::BTreeSet;
 use std::path::PathBuf;

@@ -3,9 +3,9 @@
 use super::{found_tunnels, read_scenario, tell_left_out};
 use anyhow::{Context, bail};
 use clap::Args;
-use interop::contest::Contestant;
-use interop::reality::{Comparison, Page};
-use interop::sys;
+use lab::contest::Contestant;
+use lab::reality::{Comparison, Page};
+use lab::sys;
 use std::path::PathBuf;
 use std::process::ExitCode;
 

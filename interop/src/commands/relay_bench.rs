@@ -1,7 +1,7 @@
 //! `karst-interop relay-bench`.
 
 use clap::Args;
-use interop::relay::{Bench, BenchReport};
+use lab::relay::{Bench, BenchReport};
 use std::fmt;
 use std::process::ExitCode;
 use std::time::Duration;

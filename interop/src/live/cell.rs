@@ -1,8 +1,10 @@
 //! One cell of the matrix: one client, one server, one setting, perhaps an impaired path.
 
-use super::process::Process;
-use super::{Program, Setting, Work, ports, work};
-use crate::relay::Relay;
+use super::{Setting, Work, work};
+use lab::peers::Program;
+use lab::ports;
+use lab::process::Process;
+use lab::relay::Relay;
 use sim::link::{Counters, LinkPlan};
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};

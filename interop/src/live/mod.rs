@@ -1,16 +1,13 @@
 //! Live interoperability: client and server programs as they are, streams through them, every byte checked.
 
 mod cell;
-pub(crate) mod ports;
-pub(crate) mod process;
-mod programs;
 mod table;
 mod work;
 
 pub use cell::{Cell, Lost, Outcome, Passed};
-pub use programs::{Missing, Program, Programs, ROLES};
 pub use table::Table;
 
+use lab::peers::Program;
 use sim::link::{LinkPlan, LossPlan, ReorderPlan};
 use std::time::Duration;
 

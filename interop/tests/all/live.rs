@@ -1,7 +1,8 @@
 //! Every client with every server of this machine. What is missing is reported as SKIPPED, and is a failure where
 //! `KARST_REQUIRE_GO` is set.
 
-use interop::live::{Cell, Program, Programs, SETTINGS, Table, Work, matrix};
+use interop::live::{Cell, SETTINGS, Table, Work, matrix};
+use lab::peers::{Program, Programs};
 use sim::link::{LinkPlan, LossPlan};
 use std::io::Write;
 use std::time::{Duration, Instant};

@@ -1,18 +1,15 @@
 //! Two namespaces joined by the links of a scenario. Needs root and /dev/net/tun; says so where they are missing.
 
-use interop::contest::{Contestant, Trial, over_network, together};
-use interop::line::Conditions;
-use interop::live::Programs;
-use interop::load::{Moment, is_complete, latency_us, streams_reset};
-use interop::netns::{End, Network, RIGHT};
-use serde_json::Value;
+use lab::contest::{Contestant, Trial, over_network, together};
+use lab::load::{Moment, is_complete, latency_us, streams_reset};
+use lab::netns::{End, Network, RIGHT};
+use lab::path::Conditions;
+use lab::peers::Programs;
 use sim::link::{LinkPlan, LossPlan};
 use sim::outcome::WorkOutcome;
 use sim::{Direction, Scenario};
 use std::io::{Read, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 const SCENARIO: &str = r#"{
@@ -50,7 +47,7 @@ fn packets_meet_the_links() {
     let listener = network.listen(End::Right, address, None).unwrap();
     let mut client = network.connect(End::Left, address, Some("reno")).unwrap();
     let (mut server, from) = listener.accept().unwrap();
-    assert_eq!(from.ip(), interop::netns::LEFT);
+    assert_eq!(from.ip(), lab::netns::LEFT);
     let start = Instant::now();
     client.write_all(b"ping").unwrap();
     let mut buffer = [0; 4];
@@ -141,87 +138,6 @@ fn a_congestion_control_that_does_not_exist_is_named() {
     assert!(why.contains("nonesuch"), "{why}");
 }
 
-fn scenario_file(name: &str) -> PathBuf {
-    let file = std::env::temp_dir().join(format!("karst-netns-{}-{name}.json", std::process::id()));
-    std::fs::write(&file, SCENARIO).unwrap();
-    file
-}
-
-#[test]
-fn a_command_sees_its_namespace_and_gives_its_exit_status() {
-    if !is_possible("a_command_sees_its_namespace_and_gives_its_exit_status") {
-        return;
-    }
-    let file = scenario_file("status");
-    let output = Command::new(env!("CARGO_BIN_EXE_karst-interop"))
-        .arg("netns")
-        .arg(&file)
-        .args(["--right", "sleep 1000", "--", "sh", "-c", "cat /proc/net/dev; echo $KARST_RIGHT; exit 7"])
-        .output()
-        .unwrap();
-    std::fs::remove_file(&file).unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.contains("karst0:") && text.contains("10.77.0.2"), "{text}");
-    assert_eq!(output.status.code(), Some(7));
-}
-
-/// Whatever ends the program ends the commands.
-#[test]
-fn signals_leave_nothing_behind() {
-    if !is_possible("signals_leave_nothing_behind") {
-        return;
-    }
-    for signal in ["-TERM", "-INT", "-KILL"] {
-        let file = scenario_file(signal);
-        let pids = file.with_extension("pids");
-        let note = format!("echo $$ >> {}; exec sleep 1000", pids.display());
-        let mut program = Command::new(env!("CARGO_BIN_EXE_karst-interop"))
-            .arg("netns")
-            .arg(&file)
-            .args(["--left", &note, "--right", &note])
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let noted = || std::fs::read_to_string(&pids).unwrap_or_default();
-        wait_for(|| noted().lines().count() == 2);
-        assert!(Command::new("kill").args([signal, &program.id().to_string()]).status().unwrap().success());
-        program.wait().unwrap();
-        let alive = || noted().lines().any(|pid| PathBuf::from(format!("/proc/{pid}/exe")).exists());
-        wait_for(|| !alive());
-        std::fs::remove_file(&file).unwrap();
-        std::fs::remove_file(&pids).unwrap();
-    }
-}
-
-fn wait_for(mut done: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !done() {
-        assert!(start.elapsed() < Duration::from_secs(10), "nothing happens");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-/// The program says what is missing. Runs it as somebody else where that is possible.
-#[test]
-fn without_root_it_says_so() {
-    let file = scenario_file("nobody");
-    let output = Command::new("setpriv")
-        .args(["--reuid=65534", "--clear-groups", env!("CARGO_BIN_EXE_karst-interop"), "netns"])
-        .arg(&file)
-        .args(["--", "true"])
-        .output();
-    std::fs::remove_file(&file).unwrap();
-    let error = output.map(|output| String::from_utf8(output.stderr).unwrap()).unwrap_or_default();
-    if !error.contains("karst-interop:") {
-        let _ = writeln!(
-            std::io::stderr(),
-            "SKIPPED without_root_it_says_so: cannot become somebody else: {error}"
-        );
-        return;
-    }
-    assert!(error.contains("need root"), "{error}");
-}
-
 fn karst(test: &str) -> Option<Contestant> {
     let programs = Programs::find();
     let Some(at) = programs.clients.iter().position(|program| program.name == "karst") else {
@@ -298,43 +214,4 @@ fn contestants_share_a_network() {
     }
     let none = Contestant::Tcp("nonesuch".to_owned());
     assert!(together(&scenario, &[reno, none], 1).is_err());
-}
-
-/// The measurement as a program: a row for each contestant, the trials of every seed as JSON.
-#[test]
-fn contestants_are_measured_over_several_seeds() {
-    if !is_possible("contestants_are_measured_over_several_seeds") {
-        return;
-    }
-    let programs = Programs::find();
-    let Some(at) = programs.clients.iter().position(|program| program.name == "karst") else {
-        let _ = writeln!(
-            std::io::stderr(),
-            "SKIPPED contestants_are_measured_over_several_seeds: no karst programs"
-        );
-        return;
-    };
-    let file = scenario_file("measure");
-    let json = file.with_extension("out");
-    let (client, server) = (programs.clients[at].path.display(), programs.servers[at].path.display());
-    let output = Command::new(env!("CARGO_BIN_EXE_karst-interop"))
-        .arg("netns")
-        .arg(&file)
-        .args(["--seeds", "2", "--time", "1", "--tcp", "cubic", "--flags", "--mode fast3", "--json"])
-        .arg(&json)
-        .args(["--peer", &format!("karst={client},{server}")])
-        .output()
-        .unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    let found: Value = serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap();
-    std::fs::remove_file(&file).unwrap();
-    std::fs::remove_file(&json).unwrap();
-    assert!(output.status.success() && text.contains("tcp-cubic") && text.contains("karst"), "{text}");
-    for contestant in found["contestants"].as_array().unwrap() {
-        assert_eq!(contestant["trials"].as_array().unwrap().len(), 2);
-        let median = |name: &str| contestant["median"][name].as_u64().unwrap();
-        assert!((500..8_000).contains(&median("goodput_down_kbit")), "{text}");
-        assert!((30_000..2_000_000).contains(&median("latency_p50_us")), "{text}");
-        assert!((1_000..9_000).contains(&median("wire_per_useful_thousandths")), "{text}");
-    }
 }

@@ -1,6 +1,6 @@
 //! The simulator's workloads over real connections: each of them, whole, and what is made of connections that are cut.
 
-use interop::load::{Carrier, Load, is_complete, streams_reset};
+use lab::load::{Carrier, Load, is_complete, streams_reset};
 use sim::Scenario;
 use sim::outcome::WorkOutcome;
 use std::io::{self, Read, Write};

@@ -3,11 +3,11 @@
 use super::flags;
 use super::pair::{Pair, Site};
 use crate::left_out::Stage;
-use crate::line::{Conditions, LineState, Report, index};
-use crate::live::ports;
-use crate::live::process::Process;
 use crate::load::{self, Carrier, Load, Progress};
 use crate::netns::{End, Network, RIGHT};
+use crate::path::{Conditions, LineState, Report, index};
+use crate::ports;
+use crate::process::Process;
 use crate::relay::Relay;
 use serde::Serialize;
 use sim::outcome::WorkOutcome;

@@ -12,14 +12,14 @@ const TAIL_LINES: usize = 12;
 
 /// A running program. Dropping it kills it.
 #[derive(Debug)]
-pub(crate) struct Process {
+pub struct Process {
     child: Child,
     log: PathBuf,
 }
 
 impl Process {
     /// Starts `path` with `flags`; its standard output and error go to a temporary file.
-    pub(crate) fn start(path: &Path, flags: &[String]) -> io::Result<Self> {
+    pub fn start(path: &Path, flags: &[String]) -> io::Result<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let log = std::env::temp_dir().join(format!("karst-live-{}-{number}.log", std::process::id()));
@@ -38,7 +38,7 @@ impl Process {
     }
 
     /// How it ended, if it has: programs of the matrix never do so by themselves.
-    pub(crate) fn ended(&mut self) -> Option<String> {
+    pub fn ended(&mut self) -> Option<String> {
         match self.child.try_wait() {
             Ok(None) => None,
             Ok(Some(status)) => Some(status.to_string()),
@@ -47,12 +47,12 @@ impl Process {
     }
 
     /// Stops it where it is, or lets it go on.
-    pub(crate) fn suspend(&self, stopped: bool) {
+    pub fn suspend(&self, stopped: bool) {
         sys::suspend(&self.child, stopped);
     }
 
     /// The last lines it wrote.
-    pub(crate) fn output(&self) -> String {
+    pub fn output(&self) -> String {
         let text = std::fs::read(&self.log)
             .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
             .unwrap_or_default();

@@ -108,7 +108,7 @@ impl Row {
 
 /// Median time on the data path beyond the shortest: what the queue in front of the bottleneck holds.
 pub(super) fn standing_queue_us(trial: &Trial) -> Option<u64> {
-    let transit = &trial.line.transit_us[crate::line::index(trial.data_path())];
+    let transit = &trial.line.transit_us[crate::path::index(trial.data_path())];
     Some(transit.p50.saturating_sub(transit.min))
 }
 

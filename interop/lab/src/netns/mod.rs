@@ -11,9 +11,9 @@ mod tun;
 
 pub use commands::{Command, run_commands};
 
-use crate::line::{Capture, Carries, Conditions, Line, LineState, Pump, Report};
-use crate::live::ports;
-use crate::live::process::Process;
+use crate::path::{Capture, Carries, Conditions, Line, LineState, Pump, Report};
+use crate::ports;
+use crate::process::Process;
 use engine::Instant;
 use namespace::Namespace;
 use std::io;

@@ -1,6 +1,6 @@
 //! The sockets of a relay.
 
-use crate::line::{Ends, Move, Translator};
+use crate::path::{Ends, Move, Translator};
 use crate::sys::Waiter;
 use engine::Instant;
 use sim::Direction;

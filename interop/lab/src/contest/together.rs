@@ -2,9 +2,9 @@
 
 use super::pair::Pair;
 use super::trial::{Contestant, Failure, Inside, TARGET_PORT, Trial, finish, shallow};
-use crate::line::{Conditions, LineState};
 use crate::load::{Carrier, Load};
 use crate::netns::{End, Network, RIGHT};
+use crate::path::{Conditions, LineState};
 use sim::Scenario;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};

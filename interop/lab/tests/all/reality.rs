@@ -1,9 +1,9 @@
 //! Simulation against reality: the page says what is within tolerance and what is not, and real runs fill it.
 
-use interop::contest::{Contestant, over_relay};
-use interop::live::Programs;
-use interop::load::{is_complete, streams_reset};
-use interop::reality::{Comparison, Page, QUANTITIES, Quantity, Run};
+use lab::contest::{Contestant, over_relay};
+use lab::load::{is_complete, streams_reset};
+use lab::peers::Programs;
+use lab::reality::{Comparison, Page, QUANTITIES, Quantity, Run};
 use sim::faults::{FaultKind, FaultPlan};
 use sim::outcome::{BulkOutcome, WorkOutcome};
 use sim::{Direction, Scenario};
@@ -142,7 +142,7 @@ fn quantities_are_those_of_the_run() {
 /// Every committed scenario can be run for real, and the simulator finds nothing wrong with it.
 #[test]
 fn the_committed_scenarios_are_playable() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/reality");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios/reality");
     let files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(files.len() >= 6);
     for file in files {

@@ -182,7 +182,7 @@ mod tests {
     use super::super::Run;
     use super::*;
     use crate::contest::Trial;
-    use crate::line::Report;
+    use crate::path::Report;
     use sim::outcome::{BulkOutcome, WorkOutcome};
 
     fn work(goodput_kbit: u64) -> Vec<WorkOutcome> {

@@ -5,19 +5,19 @@ use std::net::{TcpListener, UdpSocket};
 use std::time::{Duration, Instant};
 
 /// A TCP port nobody listens on at this moment.
-pub(crate) fn free_tcp() -> io::Result<u16> {
+pub fn free_tcp() -> io::Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
 /// A UDP port nobody is bound to at this moment.
-pub(crate) fn free_udp() -> io::Result<u16> {
+pub fn free_udp() -> io::Result<u16> {
     Ok(UdpSocket::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
 /// Waits until a UDP socket is bound to `port`, or `limit` has passed, or `give_up` says so.
 ///
 /// Binding it for a test could take the port away from the program that is starting, so the system's tables are read.
-pub(super) fn wait_for_udp(port: u16, limit: Duration, mut give_up: impl FnMut() -> bool) {
+pub fn wait_for_udp(port: u16, limit: Duration, mut give_up: impl FnMut() -> bool) {
     let start = Instant::now();
     while start.elapsed() < limit && !give_up() && !is_bound("/proc/net", "udp", port) {
         std::thread::sleep(Duration::from_millis(10));
@@ -25,7 +25,7 @@ pub(super) fn wait_for_udp(port: u16, limit: Duration, mut give_up: impl FnMut()
 }
 
 /// Whether a UDP socket is bound to `port`, or a TCP socket listens there; `tables` is the `net` folder of a process or thread.
-pub(crate) fn is_bound(tables: &str, protocol: &str, port: u16) -> bool {
+pub fn is_bound(tables: &str, protocol: &str, port: u16) -> bool {
     let needle = format!(":{port:04X}");
     let lists = |family: &str| {
         let text = std::fs::read_to_string(format!("{tables}/{protocol}{family}")).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! What the relay itself can do: datagrams per second, and the delay it adds.
 
 use super::Relay;
-use crate::line::Report;
+use crate::path::Report;
 use sim::link::{LinkPlan, QueuePlan};
 use std::io;
 use std::net::{SocketAddr, UdpSocket};

@@ -7,7 +7,7 @@ mod udp;
 
 pub use bench::{Bench, BenchReport};
 
-use crate::line::{Capture, Carries, Conditions, Line, Pump, Report};
+use crate::path::{Capture, Carries, Conditions, Line, Pump, Report};
 use sim::link::LinkPlan;
 use std::io;
 use std::net::SocketAddr;

@@ -11,7 +11,7 @@ mod run;
 
 pub use figures::{data_path, goodput_kbit, is_complete, latency_us, streams_reset};
 
-use crate::line::LineState;
+use crate::path::LineState;
 use run::Run;
 use serde_json::{Value, json};
 use sim::outcome::WorkOutcome;

@@ -1,8 +1,8 @@
 //! A pair of programs under a scenario's restarts and stalls.
 
-use crate::line::LineState;
-use crate::live::process::Process;
 use crate::load::Carrier;
+use crate::path::LineState;
+use crate::process::Process;
 use engine::Instant;
 use sim::faults::FaultKind;
 use sim::host::Stall;

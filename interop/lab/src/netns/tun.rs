@@ -2,7 +2,7 @@
 
 use super::LEFT;
 use super::address::{Field, Socket, readdress, receiver, sender};
-use crate::line::{Ends, Move, Translator};
+use crate::path::{Ends, Move, Translator};
 use crate::sys::Waiter;
 use engine::Instant;
 use sim::Direction;

@@ -1,7 +1,7 @@
 //! The impairment relay: what goes in, what comes out.
 
-use interop::line::Conditions;
-use interop::relay::Relay;
+use lab::path::Conditions;
+use lab::relay::Relay;
 use sim::faults::{FaultKind, FaultPlan, Ways};
 use sim::host::NatPlan;
 use sim::link::{LinkPlan, LossPlan, QueuePlan, ReorderPlan};

@@ -1,0 +1,15 @@
+//! Real programs in real time: emulated paths, network namespaces, processes, load generators, measurements.
+//!
+//! `interop` (command line, live pairs) and `reports` (rendering) use it; it renders nothing itself.
+
+pub mod contest;
+pub mod left_out;
+pub mod load;
+pub mod netns;
+pub mod path;
+pub mod peers;
+pub mod ports;
+pub mod process;
+pub mod reality;
+pub mod relay;
+pub mod sys;

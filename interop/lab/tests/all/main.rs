@@ -1,0 +1,8 @@
+//! Tests of lab: one program, because linking is what costs; one behaviour per file.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod left_out;
+mod load;
+mod netns;
+mod reality;
+mod relay;
