@@ -13,7 +13,8 @@ const FORMAT: &str = "karst-pins/1";
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The file of pinned hashes; it covers all scenario files in its folder and below.
+    /// The file of pinned hashes. It covers the scenario files in its folder and below, except in folders with pins of
+    /// their own.
     #[arg(value_name = "PINS.json", default_value = "scenarios/pins.json")]
     pins: PathBuf,
     /// Write the hashes that these runs gave into the file.
@@ -50,6 +51,9 @@ pub(crate) fn main(args: &Args) -> anyhow::Result<bool> {
     let pinned = if args.update && !args.pins.exists() { BTreeMap::new() } else { read(&args.pins)? };
     let mut files = Vec::new();
     for path in scenario_files(folder)? {
+        if has_own_pins(&path, folder, &args.pins) {
+            continue;
+        }
         let name = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
         let is_short = |pin: &Pin| args.events_max.is_none_or(|most| pin.events <= most);
         if pinned.get(&name).is_none_or(is_short) {
@@ -59,6 +63,12 @@ pub(crate) fn main(args: &Args) -> anyhow::Result<bool> {
     let all = args.jobs.run(&files, |(_, file)| played(file, args.once))?;
     let verdicts: Vec<_> = files.iter().map(|(name, _)| name.as_str()).zip(&all).collect();
     if args.update { update(args, &verdicts) } else { compare(args, folder, &pinned, &verdicts) }
+}
+
+/// Whether a folder between `root`, that of `pins`, and the scenario has a file of pins of its own.
+fn has_own_pins(scenario: &Path, root: &Path, pins: &Path) -> bool {
+    let mut between = scenario.ancestors().skip(1).take_while(|folder| *folder != root);
+    pins.file_name().is_some_and(|name| between.any(|folder| folder.join(name).exists()))
 }
 
 fn read(path: &Path) -> anyhow::Result<BTreeMap<String, Pin>> {

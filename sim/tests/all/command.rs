@@ -199,6 +199,21 @@ fn pinned_hashes_are_compared_and_every_tampering_is_noticed() {
 }
 
 #[test]
+fn a_folder_with_pins_of_its_own_is_left_to_them() {
+    let (folder, path) = pinned_folder("outer-pins");
+    std::fs::create_dir_all(folder.join("long")).unwrap();
+    std::fs::write(folder.join("long/rough.json"), rough().to_string()).unwrap();
+    let [outer, inner] = [path, folder.join("long/pins.json")];
+    let pinned = |path: &PathBuf| -> Value {
+        assert_eq!(karst_sim(&["pins", path.to_str().unwrap(), "--update"]).status.code(), Some(0));
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    };
+    assert!(pinned(&inner)["pins"].get("rough.json").is_some());
+    let pins = pinned(&outer);
+    assert!(pins["pins"].get("theme/rough.json").is_some() && pins["pins"].get("long/rough.json").is_none());
+}
+
+#[test]
 fn a_failing_scenario_is_not_pinned() {
     let (folder, path) = pinned_folder("failing-pins");
     let mut content = rough();
