@@ -1,8 +1,8 @@
 //! What all parts of a run share: the event queue and the packet buffers.
 
+use crate::ids::PacketId;
 use crate::record::{Fate, Recorder};
-use crate::trace;
-use crate::{Direction, Side};
+use crate::{Direction, Side, trace};
 use engine::Instant;
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -133,10 +133,6 @@ impl Schedule {
         self.heap.pop().map(|Scheduled(key, event)| (key.at, event))
     }
 }
-
-/// A packet held by [`Packets`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct PacketId(u32);
 
 /// A datagram on its way, and the hash of its bytes.
 #[derive(Debug, Default)]

@@ -4,13 +4,15 @@
 //! names below. All numbers are integers; times are microseconds of simulated time unless the name says otherwise. Keys
 //! are added, not renamed; a change of meaning changes the format's number.
 
-use crate::activity::Activity;
-use crate::checks::Violation;
-use crate::expect::{Expectation, Limit};
+mod activity;
+mod expect;
+
+pub use activity::{Activity, Stall};
+
+use crate::check::{Bound, Violation, whole_from};
 use crate::host::HostCounters;
 use crate::link::Counters;
-use crate::liveness::{Bound, whole_from};
-use crate::scenario::Scenario;
+use crate::plan::{Expectation, Limit, Scenario};
 use engine::{Instant, Stats};
 use hdrhistogram::Histogram;
 use schemars::JsonSchema;
@@ -19,9 +21,6 @@ use std::time::Duration;
 
 /// The format's name and number.
 pub const FORMAT: &str = "karst-sim/1";
-
-/// [`Outcome::transport`] of a run over the tunnel.
-pub const KARST: &str = "karst";
 
 /// A results file.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -96,7 +95,7 @@ impl Outcome {
         Self {
             scenario: scenario.name.clone(),
             description: scenario.description.clone(),
-            transport: KARST,
+            transport: scenario.transport(),
             seed,
             ok: true,
             violations: Vec::new(),
@@ -270,7 +269,7 @@ pub enum WorkOutcome {
     GameTicks(Activity),
     /// Keystrokes, timed to their echo.
     Typing(Activity),
-    /// Downloads, not timed; see [`crate::activity::Stall`].
+    /// Downloads, not timed; see [`Stall`].
     StalledReader(Activity),
     /// Requests, timed to the end of their late replies.
     HalfClose(Activity),

@@ -1,8 +1,8 @@
-use crate::baseline::TcpWorld;
 use crate::outcome::Outcome;
+use crate::plan::Scenario;
 use crate::record::Recorder;
-use crate::scenario::Scenario;
 use crate::trace::{Entry, Trace};
+use crate::transport::tcp::TcpWorld;
 use crate::world::World;
 
 /// One run of a scenario in steps, over whatever the scenario says.

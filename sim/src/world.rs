@@ -1,18 +1,20 @@
-use crate::checks::{BYTES_EVERY_EVENTS, EVENTS_PER_INSTANT_MAX, Limits, Rule, SpinGuard, is_conserved};
-use crate::faults::{Excuses, FaultKind, FaultPlan, Loss, apply};
-use crate::host::{
-    Arrival, Client, Machine, Node, Port, Postmark, Server, ServerId, Stream, TunnelPort, Wire,
+use crate::check::{
+    BYTES_EVERY_EVENTS, EVENTS_PER_INSTANT_MAX, Excuses, Limits, Loss, Rule, SpinGuard, is_conserved,
 };
-use crate::link::{Element, Link};
-use crate::net::{Event, Key, PacketId};
+use crate::host::{Arrival, Machine};
+use crate::ids::{Node, PacketId, ServerId, Stream};
+use crate::link::Link;
+use crate::net::{Event, Key};
 use crate::outcome::{
-    FaultOutcome, HostsOutcome, KARST, LinkOutcome, LivenessOutcome, Outcome, PerDirection, SessionsOutcome,
+    FaultOutcome, HostsOutcome, LinkOutcome, LivenessOutcome, Outcome, PerDirection, SessionsOutcome,
     SideOutcome, ViolationOutcome, WorkOutcome,
 };
-use crate::record::{Fate, Recorder};
+use crate::plan::{FaultKind, FaultPlan, Scenario};
+use crate::record::{Element, Fate, Recorder};
 use crate::rng::Seed;
-use crate::scenario::Scenario;
 use crate::trace::{Entry, Kind, Trace};
+use crate::transport::Port;
+use crate::transport::tunnel::{Client, Postmark, Server, TunnelPort, Wire};
 use crate::work::{Application, START, application, is_all_done, is_finished};
 use crate::{Direction, Side};
 use engine::{CloseReason, Instant, Mark, Marks, Stats, StreamId};
@@ -102,17 +104,13 @@ impl<'s> World<'s> {
         }
         schedule.push(Instant::from_micros(scenario.duration_us), Event::Stop);
         ends.client.arm(&mut ends.wire, Instant::ZERO);
-        let mut limits = Limits::new(scenario);
-        if let Some(tighten) = scenario.tightened {
-            tighten(&mut limits);
-        }
         Self {
             scenario,
             seed,
             now: Instant::ZERO,
             events: 0,
             progress: SpinGuard::new(EVENTS_PER_INSTANT_MAX),
-            limits,
+            limits: Limits::new(scenario),
             ends,
             work: scenario.work.iter().map(|plan| application(plan, dice)).collect(),
             worked: true,
@@ -130,6 +128,11 @@ impl<'s> World<'s> {
         let mut world = Self::new(scenario, seed);
         world.ends.wire.trace = Trace::recording();
         world
+    }
+
+    /// Changes the limits of memory and windows: tests tighten one to prove that runs are held to it.
+    pub fn tighten(&mut self, change: impl FnOnce(&mut Limits)) {
+        change(&mut self.limits);
     }
 
     /// From here on keeps a recording, with the datagrams themselves if it `captures`.
@@ -452,7 +455,7 @@ impl<'s> World<'s> {
     fn apply_faults(&mut self) {
         [Side::Client, Side::Server].into_iter().for_each(|side| self.ends.wire.touch(side));
         for direction in [Direction::Up, Direction::Down] {
-            apply(&self.scenario.faults, self.now, direction, self.ends.wire.link(direction));
+            self.ends.wire.link(direction).apply_faults(&self.scenario.faults, self.now);
         }
     }
 
@@ -595,7 +598,7 @@ impl<'s> World<'s> {
         Outcome {
             scenario: self.scenario.name.clone(),
             description: self.scenario.description.clone(),
-            transport: KARST,
+            transport: self.scenario.transport(),
             seed: self.seed,
             ok: wire.violations.is_empty(),
             violations: wire.violations.iter().map(ViolationOutcome::from).collect(),

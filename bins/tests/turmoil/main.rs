@@ -5,7 +5,7 @@ mod apps;
 mod world;
 
 use apps::{echo, exchange, ping, sample, talk, target};
-use sim::link::{LinkPlan, LossPlan, QueuePlan};
+use sim::plan::{LinkPlan, LossPlan, QueuePlan};
 use sim::rng::{Seed, below};
 use sim::{Direction, Side};
 use std::cell::Cell;

@@ -2,8 +2,7 @@
 
 use engine::Generation;
 use sim::Scenario;
-use sim::faults::FaultKind;
-use sim::host::{ClockPlan, HostPlan};
+use sim::plan::{ClockPlan, FaultKind, HostPlan};
 use std::fmt;
 
 /// Who acts in a scenario in real time.

@@ -5,7 +5,8 @@ use lab::peers::Program;
 use lab::ports;
 use lab::process::Process;
 use lab::relay::Relay;
-use sim::link::{Counters, LinkPlan};
+use sim::link::Counters;
+use sim::plan::LinkPlan;
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 

@@ -8,7 +8,7 @@ pub use cell::{Cell, Lost, Outcome, Passed};
 pub use table::Table;
 
 use lab::peers::Program;
-use sim::link::{LinkPlan, LossPlan, ReorderPlan};
+use sim::plan::{LinkPlan, LossPlan, ReorderPlan};
 use std::time::Duration;
 
 /// Flags that both programs get.

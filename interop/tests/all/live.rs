@@ -3,7 +3,7 @@
 
 use interop::live::{Cell, SETTINGS, Table, Work, matrix};
 use lab::peers::{Program, Programs};
-use sim::link::{LinkPlan, LossPlan};
+use sim::plan::{LinkPlan, LossPlan};
 use std::io::Write;
 use std::time::{Duration, Instant};
 

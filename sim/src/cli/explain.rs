@@ -5,7 +5,7 @@ use super::{load, say, settings};
 use anyhow::{Context, ensure};
 use settings::Setting;
 use sim::Side;
-use sim::explain::{Only, Recording, Subject, explain};
+use sim::tools::explain::{Only, Recording, Subject, explain};
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};

@@ -4,7 +4,7 @@ use super::pool::Jobs;
 use super::{load, say, scenario_files};
 use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
-use sim::gate::{self, Divergence};
+use sim::tools::gate::{self, Divergence};
 use sim::{Outcome, ScenarioFile};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -2,8 +2,9 @@
 
 use super::timed;
 use anyhow::{Context, ensure};
-use sim::explain::Recording;
+use engine::Instant;
 use sim::record::{Files, Header};
+use sim::tools::explain::Recording;
 use sim::{Outcome, Run, ScenarioFile};
 use std::fs::File;
 use std::io::BufWriter;
@@ -47,7 +48,7 @@ impl Outputs {
             }
             Ok(run.finish())
         })?;
-        files.end(&outcome).context("writing the recording")?;
+        files.end(Instant::from_micros(outcome.sim_us), &outcome).context("writing the recording")?;
         Ok(outcome)
     }
 }

@@ -5,8 +5,8 @@ use super::{load, pins, say};
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
 use sim::Scenario;
-use sim::shrink::{Shrinker, pretty};
-use sim::swarm::{self, Verdict};
+use sim::tools::shrink::{Shrinker, pretty};
+use sim::tools::swarm::{self, Verdict};
 use std::io::{IsTerminal, Write, stderr};
 use std::path::PathBuf;
 

@@ -6,7 +6,7 @@ use super::seeds::Seeds;
 use anyhow::{Context, bail};
 use engine::Mark;
 use sim::Scenario;
-use sim::swarm::{self, Failure, Verdict, Weights};
+use sim::tools::swarm::{self, Failure, Verdict, Weights};
 use std::fmt::Write;
 use std::path::PathBuf;
 

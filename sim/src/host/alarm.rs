@@ -1,4 +1,4 @@
-use crate::checks::{SpinGuard, TIMEOUTS_PER_INSTANT_MAX};
+use crate::check::{SpinGuard, TIMEOUTS_PER_INSTANT_MAX};
 use crate::net::{Key, Schedule};
 use engine::Instant;
 

@@ -1,15 +1,7 @@
+use crate::plan::NatPlan;
 use engine::Instant;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-
-/// A network address translator before the client. It maps every socket of the client to a public address of its own.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct NatPlan {
-    /// A mapping over which nothing was sent for that long is forgotten, microseconds; `None` keeps it for ever.
-    pub timeout_us: Option<u64>,
-    /// What the server sends keeps a mapping, too.
-    pub inbound_refreshes: bool,
-}
 
 /// A public address that was given out, by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

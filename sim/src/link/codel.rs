@@ -1,16 +1,8 @@
 //! CoDel, RFC 8289, in integers.
 
+use crate::plan::CodelPlan;
 use engine::Instant;
 use std::time::Duration;
-
-/// Parameters of CoDel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CodelPlan {
-    /// Standing delay that is accepted, microseconds; the RFC recommends 5 ms.
-    pub target_us: u64,
-    /// Time after which a standing queue is seen as one, microseconds; the RFC recommends 100 ms.
-    pub interval_us: u64,
-}
 
 /// The largest packet; a queue of less is never too long (RFC 8289, 4.4).
 const PACKET_BYTES_MAX: u64 = 1_500;

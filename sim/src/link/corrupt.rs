@@ -1,5 +1,5 @@
+use crate::plan::Timeline;
 use crate::rng::{Odds, below};
-use crate::timeline::Timeline;
 use engine::{Entropy, Instant};
 
 /// Most bits flipped in one datagram.

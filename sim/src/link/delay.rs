@@ -1,4 +1,4 @@
-use crate::timeline::Timeline;
+use crate::plan::Timeline;
 use engine::Instant;
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
+use crate::plan::Timeline;
 use crate::rng::Odds;
-use crate::timeline::Timeline;
 use engine::{Entropy, Instant};
 
 /// Decides which packets arrive twice.

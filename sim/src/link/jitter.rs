@@ -1,5 +1,5 @@
+use crate::plan::Timeline;
 use crate::rng::below;
-use crate::timeline::Timeline;
 use engine::{Entropy, Instant};
 use std::time::Duration;
 

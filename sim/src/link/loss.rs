@@ -1,26 +1,6 @@
+use crate::plan::{LossPlan, Timeline};
 use crate::rng::Odds;
-use crate::timeline::Timeline;
 use engine::{Entropy, Instant};
-
-/// Random loss of a link.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LossPlan {
-    /// Nothing is lost.
-    #[default]
-    None,
-    /// Every packet is lost with the same probability.
-    Bernoulli {
-        /// Share of packets lost, parts per million.
-        ppm: u32,
-    },
-    /// Gilbert-Elliott: packets are lost in runs of geometric length.
-    Burst {
-        /// Share of packets lost in the long run, parts per million, below a million.
-        ppm: u32,
-        /// Mean length of a run, thousandths of a packet, at least 1000.
-        burst_thousandths: u64,
-    },
-}
 
 /// The loss element with its state and dice.
 #[derive(Debug)]

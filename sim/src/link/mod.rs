@@ -8,16 +8,16 @@ mod delay;
 mod delay_list;
 mod drop_list;
 mod duplicate;
+mod fault;
 mod jitter;
 mod loss;
 mod mtu;
-mod plan;
 mod policer;
 mod queue;
 mod reorder;
 mod wander;
 
-pub use codel::{Codel, CodelPlan, Leaving};
+pub use codel::{Codel, Leaving};
 pub use corrupt::Corrupt;
 pub use counters::Counters;
 pub use delay::Delay;
@@ -25,52 +25,21 @@ pub use delay_list::DelayList;
 pub use drop_list::DropList;
 pub use duplicate::Duplicate;
 pub use jitter::Jitter;
-pub use loss::{Loss, LossPlan};
+pub use loss::Loss;
 pub use mtu::Mtu;
-pub use plan::LinkPlan;
-pub use policer::{Penalty, Policer, PolicerPlan};
-pub use queue::{Offered, Queue, QueuePlan};
-pub use reorder::{Reorder, ReorderPlan};
-pub use wander::{STEPS as WANDER_STEPS, Wander, WanderPlan};
+pub use policer::Policer;
+pub use queue::{Offered, Queue};
+pub use reorder::Reorder;
+pub use wander::Wander;
 
 use crate::Direction;
-use crate::net::{Event, Net, PacketId};
-use crate::record::Fate;
+use crate::ids::PacketId;
+use crate::net::{Event, Net};
+use crate::plan::{HEADERS_BYTES, LinkPlan, Timeline};
+use crate::record::{Element, Fate};
 use crate::rng::Seed;
-use crate::timeline::Timeline;
 use engine::Instant;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use std::time::Duration;
-
-/// Bytes an IPv4 and a UDP header add to a datagram on the wire; rate, queue, mtu and byte counts include them.
-pub const HEADERS_BYTES: u32 = 28;
-
-/// What drops packets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Element {
-    /// It is larger than the link takes.
-    Mtu,
-    /// Nothing enters the link at that time.
-    Blackout,
-    /// Its number is on the list of packets to drop.
-    List,
-    /// Random loss.
-    Loss,
-    /// It exceeds the policer's rate.
-    Policer,
-    /// The queue has no room.
-    Queue,
-    /// CoDel found that the queue stands.
-    Codel,
-    /// Nobody has the address it goes to.
-    Nat,
-    /// The receiver's socket has no room.
-    Socket,
-    /// The process it goes to does not run.
-    Down,
-}
 
 /// One direction of the network.
 #[derive(Debug)]

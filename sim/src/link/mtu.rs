@@ -1,4 +1,4 @@
-use crate::timeline::Timeline;
+use crate::plan::Timeline;
 use engine::Instant;
 
 /// Drops what is larger than the path carries; there is no fragmentation.

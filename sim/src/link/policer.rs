@@ -1,25 +1,5 @@
-use crate::timeline::Timeline;
+use crate::plan::{PolicerPlan, Timeline};
 use engine::Instant;
-
-/// A token bucket that drops what exceeds it and does not queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PolicerPlan {
-    /// Rate at which the bucket fills, bits per second.
-    pub bits_per_s: u64,
-    /// Size of the bucket, bytes.
-    pub burst_bytes: u64,
-    /// What an overrun brings besides the drop.
-    pub penalty: Option<Penalty>,
-}
-
-/// After an overrun the bucket fills more slowly for some time, as with providers that punish bursts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Penalty {
-    /// Rate during the penalty, bits per second.
-    pub bits_per_s: u64,
-    /// How long it lasts, microseconds. Overruns during a penalty do not prolong it.
-    pub for_us: u64,
-}
 
 /// Tokens of one byte: a bit per second fills a token per microsecond.
 const TOKENS_PER_BYTE: u64 = 8 * 1_000_000;
@@ -85,6 +65,7 @@ impl Policer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::Penalty;
 
     const PENALTY: Penalty = Penalty { bits_per_s: 1_000_000, for_us: 2_000_000 };
 

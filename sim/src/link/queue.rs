@@ -1,22 +1,9 @@
-use super::codel::{Codel, CodelPlan, Leaving};
-use crate::net::PacketId;
-use crate::timeline::Timeline;
+use super::codel::{Codel, Leaving};
+use crate::ids::PacketId;
+use crate::plan::{QueuePlan, Timeline};
 use engine::Instant;
 use std::collections::VecDeque;
 use std::time::Duration;
-
-/// A transmitter and the queue before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct QueuePlan {
-    /// Rate of the transmitter, bits per second, above zero. A packet is sent at the rate it was started at.
-    pub bits_per_s: u64,
-    /// Most bytes that may wait; the packet being transmitted does not count.
-    pub bytes_max: u64,
-    /// Most packets that may wait.
-    pub packets_max: u64,
-    /// Drops at the head of a queue that stands; without it only what finds no room is dropped.
-    pub codel: Option<CodelPlan>,
-}
 
 /// What became of a packet offered to a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

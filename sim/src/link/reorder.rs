@@ -1,16 +1,7 @@
+use crate::plan::{ReorderPlan, Timeline};
 use crate::rng::Odds;
-use crate::timeline::Timeline;
 use engine::{Entropy, Instant};
 use std::time::Duration;
-
-/// Which packets are held back, and for how long.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReorderPlan {
-    /// Share of packets held back, parts per million.
-    pub ppm: u32,
-    /// Time they are held back for, microseconds.
-    pub extra_us: u64,
-}
 
 /// Holds single packets back, so that those behind them overtake.
 #[derive(Debug)]

@@ -1,20 +1,7 @@
+use crate::plan::{Timeline, WANDER_STEPS, WanderPlan};
 use crate::rng::below;
-use crate::timeline::Timeline;
 use engine::{Entropy, Instant};
 use std::time::Duration;
-
-/// How a delay drifts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WanderPlan {
-    /// The extra delay moves between zero and this, microseconds: half of it on average, a sixth of it as its standard
-    /// deviation.
-    pub amplitude_us: u64,
-    /// Time over which the correlation of the delay with itself falls to 1/e, microseconds, at least [`STEPS`].
-    pub correlation_us: u64,
-}
-
-/// Steps of the process per correlation time.
-pub const STEPS: u64 = 16;
 
 /// The amplitude, in the units of the process.
 const AMPLITUDE: i64 = 1 << 32;
@@ -59,7 +46,7 @@ impl Wander {
     /// The extra delay at `now`; time does not go back.
     fn extra(&mut self, now: Instant) -> Duration {
         while self.to.0 <= now {
-            let step_us = self.plan.at(self.to.0).correlation_us / STEPS;
+            let step_us = self.plan.at(self.to.0).correlation_us / WANDER_STEPS;
             self.from = self.to;
             self.to = (self.from.0 + Duration::from_micros(step_us), self.next_value());
         }

@@ -1,6 +1,5 @@
 //! The lines of a recording.
 
-use crate::link::Element;
 use crate::{Direction, Side};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -486,4 +485,30 @@ const fn is_false(value: &bool) -> bool {
 
 fn is_zero<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
+}
+
+/// What drops packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Element {
+    /// It is larger than the link takes.
+    Mtu,
+    /// Nothing enters the link at that time.
+    Blackout,
+    /// Its number is on the list of packets to drop.
+    List,
+    /// Random loss.
+    Loss,
+    /// It exceeds the policer's rate.
+    Policer,
+    /// The queue has no room.
+    Queue,
+    /// CoDel found that the queue stands.
+    Codel,
+    /// Nobody has the address it goes to.
+    Nat,
+    /// The receiver's socket has no room.
+    Socket,
+    /// The process it goes to does not run.
+    Down,
 }

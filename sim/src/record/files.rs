@@ -1,8 +1,9 @@
 //! Recordings as files.
 
 use super::{Captured, Event, Header, Recorder, What};
-use crate::Outcome;
 use crate::pcapng::{Pcapng, udp_headers};
+use engine::Instant;
+use serde::Serialize;
 use std::io::{self, Write};
 
 /// The ends at which datagrams are captured, in the order of their interface numbers.
@@ -54,14 +55,14 @@ impl<W: Write> Files<W> {
         Ok(())
     }
 
-    /// Ends the files with what came of the run.
+    /// Ends the files with what came of the run, which ended at `now`.
     ///
     /// # Errors
     /// One of them cannot be written.
-    pub fn end(mut self, outcome: &Outcome) -> io::Result<()> {
+    pub fn end(mut self, now: Instant, outcome: &impl Serialize) -> io::Result<()> {
         if let Some(out) = &mut self.events {
             let run = Box::new(serde_json::to_value(outcome)?);
-            line(out, &Event { t: outcome.sim_us, what: What::Outcome { run } })?;
+            line(out, &Event { t: now.as_micros(), what: What::Outcome { run } })?;
             out.flush()?;
         }
         [self.wire, self.clear].into_iter().flatten().try_for_each(|mut capture| capture.flush())
@@ -82,7 +83,7 @@ impl<W: Write> Files<W> {
     }
 }
 
-fn line(out: &mut impl Write, value: &impl serde::Serialize) -> io::Result<()> {
+fn line(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
     serde_json::to_writer(&mut *out, value)?;
     out.write_all(b"\n")
 }

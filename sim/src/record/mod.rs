@@ -13,17 +13,16 @@ mod event;
 mod files;
 mod frames;
 mod tunnels;
+pub(crate) mod words;
 
 pub use event::{
-    Again, At, Cause, Command, Event, FORMAT, Frame, FrameCommand, Header, Options, Path, Segment, Sent,
-    Shard, Span, State, What,
+    Again, At, Cause, Command, Element, Event, FORMAT, Frame, FrameCommand, Header, Options, Path, Segment,
+    Sent, Shard, Span, State, What,
 };
 
 pub use files::Files;
 
-use crate::host::{Node, Stream};
-use crate::link::Element;
-use crate::net::PacketId;
+use crate::ids::{Node, PacketId, Stream};
 use crate::{Direction, Scenario, Side};
 use engine::{Instant, Tunnel, TunnelConfig};
 use std::collections::{BTreeMap, BTreeSet};
@@ -157,7 +156,7 @@ impl Recorder {
         let clear = self.opened(side, bytes);
         let Some(log) = self.tunnels.get_mut(&node) else { return };
         let (sent, carried) = log.sent(n, bytes.len(), clear.as_deref());
-        let comment = if self.captured.is_some() { crate::explain::datagram(&sent) } else { String::new() };
+        let comment = if self.captured.is_some() { words::datagram(&sent) } else { String::new() };
         self.add(now, What::Sent(sent));
         carried.into_iter().for_each(|what| self.add(now, what));
         self.capture(now, side, Some(addresses), bytes, clear, comment);
@@ -300,7 +299,7 @@ impl Recorder {
 impl Header {
     /// The first line of a recording of `scenario`.
     pub fn new(scenario: &Scenario, seed: u64) -> Self {
-        let transport = scenario.baseline.map_or(crate::outcome::KARST, |baseline| baseline.name());
+        let transport = scenario.transport();
         Self {
             format: FORMAT.into(),
             scenario: scenario.name.clone(),
@@ -314,7 +313,7 @@ impl Header {
 }
 
 impl Options {
-    fn new(side: &crate::scenario::SidePlan) -> Self {
+    fn new(side: &crate::plan::SidePlan) -> Self {
         let (settings, config) = (&side.settings, &side.config);
         Self {
             crypt: settings.crypt.name().into(),

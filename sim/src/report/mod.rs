@@ -5,9 +5,10 @@ mod table;
 pub use table::{table, wrapped};
 
 use crate::outcome::{
-    BulkOutcome, ExpectationOutcome, FaultOutcome, KARST, LinkOutcome, Outcome, Percentiles, SideOutcome,
+    BulkOutcome, ExpectationOutcome, FaultOutcome, LinkOutcome, Outcome, Percentiles, SideOutcome,
     WorkOutcome,
 };
+use crate::plan::KARST;
 use std::fmt::{self, Display, Formatter};
 
 const WIDTH: usize = 100;

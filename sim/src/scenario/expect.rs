@@ -2,9 +2,8 @@
 
 use super::Refusal;
 use super::rules::refuse_if;
-use crate::expect::{Expectation, Limit, Measure, Quantile};
+use crate::plan::{Expectation, Limit, Measure, Quantile, WorkPlan};
 use crate::units::{Milli, Millis};
-use crate::work::WorkPlan;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;

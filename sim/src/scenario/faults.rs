@@ -3,8 +3,7 @@
 use super::Refusal;
 use super::rules::{DAY_US, refuse_if, within};
 use crate::Side;
-use crate::faults::{FaultKind, FaultPlan, Ways};
-use crate::host::NatPlan;
+use crate::plan::{FaultKind, FaultPlan, NatPlan, Ways};
 use crate::units::{Millis, Percent};
 use schemars::JsonSchema;
 use serde::Deserialize;

@@ -7,9 +7,8 @@ use super::links::Links;
 use super::rules::{DAY_US, MONTH_US, filled, refuse_if, within};
 use super::sides::Options;
 use super::work::Workload;
-use super::{Refusal, Scenario, expect, faults, hosts, links, sides, work};
-use crate::baseline::Baseline;
-use crate::faults::{FaultKind, FaultPlan};
+use super::{Refusal, expect, faults, hosts, links, sides, work};
+use crate::plan::{Baseline, FaultKind, FaultPlan, Scenario};
 use crate::units::Millis;
 use engine::Settings;
 use engine::crypt::Cipher;
@@ -86,7 +85,6 @@ pub(super) fn build(file: File) -> Result<Scenario, Refusal> {
         }),
         planted: None,
         links_seed: None,
-        tightened: None,
     };
     damage_is_noticed(&scenario)?;
     let announces = [&scenario.client, &scenario.server].map(|side| side.config.mux.announce);

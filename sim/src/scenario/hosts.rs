@@ -1,9 +1,8 @@
 //! The keys of the machines, and the plans made of them.
 
+use super::Refusal;
 use super::rules::{DAY_US, MINUTE_US, each_within, refuse_if, within};
-use super::{Hosts, Refusal};
-use crate::host::{ClockPlan, HostPlan, Stall};
-use crate::timeline::Timeline;
+use crate::plan::{ClockPlan, HostPlan, Hosts, Stall, Timeline};
 use crate::units::Millis;
 use schemars::JsonSchema;
 use serde::de::{Error, IntoDeserializer, Visitor};

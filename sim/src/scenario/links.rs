@@ -2,10 +2,10 @@
 
 use super::Refusal;
 use super::rules::{MINUTE_US, each_within, refuse_if, within};
-use crate::link::{
-    CodelPlan, LinkPlan, LossPlan, Penalty, PolicerPlan, QueuePlan, ReorderPlan, WANDER_STEPS, WanderPlan,
+use crate::plan::{
+    CodelPlan, LinkPlan, LossPlan, Penalty, PolicerPlan, QueuePlan, ReorderPlan, Timeline, WANDER_STEPS,
+    WanderPlan,
 };
-use crate::timeline::Timeline;
 use crate::units::{Milli, Millis, Percent};
 use schemars::JsonSchema;
 use serde::Deserialize;

@@ -16,78 +16,8 @@ mod work;
 pub(crate) use file::schema as file_schema;
 pub use source::ScenarioFile;
 
-use crate::baseline::Baseline;
-use crate::checks::Limits;
-use crate::expect::Expectation;
-use crate::faults::FaultPlan;
-use crate::host::{HostPlan, NatPlan};
-use crate::link::LinkPlan;
-use crate::work::WorkPlan;
-use engine::{Settings, TunnelConfig};
+use crate::plan::Scenario;
 use path::Path;
-use std::sync::Arc;
-
-/// Everything that decides a run, except its seed. Made by [`Scenario::parse`].
-#[derive(Clone, Debug)]
-pub struct Scenario {
-    /// Short name, as in reports.
-    pub name: String,
-    /// One sentence: what the scenario shows.
-    pub description: String,
-    /// Seed used when none is given.
-    pub seed: u64,
-    /// Time after which sources stop offering bytes, microseconds.
-    pub duration_us: u64,
-    /// Time after the sources stopped within which everything must have arrived, microseconds; `None` is what
-    /// [`Bound`](crate::liveness::Bound) computes.
-    pub drain_us: Option<u64>,
-    /// Client to server.
-    pub up: LinkPlan,
-    /// Server to client.
-    pub down: LinkPlan,
-    /// The machines the two sides run on.
-    pub hosts: Hosts,
-    /// What goes wrong, and when.
-    pub faults: Vec<FaultPlan>,
-    /// What lies between the client's sockets and the network.
-    pub nat: NatPlan,
-    /// The client's options.
-    pub client: SidePlan,
-    /// The server's options.
-    pub server: SidePlan,
-    /// The applications, each on streams of its own.
-    pub work: Vec<WorkPlan>,
-    /// What the run is expected to measure.
-    pub expect: Vec<Expectation>,
-    /// Direct TCP in the place of the tunnel.
-    pub baseline: Option<Baseline>,
-    /// Added to the start of the first workload, microseconds: tests plant here what differs from run to run, to prove
-    /// that the gate notices. Scenario files cannot set it.
-    pub planted: Option<fn() -> u64>,
-    /// Seed of the links' dice where that is not the run's: tells what depends on them. Scenario files cannot set it.
-    pub links_seed: Option<u64>,
-    /// Changes the limits of memory and windows: tests tighten one to prove that runs are held to it. Scenario files
-    /// cannot set it.
-    pub tightened: Option<fn(&mut Limits)>,
-}
-
-/// The machines of a scenario.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Hosts {
-    /// Where the client runs.
-    pub client: HostPlan,
-    /// Where the server runs.
-    pub server: HostPlan,
-}
-
-/// Options of one side.
-#[derive(Clone, Debug)]
-pub struct SidePlan {
-    /// As kcptun names them.
-    pub settings: Settings,
-    /// What the engine made of them.
-    pub config: Arc<TunnelConfig>,
-}
 
 /// Why a scenario file was refused: one line of file, place in the file, and reason.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -115,7 +45,7 @@ impl Scenario {
     /// | `name`, `description` | short name; one sentence |
     /// | `seed` | used unless another is given |
     /// | `duration_ms` | sources stop then, or when every workload with `bytes` is done |
-    /// | `drain_ms` | time for the rest to arrive once the sources have stopped and nothing is cut any more; without it as long as [`Bound`](crate::liveness::Bound) computes from the rest of the file |
+    /// | `drain_ms` | time for the rest to arrive once the sources have stopped and nothing is cut any more; without it as long as [`Bound`](crate::check::Bound) computes from the rest of the file |
     /// | `links.up`, `links.down` | see below; an empty object is a perfect link |
     /// | `hosts.client`, `hosts.server` | see below; machines without limits where absent |
     /// | `client`, `server` | kcptun's JSON keys: `key crypt mode nodelay interval resend nc mtu sndwnd rcvwnd datashard parityshard nocomp acknodelay smuxver smuxbuf framesize streambuf keepalive qpp qpp-count ratelimit`, karst's `no-probe no-migrate`, `no-announce` (both sides: streams are ended one way, but none is paused, credited or stopped), and `generation`: which kcp-go the end behaves like, `"2021"` or `"2026"` (default); kcptun's defaults where absent |
@@ -123,7 +53,7 @@ impl Scenario {
     /// | `nat.timeout_ms`, `.inbound_refreshes` (false) | a mapping of the client's address translator that nothing was sent over for that long is forgotten; without it, mappings last |
     /// | `wrap_after.segments`, `.shards` (0) | that many numbers are left before those of KCP's segments, and of FEC's shards, wrap; both sides begin there, where kcptun begins at 0 |
     /// | `workloads` | array of `{"bulk": {...}}`, `{"echo": {...}}` and so on, see below |
-    /// | `baseline` | the same work over direct TCP instead of the tunnel: `"cubic"` or `"reno"`, see [`crate::baseline`] |
+    /// | `baseline` | the same work over direct TCP instead of the tunnel: `"cubic"` or `"reno"`, see [`crate::transport::tcp`] |
     /// | `expect` | what the run must measure, see below |
     ///
     /// Any value of a link may instead be a schedule over time, an array of `[at_ms, value]` pairs that starts at 0:
@@ -206,18 +136,6 @@ impl Scenario {
     /// The first thing that is unknown, missing, or impossible.
     pub fn of_json(file: &str, tree: serde_json::Value) -> Result<Self, ScenarioError> {
         json::typed(tree).and_then(file::build).map_err(|refusal| source::refused(file, refusal))
-    }
-}
-
-#[cfg(feature = "planted")]
-impl Scenario {
-    /// Puts a bug into both ends.
-    pub fn plant(&mut self, bug: engine::planted::Planted) {
-        for side in [&mut self.client, &mut self.server] {
-            let config = Arc::make_mut(&mut side.config);
-            config.planted = Some(bug);
-            config.mux.planted = Some(bug);
-        }
     }
 }
 

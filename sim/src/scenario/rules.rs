@@ -1,7 +1,7 @@
 //! Rules that many keys share.
 
 use super::Refusal;
-use crate::timeline::Timeline;
+use crate::plan::Timeline;
 
 pub(super) const MINUTE_US: u64 = 60 * 1_000_000;
 pub(super) const DAY_US: u64 = 24 * 60 * MINUTE_US;

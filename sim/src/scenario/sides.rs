@@ -1,8 +1,9 @@
 //! Options of one side under kcptun's own names, and the plan made of them.
 
+use super::Refusal;
 use super::file::WrapKeys;
 use super::rules::refuse_if;
-use super::{Refusal, SidePlan};
+use crate::plan::SidePlan;
 use engine::crypt::Cipher;
 use engine::settings::Mode;
 use engine::{Generation, Settings};

@@ -1,5 +1,6 @@
 use super::draw::{Draw, drawn, probes};
-use super::{Refusal, Scenario, ScenarioError, file, json};
+use super::{Refusal, ScenarioError, file, json};
+use crate::plan::Scenario;
 use crate::rng::Seed;
 use serde_json::{Map, Value};
 

@@ -3,11 +3,11 @@
 use super::Refusal;
 use super::rules::{DAY_US, filled, refuse_if, within};
 use crate::Direction;
-use crate::units::Millis;
-use crate::work::{
+use crate::plan::{
     BulkPlan, Content, EchoPlan, GameTicksPlan, HalfClosePlan, IdleThenBurstPlan, PagePlan,
     RequestResponsePlan, ShortStreamsPlan, StalledReaderPlan, StormPlan, TypingPlan, WorkKind, WorkPlan,
 };
+use crate::units::Millis;
 use schemars::JsonSchema;
 use serde::Deserialize;
 

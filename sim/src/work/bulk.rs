@@ -1,23 +1,11 @@
 use super::flow::Flow;
-use super::{Application, Content, Pattern};
-use crate::host::{Port, Stream};
+use super::{Application, Pattern};
+use crate::ids::Stream;
 use crate::outcome::{BulkOutcome, WorkOutcome};
+use crate::plan::BulkPlan;
+use crate::transport::Port;
 use crate::{Direction, Side};
 use engine::{Entropy, Instant};
-
-/// A transfer in one direction.
-#[derive(Clone, Debug)]
-pub struct BulkPlan {
-    /// Which way the bytes go.
-    pub direction: Direction,
-    /// How many; `None` is as many as fit until the sources stop.
-    pub bytes: Option<u64>,
-    /// What they are like.
-    pub content: Content,
-    /// The receiver expects another byte at this offset: tests use it to prove that the comparison can fail. Scenario
-    /// files cannot set it.
-    pub tampered_at: Option<u64>,
-}
 
 /// Both ends of a transfer. The writer ends the stream after the last byte, the reader when it has read that end. When the
 /// stream is reset, another one carries what is missing.

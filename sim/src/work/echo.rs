@@ -1,20 +1,13 @@
 use super::flow::Flow;
-use super::{Application, Content, Pattern, START};
+use super::{Application, Pattern, START};
 use crate::Side;
-use crate::host::{Port, Stream};
+use crate::ids::Stream;
 use crate::outcome::{EchoOutcome, Latency, WorkOutcome};
+use crate::plan::{Content, EchoPlan};
+use crate::transport::Port;
 use engine::{Entropy, Instant};
 use std::collections::VecDeque;
 use std::time::Duration;
-
-/// Small messages at an interval, each sent back by the server.
-#[derive(Clone, Copy, Debug)]
-pub struct EchoPlan {
-    /// Bytes per message.
-    pub message_bytes: u32,
-    /// Time between two messages, microseconds.
-    pub interval_us: u64,
-}
 
 /// Both ends of an echo. Messages that are under way when the stream is reset are lost; the next ones go on another stream.
 ///

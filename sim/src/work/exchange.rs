@@ -3,9 +3,10 @@
 use super::flow::Flow;
 use super::streams::Streams;
 use crate::Side;
-use crate::activity::Activity;
-use crate::host::{Port, Stream};
+use crate::ids::Stream;
+use crate::outcome::Activity;
 use crate::rng::below;
+use crate::transport::Port;
 use engine::{Entropy, Instant};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -169,13 +170,13 @@ impl Terms {
 macro_rules! exchange_application {
     ($workload:ident) => {
         impl $crate::work::Application for $workload {
-            fn tick(&mut self, port: &mut dyn $crate::host::Port, tag: u64) {
+            fn tick(&mut self, port: &mut dyn $crate::transport::Port, tag: u64) {
                 self.0.tick(port, tag);
             }
-            fn advance(&mut self, port: &mut dyn $crate::host::Port, stream: $crate::host::Stream) {
+            fn advance(&mut self, port: &mut dyn $crate::transport::Port, stream: $crate::ids::Stream) {
                 self.0.advance(port, stream, $crate::work::START);
             }
-            fn reset(&mut self, port: &mut dyn $crate::host::Port, stream: $crate::host::Stream) {
+            fn reset(&mut self, port: &mut dyn $crate::transport::Port, stream: $crate::ids::Stream) {
                 self.0.reset(port, stream);
             }
             fn stop(&mut self) {

@@ -2,8 +2,9 @@
 
 use super::Pattern;
 use super::halves::{Reader, Writer};
-use crate::checks::Rule;
-use crate::host::{Port, Stream};
+use crate::check::Rule;
+use crate::ids::Stream;
+use crate::transport::Port;
 use crate::{Direction, Side};
 use engine::Instant;
 

@@ -1,22 +1,13 @@
 use super::streams::Streams;
 use super::{Application, START};
-use crate::host::{Port, Stream};
+use crate::ids::Stream;
 use crate::outcome::{Latency, PerDirection, WorkOutcome};
+use crate::plan::GameTicksPlan;
+use crate::transport::Port;
 use crate::{Direction, Side};
 use engine::{Entropy, Instant};
 use std::collections::VecDeque;
 use std::time::Duration;
-
-/// A game: both sides send small messages at a tick rate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct GameTicksPlan {
-    /// Time between two ticks, microseconds.
-    pub interval_us: u64,
-    /// Bytes of a message to the server.
-    pub up_bytes: u64,
-    /// Bytes of a message to the client.
-    pub down_bytes: u64,
-}
 
 /// Both ends of one stream. The unit is the message in either direction; messages whose stream is reset are lost.
 #[derive(Debug)]

@@ -1,23 +1,12 @@
 use super::streams::Streams;
 use super::{Application, START};
 use crate::Side;
-use crate::host::{Port, Stream};
+use crate::ids::Stream;
 use crate::outcome::WorkOutcome;
+use crate::plan::HalfClosePlan;
+use crate::transport::Port;
 use engine::{Entropy, Instant};
 use std::time::Duration;
-
-/// A client that sends a request and ends its direction at once; the server replies much later.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HalfClosePlan {
-    /// Bytes of the request.
-    pub request_bytes: u64,
-    /// Bytes of the reply.
-    pub reply_bytes: u64,
-    /// Time from the end of the request to the reply, microseconds.
-    pub reply_after_us: u64,
-    /// Requests one after the other, each on its own stream.
-    pub count: u64,
-}
 
 /// Both ends. The unit is the request: from opening its stream to the end of the whole reply. One whose stream is reset is
 /// made again.

@@ -1,8 +1,9 @@
 //! The two halves of a stream's end: one that writes a pattern, one that reads and compares it.
 
 use super::Pattern;
-use crate::checks::Rule;
-use crate::host::{Port, Stream};
+use crate::check::Rule;
+use crate::ids::Stream;
+use crate::transport::Port;
 use engine::mux::{ReadError, WriteError};
 
 /// The writing half: offers the pattern up to a limit that may grow, then ends the stream.

@@ -1,16 +1,6 @@
 use super::exchange::{Exchange, Pace, Terms, exchange_application};
+use crate::plan::IdleThenBurstPlan;
 use engine::Entropy;
-
-/// A stream that rests for a long time and then gets many bytes at once, again and again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IdleThenBurstPlan {
-    /// Time from one burst to the request for the next, microseconds.
-    pub idle_us: u64,
-    /// Bytes the server sends at once.
-    pub burst_bytes: u64,
-    /// How many bursts.
-    pub count: u64,
-}
 
 const REQUEST_BYTES: u64 = 100;
 

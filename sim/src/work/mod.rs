@@ -19,60 +19,24 @@ mod storm;
 mod streams;
 mod typing;
 
-pub use bulk::{Bulk, BulkPlan};
-pub use echo::{Echo, EchoPlan};
-pub use game_ticks::{GameTicks, GameTicksPlan};
-pub use half_close::{HalfClose, HalfClosePlan};
-pub use idle_then_burst::{IdleThenBurst, IdleThenBurstPlan};
-pub use page::{Page, PagePlan};
-pub use pattern::{Content, Pattern};
-pub use request_response::{RequestResponse, RequestResponsePlan};
-pub use short_streams::{ShortStreams, ShortStreamsPlan};
-pub use stalled_reader::{StalledReader, StalledReaderPlan};
-pub use storm::{Storm, StormPlan};
-pub use typing::{Typing, TypingPlan};
+pub use bulk::Bulk;
+pub use echo::Echo;
+pub use game_ticks::GameTicks;
+pub use half_close::HalfClose;
+pub use idle_then_burst::IdleThenBurst;
+pub use page::Page;
+pub use pattern::Pattern;
+pub use request_response::RequestResponse;
+pub use short_streams::ShortStreams;
+pub use stalled_reader::StalledReader;
+pub use storm::Storm;
+pub use typing::Typing;
 
-use crate::host::{Port, Stream};
+use crate::ids::Stream;
 use crate::outcome::WorkOutcome;
+use crate::plan::{WorkKind, WorkPlan};
 use crate::rng::Seed;
-
-/// One workload, on streams of its own.
-#[derive(Clone, Debug)]
-pub struct WorkPlan {
-    /// Unique name.
-    pub name: String,
-    /// When it starts, microseconds.
-    pub start_us: u64,
-    /// What it does.
-    pub kind: WorkKind,
-}
-
-/// What a workload does.
-#[derive(Clone, Debug)]
-pub enum WorkKind {
-    /// Moves bytes one way.
-    Bulk(BulkPlan),
-    /// Sends small messages at an interval and has them sent back.
-    Echo(EchoPlan),
-    /// Asks and is answered, one request after the other.
-    RequestResponse(RequestResponsePlan),
-    /// Opens a stream at an interval for each request.
-    ShortStreams(ShortStreamsPlan),
-    /// Asks for many objects at once.
-    Page(PagePlan),
-    /// Sends small messages both ways at a tick rate.
-    GameTicks(GameTicksPlan),
-    /// Sends irregular keystrokes that are echoed.
-    Typing(TypingPlan),
-    /// Downloads twice, and stops reading one of them for a while.
-    StalledReader(StalledReaderPlan),
-    /// Ends its direction and waits for a late reply.
-    HalfClose(HalfClosePlan),
-    /// Opens and closes streams at a high rate.
-    Storm(StormPlan),
-    /// Rests, then moves many bytes at once.
-    IdleThenBurst(IdleThenBurstPlan),
-}
+use crate::transport::Port;
 
 /// The tag of an application's first tick.
 pub const START: u64 = 0;

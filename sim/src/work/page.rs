@@ -2,29 +2,14 @@ use super::fetch::Fetch;
 use super::streams::Streams;
 use super::{Application, START};
 use crate::Side;
-use crate::host::{Port, Stream};
+use crate::ids::Stream;
 use crate::outcome::WorkOutcome;
+use crate::plan::PagePlan;
 use crate::rng::below;
+use crate::transport::Port;
 use engine::{Entropy, Instant};
 use std::collections::BTreeMap;
 use std::time::Duration;
-
-/// Web pages: many objects asked for at once, each on its own stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PagePlan {
-    /// Objects of a page.
-    pub objects: u64,
-    /// Bytes of each request.
-    pub request_bytes: u64,
-    /// Bytes of the smallest object.
-    pub object_bytes_min: u64,
-    /// Bytes of the largest; sizes are drawn uniformly.
-    pub object_bytes_max: u64,
-    /// Pages one after the other.
-    pub pages: u64,
-    /// Time between the end of a page and the next, microseconds.
-    pub think_us: u64,
-}
 
 /// Both ends. The unit that is counted and timed is the page: from its first request to its last object. An object whose
 /// stream is reset is asked for again.

@@ -1,15 +1,6 @@
+use crate::plan::Content;
 use crate::rng::Noise;
 use engine::Entropy;
-
-/// What the payload is like.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Content {
-    /// Random bytes, which do not compress, like most of today's traffic.
-    #[default]
-    Random,
-    /// Words, which compress to about half.
-    Text,
-}
 
 /// An endless reproducible byte sequence: the writer draws it, and the reader draws it again to compare.
 #[derive(Clone, Debug)]

@@ -2,23 +2,12 @@ use super::fetch::Fetch;
 use super::streams::Streams;
 use super::{Application, START};
 use crate::Side;
-use crate::host::{Port, Stream};
+use crate::ids::Stream;
 use crate::outcome::WorkOutcome;
+use crate::plan::ShortStreamsPlan;
+use crate::transport::Port;
 use engine::Entropy;
 use std::time::Duration;
-
-/// Streams opened one after the other, each for one request and its reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ShortStreamsPlan {
-    /// Time between two openings, microseconds.
-    pub interval_us: u64,
-    /// How many; `None` is until the sources stop.
-    pub count: Option<u64>,
-    /// Bytes each sends up.
-    pub request_bytes: u64,
-    /// Bytes each gets back.
-    pub reply_bytes: u64,
-}
 
 /// Both ends of all of them. A stream that is reset is not tried again: another follows soon.
 #[derive(Debug)]

@@ -1,21 +1,12 @@
 use super::streams::Streams;
 use super::{Application, START};
 use crate::Side;
-use crate::activity::Stall;
-use crate::host::{Port, Stream};
-use crate::outcome::WorkOutcome;
+use crate::ids::Stream;
+use crate::outcome::{Stall, WorkOutcome};
+use crate::plan::StalledReaderPlan;
+use crate::transport::Port;
 use engine::{Entropy, Instant};
 use std::time::Duration;
-
-/// Two endless downloads; the reader of one of them stops reading for a while.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StalledReaderPlan {
-    /// When the reader stops, after the start, microseconds.
-    pub stall_after_us: u64,
-    /// For how long, microseconds; `None` is for ever, which no run survives: tests use it to prove that the liveness
-    /// check can fail. Scenario files cannot leave it out.
-    pub stall_for_us: Option<u64>,
-}
 
 /// Both ends of both. With version 2 of smux the healthy download goes on during the stall; with version 1 all streams
 /// share one receive buffer, and when the stalled one has filled it, everything stands still until its reader resumes.

@@ -1,24 +1,13 @@
 use super::streams::Streams;
 use super::{Application, START};
 use crate::Side;
-use crate::host::{Port, Stream};
+use crate::ids::Stream;
 use crate::outcome::WorkOutcome;
+use crate::plan::StormPlan;
+use crate::transport::Port;
 use engine::Entropy;
 use std::collections::VecDeque;
 use std::time::Duration;
-
-/// Streams that are opened and closed again at a high rate, as port scans and broken clients do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StormPlan {
-    /// Time between two openings, microseconds.
-    pub interval_us: u64,
-    /// How many.
-    pub count: u64,
-    /// Bytes written to each before it is closed.
-    pub bytes: u64,
-    /// Streams that stay open at a time; one more closes the oldest.
-    pub open_max: u64,
-}
 
 /// Both ends. The client closes without waiting for anything; the server must still get every byte and the end. The unit
 /// is the stream: from opening it to the moment the server read its end.

@@ -1,11 +1,12 @@
 //! What all workloads of many streams or messages share: their flows, their dice, and what was counted.
 
+use super::Pattern;
 use super::flow::Flow;
-use super::{Content, Pattern};
 use crate::Side;
-use crate::activity::Activity;
-use crate::host::{Port, Stream};
-use crate::outcome::{Latency, PerDirection};
+use crate::ids::Stream;
+use crate::outcome::{Activity, Latency, PerDirection};
+use crate::plan::Content;
+use crate::transport::Port;
 use engine::{Entropy, Instant};
 use std::collections::BTreeMap;
 

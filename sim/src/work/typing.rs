@@ -1,16 +1,6 @@
 use super::exchange::{Exchange, Pace, Terms, exchange_application};
+use crate::plan::TypingPlan;
 use engine::Entropy;
-
-/// Somebody who types into a remote shell: irregular keystrokes, each echoed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TypingPlan {
-    /// Usual time between two keystrokes, microseconds: drawn between 1/8 and 15/8 of it, one in sixteen eight times longer.
-    pub interval_us: u64,
-    /// Bytes of a keystroke on the stream.
-    pub key_bytes: u64,
-    /// Bytes that come back.
-    pub echo_bytes: u64,
-}
 
 /// Both ends. Keystrokes whose stream is reset are lost.
 #[derive(Debug)]

@@ -2,8 +2,8 @@
 
 use crate::common::rough;
 use serde_json::{Value, json};
-use sim::gate::play_twice;
 use sim::outcome::{Outcome, WorkOutcome};
+use sim::tools::gate::play_twice;
 use sim::{Scenario, play};
 
 fn over_tcp(file: &Value, baseline: &str) -> Outcome {

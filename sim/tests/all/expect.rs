@@ -2,7 +2,7 @@
 
 use crate::common::{rough, scenario};
 use serde_json::{Value, json};
-use sim::expect::{Expectation, Limit, Measure, Quantile};
+use sim::plan::{Expectation, Limit, Measure, Quantile};
 use sim::{Outcome, World};
 
 fn outcome(expect: Value) -> Outcome {

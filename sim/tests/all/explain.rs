@@ -1,7 +1,7 @@
 //! Explanations name what happened, to what, where, and why.
 use serde_json::{Value, json};
-use sim::explain::{Only, Recording, Subject, explain};
 use sim::record::{Header, What};
+use sim::tools::explain::{Only, Recording, Subject, explain};
 use sim::{Run, Scenario, Side};
 use std::path::PathBuf;
 use std::process::{Command, Output};

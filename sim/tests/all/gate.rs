@@ -2,7 +2,7 @@
 
 use crate::common::{rough, scenario};
 use sim::World;
-use sim::gate::{Divergence, play_twice};
+use sim::tools::gate::{Divergence, play_twice};
 
 fn planted(planted: fn() -> u64) -> Result<sim::Outcome, Divergence> {
     let mut scenario = scenario(&rough());

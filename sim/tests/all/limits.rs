@@ -3,7 +3,7 @@
 use crate::common::{play, rough, scenario};
 use engine::arq::State;
 use serde_json::{Value, json};
-use sim::checks::{Limits, TunnelLimits};
+use sim::check::{Limits, TunnelLimits};
 use sim::{Scenario, World};
 
 fn limits() -> TunnelLimits {
@@ -100,9 +100,11 @@ fn goes_red(tighten: fn(&mut Limits), rule: &str, part: &str) {
 
 #[track_caller]
 fn goes_red_in(file: &Value, tighten: fn(&mut Limits), rule: &str, part: &str) {
-    let mut scenario: Scenario = scenario(file);
-    scenario.tightened = Some(tighten);
-    let outcome = World::run(&scenario, 1);
+    let scenario: Scenario = scenario(file);
+    let mut world = World::new(&scenario, 1);
+    world.tighten(tighten);
+    while world.step() {}
+    let outcome = world.finish();
     let violation = outcome.violations.first().expect("a rule is broken");
     assert_eq!(violation.rule, rule);
     assert!(violation.detail.contains(part), "{}", violation.detail);

@@ -3,8 +3,9 @@
 use crate::common::line::{DATAGRAM_BYTES, numbers, play};
 use engine::Instant;
 use sim::Direction;
-use sim::link::{HEADERS_BYTES, Link, LinkPlan, LossPlan, QueuePlan, ReorderPlan};
+use sim::link::Link;
 use sim::net::{Event, Net};
+use sim::plan::{HEADERS_BYTES, LinkPlan, LossPlan, QueuePlan, ReorderPlan};
 use sim::rng::Seed;
 
 const PACKETS: u64 = 20_000;

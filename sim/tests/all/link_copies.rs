@@ -1,8 +1,7 @@
 //! Duplicated and damaged datagrams, measured against what was asked for over fixed seeds.
 
 use crate::common::line::{is_near, numbers, play};
-use sim::link::LinkPlan;
-use sim::timeline::Timeline;
+use sim::plan::{LinkPlan, Timeline};
 
 const PACKETS: u64 = 100_000;
 

@@ -1,8 +1,7 @@
 //! When packets arrive, measured against what was asked for over fixed seeds.
 
 use crate::common::line::{Arrival, is_near, numbers, play};
-use sim::link::{LinkPlan, QueuePlan, ReorderPlan, WanderPlan};
-use sim::timeline::Timeline;
+use sim::plan::{LinkPlan, QueuePlan, ReorderPlan, Timeline, WanderPlan};
 
 const PACKETS: u64 = 50_000;
 

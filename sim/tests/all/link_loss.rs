@@ -1,8 +1,7 @@
 //! What is lost before the queue, measured against what was asked for over fixed seeds.
 
 use crate::common::line::{arrived, is_near, numbers, play};
-use sim::link::{LinkPlan, LossPlan};
-use sim::timeline::Timeline;
+use sim::plan::{LinkPlan, LossPlan, Timeline};
 
 const PACKETS: u64 = 200_000;
 

@@ -1,8 +1,7 @@
 //! The policer, measured against what was asked for.
 
 use crate::common::line::{arrived, play};
-use sim::link::{LinkPlan, Penalty, PolicerPlan};
-use sim::timeline::Timeline;
+use sim::plan::{LinkPlan, Penalty, PolicerPlan, Timeline};
 
 /// A thousand packets per second, fifty at once.
 const PLAIN: PolicerPlan = PolicerPlan { bits_per_s: 8_000_000, burst_bytes: 50_000, penalty: None };

@@ -1,8 +1,7 @@
 //! Rate, room and CoDel, measured against what was asked for.
 
 use crate::common::line::{Arrival, arrived, is_near, play};
-use sim::link::{CodelPlan, LinkPlan, QueuePlan};
-use sim::timeline::Timeline;
+use sim::plan::{CodelPlan, LinkPlan, QueuePlan, Timeline};
 
 const QUEUE: QueuePlan =
     QueuePlan { bits_per_s: 8_000_000, bytes_max: u64::MAX, packets_max: u64::MAX, codel: None };

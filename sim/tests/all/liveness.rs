@@ -2,7 +2,7 @@
 
 use crate::common::{play, rough, scenario};
 use serde_json::{Value, json};
-use sim::liveness::Bound;
+use sim::check::Bound;
 use sim::{Outcome, World};
 
 const SECOND_US: u64 = 1_000_000;
@@ -105,7 +105,7 @@ fn a_reader_that_never_resumes_goes_red_within_the_bound() {
         json!([{ "stalled_reader": { "name": "bulk", "stall_after_ms": 100, "stall_for_ms": 1000 } }]);
     let mut tampered = scenario(&file);
     play(&file);
-    let sim::work::WorkKind::StalledReader(plan) = &mut tampered.work[0].kind else {
+    let sim::plan::WorkKind::StalledReader(plan) = &mut tampered.work[0].kind else {
         panic!("a stalled reader")
     };
     plan.stall_for_us = None;

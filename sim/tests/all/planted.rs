@@ -3,8 +3,8 @@
 #![cfg(feature = "planted")]
 use engine::planted::Planted;
 use sim::Scenario;
-use sim::shrink::Shrinker;
-use sim::swarm::{self, Verdict, Weights};
+use sim::tools::shrink::Shrinker;
+use sim::tools::swarm::{self, Verdict, Weights};
 use std::ops::RangeInclusive;
 
 const EVENTS_MAX: u64 = 5_000_000;

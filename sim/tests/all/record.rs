@@ -1,9 +1,9 @@
 //! Recordings agree with what the run counted, read back as they were written, and change nothing.
 use crate::common::{rough, scenario};
+use engine::Instant;
 use serde_json::{Value, json};
-use sim::explain::Recording;
-use sim::link::Element;
-use sim::record::{Cause, Event, Files, Header, What};
+use sim::record::{Cause, Element, Event, Files, Header, What};
+use sim::tools::explain::Recording;
 use sim::{Direction, Outcome, Run, Side};
 use std::fs::File;
 use std::io::BufReader;
@@ -169,7 +169,7 @@ fn a_recording_reads_back_as_it_was_written() {
         files.take(run.recorder().unwrap()).unwrap();
     }
     files.take(run.recorder().unwrap()).unwrap();
-    files.end(&outcome).unwrap();
+    files.end(Instant::from_micros(outcome.sim_us), &outcome).unwrap();
     let mut read = Recording::read(BufReader::new(File::open(&path).unwrap())).unwrap();
     let Some(Event { what: What::Outcome { run }, .. }) = read.events.pop() else { panic!("no outcome") };
     assert_eq!(run["trace_hash"], serde_json::to_value(&outcome).unwrap()["trace_hash"]);
@@ -238,7 +238,7 @@ fn captures_open_in_tshark_and_the_clear_one_shows_kcp() {
     }
     files.take(run.recorder().unwrap()).unwrap();
     let outcome = run.finish();
-    files.end(&outcome).unwrap();
+    files.end(Instant::from_micros(outcome.sim_us), &outcome).unwrap();
     let fields =
         ["frame.interface_name", "ip.src", "udp.srcport", "ip.dst", "udp.dstport", "frame.time_epoch"];
     let Some(packets) = tshark(&wire, &fields) else { return };

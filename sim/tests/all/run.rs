@@ -3,7 +3,7 @@
 use crate::common::{rough, scenario};
 use serde_json::{Value, json};
 use sim::outcome::{BulkOutcome, EchoOutcome, WorkOutcome};
-use sim::work::WorkKind;
+use sim::plan::WorkKind;
 use sim::{Outcome, Scenario, World};
 
 fn bulk(outcome: &Outcome, index: usize) -> &BulkOutcome {

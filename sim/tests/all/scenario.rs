@@ -3,10 +3,10 @@
 use crate::common;
 use serde_json::{Value, json};
 use sim::Scenario;
-use sim::host::{ClockPlan, HostPlan, Stall};
-use sim::link::{CodelPlan, LossPlan, Penalty, PolicerPlan, QueuePlan, ReorderPlan, WanderPlan};
-use sim::timeline::Timeline;
-use sim::work::WorkKind;
+use sim::plan::{
+    ClockPlan, CodelPlan, HostPlan, LossPlan, Penalty, PolicerPlan, QueuePlan, ReorderPlan, Stall, Timeline,
+    WanderPlan, WorkKind,
+};
 
 fn minimal() -> Value {
     json!({
@@ -80,7 +80,7 @@ fn every_key_reaches_the_plan() {
     assert_eq!(plan.down.policer, Some(policer.into()));
     let wander = WanderPlan { amplitude_us: 20_000, correlation_us: 320_000 };
     assert_eq!(plan.down.wander, Some(wander.into()));
-    assert_eq!(plan.up, sim::link::LinkPlan::default());
+    assert_eq!(plan.up, sim::plan::LinkPlan::default());
     assert_eq!((plan.client.settings.sndwnd, plan.client.settings.qpp_count), (77, 7));
     assert_eq!(plan.server.settings, engine::Settings::server());
     assert_eq!((plan.work[1].name.as_str(), plan.work[1].start_us), ("echo", 100_000));

@@ -2,7 +2,7 @@
 
 use crate::common::{rough, scenario};
 use serde_json::{Value, json};
-use sim::shrink::Shrinker;
+use sim::tools::shrink::Shrinker;
 use sim::{Outcome, Scenario};
 
 const EVENTS_MAX: u64 = 1_000_000;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use sim::Scenario;
-use sim::work::{PagePlan, StormPlan, TypingPlan, WorkKind};
+use sim::plan::{PagePlan, StormPlan, TypingPlan, WorkKind};
 
 fn parse(workload: &Value) -> Result<Scenario, (String, String)> {
     let file = json!({

@@ -2,8 +2,7 @@
 
 use crate::common::{play, rough};
 use serde_json::{Value, json};
-use sim::activity::Activity;
-use sim::outcome::Outcome;
+use sim::outcome::{Activity, Outcome};
 
 /// Plays one workload over the rough line; what it reports.
 fn over_the_rough_line(workload: &Value, duration_ms: u64) -> (Outcome, Activity) {

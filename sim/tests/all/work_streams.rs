@@ -4,8 +4,8 @@ use crate::common;
 use crate::common::{play, rough, scenario};
 use serde_json::{Value, json};
 use sim::World;
-use sim::activity::Activity;
-use sim::work::WorkKind;
+use sim::outcome::Activity;
+use sim::plan::WorkKind;
 
 fn over_the_rough_line(workload: &Value) -> Activity {
     let mut file = rough();

@@ -14,9 +14,9 @@ pub use figures::{data_path, goodput_kbit, is_complete, latency_us, streams_rese
 use crate::path::LineState;
 use run::Run;
 use serde_json::{Value, json};
+use sim::Scenario;
 use sim::outcome::WorkOutcome;
-use sim::work::WorkPlan;
-use sim::{Scenario, faults};
+use sim::plan::{WorkPlan, all_healed_at};
 use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
@@ -82,7 +82,7 @@ impl Load {
         Self {
             work: scenario.work.clone(),
             duration: Duration::from_micros(scenario.duration_us),
-            healed: Duration::from_micros(faults::all_healed_at(&scenario.faults).as_micros()),
+            healed: Duration::from_micros(all_healed_at(&scenario.faults).as_micros()),
             drain: scenario.drain_us.map_or(DRAIN, Duration::from_micros),
             seed,
         }

@@ -5,7 +5,7 @@ use super::pipe::index;
 use super::{Carrier, Load, Moment, Progress};
 use crate::sys::{self, Waiter};
 use engine::Instant;
-use sim::host::Stream;
+use sim::ids::Stream;
 use sim::outcome::WorkOutcome;
 use sim::rng::Seed;
 use sim::work::{Application, START, application};

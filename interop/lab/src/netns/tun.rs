@@ -6,7 +6,7 @@ use crate::path::{Ends, Move, Translator};
 use crate::sys::Waiter;
 use engine::Instant;
 use sim::Direction;
-use sim::host::NatPlan;
+use sim::plan::NatPlan;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, SocketAddrV4};

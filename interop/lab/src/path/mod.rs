@@ -14,11 +14,10 @@ pub use report::{LineState, Report};
 pub(crate) use translator::{Move, Translator};
 
 use engine::Instant;
-use sim::faults::{self, FaultKind, FaultPlan};
-use sim::host::NatPlan;
-use sim::link::{Link, LinkPlan};
+use sim::link::Link;
 use sim::net::{Event, Net};
 use sim::outcome::Latency;
+use sim::plan::{FaultKind, FaultPlan, LinkPlan, NatPlan};
 use sim::rng::Seed;
 use sim::{Direction, Scenario};
 use std::collections::VecDeque;
@@ -114,7 +113,7 @@ impl Line {
         self.begin();
         self.give(ends);
         let now = self.now();
-        faults::apply(&self.faults, now, direction, &mut self.links[index(direction)]);
+        self.links[index(direction)].apply_faults(&self.faults, now);
         self.record(ends, direction, flow, false, bytes);
         let packet = self.net.packets.insert_tagged(bytes, tag(now, flow));
         self.links[index(direction)].send(&mut self.net, now, packet);

@@ -1,7 +1,8 @@
 //! The address translator before the clients of a line: the simulator's own, for sockets that are known by `K`.
 
 use engine::Instant;
-use sim::host::{Nat, NatPlan, Place};
+use sim::host::{Nat, Place};
+use sim::plan::NatPlan;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 

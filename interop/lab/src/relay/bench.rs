@@ -2,7 +2,7 @@
 
 use super::Relay;
 use crate::path::Report;
-use sim::link::{LinkPlan, QueuePlan};
+use sim::plan::{LinkPlan, QueuePlan};
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

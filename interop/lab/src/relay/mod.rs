@@ -8,7 +8,7 @@ mod udp;
 pub use bench::{Bench, BenchReport};
 
 use crate::path::{Capture, Carries, Conditions, Line, Pump, Report};
-use sim::link::LinkPlan;
+use sim::plan::LinkPlan;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -2,10 +2,7 @@
 
 use lab::path::Conditions;
 use lab::relay::Relay;
-use sim::faults::{FaultKind, FaultPlan, Ways};
-use sim::host::NatPlan;
-use sim::link::{LinkPlan, LossPlan, QueuePlan, ReorderPlan};
-use sim::timeline::Timeline;
+use sim::plan::{FaultKind, FaultPlan, LinkPlan, LossPlan, NatPlan, QueuePlan, ReorderPlan, Timeline, Ways};
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 

@@ -2,8 +2,9 @@
 
 use engine::Instant;
 use sim::Direction;
-use sim::link::{Counters, HEADERS_BYTES, Link, LinkPlan};
+use sim::link::{Counters, Link};
 use sim::net::{Event, Net};
+use sim::plan::{HEADERS_BYTES, LinkPlan};
 use sim::rng::Seed;
 
 /// UDP payload of every packet; with its headers a packet has 1000 bytes.

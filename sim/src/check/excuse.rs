@@ -1,0 +1,179 @@
+use crate::Side;
+use crate::plan::{FaultKind, FaultPlan, HostPlan, Scenario, Stall, Timeline};
+use engine::{CloseReason, Instant};
+use std::time::Duration;
+
+/// What a run's faults explain of the sessions that end in it. A session that ends for another reason breaks
+/// [`crate::check::Rule::Closed`].
+///
+/// | session ends with | explained when |
+/// |---|---|
+/// | `Local` | always: the driver ended it |
+/// | `Replaced` | the client has no tunnel of that conversation any more; or it was restarted just before, so that a datagram of the process before may be late (KCP-22 cannot tell it from a newer one) |
+/// | `Unknown`, at the server | the path was cut or the server was restarted before |
+/// | `PeerRestarted`, at the client | the server lost the session, or does not follow clients and the address changed |
+/// | `PeerTimeout` | as both above; or the path was cut, or the host stalled, for long enough |
+/// | anything else | never |
+///
+/// A cut of `c` is long enough when `2 c + 2 keepalive >= peer timeout`: retransmissions back off, so that after it
+/// nothing may be sent for as long again, and an idle session says something only every keepalive interval. A clock that
+/// jumps ends nothing (KCP-25).
+#[derive(Debug)]
+pub struct Excuses {
+    cuts: Vec<(Instant, Instant)>,
+    /// When the client was started again.
+    client_starts: Vec<Instant>,
+    keepalive: Duration,
+    peer_timeout: Duration,
+    follows: bool,
+}
+
+/// How long a datagram may be under way.
+const LATE_DATAGRAM_MAX: Duration = Duration::from_secs(5);
+
+/// A session that ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// Where.
+    pub side: Side,
+    /// How.
+    pub reason: CloseReason,
+    /// The other side has nothing of that conversation, or not at that address.
+    pub peer_gone: bool,
+    /// The client's public address changed in its lifetime.
+    pub moved: bool,
+}
+
+impl Excuses {
+    /// Those of a scenario.
+    pub fn new(scenario: &Scenario) -> Self {
+        let mux = [&scenario.client, &scenario.server].map(|side| &side.config.mux);
+        let ms = |ms: u32| Duration::from_millis(u64::from(ms));
+        let mut cuts: Vec<_> = scenario.faults.iter().filter_map(cut).collect();
+        let client_restarts =
+            scenario.faults.iter().filter(|fault| matches!(fault.kind, FaultKind::ClientRestart { .. }));
+        let end = Instant::from_micros(u64::MAX);
+        cuts.extend([&scenario.up.blackout, &scenario.down.blackout].into_iter().flat_map(|b| dark(b, end)));
+        cuts.extend([&scenario.hosts.client, &scenario.hosts.server].into_iter().flat_map(stalls));
+        Self {
+            cuts,
+            client_starts: client_restarts.map(FaultPlan::heals_at).collect(),
+            keepalive: ms(mux[0].keepalive_ms.max(mux[1].keepalive_ms)),
+            peer_timeout: ms(mux[0].peer_timeout_ms.min(mux[1].peer_timeout_ms)),
+            follows: scenario.server.config.migrate,
+        }
+    }
+
+    /// Whether the end of a session at `now` is explained.
+    pub fn explain(&self, now: Instant, loss: Loss) -> bool {
+        let unreachable = loss.peer_gone || (loss.moved && !self.follows);
+        match loss.reason {
+            CloseReason::Local => true,
+            CloseReason::Replaced => loss.side == Side::Server && (loss.peer_gone || self.client_is_new(now)),
+            CloseReason::Unknown => {
+                loss.side == Side::Server && self.cuts.iter().any(|&(begin, _)| begin <= now)
+            }
+            CloseReason::PeerRestarted => loss.side == Side::Client && unreachable,
+            CloseReason::PeerTimeout => unreachable || self.was_silenced(now),
+            _ => false,
+        }
+    }
+
+    fn client_is_new(&self, now: Instant) -> bool {
+        self.client_starts.iter().any(|&start| start <= now && now.since(start) <= LATE_DATAGRAM_MAX)
+    }
+
+    fn was_silenced(&self, now: Instant) -> bool {
+        let recent = |end: Instant| end >= now || now.since(end) <= 2 * self.peer_timeout;
+        self.cuts.iter().any(|&(begin, end)| {
+            begin <= now && recent(end) && self.is_long_enough(end.min(now).since(begin))
+        })
+    }
+
+    fn is_long_enough(&self, silence: Duration) -> bool {
+        2 * silence + 2 * self.keepalive >= self.peer_timeout
+    }
+}
+
+/// The time in which a fault lets nothing through.
+fn cut(fault: &FaultPlan) -> Option<(Instant, Instant)> {
+    let cuts = matches!(
+        fault.kind,
+        FaultKind::Blackout(_) | FaultKind::ServerRestart | FaultKind::ClientRestart { .. }
+    );
+    cuts.then(|| (fault.begins_at(), fault.heals_at()))
+}
+
+/// The times at which a link's own schedule lets nothing through.
+fn dark(blackout: &Timeline<bool>, end: Instant) -> Vec<(Instant, Instant)> {
+    let mut times: Vec<Instant> = blackout.times().map(Instant::from_micros).collect();
+    times.push(end);
+    times.windows(2).filter(|pair| blackout.at(pair[0])).map(|pair| (pair[0], pair[1])).collect()
+}
+
+fn stalls(host: &HostPlan) -> Vec<(Instant, Instant)> {
+    let once = |stall: &Stall| match *stall {
+        Stall::Once { at_us, for_us } => {
+            Some((Instant::from_micros(at_us), Instant::from_micros(at_us + for_us)))
+        }
+        Stall::Every { .. } => None,
+    };
+    host.stalls.iter().filter_map(once).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn excuses(cut: (u64, u64), follows: bool) -> Excuses {
+        let at = |s: u64| Instant::from_millis(1_000 * s);
+        Excuses {
+            cuts: vec![(at(cut.0), at(cut.1))],
+            client_starts: vec![at(cut.1)],
+            keepalive: Duration::from_secs(10),
+            peer_timeout: Duration::from_secs(30),
+            follows,
+        }
+    }
+
+    fn loss(side: Side, reason: CloseReason) -> Loss {
+        Loss { side, reason, peer_gone: false, moved: false }
+    }
+
+    #[test]
+    fn a_timeout_needs_a_cut_that_was_long_enough_and_not_long_ago() {
+        let at = |s: u64| Instant::from_millis(1_000 * s);
+        let timeout = loss(Side::Server, CloseReason::PeerTimeout);
+        let (short, long) = (excuses((100, 104), true), excuses((100, 120), true));
+        assert!(!short.explain(at(130), timeout));
+        assert!(long.explain(at(130), timeout) && long.explain(at(180), timeout));
+        assert!(!long.explain(at(99), timeout) && !long.explain(at(102), timeout));
+        assert!(!long.explain(at(181), timeout));
+    }
+
+    #[test]
+    fn what_never_happens_to_healthy_sessions_needs_a_lost_peer() {
+        let at = Instant::from_millis(1);
+        let following = excuses((0, 0), true);
+        let restarted = loss(Side::Client, CloseReason::PeerRestarted);
+        assert!(!following.explain(at, restarted));
+        assert!(!following.explain(at, Loss { moved: true, ..restarted }));
+        assert!(excuses((0, 0), false).explain(at, Loss { moved: true, ..restarted }));
+        assert!(following.explain(at, Loss { peer_gone: true, ..restarted }));
+        let replaced = loss(Side::Server, CloseReason::Replaced);
+        let later = at + LATE_DATAGRAM_MAX;
+        assert!(!following.explain(later, replaced) && following.explain(at, replaced));
+        assert!(!following.explain(at, loss(Side::Client, CloseReason::Replaced)));
+        let unknown = loss(Side::Server, CloseReason::Unknown);
+        assert!(following.explain(at, unknown) && !excuses((1, 2), true).explain(at, unknown));
+        let replaced = Loss { moved: true, ..replaced };
+        let at = later;
+        assert!(following.explain(at, Loss { peer_gone: true, ..replaced }));
+        for reason in [CloseReason::Protocol, CloseReason::Corrupt] {
+            assert!(
+                !following.explain(at, Loss { peer_gone: true, moved: true, ..loss(Side::Client, reason) })
+            );
+        }
+        assert!(following.explain(at, loss(Side::Client, CloseReason::Local)));
+    }
+}

@@ -1,0 +1,56 @@
+//! Explanations: what happened to a segment, a stream, or at a moment of a recorded run, and why, as text.
+
+mod index;
+mod lines;
+mod moment;
+mod recording;
+mod segment;
+mod stream;
+
+pub use recording::{Recording, RecordingError};
+
+use crate::Side;
+use index::Index;
+
+/// What is to be explained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// A stream, by its number within a session.
+    Stream(u32),
+    /// A segment, by its sequence number.
+    Segment(u32),
+    /// What went on around a moment.
+    Moment {
+        /// The moment, microseconds.
+        at_us: u64,
+        /// How long before and after it, microseconds.
+        around_us: u64,
+    },
+}
+
+/// Which of several are meant; all where nothing is said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Only {
+    /// Sent by this side.
+    pub side: Option<Side>,
+    /// Of this session.
+    pub session: Option<u32>,
+}
+
+impl Only {
+    fn admits(self, side: Side, session: u32) -> bool {
+        self.side.is_none_or(|only| only == side) && self.session.is_none_or(|only| only == session)
+    }
+}
+
+/// Explains `subject` of a recorded run; `None` when there is no such thing in it.
+pub fn explain(recording: &Recording, subject: Subject, only: Only) -> Option<String> {
+    let index = Index::new(recording);
+    let text = match subject {
+        Subject::Segment(sn) => segment::explain(&index, sn, only),
+        Subject::Stream(stream) => stream::explain(&index, stream, only),
+        Subject::Moment { at_us, around_us } => moment::explain(&index, at_us, around_us, only),
+    }?;
+    let header = &recording.header;
+    Some(format!("{}  seed {}  over {}\n\n{text}", header.scenario, header.seed, header.transport))
+}
