@@ -211,7 +211,7 @@ impl Session {
 }
 
 fn by_name<S: serde::Serializer>(totals: &Totals, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(totals.fields())
+    serializer.collect_map(totals.fields().iter().map(|field| (field.name, field.value)))
 }
 
 impl Snapshot {
@@ -240,9 +240,8 @@ impl Snapshot {
             text,
             "# HELP karst_info The program.\n# TYPE karst_info gauge\nkarst_info{{{label}}} 1\n"
         );
-        for ((field, value), (name, help)) in self.counters.fields().iter().zip(METRICS) {
-            debug_assert!(help.starts_with(field));
-            metric(&mut text, name, help.split_once(": ").map_or(help, |(_, help)| help), *value as f64);
+        for field in self.counters.fields() {
+            metric(&mut text, field.metric, field.meaning, field.value as f64);
         }
         for (name, help, value) in self.own_metrics() {
             metric(&mut text, name, help, value);
@@ -291,46 +290,6 @@ fn metric(text: &mut String, name: &str, help: &str, value: f64) {
     let kind = if name.ends_with("_total") { "counter" } else { "gauge" };
     let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n");
 }
-
-/// Name and help of each of [`Totals::fields`], in their order; the help starts with the field's own name.
-const METRICS: [(&str, &str); 30] = [
-    ("karst_bytes_sent_total", "BytesSent: Bytes to send, after compression."),
-    ("karst_bytes_received_total", "BytesReceived: Bytes received in order, before decompression."),
-    ("karst_sessions_max", "MaxConn: Most sessions at a time."),
-    ("karst_sessions_dialled_total", "ActiveOpens: Sessions dialled."),
-    ("karst_sessions_accepted_total", "PassiveOpens: Sessions accepted."),
-    ("karst_sessions", "CurrEstab: Sessions alive."),
-    ("karst_in_errors_total", "InErrs: Datagrams too short or from a foreign source."),
-    ("karst_in_checksum_errors_total", "InCsumErrors: Datagrams whose checksum or tag is wrong."),
-    ("karst_in_kcp_errors_total", "KCPInErrors: Datagrams that KCP refused."),
-    ("karst_in_packets_total", "InPkts: Datagrams taken in."),
-    ("karst_out_packets_total", "OutPkts: Datagrams sent, parity included."),
-    ("karst_in_segments_total", "InSegs: Segments taken in."),
-    ("karst_out_segments_total", "OutSegs: Segments sent."),
-    ("karst_in_bytes_total", "InBytes: Bytes of datagrams taken in, without the cipher's header."),
-    ("karst_out_bytes_total", "OutBytes: Bytes of datagrams sent."),
-    ("karst_retransmitted_segments_total", "RetransSegs: Segments sent again, for any reason."),
-    (
-        "karst_fast_retransmitted_segments_total",
-        "FastRetransSegs: Segments sent again as later ones arrived.",
-    ),
-    (
-        "karst_early_retransmitted_segments_total",
-        "EarlyRetransSegs: Segments sent again with nothing new to send.",
-    ),
-    ("karst_lost_segments_total", "LostSegs: Segments sent again by timeout."),
-    ("karst_repeated_segments_total", "RepeatSegs: Segments received more than once."),
-    ("karst_fec_full_groups_total", "FECFullShardSet: Groups complete without repair."),
-    ("karst_fec_recovered_total", "FECRecovered: Datagrams rebuilt."),
-    ("karst_fec_errors_total", "FECErrs: Groups that could not be rebuilt."),
-    ("karst_fec_parity_packets_total", "FECParityShards: Parity packets received."),
-    ("karst_fec_groups", "FECShardSet: Groups held."),
-    ("karst_fec_newest_group", "FECShardMin: Number of the newest group."),
-    ("karst_send_queue_segments", "RingBufferSndQueue: Segments waiting to be sent."),
-    ("karst_receive_queue_segments", "RingBufferRcvQueue: Segments waiting to be read."),
-    ("karst_send_buffer_segments", "RingBufferSndBuffer: Segments sent and not acknowledged."),
-    ("karst_out_of_band_packets_total", "OOBPackets: Out-of-band packets received."),
-];
 
 /// Open file descriptors, 0 where the system does not tell.
 fn open_files() -> usize {

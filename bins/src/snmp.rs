@@ -1,7 +1,7 @@
 //! kcp-go's counters of the whole process, as kcptun writes them (CLI-7, CLI-31, CLI-33; kcp-go snmp.go, kcptun std/snmp.go).
 
 use engine::Stats;
-use std::fmt::Write as _;
+use engine::observe::Counter;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::Path;
@@ -23,178 +23,57 @@ pub struct Totals {
     pub passive_opens: u64,
 }
 
-/// Adds a session's counters to `sum`.
-pub fn add(sum: &mut Stats, session: &Stats) {
-    // Every field is named, so that a new counter is not forgotten here.
-    let Stats {
-        bytes_sent,
-        bytes_received,
-        in_errs,
-        in_csum_errors,
-        kcp_in_errors,
-        in_pkts,
-        out_pkts,
-        in_segs,
-        out_segs,
-        in_bytes,
-        out_bytes,
-        retrans_segs,
-        fast_retrans_segs,
-        early_retrans_segs,
-        lost_segs,
-        repeat_segs,
-        fec_full_shards,
-        fec_parity_shards,
-        fec_errs,
-        fec_recovered,
-        fec_shard_set,
-        fec_shard_min,
-        ring_buffer_snd_queue,
-        ring_buffer_rcv_queue,
-        ring_buffer_snd_buffer,
-        oob_packets,
-        migrations,
-        streams_cut,
-        queue_delay_us,
-        marks: _,
-    } = *session;
-    sum.bytes_sent += bytes_sent;
-    sum.bytes_received += bytes_received;
-    sum.in_errs += in_errs;
-    sum.in_csum_errors += in_csum_errors;
-    sum.kcp_in_errors += kcp_in_errors;
-    sum.in_pkts += in_pkts;
-    sum.out_pkts += out_pkts;
-    sum.in_segs += in_segs;
-    sum.out_segs += out_segs;
-    sum.in_bytes += in_bytes;
-    sum.out_bytes += out_bytes;
-    sum.retrans_segs += retrans_segs;
-    sum.fast_retrans_segs += fast_retrans_segs;
-    sum.early_retrans_segs += early_retrans_segs;
-    sum.lost_segs += lost_segs;
-    sum.repeat_segs += repeat_segs;
-    sum.fec_full_shards += fec_full_shards;
-    sum.fec_parity_shards += fec_parity_shards;
-    sum.fec_errs += fec_errs;
-    sum.fec_recovered += fec_recovered;
-    sum.fec_shard_set += fec_shard_set;
-    sum.fec_shard_min = sum.fec_shard_min.max(fec_shard_min);
-    sum.ring_buffer_snd_queue += ring_buffer_snd_queue;
-    sum.ring_buffer_rcv_queue += ring_buffer_rcv_queue;
-    sum.ring_buffer_snd_buffer += ring_buffer_snd_buffer;
-    sum.oob_packets += oob_packets;
-    sum.migrations += migrations;
-    sum.streams_cut += streams_cut;
-    sum.queue_delay_us = sum.queue_delay_us.max(queue_delay_us);
-}
-
-/// The counters of a session that ended: what it held is gone.
-pub const fn without_gauges(stats: Stats) -> Stats {
-    Stats {
-        fec_shard_set: 0,
-        fec_shard_min: 0,
-        ring_buffer_snd_queue: 0,
-        ring_buffer_rcv_queue: 0,
-        ring_buffer_snd_buffer: 0,
-        queue_delay_us: 0,
-        ..stats
-    }
+/// A counter of the process.
+#[derive(Clone, Copy, Debug)]
+pub struct Field {
+    /// kcp-go's name.
+    pub name: &'static str,
+    /// Name of the Prometheus metric.
+    pub metric: &'static str,
+    /// One sentence.
+    pub meaning: &'static str,
+    /// Its value.
+    pub value: u64,
 }
 
 impl Totals {
-    /// Names and values in the order of kcp-go's struct.
-    pub fn fields(&self) -> [(&'static str, u64); 30] {
-        let stats = &self.stats;
-        [
-            ("BytesSent", stats.bytes_sent),
-            ("BytesReceived", stats.bytes_received),
-            ("MaxConn", self.max_conn),
-            ("ActiveOpens", self.active_opens),
-            ("PassiveOpens", self.passive_opens),
-            ("CurrEstab", self.curr_estab),
-            ("InErrs", stats.in_errs),
-            ("InCsumErrors", stats.in_csum_errors),
-            ("KCPInErrors", stats.kcp_in_errors),
-            ("InPkts", stats.in_pkts),
-            ("OutPkts", stats.out_pkts),
-            ("InSegs", stats.in_segs),
-            ("OutSegs", stats.out_segs),
-            ("InBytes", stats.in_bytes),
-            ("OutBytes", stats.out_bytes),
-            ("RetransSegs", stats.retrans_segs),
-            ("FastRetransSegs", stats.fast_retrans_segs),
-            ("EarlyRetransSegs", stats.early_retrans_segs),
-            ("LostSegs", stats.lost_segs),
-            ("RepeatSegs", stats.repeat_segs),
-            ("FECFullShardSet", stats.fec_full_shards),
-            ("FECRecovered", stats.fec_recovered),
-            ("FECErrs", stats.fec_errs),
-            ("FECParityShards", stats.fec_parity_shards),
-            ("FECShardSet", stats.fec_shard_set),
-            ("FECShardMin", stats.fec_shard_min),
-            ("RingBufferSndQueue", stats.ring_buffer_snd_queue),
-            ("RingBufferRcvQueue", stats.ring_buffer_rcv_queue),
-            ("RingBufferSndBuffer", stats.ring_buffer_snd_buffer),
-            ("OOBPackets", stats.oob_packets),
-        ]
+    /// The counters that kcp-go has, in the order of its structure.
+    pub fn fields(&self) -> Vec<Field> {
+        let of_sessions = |counter: &Counter| {
+            let Counter { kcp_go, metric, meaning, of, .. } = *counter;
+            Some(Field { name: kcp_go?, metric, meaning, value: of(&self.stats) })
+        };
+        let mut fields: Vec<Field> = Stats::COUNTERS.iter().filter_map(of_sessions).collect();
+        let own = |name, metric, meaning, value| Field { name, metric, meaning, value };
+        let of_process = [
+            own("MaxConn", "karst_sessions_max", "Most sessions at a time.", self.max_conn),
+            own("ActiveOpens", "karst_sessions_dialled_total", "Sessions dialled.", self.active_opens),
+            own("PassiveOpens", "karst_sessions_accepted_total", "Sessions accepted.", self.passive_opens),
+            own("CurrEstab", "karst_sessions", "Sessions alive.", self.curr_estab),
+        ];
+        let after_bytes = fields.iter().position(|field| field.name == "InErrs").unwrap_or_default();
+        fields.splice(after_bytes..after_bytes, of_process);
+        fields
     }
 
     /// The line of SIGUSR1: Go's `%+v` of a pointer to the struct.
     pub fn dump(&self) -> String {
         let fields: Vec<String> =
-            self.fields().iter().map(|(name, value)| format!("{name}:{value}")).collect();
+            self.fields().iter().map(|Field { name, value, .. }| format!("{name}:{value}")).collect();
         format!("KCP SNMP:&{{{}}}", fields.join(" "))
     }
 
-    /// One row of the log, with the moment in front.
-    fn row(&self, unix_s: i64) -> String {
-        let fields = self.fields();
-        let mut row = unix_s.to_string();
-        for column in COLUMNS {
-            // One column has another name than its field.
-            let name = if *column == "FECFullShards" { "FECFullShardSet" } else { column };
-            let value = fields.iter().find(|(field, _)| *field == name).map_or(0, |(_, value)| *value);
-            let _ = write!(row, ",{value}");
-        }
-        row.push('\n');
-        row
+    /// The fields in the order of the log, under the names of its columns; neither is that of the structure.
+    fn columns(&self) -> Vec<Field> {
+        let mut fields = self.fields();
+        let place = |wanted: &str| fields.iter().position(|field| field.name == wanted).unwrap_or_default();
+        let (full, recovered, parity) =
+            (place("FECFullShardSet"), place("FECRecovered"), place("FECParityShards"));
+        fields[full].name = "FECFullShards";
+        fields.swap(recovered, parity);
+        fields
     }
 }
-
-/// Columns of the log after the moment, in kcp-go's order, which is not that of the struct.
-const COLUMNS: &[&str] = &[
-    "BytesSent",
-    "BytesReceived",
-    "MaxConn",
-    "ActiveOpens",
-    "PassiveOpens",
-    "CurrEstab",
-    "InErrs",
-    "InCsumErrors",
-    "KCPInErrors",
-    "InPkts",
-    "OutPkts",
-    "InSegs",
-    "OutSegs",
-    "InBytes",
-    "OutBytes",
-    "RetransSegs",
-    "FastRetransSegs",
-    "EarlyRetransSegs",
-    "LostSegs",
-    "RepeatSegs",
-    "FECFullShards",
-    "FECParityShards",
-    "FECErrs",
-    "FECRecovered",
-    "FECShardSet",
-    "FECShardMin",
-    "RingBufferSndQueue",
-    "RingBufferRcvQueue",
-    "RingBufferSndBuffer",
-    "OOBPackets",
-];
 
 /// Appends a row to the file whose name `path` gives, its last part being a layout of Go's time package.
 ///
@@ -206,11 +85,14 @@ pub fn append(path: &str, now: &LocalTime, totals: &Totals) -> io::Result<()> {
         .map_or(("", path), |(folder, name)| (if folder.is_empty() { "/" } else { folder }, name));
     let path = Path::new(folder).join(now.format(layout));
     let mut file = OpenOptions::new().append(true).create(true).open(path)?;
-    let mut text = String::new();
-    if file.metadata()?.len() == 0 {
-        let _ = writeln!(text, "Unix,{}", COLUMNS.join(","));
-    }
-    text.push_str(&totals.row(now.unix_s));
+    let columns = totals.columns();
+    let row = |first: String, cell: fn(&Field) -> String| {
+        let cells = std::iter::once(first).chain(columns.iter().map(cell));
+        format!("{}\n", cells.collect::<Vec<_>>().join(","))
+    };
+    let is_new = file.metadata()?.len() == 0;
+    let head = if is_new { row("Unix".into(), |field| field.name.into()) } else { String::new() };
+    let text = head + &row(now.unix_s.to_string(), |field| field.value.to_string());
     // In one call, so that a reader never sees half a row.
     file.write_all(text.as_bytes())
 }

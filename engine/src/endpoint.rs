@@ -7,8 +7,7 @@
 use crate::crypt::OpenError;
 use crate::entropy::Entropy;
 use crate::map::AddressMap;
-use crate::marks::{Mark, Marks};
-use crate::stats::Stats;
+use crate::observe::{Mark, Marks, Stats};
 use crate::time::Instant;
 use crate::tunnel::{DropReason, Identity, Tunnel, TunnelConfig};
 use std::collections::BTreeMap;

@@ -12,6 +12,7 @@
 //! | [`fec`] | Reed-Solomon shards with parameter detection |
 //! | [`crypt`] | nonce, checksum, packet ciphers |
 //! | [`endpoint`] | a server's address to session table: [`Endpoint`] |
+//! | [`observe`] | counters, coverage marks, notes |
 //!
 //! # Contract
 //!
@@ -70,25 +71,21 @@ pub mod endpoint;
 pub mod entropy;
 pub mod fec;
 mod map;
-pub mod marks;
 pub mod mux;
-pub mod notes;
+pub mod observe;
 #[cfg(feature = "planted")]
 pub mod planted;
 pub mod qpp;
 pub mod settings;
 pub mod snappy;
-pub mod stats;
 pub mod time;
 pub mod tunnel;
 
 pub use endpoint::{Endpoint, EndpointLimits, Incoming, Route, SessionId};
 pub use entropy::Entropy;
-pub use marks::{Mark, Marks};
 pub use mux::StreamId;
-pub use notes::{Cause, Note};
+pub use observe::{Cause, Mark, Marks, Note, Stats};
 pub use settings::{Settings, SettingsError};
-pub use stats::Stats;
 pub use time::{Deadline, Instant, Timer};
 pub use tunnel::{CloseReason, DropReason, Event, Handled, Mismatch, Transmit, Tunnel, TunnelConfig};
 

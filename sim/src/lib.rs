@@ -26,6 +26,7 @@ mod run;
 pub mod scenario;
 pub mod schema;
 mod side;
+pub mod term;
 pub mod tools;
 pub mod trace;
 pub mod transport;

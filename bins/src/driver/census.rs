@@ -4,7 +4,7 @@ use super::hub::Hub;
 use crate::flags::Side;
 use crate::heap::{heap_bytes, memory_bytes};
 use crate::metrics::{Ratios, SESSIONS_LISTED_MAX, Session, Snapshot, Worst};
-use crate::snmp::{Totals, add, without_gauges};
+use crate::snmp::Totals;
 use engine::Stats;
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
@@ -52,7 +52,7 @@ impl Census {
     pub(crate) fn ended(&self, stats: Stats) {
         let mut totals = self.totals.get();
         totals.curr_estab = totals.curr_estab.saturating_sub(1);
-        add(&mut totals.stats, &without_gauges(stats));
+        totals.stats += stats.ended();
         self.totals.set(totals);
     }
 

@@ -5,7 +5,6 @@ use super::clock::Clock;
 use super::diagnose::Diagnose;
 use super::stream::{Signals, Stream};
 use crate::net::udp::{Datagrams, RecvBatch};
-use crate::snmp::add;
 use engine::mux::OpenError;
 use engine::tunnel::Burden;
 use engine::{
@@ -157,8 +156,8 @@ impl Hub {
     /// Adds the counters of the live sessions, and of datagrams that reached none.
     pub(crate) fn add_stats(&self, sum: &mut Stats) {
         let state = self.state.borrow();
-        state.sessions.values().for_each(|session| add(sum, &session.tunnel.stats()));
-        state.endpoint.iter().for_each(|endpoint| add(sum, &endpoint.stats()));
+        state.sessions.values().for_each(|session| *sum += session.tunnel.stats());
+        state.endpoint.iter().for_each(|endpoint| *sum += endpoint.stats());
     }
 
     /// Shows every live session, with the address of its socket.

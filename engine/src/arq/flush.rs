@@ -4,8 +4,7 @@ use super::overtaken::DONE;
 use super::segment::{Command, Header, OVERHEAD};
 use super::{Arq, DEAD_LINK, Flush, InFlight, Queued};
 use crate::Generation;
-use crate::marks::Mark;
-use crate::notes::{Cause, Note};
+use crate::observe::{Cause, Mark, Note};
 use crate::time::{Instant, diff};
 
 const PROBE_LIMIT_MS: u32 = 120_000;
@@ -271,7 +270,7 @@ impl Arq {
             let index = sn.wrapping_sub(self.snd_una) as usize;
             let Some(segment) = self.snd_buf.get(index) else { return true };
             if !segment.acked {
-                if let Some(cause) = self.cause(index, segment, plan, current) {
+                if let Some(cause) = self.due(index, segment, plan, current) {
                     if *at + OVERHEAD + segment.data.len() > out.len() {
                         return false;
                     }
@@ -307,16 +306,17 @@ impl Arq {
         }
     }
 
-    fn cause(&self, index: usize, segment: &InFlight, plan: &Plan, current: u32) -> Option<Cause> {
+    /// Whether the segment is sent now: `Some(None)` for the first time, or again for a reason.
+    fn due(&self, index: usize, segment: &InFlight, plan: &Plan, current: u32) -> Option<Option<Cause>> {
         let resend = if self.resend > 0 { self.resend } else { u32::MAX };
         if segment.xmit == 0 {
-            return Some(Cause::First);
+            return Some(None);
         }
         match self.overtaken.count(index) {
-            Some(count) if count >= resend => Some(Cause::Fast { passed: count }),
-            Some(count) if count > 0 && plan.moved == 0 => Some(Cause::Early { passed: count }),
+            Some(count) if count >= resend => Some(Some(Cause::Fast)),
+            Some(count) if count > 0 && plan.moved == 0 => Some(Some(Cause::Early)),
             _ if planted!(self, WrapCompare) && current < segment.resendts => None,
-            _ if diff(current, segment.resendts) >= 0 => Some(Cause::Timeout { rto_ms: segment.rto_ms }),
+            _ if diff(current, segment.resendts) >= 0 => Some(Some(Cause::Timeout)),
             _ => None,
         }
     }
@@ -324,7 +324,7 @@ impl Arq {
     fn transmit(
         &mut self,
         index: usize,
-        cause: Cause,
+        cause: Option<Cause>,
         plan: &mut Plan,
         current: u32,
         out: &mut [u8],
@@ -338,22 +338,23 @@ impl Arq {
         };
         let sn = self.snd_una.wrapping_add(index as u32);
         let segment = &mut self.snd_buf[index];
-        let mut fastack = None;
+        let (mut fastack, mut waited_ms) = (None, 0);
         match cause {
-            Cause::Overdue | Cause::Tail | Cause::Along => {}
-            Cause::First => {
+            Some(Cause::Overdue | Cause::TailProbe | Cause::Redundant) => {}
+            None => {
                 segment.rto_ms = rto_ms;
                 self.unsent_sn = sn.wrapping_add(1);
                 if index == 0 {
                     self.outage.began(current);
                 }
             }
-            Cause::Fast { .. } | Cause::Early { .. } => {
+            Some(Cause::Fast | Cause::Early) => {
                 segment.rto_ms = rto_ms;
                 fastack = Some(after_fast);
                 plan.change += 1;
             }
-            Cause::Timeout { .. } => {
+            Some(Cause::Timeout) => {
+                waited_ms = segment.rto_ms;
                 let backoff_ms = if self.nodelay { rto_ms / 2 } else { rto_ms };
                 segment.rto_ms = segment.rto_ms.wrapping_add(backoff_ms);
                 fastack = Some(0);
@@ -362,17 +363,17 @@ impl Arq {
             }
         }
         match cause {
-            Cause::First | Cause::Overdue | Cause::Tail | Cause::Along => {}
-            Cause::Fast { .. } => self.counters.fast_retrans_segs += 1,
-            Cause::Early { .. } => self.counters.early_retrans_segs += 1,
-            Cause::Timeout { .. } => self.counters.lost_segs += 1,
+            None | Some(Cause::Overdue | Cause::TailProbe | Cause::Redundant) => {}
+            Some(Cause::Fast) => self.counters.fast_retrans_segs += 1,
+            Some(Cause::Early) => self.counters.early_retrans_segs += 1,
+            Some(Cause::Timeout) => self.counters.lost_segs += 1,
         }
         segment.resendts = current.wrapping_add(segment.rto_ms);
         segment.xmit += 1;
         self.overtaken.sent(index, current, fastack);
         self.dead |= segment.xmit >= DEAD_LINK;
         let (xmit, rto_ms) = (segment.xmit, segment.rto_ms);
-        self.notes.add(Note::Sent { sn, cause, xmit, rto_ms });
+        self.notes.add(Note::Sent { sn, cause, xmit, rto_ms, waited_ms });
         let header = Header { frg: segment.frg, ts: current, sn, len: segment.data.len() as u32, ..header };
         header.write(&mut out[*at..*at + OVERHEAD]);
         *at += OVERHEAD;

@@ -4,8 +4,7 @@ use super::rtt::RTO_MAX_MS;
 use super::segment::{Command, Header, OVERHEAD};
 use super::{Arq, Flush, Queued};
 use crate::Generation;
-use crate::marks::Mark;
-use crate::notes::Note;
+use crate::observe::{Mark, Note};
 use crate::time::{Instant, diff};
 
 /// Acknowledgements kept while the socket takes none; the peer repeats what was not acknowledged.
@@ -130,7 +129,7 @@ impl Arq {
                     let place = header.sn.wrapping_sub(self.rcv_first);
                     self.peer_lost_state |= self.beginning.contradicts(place, payload);
                 }
-                self.notes.add(Note::Received { sn: header.sn, new, source });
+                self.notes.add(Note::Received { sn: header.sn, new, rebuilt: source == Source::Recovered });
                 if let Some(paced) = &mut self.paced {
                     paced.repeats.note(new);
                 }

@@ -20,8 +20,7 @@ pub use input::{ACKS_MAX, InputError, Source};
 pub use segment::{Command, Header, OVERHEAD};
 
 use crate::Generation;
-use crate::marks::{Mark, Marks};
-use crate::notes::{Note, Notes};
+use crate::observe::{Mark, Marks, Note, Notes};
 use crate::time::{Instant, diff};
 use beginning::Beginning;
 use flush::Plan;

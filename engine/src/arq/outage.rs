@@ -3,7 +3,7 @@
 //! confirmation twice as many as it confirms, so that sending sets in steeply but not with a whole window.
 
 use super::{Arq, InFlight};
-use crate::marks::Mark;
+use crate::observe::Mark;
 use crate::time::{Instant, diff};
 
 /// Time without a confirmation that is an outage, unless twice the RTO is longer.

@@ -6,7 +6,7 @@ use super::list::List;
 use super::rebuild::Rebuilder;
 use super::{HEADER_LEN, Kind, PACKET_BYTES_MAX, Shape, kind, seqid};
 use crate::Generation;
-use crate::marks::{Mark, Marks};
+use crate::observe::{Mark, Marks};
 
 /// Rebuilds what was lost. Data packets also go straight to the ARQ; the decoder only adds the missing ones.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use super::kernel::Kernel;
 use super::matrix::interpolate;
 use super::{HEADER_LEN, Kind, SHARD_OFFSET, Shape, write_header};
 use crate::Generation;
-use crate::marks::{Mark, Marks};
+use crate::observe::{Mark, Marks};
 
 /// A longer pause before the last data packet of a group makes its parity worthless (FEC-5).
 const PARITY_GAP_MS: u64 = 500;

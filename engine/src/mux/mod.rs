@@ -6,7 +6,7 @@
 
 mod smux;
 
-use crate::marks::Marks;
+use crate::observe::Marks;
 use crate::time::{Deadline, Instant};
 use crate::tunnel::CloseReason;
 

@@ -8,7 +8,7 @@ mod frame;
 mod stream;
 
 use super::{Event, Mux, OpenError, ProtocolError, ReadError, Role, Settings, StreamId, WriteError};
-use crate::marks::{Mark, Marks};
+use crate::observe::{Mark, Marks};
 use crate::time::{Deadline, Instant, Timer};
 use crate::tunnel::CloseReason;
 use core::time::Duration;

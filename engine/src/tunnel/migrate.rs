@@ -3,8 +3,8 @@
 use super::{Identity, Tunnel};
 use crate::endpoint::Incoming;
 use crate::fec::{self, Kind};
-use crate::marks::Mark;
 use crate::mux::Role;
+use crate::observe::Mark;
 use crate::time::Instant;
 use core::time::Duration;
 

@@ -5,9 +5,8 @@ use crate::arq::{Flush, Source};
 use crate::crypt::OpenError;
 use crate::endpoint::Incoming;
 use crate::fec::{self, Kind};
-use crate::marks::Mark;
 use crate::mux::Role;
-use crate::notes::Note;
+use crate::observe::{Mark, Note};
 use crate::time::{Instant, diff};
 
 /// How far parity may be from the last data packet: more than any run of packets that gets lost, less than an earlier session

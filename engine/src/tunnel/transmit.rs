@@ -3,7 +3,7 @@
 use super::Tunnel;
 use crate::arq::{Arq, Flush};
 use crate::fec;
-use crate::marks::Mark;
+use crate::observe::Mark;
 use crate::time::Instant;
 use std::net::SocketAddr;
 use std::num::NonZeroU16;

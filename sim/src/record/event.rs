@@ -1,6 +1,7 @@
 //! The lines of a recording.
 
-use crate::{Direction, Side};
+use crate::{Direction, Side, term};
+use engine::Cause;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -349,6 +350,8 @@ pub enum Command {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Again {
     /// What made it due.
+    #[serde(with = "term")]
+    #[schemars(schema_with = "term::schema::<Cause>")]
     pub cause: Cause,
     /// How often it was sent, this time included.
     pub xmit: u32,
@@ -358,24 +361,6 @@ pub struct Again {
     /// Of `timeout`: the time that it had.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub waited_ms: u32,
-}
-
-/// What makes a retransmission due.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Cause {
-    /// Enough acknowledgements passed it.
-    Fast,
-    /// Some did, and nothing new may be sent.
-    Early,
-    /// No acknowledgement came in time.
-    Timeout,
-    /// One that was sent later was acknowledged, and it had its time.
-    Overdue,
-    /// Nothing was heard since the last one was sent.
-    Tail,
-    /// A small datagram had room for it.
-    Along,
 }
 
 /// Part of a frame of the multiplexer.

@@ -16,8 +16,8 @@ mod tunnels;
 pub(crate) mod words;
 
 pub use event::{
-    Again, At, Cause, Command, Element, Event, FORMAT, Frame, FrameCommand, Header, Options, Path, Segment,
-    Sent, Shard, Span, State, What,
+    Again, At, Command, Element, Event, FORMAT, Frame, FrameCommand, Header, Options, Path, Segment, Sent,
+    Shard, Span, State, What,
 };
 
 pub use files::Files;

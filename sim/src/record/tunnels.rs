@@ -1,11 +1,11 @@
 //! One tunnel under observation: its notes become events.
 
-use super::event::{Again, Cause, Command, Path, Segment, Sent, Shard, State, What};
+use super::event::{Again, Command, Path, Segment, Sent, Shard, State, What};
 use super::frames::Frames;
 use crate::Side;
-use engine::arq::{self, OVERHEAD, Source};
+use engine::arq::{self, OVERHEAD};
 use engine::fec::{self, Kind};
-use engine::{Note, Tunnel, TunnelConfig};
+use engine::{Cause, Note, Tunnel, TunnelConfig};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Numbers of a tunnel are not told more often than that.
@@ -118,9 +118,10 @@ impl TunnelLog {
 
     fn note(&mut self, note: Note, batch: &mut Batch) {
         match note {
-            Note::Sent { sn, cause, xmit, rto_ms } => {
-                let passed_by = self.passed.remove(&sn).unwrap_or_default();
-                let again = again(cause, xmit, passed_by);
+            Note::Sent { sn, cause, xmit, rto_ms, waited_ms } => {
+                let passed_by =
+                    self.passed.remove(&sn).filter(|_| cause != Some(Cause::Timeout)).unwrap_or_default();
+                let again = cause.map(|cause| Again { cause, xmit, passed_by, waited_ms });
                 self.written.push_back(Written { sn, rto_ms, again });
             }
             Note::Passed { sn, by } => self.passed.entry(sn).or_default().push(by),
@@ -129,10 +130,10 @@ impl TunnelLog {
                 batch.acked[usize::from(by_una)].push(sn);
             }
             Note::Rtt { ms } => batch.rtt_ms = Some(ms),
-            Note::Received { sn, new: true, source: Source::Regular } => batch.got[0].push(sn),
-            Note::Received { sn, new: true, source: Source::Recovered } => batch.got[1].push(sn),
+            Note::Received { sn, new: true, rebuilt: false } => batch.got[0].push(sn),
+            Note::Received { sn, new: true, rebuilt: true } => batch.got[1].push(sn),
             // That a rebuilt segment had come by another way is nothing to tell.
-            Note::Received { source: Source::Recovered, .. } => {}
+            Note::Received { rebuilt: true, .. } => {}
             Note::Received { sn, .. } => batch.got[2].push(sn),
             Note::InOrder { sn } => {
                 batch.in_order = Some((batch.in_order.map_or(sn, |(first, _)| first), sn))
@@ -243,18 +244,4 @@ fn segment(header: &arq::Header, written: Option<Written>) -> Segment {
         rto_ms,
         again,
     }
-}
-
-fn again(cause: engine::Cause, xmit: u32, passed_by: Vec<u32>) -> Option<Again> {
-    let (cause, waited_ms) = match cause {
-        engine::Cause::First => return None,
-        engine::Cause::Fast { .. } => (Cause::Fast, 0),
-        engine::Cause::Early { .. } => (Cause::Early, 0),
-        engine::Cause::Timeout { rto_ms } => (Cause::Timeout, rto_ms),
-        engine::Cause::Overdue => (Cause::Overdue, 0),
-        engine::Cause::Tail => (Cause::Tail, 0),
-        engine::Cause::Along => (Cause::Along, 0),
-    };
-    let passed_by = if cause == Cause::Timeout { Vec::new() } else { passed_by };
-    Some(Again { cause, xmit, passed_by, waited_ms })
 }

@@ -1,6 +1,7 @@
 //! Recorded things in words.
 
-use super::{Again, Cause, Command, Element, Frame, FrameCommand, Segment, Sent};
+use super::{Again, Command, Element, Frame, FrameCommand, Segment, Sent};
+use engine::Cause;
 
 /// A datagram on one line, in the manner of packet analysers; for captures, whose readers know no KCP.
 pub(crate) fn datagram(sent: &Sent) -> String {
@@ -60,8 +61,8 @@ pub(crate) fn why(again: &Again) -> String {
         Cause::Early => format!("early: {}, and nothing new could be sent", passed()),
         Cause::Timeout => format!("timeout: no acknowledgement within {waited_ms} ms"),
         Cause::Overdue => "overdue: one sent later was acknowledged".into(),
-        Cause::Tail => "tail: nothing was heard since".into(),
-        Cause::Along => "along: a later small datagram had room for it".into(),
+        Cause::TailProbe => "tail: nothing was heard since".into(),
+        Cause::Redundant => "along: a later small datagram had room for it".into(),
     };
     format!("{} transmission, {reason}", ordinal(*xmit))
 }

@@ -1,8 +1,8 @@
 //! Recordings agree with what the run counted, read back as they were written, and change nothing.
 use crate::common::{rough, scenario};
-use engine::Instant;
+use engine::{Cause, Instant};
 use serde_json::{Value, json};
-use sim::record::{Cause, Element, Event, Files, Header, What};
+use sim::record::{Element, Event, Files, Header, What};
 use sim::tools::explain::Recording;
 use sim::{Direction, Outcome, Run, Side};
 use std::fs::File;

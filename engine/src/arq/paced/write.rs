@@ -3,7 +3,7 @@
 use crate::arq::flush::Plan;
 use crate::arq::segment::{Command, Header, OVERHEAD};
 use crate::arq::{Arq, DEAD_LINK};
-use crate::notes::{Cause, Note};
+use crate::observe::{Cause, Note};
 use crate::time::{Instant, diff};
 use core::time::Duration;
 
@@ -83,7 +83,7 @@ impl Arq {
                     return;
                 }
             };
-            let cause = if lost.is_some() { Cause::Overdue } else { Cause::First };
+            let cause = lost.is_some().then_some(Cause::Overdue);
             if !self.write_segment(index, cause, now, out, at) {
                 return;
             }
@@ -96,8 +96,8 @@ impl Arq {
         paced.probes = 0;
         let timed_out = paced.timing.is_silent();
         if let Some(index) = paced.sent.first_lost().or_else(|| paced.sent.newest_flying()) {
-            let cause = if timed_out { Cause::Timeout { rto_ms: self.rtt.rto_ms } } else { Cause::Tail };
-            self.write_segment(index, cause, now, out, at);
+            let cause = if timed_out { Cause::Timeout } else { Cause::TailProbe };
+            self.write_segment(index, Some(cause), now, out, at);
         }
     }
 
@@ -105,7 +105,7 @@ impl Arq {
     fn write_segment(
         &mut self,
         index: usize,
-        cause: Cause,
+        cause: Option<Cause>,
         now: Instant,
         out: &mut [u8],
         at: &mut usize,
@@ -121,14 +121,15 @@ impl Arq {
         let xmit = segment.xmit;
         self.dead |= xmit >= DEAD_LINK;
         match cause {
-            Cause::Timeout { .. } => self.counters.lost_segs += 1,
-            Cause::Tail => self.counters.early_retrans_segs += 1,
-            Cause::Overdue => self.counters.fast_retrans_segs += 1,
+            Some(Cause::Timeout) => self.counters.lost_segs += 1,
+            Some(Cause::TailProbe) => self.counters.early_retrans_segs += 1,
+            Some(Cause::Overdue) => self.counters.fast_retrans_segs += 1,
             _ => {}
         }
         let sn = self.snd_una.wrapping_add(index as u32);
         self.unsent_sn = if diff(sn, self.unsent_sn) >= 0 { sn.wrapping_add(1) } else { self.unsent_sn };
-        self.notes.add(Note::Sent { sn, cause, xmit, rto_ms });
+        let waited_ms = if cause == Some(Cause::Timeout) { rto_ms } else { 0 };
+        self.notes.add(Note::Sent { sn, cause, xmit, rto_ms, waited_ms });
         if let Some(paced) = &mut self.paced {
             let load = paced.control.load();
             paced.sent.sent(index, now, OVERHEAD + len, load);
@@ -174,7 +175,8 @@ impl Arq {
                 self.put_segment(index, now.ms(), out, at);
                 let sn = self.snd_una.wrapping_add(index as u32);
                 let xmit = self.snd_buf[index].xmit;
-                self.notes.add(Note::Sent { sn, cause: Cause::Along, xmit, rto_ms: self.rtt.rto_ms });
+                let (cause, rto_ms) = (Some(Cause::Redundant), self.rtt.rto_ms);
+                self.notes.add(Note::Sent { sn, cause, xmit, rto_ms, waited_ms: 0 });
             }
         }
     }

@@ -5,7 +5,8 @@ use super::index::{Datagram, Index};
 use super::lines::{Lines, ms};
 use crate::Side;
 use crate::record::words::{grouped, lost_by, ranges, why};
-use crate::record::{At, Cause, Element, Span, What};
+use crate::record::{At, Element, Span, What};
+use engine::Cause;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Segments in trouble that are told one by one; the slowest when there are more.
@@ -167,8 +168,8 @@ impl<'i, 'r> Direction<'i, 'r> {
             (causes(Cause::Early), "early ones"),
             (causes(Cause::Timeout), "by timeout"),
             (causes(Cause::Overdue), "overdue"),
-            (causes(Cause::Tail), "at the tail"),
-            (causes(Cause::Along), "along with later ones"),
+            (causes(Cause::TailProbe), "at the tail"),
+            (causes(Cause::Redundant), "along with later ones"),
             (missing, "never in order"),
         ];
         let told = counts.into_iter().filter(|(count, _)| *count > 0);
