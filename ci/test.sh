@@ -1,57 +1,122 @@
 #!/usr/bin/env bash
-# The one test command: installs what the tests need, then lints, builds and runs everything.
+# The one test command: installs what the tests need, then lints, builds and runs everything. The last line is the tally of
+# all test programs. KARST_TEST_ONLY=TEXT runs only the tests whose name contains TEXT.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
+export KARST_BIN_DIR=$CARGO_TARGET_DIR/ci KARST_REQUIRE_GO=1 INSTA_UPDATE=no
+logs=$CARGO_TARGET_DIR/ci-logs
 
-say() { printf '\n== %s\n' "$*"; }
+# Every program that a test or a script calls and that a minimal Debian lacks, with its package.
+tools="
+  cc              build-essential   links
+  git             git               lists the files of the repository
+  kcptun-client   kcptun            the peer of the interoperation tests
+  kcptun-server   kcptun
+  ip              iproute2          makes network namespaces
+  kill            procps            signals programs
+  setpriv         util-linux        drops privileges
+  unshare         util-linux        gives a program its own /etc/hosts
+  mount           mount
+  tshark          tshark            reads captures
+  chromium        chromium          renders pages
+"
 
-# kcptun is the Go peer of the interoperation tests, cc links, tshark reads captures, chromium draws pages.
+started=$SECONDS
+step() { printf '\n== %s (at %d s)\n' "$*" $((SECONDS - started)); }
+
+# The packages of the tools that are not installed.
+missing_packages() {
+  local tool package rest
+  while read -r tool package rest; do
+    [ -z "$tool" ] || command -v "$tool" >/dev/null || echo "$package"
+  done <<<"$tools" | sort -u
+}
+
 install_tools() {
-  local missing=() sudo=""
-  command -v kcptun-client >/dev/null && command -v kcptun-server >/dev/null || missing+=(kcptun)
-  command -v cc >/dev/null || missing+=(build-essential)
-  command -v tshark >/dev/null || missing+=(tshark)
-  command -v chromium >/dev/null || missing+=(chromium)
-  [ ${#missing[@]} -gt 0 ] || return 0
-  say "installing ${missing[*]}"
+  local missing sudo=""
+  missing=$(missing_packages)
+  [ -n "$missing" ] || return 0
+  step "installing" $missing
   [ "$(id -u)" = 0 ] || sudo=sudo
   $sudo apt-get update -qq
-  $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+  # shellcheck disable=SC2086 # one word for each package
+  $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing
+  missing=$(missing_packages)
+  [ -z "$missing" ] || { echo "still missing:" $missing >&2; return 1; }
+}
+
+# What runs beside the tests writes to a log, which is shown at the end.
+declare -A beside
+start_beside() {
+  local name=$1
+  shift
+  nice "$@" >"$logs/$name" 2>&1 &
+  beside[$name]=$!
+}
+finish_beside() {
+  local name=$1 status=0
+  wait "${beside[$name]}" || status=$?
+  step "$name"
+  cat "$logs/$name"
+  return $status
+}
+stop_beside() {
+  local status=$? name
+  for name in "${!beside[@]}"; do kill "${beside[$name]}" 2>/dev/null || true; done
+  exit $status
+}
+
+# "N passed, N failed, N skipped" of the logs of `cargo test`. A test that lacks something prints a line SKIPPED.
+tally() {
+  awk '
+    /^test result: / { passed += $4; failed += $6; skipped += $8 }
+    /^SKIPPED / { skipped += 1 }
+    END { printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped }' "$@"
+}
+
+# Tests may lack rights or a kernel feature, but no program: all of them were installed or built.
+check_skips() {
+  ! grep -E '^SKIPPED .*(not installed|not built|no karst programs|no program|No such file|not found|are not in )' "$1"
 }
 
 install_tools
+mkdir -p "$logs"
 cargo fetch --locked --quiet
-export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
-export KARST_BIN_DIR=$CARGO_TARGET_DIR/ci KARST_REQUIRE_GO=1
 
-say "format, house style, lints"
+step "format, house style, requirements"
 cargo fmt --all --check
 ci/tidy.sh
 ci/requirements.sh
-cargo clippy --workspace --all-targets --quiet -- -D warnings
-cargo clippy -p bins --features turmoil --lib --test turmoil --quiet -- -D warnings
 
-# This comes first, because cargo builds programs with simulated sockets, too, which the build then replaces.
-say "drivers over simulated links"
-cargo test -p bins --features turmoil --profile ci --test turmoil
+# The profile of the tests, whose build scripts and macros this build shares.
+step "lints"
+cargo clippy --workspace --all-targets --profile ci --quiet -- -D warnings
 
-say "build"
-cargo build --workspace --profile ci --quiet
+# One build serves everything that follows. Another selection of packages would have other features, and compile all crates again.
+step "build"
+ci/determinism.sh --build-unoptimised
+cargo test --workspace --profile ci --no-run --quiet
 
-say "tests"
-cargo test --workspace --profile ci --no-fail-fast
+trap stop_beside EXIT
+step "tests, and beside them the live pairs with Go: every cipher, mode, version, FEC shape and mtu"
+start_beside "live pairs" "$KARST_BIN_DIR/karst-interop" live --all
+failed=()
+cargo test --workspace --profile ci --no-fail-fast -- ${KARST_TEST_ONLY:+"$KARST_TEST_ONLY"} 2>&1 | tee "$logs/tests" || failed+=(tests)
+check_skips "$logs/tests" || failed+=("a test lacked a program")
 
-say "golden data"
-cargo run --quiet --profile ci -p interop -- golden scenarios/golden
+step "golden data"
+"$KARST_BIN_DIR/karst-interop" golden scenarios/golden || failed+=(golden)
 
-# Determinism needs it; the live pairs mostly wait.
-cargo build --quiet -p sim &
+step "swarm: two thousand random scenarios, every coverage mark of the engine"
+"$KARST_BIN_DIR/karst-sim" swarm --seeds 1001..3000 || failed+=(swarm)
 
-say "live pairs with Go: every cipher, mode, version, FEC shape and mtu"
-"$KARST_BIN_DIR/karst-interop" live --all
+step "determinism: every scenario twice, the short ones without optimisation, too"
+ci/determinism.sh --built || failed+=(determinism)
 
-say "swarm: two thousand random scenarios, every rare path of the engine"
-"$KARST_BIN_DIR/karst-sim" swarm --seeds 1001..3000
-
-say "determinism: every scenario twice, the short ones in debug, too"
-ci/determinism.sh
+finish_beside "live pairs" || failed+=("live pairs")
+trap - EXIT
+step "finished"
+[ ${#failed[@]} = 0 ] || printf 'FAILED: %s\n' "${failed[@]}"
+tally "$logs/tests"
+[ ${#failed[@]} = 0 ]

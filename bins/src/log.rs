@@ -49,20 +49,17 @@ pub fn open(path: &str, format: Format) -> io::Result<()> {
     Ok(())
 }
 
-#[cfg(feature = "turmoil")]
 thread_local! {
     static KEPT: std::cell::RefCell<Option<Vec<String>>> = const { std::cell::RefCell::new(None) };
 }
 
 /// The thread's lines since the last call. From the first call on they are kept for the next one instead of written.
-#[cfg(feature = "turmoil")]
 pub fn take() -> Vec<String> {
     KEPT.replace(Some(Vec::new())).unwrap_or_default()
 }
 
 /// Writes one line, local time, to the log.
 pub fn line(text: fmt::Arguments<'_>) {
-    #[cfg(feature = "turmoil")]
     if KEPT.with_borrow_mut(|kept| kept.as_mut().map(|kept| kept.push(text.to_string()))).is_some() {
         return;
     }

@@ -9,7 +9,7 @@ use super::stream::Stream;
 use crate::config::Config;
 use crate::log::log_line;
 use crate::net::address::{PortRange, resolve};
-use crate::net::sockets::UdpSocket;
+use crate::net::network::Network;
 use crate::net::udp::SocketOptions;
 use crate::net::wire::{Listener, Wire};
 use engine::settings::Mode;
@@ -41,6 +41,7 @@ const SILENCE_REPORT: Duration = Duration::from_secs(5);
 const STREAM_REPORT: Duration = Duration::from_secs(25);
 
 pub(crate) struct Client {
+    network: Rc<dyn Network>,
     scratch: Rc<Scratch>,
     tunnel_config: Arc<TunnelConfig>,
     remote: PortRange,
@@ -58,12 +59,14 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(
+        network: Rc<dyn Network>,
         config: &Config,
         remote: PortRange,
         tunnel_config: TunnelConfig,
         entropy: Entropy,
     ) -> Self {
         Self {
+            network,
             scratch: Scratch::new(),
             tunnel_config: Arc::new(tunnel_config),
             remote,
@@ -165,9 +168,9 @@ impl Client {
             SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
             SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
         };
-        let socket = UdpSocket::bind(any, self.socket_options)?;
+        let socket = self.network.bind_udp(any, self.socket_options)?;
         let tunnel = Tunnel::connect(&self.tunnel_config, self.scratch.clock.now(), to, entropy);
-        let hub = Hub::client(&self.scratch, Box::new(socket), tunnel);
+        let hub = Hub::client(&self.scratch, socket, tunnel);
         log_line!("smux version: {} on connection: {} -> {to}", self.smuxver, hub.local_addr());
         tokio::task::spawn_local(Rc::clone(&hub).run(on_notice));
         if addresses.len() > 1 {

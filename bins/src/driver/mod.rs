@@ -19,6 +19,4 @@ mod startup;
 mod stop;
 mod stream;
 
-#[cfg(feature = "turmoil")]
-pub use startup::run_simulated;
-pub use startup::{parameters, run};
+pub use startup::{parameters, run, run_simulated};

@@ -10,7 +10,8 @@ use super::stream::Stream;
 use crate::config::Config;
 use crate::log::log_line;
 use crate::net::address::Address;
-use crate::net::sockets::UdpSocket;
+use crate::net::network::Network;
+use crate::net::udp::Datagrams;
 use crate::net::wire::{DialError, Wire};
 use engine::{Endpoint, EndpointLimits, Entropy, TunnelConfig};
 use std::rc::Rc;
@@ -32,6 +33,7 @@ pub(crate) struct Server {
 
 /// What every stream needs.
 struct Streams {
+    network: Rc<dyn Network>,
     target: Address,
     quiet: bool,
     limits: Limits,
@@ -39,9 +41,10 @@ struct Streams {
 
 impl Server {
     pub(crate) fn new(
+        network: Rc<dyn Network>,
         config: &Config,
         target: Address,
-        sockets: Vec<UdpSocket>,
+        sockets: Vec<Box<dyn Datagrams>>,
         tunnel_config: TunnelConfig,
         mut entropy: Entropy,
     ) -> Self {
@@ -52,13 +55,13 @@ impl Server {
             let endpoint = Endpoint::new(Arc::clone(&tunnel_config), limits, entropy.fork());
             let diagnose =
                 config.diagnoses().then(|| Diagnose::new(config.settings.crypt, &config.settings.key));
-            Hub::server(&scratch, Box::new(socket), endpoint, diagnose)
+            Hub::server(&scratch, socket, endpoint, diagnose)
         };
         let hubs = sockets.into_iter().map(hub).collect();
         // kcptun's client must hear of the target's end at once: its application may be waiting for it.
         let rest = Duration::from_secs(u64::try_from(config.closewait).unwrap_or(0));
         let limits = Limits { hold_end: Duration::ZERO, rest };
-        let streams = Rc::new(Streams { target, quiet: config.quiet, limits });
+        let streams = Rc::new(Streams { network, target, quiet: config.quiet, limits });
         let census = Rc::clone(&scratch.census);
         Self { hubs, census, streams, smuxver: config.settings.smuxver }
     }
@@ -105,7 +108,7 @@ fn on_notice(hub: &Rc<Hub>, streams: &Rc<Streams>, smuxver: i64, notice: Notice)
 
 async fn forward(stream: Stream, streams: Rc<Streams>) {
     let label = stream.label();
-    let wire = match Wire::connect(&streams.target, CONNECT_LIMIT).await {
+    let wire = match Wire::connect(&*streams.network, &streams.target, CONNECT_LIMIT).await {
         Ok(wire) => wire,
         Err(error) => {
             return log_line!("{} in: {label}", DialError(&streams.target, &error));

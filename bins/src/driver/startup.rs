@@ -10,7 +10,8 @@ use crate::config::{Command, Config, ConfigError, Origins, load};
 use crate::flags::{self, Side};
 use crate::log::{self, log_line};
 use crate::net::address::{Address, PortRange, bind_candidates};
-use crate::net::sockets::UdpSocket;
+use crate::net::network::{Network, System};
+use crate::net::udp::Datagrams;
 use crate::net::wire::{Listener, first_working};
 use crate::service;
 use engine::settings::{Mode, SettingsError};
@@ -68,21 +69,27 @@ fn start(side: Side) -> Result<(), StartError> {
     getrandom::fill(&mut seed).map_err(|error| system("random numbers", error))?;
     let runtime =
         Builder::new_current_thread().enable_all().build().map_err(|error| system("runtime", error))?;
-    let start =
-        Start { config: *config, origins, warnings, tunnel_config, entropy: Entropy::from_seed(seed) };
+    let start = Start {
+        network: Rc::new(System),
+        config: *config,
+        origins,
+        warnings,
+        tunnel_config,
+        entropy: Entropy::from_seed(seed),
+    };
     LocalSet::new().block_on(&runtime, async {
         let stop = Stop::new().map_err(|error| system("signals", error))?;
         start.run(stop).await
     })
 }
 
-/// Runs one of the programs as a task of a simulated host until `stop` is notified, with that command line and no
+/// Runs one of the programs as a task of a host of `network` until `stop` is notified, with the command line `words` and no
 /// environment. A second notification ends it without delay.
 ///
 /// # Errors
 /// The line that the program would have ended with.
-#[cfg(feature = "turmoil")]
 pub async fn run_simulated(
+    network: Rc<dyn Network>,
     side: Side,
     words: Vec<String>,
     seed: [u8; 32],
@@ -95,7 +102,7 @@ pub async fn run_simulated(
     };
     let tunnel_config = config.settings.tunnel_config().map_err(|error| error.to_string())?;
     let entropy = Entropy::from_seed(seed);
-    let start = Start { config: *config, origins, warnings, tunnel_config, entropy };
+    let start = Start { network, config: *config, origins, warnings, tunnel_config, entropy };
     start.run(Stop::Requests(stop)).await.map_err(|error| error.to_string())
 }
 
@@ -108,6 +115,7 @@ fn watch_memory(config: &Config, census: &Rc<Census>) {
 
 /// What a program starts with.
 struct Start {
+    network: Rc<dyn Network>,
     config: Config,
     origins: Origins,
     warnings: Vec<String>,
@@ -127,11 +135,12 @@ impl Start {
         let Config { listen, remote, .. } = &self.config;
         let local = self.checked("localaddr", Address::parse(listen))?;
         let remote = self.checked("remoteaddr", PortRange::parse(remote))?;
-        let listener =
-            Listener::bind(&local).await.map_err(|error| cannot_listen("localaddr", &local, &error))?;
+        let listener = Listener::bind(&*self.network, &local)
+            .await
+            .map_err(|error| cannot_listen("localaddr", &local, &error))?;
         let pages = self.bind_pages().await?;
         self.log(&listener.to_string());
-        let client = Client::new(&self.config, remote, self.tunnel_config, self.entropy);
+        let client = Client::new(self.network, &self.config, remote, self.tunnel_config, self.entropy);
         watch_memory(&self.config, client.census());
         monitor::start(&self.config, client.census(), pages).map_err(|error| system("signals", error))?;
         service::ready();
@@ -152,7 +161,8 @@ impl Start {
         for port in range.min..=range.max {
             log_line!("Listening on: {}/udp", Address::Tcp(range.host.clone(), port));
         }
-        let server = Server::new(&self.config, target, sockets, self.tunnel_config, self.entropy);
+        let server =
+            Server::new(self.network, &self.config, target, sockets, self.tunnel_config, self.entropy);
         watch_memory(&self.config, server.census());
         monitor::start(&self.config, server.census(), pages).map_err(|error| system("signals", error))?;
         service::ready();
@@ -160,10 +170,10 @@ impl Start {
         Ok(())
     }
 
-    async fn bind_udp(&self, host: &str, port: u16) -> Result<UdpSocket, StartError> {
+    async fn bind_udp(&self, host: &str, port: u16) -> Result<Box<dyn Datagrams>, StartError> {
         let refuse = |error| cannot_listen("listen", &Address::Tcp(host.into(), port), &error);
         let candidates = bind_candidates(host, port).await.map_err(refuse)?;
-        first_working(&candidates, |address| UdpSocket::bind(address, self.config.socket_options()))
+        first_working(&candidates, |address| self.network.bind_udp(address, self.config.socket_options()))
             .map_err(refuse)
     }
 
@@ -183,8 +193,9 @@ impl Start {
     ) -> Result<Option<Listener>, StartError> {
         let Some(address) = address else { return Ok(None) };
         let address = self.checked(flag, Address::parse(address))?;
-        let listener =
-            Listener::bind(&address).await.map_err(|error| cannot_listen(flag, &address, &error))?;
+        let listener = Listener::bind(&*self.network, &address)
+            .await
+            .map_err(|error| cannot_listen(flag, &address, &error))?;
         log_line!("{what} on: {listener}");
         Ok(Some(listener))
     }

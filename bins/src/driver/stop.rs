@@ -6,7 +6,6 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-#[cfg(feature = "turmoil")]
 use tokio::sync::Notify;
 
 /// How long queued data may take to leave.
@@ -16,11 +15,7 @@ const DRAIN_STEP_MS: u64 = 5;
 /// Waits for SIGTERM and SIGINT, or for whoever else may end the program.
 #[derive(Debug)]
 pub(crate) enum Stop {
-    Signals {
-        terminate: Signal,
-        interrupt: Signal,
-    },
-    #[cfg(feature = "turmoil")]
+    Signals { terminate: Signal, interrupt: Signal },
     Requests(Rc<Notify>),
 }
 
@@ -37,7 +32,6 @@ impl Stop {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             },
-            #[cfg(feature = "turmoil")]
             Self::Requests(requests) => requests.notified().await,
         }
         service::stopping();

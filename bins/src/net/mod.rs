@@ -2,6 +2,6 @@
 
 pub mod address;
 pub mod http;
-pub mod sockets;
+pub mod network;
 pub mod udp;
 pub mod wire;

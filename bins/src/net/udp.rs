@@ -73,8 +73,7 @@ impl RecvBatch {
     ///
     /// # Errors
     /// `WouldBlock` when there was nothing; anything else is the socket's error.
-    #[cfg(feature = "turmoil")]
-    pub(crate) fn fill(
+    pub fn fill(
         &mut self,
         mut receive: impl FnMut(&mut [u8]) -> io::Result<(usize, SocketAddr)>,
     ) -> io::Result<()> {

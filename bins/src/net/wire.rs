@@ -1,14 +1,14 @@
 //! Local connections: TCP or unix sockets behind one type.
 
 use super::address::{Address, bind_candidates, resolve};
-use super::sockets::{self, TcpListener, TcpStream};
+use super::network::{Accept, Network, Stream};
 use socket2::SockRef;
 use std::fmt;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
 use tokio::io::Interest;
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::time::Instant;
 
 /// A byte stream to a local application or to a target.
@@ -18,15 +18,17 @@ pub enum Wire {
     Tcp(TcpStream, SocketAddr),
     /// Over a unix socket, with its path.
     Unix(UnixStream, String),
+    /// Over TCP in a simulated network, with the peer's address.
+    Simulated(Box<dyn Stream>, SocketAddr),
 }
 
 impl Wire {
-    /// Connects to `address` within `limit`. The addresses of a name are tried in turn, each with its share of the time
+    /// Connects to `address` of `network` within `limit`. The addresses of a name are tried in turn, each with its share of the time
     /// left (CLI-53; Go net.Dialer).
     ///
     /// # Errors
     /// The lookup or the connection failed, or took too long; of several addresses that of the first.
-    pub async fn connect(address: &Address, limit: Duration) -> io::Result<Self> {
+    pub async fn connect(network: &dyn Network, address: &Address, limit: Duration) -> io::Result<Self> {
         let until = Instant::now() + limit;
         let (host, port) = match address {
             Address::Tcp(host, port) => (host, *port),
@@ -39,15 +41,15 @@ impl Wire {
         for (index, peer) in peers.iter().enumerate() {
             let now = Instant::now();
             let share = until.saturating_duration_since(now) / (peers.len() - index) as u32;
-            match within(now + share, TcpStream::connect(peer)).await {
-                Ok(stream) => return Ok(Self::of_tcp(stream, *peer)),
+            match within(now + share, network.connect(*peer)).await {
+                Ok(wire) => return Ok(wire),
                 Err(error) => first_error = first_error.or(Some(error)),
             }
         }
         Err(first_error.unwrap_or_else(|| io::ErrorKind::NotFound.into()))
     }
 
-    fn of_tcp(stream: TcpStream, peer: SocketAddr) -> Self {
+    pub(super) fn of_tcp(stream: TcpStream, peer: SocketAddr) -> Self {
         // Bytes were already held back as long as the tunnel wants to.
         let _ = stream.set_nodelay(true);
         Self::Tcp(stream, SocketAddr::new(peer.ip().to_canonical(), peer.port()))
@@ -61,6 +63,7 @@ impl Wire {
         match self {
             Self::Tcp(stream, _) => stream.try_read(buffer),
             Self::Unix(stream, _) => stream.try_read(buffer),
+            Self::Simulated(stream, _) => stream.try_read(buffer),
         }
     }
 
@@ -72,6 +75,7 @@ impl Wire {
         match self {
             Self::Tcp(stream, _) => stream.try_write(bytes),
             Self::Unix(stream, _) => stream.try_write(bytes),
+            Self::Simulated(stream, _) => stream.try_write(bytes),
         }
     }
 
@@ -100,23 +104,26 @@ impl Wire {
         match self {
             Self::Tcp(stream, _) => stream.ready(interest).await.map(|_| ()),
             Self::Unix(stream, _) => stream.ready(interest).await.map(|_| ()),
+            Self::Simulated(stream, _) => stream.ready(interest).await,
         }
     }
 
     /// Tells the peer that nothing more will be written.
     pub fn shutdown_write(&self) {
+        // Fails only when the connection is gone, which the next read reports.
         match self {
-            Self::Tcp(stream, _) => sockets::shutdown_write(stream),
-            // Fails only when the connection is gone, which reading will tell.
+            Self::Tcp(stream, _) => drop(SockRef::from(stream).shutdown(Shutdown::Write)),
             Self::Unix(stream, _) => drop(SockRef::from(stream).shutdown(Shutdown::Write)),
+            Self::Simulated(stream, _) => stream.shutdown_write(),
         }
     }
 
     /// Makes closing reset the connection, so that the peer does not take a cut stream for a complete one.
     pub fn reset_on_close(&self) {
         match self {
-            Self::Tcp(stream, _) => sockets::reset_on_close(stream),
+            Self::Tcp(stream, _) => drop(SockRef::from(stream).set_linger(Some(Duration::ZERO))),
             Self::Unix(stream, _) => drop(SockRef::from(stream).set_linger(Some(Duration::ZERO))),
+            Self::Simulated(stream, _) => stream.reset_on_close(),
         }
     }
 }
@@ -125,7 +132,7 @@ impl fmt::Display for Wire {
     /// The peer's address or path.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tcp(_, peer) => write!(f, "{peer}"),
+            Self::Tcp(_, peer) | Self::Simulated(_, peer) => write!(f, "{peer}"),
             Self::Unix(_, path) => f.write_str(path),
         }
     }
@@ -164,18 +171,20 @@ pub enum Listener {
     Tcp(TcpListener),
     /// On a unix socket, with its path, which is removed at the end.
     Unix(UnixListener, String),
+    /// On a TCP port of a simulated network, with its address.
+    Simulated(Box<dyn Accept>, SocketAddr),
 }
 
 impl Listener {
-    /// Listens on `address`.
+    /// Listens on `address` of `network`.
     ///
     /// # Errors
     /// The address cannot be looked up or bound.
-    pub async fn bind(address: &Address) -> io::Result<Self> {
+    pub async fn bind(network: &dyn Network, address: &Address) -> io::Result<Self> {
         match address {
             Address::Tcp(host, port) => {
                 let candidates = bind_candidates(host, *port).await?;
-                first_working(&candidates, sockets::listen).map(Self::Tcp)
+                first_working(&candidates, |address| network.listen(address))
             }
             Address::Unix(path) => Ok(Self::Unix(UnixListener::bind(path)?, path.clone())),
         }
@@ -191,6 +200,7 @@ impl Listener {
             Self::Unix(listener, path) => {
                 listener.accept().await.map(|(stream, _)| Wire::Unix(stream, path.clone()))
             }
+            Self::Simulated(listener, _) => listener.accept().await,
         }
     }
 }
@@ -204,6 +214,7 @@ impl fmt::Display for Listener {
                 Err(error) => write!(f, "{error}"),
             },
             Self::Unix(_, path) => f.write_str(path),
+            Self::Simulated(_, address) => write!(f, "{address}"),
         }
     }
 }

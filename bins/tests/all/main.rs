@@ -14,6 +14,7 @@ mod memory;
 mod monitoring;
 mod peers;
 mod plugin;
+mod simulated;
 mod stalled;
 mod startup;
 mod surface;

@@ -1,6 +1,6 @@
 //! Small applications and targets for the simulated network.
 
-use crate::world::{LOCAL, TARGET, TCP_BUFFER_BYTES};
+use super::world::{LOCAL, TARGET, TCP_BUFFER_BYTES};
 use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use turmoil_net::shim::tokio::net::{TcpListener, TcpStream};
 
 /// Serves connections with `serve` for ever.
-pub(crate) async fn target<F>(serve: impl Fn(TcpStream) -> F)
+pub(super) async fn target<F>(serve: impl Fn(TcpStream) -> F)
 where
     F: Future<Output = io::Result<()>> + 'static,
 {
@@ -22,7 +22,7 @@ where
 }
 
 /// Sends everything back.
-pub(crate) async fn echo(mut stream: TcpStream) -> io::Result<()> {
+pub(super) async fn echo(mut stream: TcpStream) -> io::Result<()> {
     let mut buffer = vec![0; TCP_BUFFER_BYTES];
     loop {
         match stream.read(&mut buffer).await? {
@@ -33,14 +33,14 @@ pub(crate) async fn echo(mut stream: TcpStream) -> io::Result<()> {
 }
 
 /// Sends everything back, but only once it has read to the end.
-pub(crate) async fn echo_at_end(mut stream: TcpStream) -> io::Result<()> {
+pub(super) async fn echo_at_end(mut stream: TcpStream) -> io::Result<()> {
     let got = read_all(&mut stream).await?;
     stream.write_all(&got).await?;
     stream.shutdown().await
 }
 
 /// As [`echo`], at `step` per buffer.
-pub(crate) async fn slow_echo(mut stream: TcpStream, step: Duration) -> io::Result<()> {
+pub(super) async fn slow_echo(mut stream: TcpStream, step: Duration) -> io::Result<()> {
     let mut buffer = vec![0; TCP_BUFFER_BYTES];
     loop {
         sleep(step).await;
@@ -52,14 +52,14 @@ pub(crate) async fn slow_echo(mut stream: TcpStream, step: Duration) -> io::Resu
 }
 
 /// Echoes, at one buffer per 100 ms if the first byte is `s`, else at once.
-pub(crate) async fn slow_or_quick_echo(stream: TcpStream) -> io::Result<()> {
+pub(super) async fn slow_or_quick_echo(stream: TcpStream) -> io::Result<()> {
     let mut first = [0];
     stream.peek(&mut first).await?;
     if first == *b"s" { slow_echo(stream, Duration::from_millis(100)).await } else { echo(stream).await }
 }
 
 /// Reads nothing until `gate` is open, then echoes.
-pub(crate) async fn gated_echo(stream: TcpStream, gate: Rc<Cell<bool>>) -> io::Result<()> {
+pub(super) async fn gated_echo(stream: TcpStream, gate: Rc<Cell<bool>>) -> io::Result<()> {
     while !gate.get() {
         sleep(Duration::from_millis(10)).await;
     }
@@ -67,12 +67,12 @@ pub(crate) async fn gated_echo(stream: TcpStream, gate: Rc<Cell<bool>>) -> io::R
 }
 
 /// A connection to the client.
-pub(crate) async fn connect() -> TcpStream {
+pub(super) async fn connect() -> TcpStream {
     TcpStream::connect(LOCAL).await.unwrap()
 }
 
 /// Writes `data` through the tunnel, half-closes, and reads to the end, or to an error.
-pub(crate) async fn exchange(data: Vec<u8>) -> Vec<u8> {
+pub(super) async fn exchange(data: Vec<u8>) -> Vec<u8> {
     let (mut reader, mut writer) = connect().await.into_split();
     tokio::task::spawn_local(async move {
         let _ = writer.write_all(&data).await;
@@ -87,7 +87,7 @@ pub(crate) async fn exchange(data: Vec<u8>) -> Vec<u8> {
 }
 
 /// Writes `data`, counting what was taken, and then reads as many bytes as it wrote.
-pub(crate) async fn counted_exchange(data: Vec<u8>, taken: Rc<Cell<usize>>) -> Vec<u8> {
+pub(super) async fn counted_exchange(data: Vec<u8>, taken: Rc<Cell<usize>>) -> Vec<u8> {
     let (mut reader, mut writer) = connect().await.into_split();
     let len = data.len();
     tokio::task::spawn_local(async move {
@@ -107,7 +107,7 @@ pub(crate) async fn counted_exchange(data: Vec<u8>, taken: Rc<Cell<usize>>) -> V
 }
 
 /// Writes `data` and ends; what came back before the end, and how it ended.
-pub(crate) async fn talk(data: &'static [u8]) -> (Vec<u8>, io::Result<()>) {
+pub(super) async fn talk(data: &'static [u8]) -> (Vec<u8>, io::Result<()>) {
     let mut stream = connect().await;
     if let Err(error) = stream.write_all(data).await {
         return (Vec::new(), Err(error));
@@ -124,7 +124,7 @@ pub(crate) async fn talk(data: &'static [u8]) -> (Vec<u8>, io::Result<()>) {
 }
 
 /// Sends a line every `step` and waits for its echo; how many came back before the stream ended or `end` was set.
-pub(crate) async fn ping(step: Duration, pings: Rc<Cell<u32>>, end: Rc<Cell<bool>>) -> io::Result<()> {
+pub(super) async fn ping(step: Duration, pings: Rc<Cell<u32>>, end: Rc<Cell<bool>>) -> io::Result<()> {
     let mut stream = connect().await;
     while !end.get() {
         let line = pings.get().to_be_bytes();
@@ -150,7 +150,7 @@ async fn read_all(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
 }
 
 /// Bytes that compress in parts and differ by seed.
-pub(crate) fn sample(seed: u64, len: usize) -> Vec<u8> {
+pub(super) fn sample(seed: u64, len: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let noise = |at: usize| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -160,7 +160,7 @@ pub(crate) fn sample(seed: u64, len: usize) -> Vec<u8> {
 }
 
 /// Counts what it reads.
-pub(crate) async fn count(mut stream: TcpStream, got: Rc<Cell<usize>>) -> io::Result<()> {
+pub(super) async fn count(mut stream: TcpStream, got: Rc<Cell<usize>>) -> io::Result<()> {
     let mut buffer = vec![0; TCP_BUFFER_BYTES];
     loop {
         match stream.read(&mut buffer).await? {
@@ -171,7 +171,7 @@ pub(crate) async fn count(mut stream: TcpStream, got: Rc<Cell<usize>>) -> io::Re
 }
 
 /// Writes `data` until the client has all of it, and keeps the connection.
-pub(crate) async fn write_and_keep(data: Vec<u8>) -> TcpStream {
+pub(super) async fn write_and_keep(data: Vec<u8>) -> TcpStream {
     let mut stream = connect().await;
     stream.write_all(&data).await.unwrap();
     sleep(Duration::from_millis(5)).await;
@@ -179,7 +179,7 @@ pub(crate) async fn write_and_keep(data: Vec<u8>) -> TcpStream {
 }
 
 /// As [`exchange`], and whether the stream ended in order.
-pub(crate) async fn judged_exchange(data: Vec<u8>) -> (Vec<u8>, bool) {
+pub(super) async fn judged_exchange(data: Vec<u8>) -> (Vec<u8>, bool) {
     let Ok(stream) = TcpStream::connect(LOCAL).await else { return (Vec::new(), false) };
     let (mut reader, mut writer) = stream.into_split();
     tokio::task::spawn_local(async move {

@@ -4,9 +4,9 @@
 //! put on its way. UDP goes through the address translator and the [`Link`] of its direction, TCP arrives at once. All of
 //! it is one thread, one seed and no system clock, so the same seed gives the same run.
 
+use super::network::{Simulated, take_resets};
 use bins::driver::run_simulated;
 use bins::flags::Side as Program;
-use bins::net::sockets::take_resets;
 use engine::Instant;
 use sim::host::Nat;
 use sim::ids::PacketId;
@@ -30,9 +30,9 @@ use turmoil_net::{
 };
 
 /// Where the client listens for applications.
-pub(crate) const LOCAL: &str = "192.168.1.1:12948";
+pub(super) const LOCAL: &str = "192.168.1.1:12948";
 /// Where the server finds its targets: the same host as the applications.
-pub(crate) const TARGET: &str = "192.168.9.1:80";
+pub(super) const TARGET: &str = "192.168.9.1:80";
 
 const CLIENT_IP: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 1, 1));
 const OUTSIDE_IP: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 9, 1));
@@ -44,7 +44,7 @@ const TCP_RETRY_STEPS: u32 = 1000;
 
 /// Bytes a TCP socket may have unread. The shim tells its peer of new room only when half of it is read at once, which the
 /// drivers do, with their buffers of as many bytes.
-pub(crate) const TCP_BUFFER_BYTES: usize = 32_768;
+pub(super) const TCP_BUFFER_BYTES: usize = 32_768;
 
 thread_local! {
     static PANICS: Cell<u32> = const { Cell::new(0) };
@@ -72,15 +72,15 @@ struct Host {
 }
 
 /// Result of an application, once it is there.
-pub(crate) struct App<T>(Rc<RefCell<Option<T>>>);
+pub(super) struct App<T>(Rc<RefCell<Option<T>>>);
 
 impl<T> App<T> {
-    pub(crate) fn is_done(&self) -> bool {
+    pub(super) fn is_done(&self) -> bool {
         self.0.borrow().is_some()
     }
 }
 
-pub(crate) struct World {
+pub(super) struct World {
     seed: Seed,
     now: Instant,
     starts: u64,
@@ -98,7 +98,7 @@ pub(crate) struct World {
 
 impl World {
     /// Nothing runs yet but the clock; both directions are of that plan.
-    pub(crate) fn new(seed: u64, plan: &LinkPlan) -> Self {
+    pub(super) fn new(seed: u64, plan: &LinkPlan) -> Self {
         count_panics();
         bins::log::take();
         let config = KernelConfig::default()
@@ -128,7 +128,7 @@ impl World {
     }
 
     /// Starts the program of that side with the options that say where, and `words`.
-    pub(crate) fn start(&mut self, side: Side, words: &[&str]) {
+    pub(super) fn start(&mut self, side: Side, words: &[&str]) {
         let server = SERVER_ADDRESS.to_string();
         let (program, places) = match side {
             Side::Client => (Program::Client, ["-r", &server, "-l", LOCAL]),
@@ -142,36 +142,37 @@ impl World {
         assert!(host.machine.is_none(), "the {} runs already", side.name());
         let mut machine = Machine::new();
         let stop = Rc::clone(&machine.stop);
-        machine.main = Some(machine.tasks.spawn_local(run_simulated(program, words, seed, stop)));
+        machine.main =
+            Some(machine.tasks.spawn_local(run_simulated(Rc::new(Simulated), program, words, seed, stop)));
         host.machine = Some(machine);
     }
 
     /// Starts both programs with the same options.
-    pub(crate) fn start_both(&mut self, words: &[&str]) {
+    pub(super) fn start_both(&mut self, words: &[&str]) {
         self.start(Side::Server, words);
         self.start(Side::Client, words);
         self.run_ms(1);
     }
 
     /// Ends the program of that side as SIGKILL does: the system closes its sockets.
-    pub(crate) fn kill(&mut self, side: Side) {
+    pub(super) fn kill(&mut self, side: Side) {
         let id = self.host(side).id;
         self.guard.set_current(id);
         self.host(side).machine = None;
     }
 
     /// What SIGTERM does.
-    pub(crate) fn terminate(&mut self, side: Side) {
+    pub(super) fn terminate(&mut self, side: Side) {
         let machine = self.host(side).machine.as_ref().unwrap();
         machine.stop.notify_one();
     }
 
-    pub(crate) fn is_running(&mut self, side: Side) -> bool {
+    pub(super) fn is_running(&mut self, side: Side) -> bool {
         self.host(side).machine.is_some()
     }
 
     /// Runs an application, or a target, outside of both programs.
-    pub(crate) fn spawn<T: 'static>(&self, work: impl Future<Output = T> + 'static) -> App<T> {
+    pub(super) fn spawn<T: 'static>(&self, work: impl Future<Output = T> + 'static) -> App<T> {
         let result = Rc::new(RefCell::new(None));
         let copy = Rc::clone(&result);
         let machine = self.outside.machine.as_ref().unwrap();
@@ -182,18 +183,18 @@ impl World {
         App(result)
     }
 
-    pub(crate) fn run_ms(&mut self, ms: u64) {
+    pub(super) fn run_ms(&mut self, ms: u64) {
         (0..ms).for_each(|_| self.step());
     }
 
     /// Runs until the application is done; panics with both logs when that takes longer than `limit_ms`.
-    pub(crate) fn wait<T>(&mut self, app: &App<T>, limit_ms: u64) -> T {
+    pub(super) fn wait<T>(&mut self, app: &App<T>, limit_ms: u64) -> T {
         self.until(limit_ms, |_| app.is_done());
         app.0.borrow_mut().take().unwrap()
     }
 
     /// Runs until `done`; returns how many milliseconds it took, and panics with both logs at the limit.
-    pub(crate) fn until(&mut self, limit_ms: u64, mut done: impl FnMut(&mut Self) -> bool) -> u64 {
+    pub(super) fn until(&mut self, limit_ms: u64, mut done: impl FnMut(&mut Self) -> bool) -> u64 {
         for passed_ms in 0..=limit_ms {
             if done(self) {
                 return passed_ms;
@@ -204,17 +205,17 @@ impl World {
     }
 
     /// Every socket of the client gets another public address.
-    pub(crate) fn rebind(&mut self) {
+    pub(super) fn rebind(&mut self) {
         self.nat.rebind();
     }
 
     /// Whether both links drop everything they are handed.
-    pub(crate) fn set_blackout(&mut self, dead: bool) {
+    pub(super) fn set_blackout(&mut self, dead: bool) {
         self.up.set_blackout(dead);
         self.down.set_blackout(dead);
     }
 
-    pub(crate) fn counters(&self, direction: Direction) -> Counters {
+    pub(super) fn counters(&self, direction: Direction) -> Counters {
         match direction {
             Direction::Up => *self.up.counters(),
             Direction::Down => *self.down.counters(),
@@ -222,20 +223,20 @@ impl World {
     }
 
     /// Public addresses the client was seen under.
-    pub(crate) fn client_addresses(&self) -> u64 {
+    pub(super) fn client_addresses(&self) -> u64 {
         self.nat.given_out()
     }
 
-    pub(crate) fn log(&mut self, side: Side) -> &[String] {
+    pub(super) fn log(&mut self, side: Side) -> &[String] {
         &self.host(side).log
     }
 
-    pub(crate) fn has_logged(&mut self, side: Side, text: &str) -> bool {
+    pub(super) fn has_logged(&mut self, side: Side, text: &str) -> bool {
         self.log(side).iter().any(|line| line.contains(text))
     }
 
     /// Open TCP connections of that side.
-    pub(crate) fn connections(&self, side: Side) -> usize {
+    pub(super) fn connections(&self, side: Side) -> usize {
         let ip = match side {
             Side::Client => CLIENT_IP,
             Side::Server => SERVER_ADDRESS.ip(),
@@ -244,7 +245,7 @@ impl World {
     }
 
     /// Hash over every datagram sent and delivered, and when.
-    pub(crate) fn hash(&self) -> u64 {
+    pub(super) fn hash(&self) -> u64 {
         self.trace.hash()
     }
 

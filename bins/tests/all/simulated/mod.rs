@@ -1,7 +1,7 @@
 //! The programs' own drivers over the simulator's links: turmoil-net's sockets, stopped clocks, no system in between.
-#![allow(clippy::unwrap_used, reason = "a helper that fails is a failed test")]
 
 mod apps;
+mod network;
 mod world;
 
 use apps::{echo, exchange, ping, sample, talk, target};

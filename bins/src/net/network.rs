@@ -1,0 +1,90 @@
+//! The source of a program's sockets: the system, or a simulated network in tests.
+
+use super::udp::{Datagrams, SocketOptions, UdpSocket};
+use super::wire::{Listener, Wire};
+use socket2::{Domain, Protocol, Socket, Type};
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use tokio::io::Interest;
+use tokio::net::{TcpListener, TcpStream};
+
+const BACKLOG: i32 = 4096;
+
+/// The result of an operation that waits.
+pub type Waiting<'a, T> = Pin<Box<dyn Future<Output = io::Result<T>> + 'a>>;
+
+/// Opens UDP sockets and TCP connections. Unix sockets are always the system's.
+pub trait Network: fmt::Debug {
+    /// Binds a UDP socket to `address`.
+    ///
+    /// # Errors
+    /// The address cannot be bound.
+    fn bind_udp(&self, address: SocketAddr, options: SocketOptions) -> io::Result<Box<dyn Datagrams>>;
+
+    /// Listens for TCP connections on `address`; an IPv6 wildcard takes both families.
+    ///
+    /// # Errors
+    /// The address cannot be bound.
+    fn listen(&self, address: SocketAddr) -> io::Result<Listener>;
+
+    /// Connects to a TCP port. The future fails when the connection is refused or `peer` cannot be reached.
+    fn connect(&self, peer: SocketAddr) -> Waiting<'_, Wire>;
+}
+
+/// A connection of a simulated network. Its methods do what those of [`Wire`] do.
+pub trait Stream: fmt::Debug {
+    /// See [`Wire::try_read`].
+    ///
+    /// # Errors
+    /// As there.
+    fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// See [`Wire::try_write`].
+    ///
+    /// # Errors
+    /// As there.
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Waits until the connection is readable, writable or reset, as `interest` says.
+    fn ready(&self, interest: Interest) -> Waiting<'_, ()>;
+
+    /// See [`Wire::shutdown_write`].
+    fn shutdown_write(&self);
+
+    /// See [`Wire::reset_on_close`].
+    fn reset_on_close(&self);
+}
+
+/// Accepts the connections of a simulated network.
+pub trait Accept: fmt::Debug {
+    /// Waits for the next connection.
+    fn accept(&self) -> Waiting<'_, Wire>;
+}
+
+/// The operating system's network.
+#[derive(Clone, Copy, Debug)]
+pub struct System;
+
+impl Network for System {
+    fn bind_udp(&self, address: SocketAddr, options: SocketOptions) -> io::Result<Box<dyn Datagrams>> {
+        Ok(Box::new(UdpSocket::bind(address, options)?))
+    }
+
+    fn listen(&self, address: SocketAddr) -> io::Result<Listener> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        if address.is_ipv6() {
+            socket.set_only_v6(!address.ip().is_unspecified())?;
+        }
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        TcpListener::from_std(socket.into()).map(Listener::Tcp)
+    }
+
+    fn connect(&self, peer: SocketAddr) -> Waiting<'_, Wire> {
+        Box::pin(async move { Ok(Wire::of_tcp(TcpStream::connect(peer).await?, peer)) })
+    }
+}
