@@ -40,7 +40,7 @@ fn encode(criterion: &mut Criterion, shape: Shape) {
     bench.finish();
 }
 
-/// The whole of the decoder: storing `data` packets, then rebuilding `lost` of them.
+/// Stores `data` packets of a group and rebuilds the `lost` ones.
 fn reconstruct(criterion: &mut Criterion, shape: Shape, lost: usize) {
     let packets = group(shape);
     let kept = &packets[lost..lost + shape.data()];

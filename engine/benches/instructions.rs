@@ -1,13 +1,13 @@
-//! What each part of the packet path does, to be counted by valgrind: `ci/instructions.sh`.
+//! Fixed work of each part of the packet path, for valgrind to count: `ci/instructions.sh`.
 //!
-//! With `--features` it prints what the processor has of that which the parts choose by, with `--list` the parts; with the
-//! name of a part it does the same work each time, in `measured`, and prints how many units of it that was and what a unit is.
+//! `--features` prints the processor features that select an implementation, `--list` the parts. The name of a part runs
+//! its work in `measured`, and prints the number of units and what a unit is.
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
     missing_docs,
     unreachable_pub,
-    reason = "a program of its own that says when it cannot run; its part is named on the command line"
+    reason = "a program whose errors may panic; the command line names the part"
 )]
 
 mod tunnels;
@@ -27,10 +27,10 @@ const FRAME_BYTES: usize = 8192;
 const SEGMENTS: usize = 256;
 const ROUNDS: usize = 20;
 
-/// Work that is ready to be done again and again.
+/// One round of a part; repeatable.
 type Work = Box<dyn FnMut()>;
 
-/// A part: its name, what a unit of it is, how many units one round has, and what makes it ready.
+/// A part: its name, its unit, the units of one round, and the function that sets it up.
 struct Part(&'static str, &'static str, usize, fn() -> Work);
 
 const PARTS: [Part; 10] = [
@@ -54,17 +54,17 @@ fn main() {
         Some(name) if PARTS.iter().any(|part| part.0 == name) => {
             let Part(_, unit, units, ready) = PARTS.iter().find(|part| part.0 == name).unwrap();
             let mut work = ready();
-            // Buffers find their size, features are looked up.
+            // Warm-up: buffers reach their size, and features are detected.
             work();
             measured(&mut work);
             writeln!(out, "{}\t{unit}", units * ROUNDS).unwrap();
         }
-        // `cargo bench` and `cargo test` start every bench with flags of their own.
+        // `cargo bench` and `cargo test` start every bench with their own flags.
         _ => writeln!(out, "see ci/instructions.sh").unwrap(),
     }
 }
 
-/// Valgrind counts what happens in here.
+/// The function in which valgrind counts.
 #[inline(never)]
 fn measured(work: &mut Work) {
     (0..ROUNDS).for_each(|_| work());
@@ -180,14 +180,14 @@ fn snappy_encode() -> Work {
 
 fn snappy_decode() -> Work {
     let (mut encoder, mut head, mut frame) = (snappy::Encoder::new(), Vec::new(), Vec::new());
-    // The first one has the stream's head before it.
+    // The stream identifier precedes the first chunk.
     encoder.encode(&text(FRAME_BYTES), &mut head);
     encoder.encode(&text(FRAME_BYTES), &mut frame);
     let mut decoder = snappy::Decoder::new();
     decoder.push(&head).unwrap();
     decoder.consume(FRAME_BYTES);
     Box::new(move || {
-        // As the ARQ hands it over: in messages of a segment's size.
+        // In messages of one segment, as the ARQ delivers them.
         for message in black_box(&frame).chunks(1326) {
             decoder.push(message).unwrap();
         }

@@ -1,9 +1,9 @@
-//! The whole way of a byte: multiplexing, compression, ARQ, FEC, cipher, and all of it back, on one core.
+//! The complete path of a byte: mux, compression, ARQ, FEC and cipher at both ends, on one core.
 #![allow(
     clippy::unwrap_used,
     missing_docs,
     unreachable_pub,
-    reason = "a bench that cannot run should say so; its entry is a macro's"
+    reason = "a benchmark may panic; a macro generates its entry"
 )]
 
 mod tunnels;

@@ -20,7 +20,7 @@ fn a_target_is_tried_at_all_its_addresses() {
     let listener = TcpListener::bind((SECOND, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     thread::spawn(move || listener.incoming().map_while(Result::ok).for_each(echo));
-    assert!(TcpStream::connect(("127.0.0.2", port)).is_err(), "the first address must be deaf");
+    assert!(TcpStream::connect(("127.0.0.2", port)).is_err(), "nothing may listen on the first address");
     let udp = free_udp();
     let (target, listen) = (format!("two.test:{port}"), udp.to_string());
     let words = ["-t", &target, "-l", &listen];

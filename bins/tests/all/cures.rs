@@ -1,5 +1,5 @@
-//! What kcptun's users suffer from: flags that differ in silence, sessions that are cut while they work, ends that eat
-//! replies.
+//! Defects of kcptun that karst cures: mismatched flags without a diagnosis, sessions cut while in use, half-closes that
+//! lose replies.
 use crate::common::{Program, connect, echo, free_udp, start_client, start_server, target};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
 
-fn say_something(local: std::net::SocketAddr) -> std::net::TcpStream {
+fn write_greeting(local: std::net::SocketAddr) -> std::net::TcpStream {
     let mut app = connect(local);
     app.write_all(b"anybody there?").unwrap();
     app
@@ -21,17 +21,17 @@ fn the_server_names_the_cipher_that_differs() {
     let udp = free_udp();
     let server = start_server(target(echo), udp, &["--crypt", "aes"]);
     let (_client, local) = start_client(udp, &["--crypt", "salsa20"]);
-    let _app = say_something(local);
+    let _app = write_greeting(local);
     server.wait_for("uses --crypt salsa20 and this side --crypt aes");
 }
 
 // CLI-50
 #[test]
-fn the_server_suspects_the_key_when_no_cipher_fits() {
+fn the_server_names_the_key_when_no_cipher_opens() {
     let udp = free_udp();
     let server = start_server(target(echo), udp, &[]);
     let (client, local) = start_client(udp, &["--key", "another"]);
-    let _app = say_something(local);
+    let _app = write_greeting(local);
     server.wait_for("is --key the same on both sides?");
     client.wait_for("no answer from");
 }
@@ -42,7 +42,7 @@ fn diagnosing_can_be_switched_off() {
     let udp = free_udp();
     let server = start_server(target(echo), udp, &["--no-diagnose"]);
     let (client, local) = start_client(udp, &["--crypt", "salsa20"]);
-    let _app = say_something(local);
+    let _app = write_greeting(local);
     client.wait_for("no answer from");
     assert!(!server.log().contains("salsa20"), "{}", server.log());
 }
@@ -85,7 +85,7 @@ fn old_sessions_are_bounded() {
     let (client, local) = start_client(udp, &["--autoexpire", "1"]);
     let mut apps = Vec::new();
     while session_count(&client) < 18 {
-        let mut app = say_something(local);
+        let mut app = write_greeting(local);
         app.read_exact(&mut [0; 14]).unwrap();
         apps.push(app);
         sleep(Duration::from_millis(1050));
@@ -94,13 +94,13 @@ fn old_sessions_are_bounded() {
         let _ = apps[index].write_all(b"still there?");
         apps[index].read_exact(&mut [0; 12]).is_ok()
     };
-    assert!(!answers(0), "the oldest of seventeen old sessions goes on");
-    assert!((1..18).all(answers), "a younger one was cut");
+    assert!(!answers(0), "the oldest of seventeen old sessions is still open");
+    assert!((1..18).all(answers), "a newer session was cut");
 }
 
-/// KCP-23: a path that is silent for a while serves old and new connections at once when it is back.
+/// KCP-23: after an outage, old and new connections work at once.
 #[test]
-fn a_blackout_is_over_when_it_is_over() {
+fn connections_recover_as_soon_as_a_blackout_ends() {
     let udp = free_udp();
     let _server = start_server(target(echo), udp, &[]);
     let front = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -118,12 +118,12 @@ fn a_blackout_is_over_when_it_is_over() {
     let mut new = connect(local);
     new.write_all(&[9; 100]).unwrap();
     new.read_exact(&mut [0; 100]).unwrap();
-    // Three seconds are promised; kcptun takes forty to seventy. A busy machine gets some of the difference.
+    // The requirement is three seconds; kcptun takes forty to seventy. The margin allows for a busy machine.
     assert!(back.elapsed() < Duration::from_secs(15), "{:?}", back.elapsed());
     old.read_exact(&mut [0; 100]).unwrap();
 }
 
-/// Passes datagrams both ways unless it is dark.
+/// Forwards datagrams both ways, except while `dark` is set.
 fn relay(front: UdpSocket, server: SocketAddr, dark: Arc<AtomicBool>) {
     let mut paths: BTreeMap<SocketAddr, UdpSocket> = BTreeMap::new();
     spawn(move || {
@@ -156,7 +156,7 @@ fn new_connections_take_the_least_loaded_session() {
     let udp = free_udp();
     let _server = start_server(target(echo), udp, &[]);
     let (client, local) = start_client(udp, &["--conn", "2"]);
-    let mut busy: Vec<_> = (0..6).map(|_| say_something(local)).collect();
+    let mut busy: Vec<_> = (0..6).map(|_| write_greeting(local)).collect();
     for app in &mut busy {
         app.read_exact(&mut [0; 14]).unwrap();
     }

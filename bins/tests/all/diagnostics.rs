@@ -1,4 +1,4 @@
-//! What the programs tell: log files, counters, the dump of SIGUSR1.
+//! Output for operators: log files, counters, the dump on SIGUSR1.
 use crate::common;
 use crate::common::{
     PATIENCE, Pair, Program, echo, exchange, free_udp, sample, start_client, start_server, target,
@@ -8,7 +8,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// An empty folder.
+/// Creates an empty folder `name` below the target directory.
 fn folder(name: &str) -> PathBuf {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("diagnostics").join(name);
     let _ = std::fs::remove_dir_all(&folder);
@@ -16,7 +16,7 @@ fn folder(name: &str) -> PathBuf {
     folder
 }
 
-/// Reads a file until `good` likes its text.
+/// Polls a file until `good` accepts its text; panics with the text after a time limit.
 fn wait_for_file(path: &PathBuf, good: impl Fn(&str) -> bool) -> String {
     let until = Instant::now() + PATIENCE;
     loop {
@@ -104,7 +104,7 @@ fn counters_are_appended_to_a_file_named_by_the_time() {
 
 // CLI-31
 #[test]
-fn a_row_that_cannot_be_written_is_logged_and_tried_again() {
+fn a_failed_row_is_logged_and_retried() {
     let folder = folder("retry").join("later");
     let path = folder.join("x.csv");
     let words = ["-l", &free_udp().to_string(), "--snmpperiod=1", "--snmplog", &path.display().to_string()];

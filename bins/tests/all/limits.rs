@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 // CLI-43: 300 kB of noise less the burst of 96 kB, at 100 kB each second.
 #[test]
-fn a_rate_limit_slows_a_transfer_down() {
+fn a_rate_limit_bounds_a_transfer() {
     let udp = free_udp();
     let server = start_server(target(echo), udp, &["--nocomp", "--ds", "0"]);
     let (client, local) = start_client(udp, &["--nocomp", "--ds", "0", "--ratelimit", "100000"]);

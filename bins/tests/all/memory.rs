@@ -1,4 +1,4 @@
-//! Memory stays below `--memlimit` and comes back after a load (CLI-54).
+//! Memory stays below `--memlimit` and is released after a load (CLI-54).
 use crate::common::{Program, connect, echo, exchange, free_udp, sample, target};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -21,7 +21,8 @@ fn metric(metrics: SocketAddr, name: &str) -> f64 {
     line.unwrap().rsplit(' ').next().unwrap().parse().unwrap()
 }
 
-/// A server that shows its metrics, and a client of 16 sessions; the server's target sends without end to who says `!`.
+/// A server that shows its metrics, and a client of 16 sessions; the server's target sends without end to a
+/// connection that writes `!`.
 fn start(server_flags: &[&str]) -> (Program, Program, SocketAddr, SocketAddr) {
     let udp = free_udp().to_string();
     let target = target(|mut stream| {
@@ -46,7 +47,7 @@ fn start(server_flags: &[&str]) -> (Program, Program, SocketAddr, SocketAddr) {
     (server, client, metrics, local)
 }
 
-/// Downloads that nobody reads, which fill every buffer.
+/// Downloads without a reader, which fill every buffer.
 fn stopped_downloads(local: SocketAddr) -> Vec<TcpStream> {
     let open = |_| {
         let mut stream = connect(local);
@@ -68,7 +69,7 @@ fn peak(metrics: SocketAddr, time: Duration) -> f64 {
 
 // CLI-54
 #[test]
-fn a_limit_holds_and_the_program_goes_on_afterwards() {
+fn a_limit_holds_and_the_program_recovers() {
     let (server, _client, metrics, local) = start(&["--memlimit", "24"]);
     let base = metric(metrics, "karst_heap_bytes");
     let stopped = stopped_downloads(local);
@@ -81,7 +82,7 @@ fn a_limit_holds_and_the_program_goes_on_afterwards() {
     while exchange(connect(local), data.clone()) != data {
         assert!(dropped.elapsed() < Duration::from_secs(10), "nothing works after the load");
     }
-    // Buffers kept for reuse go when they were not needed for ten seconds.
+    // Buffers kept for reuse are freed after ten seconds without use.
     while metric(metrics, "karst_heap_bytes") > base + MEBIBYTE {
         let left = metric(metrics, "karst_heap_bytes") - base;
         assert!(dropped.elapsed() < Duration::from_secs(60), "{left} bytes left");
@@ -91,7 +92,7 @@ fn a_limit_holds_and_the_program_goes_on_afterwards() {
 
 // CLI-54
 #[test]
-fn buffers_above_their_part_are_lowered_and_named() {
+fn buffers_above_their_share_are_lowered_and_named() {
     let (server, ..) = start(&["--memlimit", "16"]);
     for name in ["smuxbuf 4194304", "sndwnd 8192"] {
         assert!(server.log().contains(&format!("{name} does not fit memlimit 16")), "{}", server.log());

@@ -58,7 +58,7 @@ fn a_transfer_shows_in_metrics_and_status() {
     let (_, page) = get(metrics, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_eq!((value(&page, "karst_sessions"), value(&page, "karst_sessions_dialled_total")), (1.0, 1.0));
     assert!((500_000.0..600_000.0).contains(&value(&page, "karst_bytes_sent_total")), "{page}");
-    // FEC adds three packets to ten, and acknowledgements of the echo weigh too.
+    // FEC adds three packets to ten; acknowledgements of the echo count, too.
     assert!((1.2..3.0).contains(&value(&page, "karst_amplification_ratio")), "{page}");
     assert!(value(&page, "process_resident_memory_bytes") > 1e6);
     assert!(
@@ -101,7 +101,7 @@ fn an_occupied_metrics_port_is_named_in_one_line() {
 
 // CLI-39
 #[test]
-fn the_service_manager_is_told_of_start_and_end() {
+fn the_service_manager_is_notified_of_start_and_stop() {
     let path = std::env::temp_dir().join(format!("karst-notify-{}", std::process::id()));
     let _ = std::fs::remove_file(&path);
     let socket = UnixDatagram::bind(&path).unwrap();
@@ -112,22 +112,22 @@ fn the_service_manager_is_told_of_start_and_end() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let told = || {
+    let notified = || {
         let mut buffer = [0; 256];
         let count = socket.recv(&mut buffer).unwrap();
         String::from_utf8(buffer[..count].to_vec()).unwrap()
     };
-    assert_eq!(told(), "READY=1\n");
-    // SAFETY: the child was not waited for yet, so its number is still its own.
+    assert_eq!(notified(), "READY=1\n");
+    // SAFETY: the child has not been waited for, so its process id is still valid.
     assert_eq!(unsafe { libc::kill(server.id() as i32, libc::SIGTERM) }, 0);
-    assert_eq!(told(), "STOPPING=1\n");
+    assert_eq!(notified(), "STOPPING=1\n");
     assert!(server.wait().unwrap().success());
     std::fs::remove_file(&path).unwrap();
 }
 
 // CLI-42: while a transfer keeps the program busy, its profile has samples.
 #[test]
-fn profiles_are_served_where_asked() {
+fn profiles_are_served_at_the_configured_address() {
     let udp = free_udp();
     let server = start_server(target(echo), udp, &["--crypt", "aes"]);
     let words =
@@ -135,7 +135,7 @@ fn profiles_are_served_where_asked() {
     let client = Program::client(&words);
     let log = client.wait_for("key derivation done");
     let (local, profiles) = (address_after(&log, "listening on: "), address_after(&log, "profiles on: "));
-    // The first profile of a process starts late: names of functions are looked up first.
+    // The first profile of a process starts late, since it resolves function names first.
     let enough = Arc::new(AtomicBool::new(false));
     let stop = Arc::clone(&enough);
     let carrying = std::thread::spawn(move || {

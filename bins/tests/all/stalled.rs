@@ -1,4 +1,4 @@
-//! One reader that stops does not stop the others, and who leaves is not written to any more.
+//! A stalled reader does not stall other streams, and the peer stops sending to a reader that is gone.
 use crate::common::{PATIENCE, Pair, echo, sample, target};
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -6,7 +6,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Sends without end to who says `!`, and reports when that ends; echoes for the others.
+/// Sends without end to a connection that writes `!`, and reports when that fails; echoes to all others.
 fn source(ended: Sender<()>) -> SocketAddr {
     target(move |mut stream| {
         let mut first = [0];
@@ -30,7 +30,7 @@ fn start_endless(pair: &Pair) -> TcpStream {
 
 /// SMUX-27
 #[test]
-fn others_go_on_beside_stopped_readers() {
+fn other_streams_continue_beside_stalled_readers() {
     for smuxver in ["1", "2"] {
         let pair = Pair::start(source(channel().0), &["--smuxver", smuxver]);
         let mut lively = pair.connect();
@@ -52,9 +52,9 @@ fn others_go_on_beside_stopped_readers() {
     }
 }
 
-/// SMUX-29: the target hears within seconds, though its direction was still open.
+/// SMUX-29: the target is notified within seconds, although its direction was still open.
 #[test]
-fn an_application_that_left_is_not_written_to_any_more() {
+fn the_peer_stops_sending_to_an_application_that_is_gone() {
     for smuxver in ["1", "2"] {
         let (ended, ends) = channel();
         let pair = Pair::start(source(ended), &["--smuxver", smuxver]);

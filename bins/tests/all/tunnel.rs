@@ -53,11 +53,11 @@ fn bytes_arrive_whole_with_pads_and_small_windows() {
 
 // CLI-20
 #[test]
-fn connections_are_spread_over_as_many_sessions_as_asked_for() {
+fn connections_are_spread_over_conn_sessions() {
     let udp = free_udp();
     let server = start_server(target(echo), udp, &[]);
     let (client, local) = start_client(udp, &["--conn", "3"]);
-    assert!(!client.log().contains("on connection"), "sessions are dialled when they are needed");
+    assert!(!client.log().contains("on connection"), "sessions are dialled on demand");
     for seed in 0..6 {
         assert!(exchange(connect(local), sample(seed, 5000)) == sample(seed, 5000));
     }
@@ -83,7 +83,7 @@ fn a_reply_to_a_half_closed_connection_arrives() {
 
 // CLI-23
 #[test]
-fn the_connection_goes_on_when_the_target_half_closes() {
+fn the_connection_continues_after_the_target_half_closes() {
     let received = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&received);
     let pair = Pair::start(
@@ -124,7 +124,6 @@ fn a_refused_target_closes_only_its_own_stream() {
     assert!(exchange(first, sample(3, 100_000)) == sample(3, 100_000));
 }
 
-/// What is left of a stream when its connection is reset.
 #[test]
 fn a_reset_connection_ends_its_stream_at_the_target() {
     let (report, reports) = std::sync::mpsc::channel();
@@ -147,7 +146,7 @@ fn a_reset_connection_ends_its_stream_at_the_target() {
     pair.server.wait_for("stream closed");
 }
 
-/// Backpressure is end to end: what nobody reads is not piled up.
+/// Backpressure is end to end: unread bytes do not accumulate.
 #[test]
 fn a_stalled_reader_stalls_the_target() {
     let written = Arc::new(AtomicU64::new(0));
@@ -176,7 +175,7 @@ fn a_stalled_reader_stalls_the_target() {
 }
 
 #[test]
-fn garbage_and_a_wrong_key_leave_the_server_alone() {
+fn garbage_and_a_wrong_key_do_not_affect_the_server() {
     let pair = Pair::start(target(echo), &[]);
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     for len in (0..1600).step_by(7) {
@@ -199,7 +198,7 @@ fn garbage_and_a_wrong_key_leave_the_server_alone() {
 
 // CLI-21
 #[test]
-fn the_client_drops_what_comes_from_elsewhere() {
+fn the_client_drops_datagrams_from_other_addresses() {
     let udp = free_udp();
     let _server = start_server(target(echo), udp, &[]);
     let front = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -219,7 +218,7 @@ fn the_client_drops_what_comes_from_elsewhere() {
     assert_eq!(&got, b"hello");
 }
 
-/// Passes the client's datagrams on, and the server's back: from `elsewhere` until told to be honest, then from `front`.
+/// Forwards the client's datagrams, and returns the server's: from `elsewhere` until `honest` is set, then from `front`.
 fn relay(front: UdpSocket, elsewhere: UdpSocket, server: SocketAddr, honest: Arc<AtomicU64>) {
     let back = UdpSocket::bind("127.0.0.1:0").unwrap();
     let (forward, from_client) = (back.try_clone().unwrap(), front.try_clone().unwrap());
@@ -242,21 +241,21 @@ fn relay(front: UdpSocket, elsewhere: UdpSocket, server: SocketAddr, honest: Arc
     });
 }
 
-/// KCP-24: a client behind a NAT that gives it another port, or in another network, goes on.
+/// KCP-24: streams continue when a NAT assigns the client another port, or the client moves to another network.
 #[test]
 fn a_client_whose_address_changes_keeps_its_streams() {
     for host in ["127.0.0.1", "127.0.0.2"] {
         let (session_count, reply) = exchange_over_a_move(host, &[]);
         assert!(reply == sample(6, MEBIBYTE), "{host}: {} bytes came back", reply.len());
-        assert_eq!(session_count, 1, "the session is the old one");
+        assert_eq!(session_count, 1, "the old session continues");
     }
 }
 
 /// CLI-35: the old streams end, as with kcptun, and a new session serves new ones.
 #[test]
-fn without_migration_a_client_whose_address_changes_starts_anew() {
+fn without_migration_an_address_change_starts_a_new_session() {
     let (session_count, reply) = exchange_over_a_move("127.0.0.1", &["--no-migrate"]);
-    assert!(reply.len() < MEBIBYTE, "the stream went on");
+    assert!(reply.len() < MEBIBYTE, "the stream continued");
     assert!(session_count > 1, "one session served both addresses");
 }
 
@@ -278,7 +277,7 @@ fn exchange_over_a_move(host: &str, server_flags: &[&str]) -> (usize, Vec<u8>) {
     (server.log().matches("remote address: ").count(), reply)
 }
 
-/// Passes datagrams both ways, from the second of two addresses once told so.
+/// Forwards datagrams both ways, from the second of two addresses once `rebound` is set.
 fn nat(front: UdpSocket, server: SocketAddr, hosts: [&str; 2], rebound: Arc<AtomicU64>) {
     let backs = hosts.map(|host| UdpSocket::bind((host, 0)).unwrap());
     let client = Arc::new(std::sync::Mutex::new(None));
@@ -315,7 +314,7 @@ fn a_restarted_server_resets_the_old_connections_and_serves_new_ones() {
     old.read_exact(&mut [0; 5]).unwrap();
     drop(server);
     let _server = start_server(address, udp, &[]);
-    // The peer's loss of state shows as soon as something is sent.
+    // The client detects the peer's loss of state as soon as it sends.
     let begun = Instant::now();
     let _ = old.write_all(b"anyone?");
     let ended = old.read(&mut [0; 1]);
@@ -346,7 +345,7 @@ fn the_programs_stop_at_once_with_status_0() {
 
 // CLI-18
 #[test]
-fn run_time_lines_are_kcptuns_and_quiet_leaves_out_the_streams() {
+fn run_time_lines_are_kcptuns_and_quiet_omits_the_streams() {
     let pair = Pair::start(target(echo), &[]);
     let stream = pair.connect();
     let app = stream.local_addr().unwrap();
@@ -425,7 +424,7 @@ fn local_address_and_target_may_be_unix_sockets() {
 fn wait_until(what: &str, mut happened: impl FnMut() -> bool) {
     let until = Instant::now() + PATIENCE;
     while !happened() {
-        assert!(Instant::now() < until, "waited in vain for {what}");
+        assert!(Instant::now() < until, "timed out waiting for {what}");
         thread::sleep(Duration::from_millis(5));
     }
 }

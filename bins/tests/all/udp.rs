@@ -69,9 +69,9 @@ fn a_socket_of_both_families_names_ipv4_peers_as_ipv4() {
     });
 }
 
-/// A refused run is sent again datagram by datagram, and runs are given up for that socket.
+/// A rejected run is sent again datagram by datagram, and the socket sends no more runs.
 #[test]
-fn refused_segmentation_falls_back_to_single_datagrams() {
+fn rejected_segmentation_falls_back_to_single_datagrams() {
     run(async {
         let (a, b) = (bind("127.0.0.1:0"), bind("127.0.0.1:0"));
         let (bytes, expected) = numbered(70, 100, 50);
@@ -91,7 +91,7 @@ fn refused_segmentation_falls_back_to_single_datagrams() {
 }
 
 #[test]
-fn errors_that_lose_a_datagram_are_counted() {
+fn send_errors_that_lose_a_datagram_are_counted() {
     run(async {
         let a = bind("127.0.0.1:0");
         poll_fn(|cx| a.poll_send_ready(cx)).await.unwrap();
@@ -102,7 +102,7 @@ fn errors_that_lose_a_datagram_are_counted() {
 }
 
 #[test]
-fn an_empty_datagram_does_no_harm() {
+fn an_empty_datagram_is_ignored() {
     run(async {
         let (a, b) = (bind("127.0.0.1:0"), bind("127.0.0.1:0"));
         poll_fn(|cx| a.poll_send_ready(cx)).await.unwrap();

@@ -12,10 +12,10 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long anything may take that should be quick, on a busy machine.
+/// Time limit of an operation that is quick on an idle machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Says that a check did not run, past the test runner's capture of passing tests.
+/// Reports a check that did not run, bypassing the capture of passing tests.
 pub(crate) fn skipped(what: &str, why: &str) {
     let _ = writeln!(std::io::stderr(), "SKIPPED {what}: {why}");
 }
@@ -92,7 +92,7 @@ impl Program {
 
     pub(crate) fn signal(&self, number: i32) {
         let pid = i32::try_from(self.child.id()).unwrap();
-        // SAFETY: the child was not waited for yet, so its number is still its own.
+        // SAFETY: the child has not been waited for, so its process id is still valid.
         assert_eq!(unsafe { libc::kill(pid, number) }, 0);
     }
 
@@ -176,7 +176,7 @@ pub(crate) fn target(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Socke
     address
 }
 
-/// Sends everything back.
+/// Echoes every byte, until the peer ends its direction.
 pub(crate) fn echo(mut stream: TcpStream) {
     let mut buffer = vec![0; 65_536];
     while let Ok(count @ 1..) = stream.read(&mut buffer) {
