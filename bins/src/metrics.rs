@@ -2,7 +2,7 @@
 
 use crate::net::http::Page;
 use crate::snmp::Totals;
-use engine::arq::control::ControlState;
+use engine::congestion::ControlState;
 use engine::{Stats, Tunnel};
 use serde::Serialize;
 use std::fmt::Write;

@@ -65,6 +65,7 @@ macro_rules! planted {
 
 pub mod arq;
 mod byte_queue;
+pub mod congestion;
 pub mod crypt;
 pub mod diagnose;
 pub mod endpoint;

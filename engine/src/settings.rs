@@ -260,7 +260,7 @@ pub enum Mode {
     Fast2,
     /// 1, 10, 2, 1.
     Fast3,
-    /// A controller sends what the path carries ([`crate::arq::control`]).
+    /// A controller sends what the path carries ([`crate::congestion`]).
     Auto,
     /// The four numbers as given.
     Manual,

@@ -7,7 +7,6 @@
 //! Differences between kcp-go generations follow [`Generation`].
 
 mod beginning;
-pub mod control;
 mod flush;
 mod input;
 mod outage;

@@ -19,7 +19,7 @@ pub struct TunnelConfig {
     pub generation: Generation,
     /// ARQ tuning numbers.
     pub tuning: Tuning,
-    /// A controller decides what is sent when, instead of the tuning numbers ([`crate::arq::control`]).
+    /// A controller decides what is sent when, instead of the tuning numbers ([`crate::congestion`]).
     pub auto: bool,
     /// Send window, segments.
     pub snd_wnd: u32,

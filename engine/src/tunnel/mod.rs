@@ -22,7 +22,7 @@ pub(crate) use identity::Identity;
 pub use mismatch::Mismatch;
 pub use transmit::Transmit;
 
-use crate::arq::control::Auto;
+use crate::congestion::Auto;
 use crate::arq::{Arq, Flush};
 use crate::endpoint::Incoming;
 use crate::entropy::Entropy;

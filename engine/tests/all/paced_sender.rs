@@ -1,6 +1,6 @@
 //! The sender under a controller: loss by time, pace, window, silence, acknowledgements, copies.
 
-use engine::arq::control::{ControlState, Controller, Load, Report};
+use engine::congestion::{ControlState, Controller, Load, Report};
 use engine::arq::{Arq, Command, Flush, Header, OVERHEAD, Source};
 use engine::{Generation, Instant};
 use std::collections::VecDeque;

@@ -1,6 +1,6 @@
 //! Two senders under the controller of `--mode auto` that share a line.
 
-use engine::arq::control::Auto;
+use engine::congestion::Auto;
 use engine::arq::{Arq, Flush, Source, Tuning};
 use engine::{Generation, Instant};
 use std::collections::VecDeque;

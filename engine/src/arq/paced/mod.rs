@@ -10,7 +10,7 @@ mod sent;
 mod timing;
 mod write;
 
-use super::control::{ControlState, Controller, Report};
+use crate::congestion::{ControlState, Controller, Report};
 use super::{Arq, Flush, OVERHEAD};
 use crate::time::{Instant, diff};
 use core::time::Duration;

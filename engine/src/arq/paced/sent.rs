@@ -4,7 +4,7 @@
 //! that overtake each other: RACK (RFC 8985). That also finds lost retransmissions, and what acknowledgements pass does
 //! not matter, since the echoed ts names the transmission that arrived.
 
-use crate::arq::control::{Load, RateSample, Tally};
+use crate::congestion::{Load, RateSample, Tally};
 use crate::time::{Instant, diff};
 use core::time::Duration;
 use std::collections::{BTreeSet, VecDeque};

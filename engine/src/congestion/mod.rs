@@ -1,7 +1,7 @@
 //! What decides how much is sent and how fast: one replaceable part behind a small trait.
 //!
-//! Without a [`Controller`] an [`Arq`](super::Arq) is the reference: kcp-go's windows, flushes and timeouts, byte for byte. With
-//! one, its sender is paced ([`super::paced`]), and the controller is told what became of every transmission. Nothing of that
+//! Without a [`Controller`] an [`Arq`](crate::arq::Arq) is the reference: kcp-go's windows, flushes and timeouts, byte for byte. With
+//! one, its sender is paced, and the controller is told what became of every transmission. Nothing of that
 //! is on the wire: segments, acknowledgements and windows mean what they always mean, so any peer will do.
 //!
 //! [`Auto`] is the controller of `--mode auto`; its model stands in [`model`].
