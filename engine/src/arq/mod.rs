@@ -1,299 +1,107 @@
 //! KCP as kcp-go does it (kcp-go kcp.go, not C KCP): selective retransmission over datagrams.
 //!
-//! Given the same calls at the same virtual times an [`Arq`] emits the same bytes as kcp-go. A flush does not build
-//! packets: it freezes a plan, and [`Arq::poll_transmit`] writes one datagram after the other straight into the
-//! caller's buffer. A caller that stops polling loses nothing; the plan waits, and the next flush extends it.
+//! Given the same calls at the same virtual times an [`Arq`] emits the same bytes as kcp-go. [`Arq::poll_transmit`] writes one
+//! datagram after the other straight into the caller's buffer.
+//!
+//! | part | contents |
+//! |---|---|
+//! | `conversation` | what both senders share, composed of the parts below |
+//! | `send_buffer`, `receiver`, `window`, `rtt`, `pool` | segments out and in, the peer's window, the RTO, payload buffers |
+//! | `peer_state` | signs that the peer, or this end, lost its state |
+//! | `datagram` | the one place that writes segments |
+//! | `input` | incoming datagrams |
+//! | `sender` | one of two senders: `kcp`, the reference, or `paced`, under a [`Controller`](crate::congestion::Controller) |
 //!
 //! Differences between kcp-go generations follow [`Generation`].
 
-mod beginning;
-mod flush;
+mod conversation;
+mod datagram;
 mod input;
-mod outage;
-mod overtaken;
+mod kcp;
+mod observed;
 mod paced;
+mod peer_state;
+mod pool;
+mod progress;
+mod receiver;
 mod rtt;
 mod segment;
+mod send_buffer;
+mod sender;
+mod window;
 
-pub use input::{ACKS_MAX, InputError, Source};
+pub use conversation::{Flush, MTU_MIN, State, Tuning};
+pub use input::{InputError, Source};
+pub use observed::Counters;
+pub use receiver::{ACKS_MAX, RecvError};
 pub use segment::{Command, Header, OVERHEAD};
+pub use send_buffer::SendError;
 
 use crate::Generation;
-use crate::observe::{Mark, Marks, Note, Notes};
+use crate::congestion::{ControlState, Controller};
+use crate::observe::{Marks, Notes};
 use crate::time::{Instant, diff};
-use beginning::Beginning;
-use flush::Plan;
-use outage::Outage;
-use overtaken::Overtaken;
-use paced::Paced;
-use rtt::Rtt;
-use std::collections::VecDeque;
+use conversation::Conversation;
+use datagram::Datagram;
+use kcp::{KcpSender, UpdateClock};
+use paced::PacedSender;
+use segment::Queued;
+use sender::Sender;
 
-/// Smallest datagram size that is accepted (KCP-4).
-pub const MTU_MIN: usize = 50;
-
-/// Transmissions of one segment after which kcp-go marks the link dead (and goes on).
-const DEAD_LINK: u32 = 20;
-
-/// Payload buffers kept for reuse.
-const POOL_BUFFERS_MAX: usize = 1024;
-
-/// Which parts of a flush to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Flush {
-    /// Acknowledgements only; the 2026 generation also answers probes and numbers queued segments (KCP-8).
-    AckOnly,
-    /// Acknowledgements, probes, new segments, retransmissions.
-    Full,
-}
-
-/// Why `send` refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SendError {
-    /// Nothing to send: an empty segment would stall the peer's reader (KCP-3).
-    #[error("empty message")]
-    Empty,
-    /// More than 255 fragments.
-    #[error("message needs more than 255 fragments")]
-    TooLong,
-}
-
-/// Why `recv` returned nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum RecvError {
-    /// No complete message.
-    #[error("no complete message")]
-    Blocked,
-    /// The buffer is shorter than the message.
-    #[error("buffer is shorter than the message")]
-    BufferTooSmall,
-}
-
-/// The five numbers of `ikcp_nodelay` and friends; `None`-like negative values of Go are resolved by the caller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tuning {
-    /// Minimum RTO 30 instead of 100 ms, and a backoff of half an RTO.
-    pub nodelay: bool,
-    /// Flush interval, clamped to 10..=5000 ms.
-    pub interval_ms: u32,
-    /// Acknowledgements of later segments that trigger a fast retransmission; 0 off.
-    pub resend: u32,
-    /// No congestion window.
-    pub nc: bool,
-}
-
-/// Totals counted by the ARQ, under the names of kcp-go's SNMP counters.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Segments encoded.
-    pub out_segs: u64,
-    /// Segments in error-free inputs.
-    pub in_segs: u64,
-    /// Retransmissions by timeout.
-    pub lost_segs: u64,
-    /// Retransmissions by duplicate acknowledgements.
-    pub fast_retrans_segs: u64,
-    /// Retransmissions by an acknowledgement while nothing new could be sent.
-    pub early_retrans_segs: u64,
-    /// PUSH segments that were not new.
-    pub repeat_segs: u64,
-}
+/// Fragments of a message at most.
+const FRAGMENTS_MAX: usize = 255;
 
 /// One end of a conversation.
 #[derive(Debug)]
 pub struct Arq {
-    conv: u32,
-    generation: Generation,
-    stream: bool,
-    mtu: usize,
-    nodelay: bool,
-    interval_ms: u32,
-    resend: u32,
-    nc: bool,
-    snd_wnd: u32,
-    rcv_wnd: u32,
-    rmt_wnd: u32,
-    snd_una: u32,
-    snd_nxt: u32,
-    rcv_nxt: u32,
-    rtt: Rtt,
-    cwnd: u32,
-    ssthresh: u32,
-    incr: u32,
-    ask_window: bool,
-    tell_window: bool,
-    ts_probe: u32,
-    probe_wait_ms: u32,
-    dead: bool,
-    updated: bool,
-    ts_flush: u32,
-    snd_queue: VecDeque<Queued>,
-    /// Consecutive sns from `snd_una` on.
-    snd_buf: VecDeque<InFlight>,
-    /// What acknowledgements of later segments say of them, one for each.
-    overtaken: Overtaken,
-    /// The first sn that was not sent yet.
-    unsent_sn: u32,
-    /// No segment that was sent times out before; `None` when none is known to wait.
-    resend_ms_min: Option<u32>,
-    /// Acknowledgements may have made a segment due since all were looked at.
-    suspects: bool,
-    rcv_queue: VecDeque<Queued>,
-    /// Slot i holds sn `rcv_nxt + i`, if it arrived out of order or while the queue was full.
-    rcv_buf: VecDeque<Option<Queued>>,
-    rcv_buf_len: usize,
-    acks: VecDeque<(u32, u32)>,
-    /// Clock at which snd_una moved last.
-    una_moved_ms: u32,
-    /// Highest sn received, plus one.
-    rcv_top: u32,
-    /// When, on the peer's clock, the latest data was sent that was received.
-    push_ts_top: Option<u32>,
-    /// Where the sns started: the una of a peer that knows nothing.
-    snd_first: u32,
-    /// A window probe of [`Arq::probe_peer`] waits for its answer.
-    probing: bool,
-    peer_lost_state: bool,
-    /// Where the sns of the peer started.
-    rcv_first: u32,
-    peer_goes_on: bool,
-    /// What the peer sent first.
-    beginning: Beginning,
-    outage: Outage,
-    plan: Option<Plan>,
-    /// A sender under a controller, instead of the reference.
-    paced: Option<Box<Paced>>,
-    flush_next_ms: u32,
-    pool: Vec<Vec<u8>>,
-    /// Fewest buffers in the pool since it was trimmed.
-    pool_unused: usize,
-    counters: Counters,
-    pub(crate) notes: Notes,
-    marks: Marks,
-    #[cfg(feature = "planted")]
-    pub(crate) planted: Option<crate::planted::Planted>,
-}
-
-/// A payload waiting in one of the queues.
-#[derive(Debug)]
-struct Queued {
-    frg: u8,
-    data: Vec<u8>,
-}
-
-/// A numbered segment that una has not passed.
-#[derive(Debug)]
-struct InFlight {
-    frg: u8,
-    acked: bool,
-    /// Clock at which that was told first.
-    acked_ms: u32,
-    data: Vec<u8>,
-    resendts: u32,
-    rto_ms: u32,
-    xmit: u32,
+    core: Conversation,
+    sender: Sender,
+    update: UpdateClock,
 }
 
 impl Arq {
     /// A conversation with library defaults: windows 32, interval 100 ms, mtu 1400, message mode (KCP-4).
     pub fn new(conv: u32, generation: Generation) -> Self {
         Self {
-            conv,
-            generation,
-            stream: false,
-            mtu: 1400,
-            nodelay: false,
-            interval_ms: 100,
-            resend: 0,
-            nc: false,
-            snd_wnd: 32,
-            rcv_wnd: 32,
-            rmt_wnd: 32,
-            snd_una: 0,
-            snd_nxt: 0,
-            rcv_nxt: 0,
-            rtt: Rtt::new(),
-            cwnd: 0,
-            ssthresh: 2,
-            incr: 0,
-            ask_window: false,
-            tell_window: false,
-            ts_probe: 0,
-            probe_wait_ms: 0,
-            dead: false,
-            updated: false,
-            ts_flush: 100,
-            snd_queue: VecDeque::new(),
-            snd_buf: VecDeque::new(),
-            overtaken: Overtaken::default(),
-            unsent_sn: 0,
-            resend_ms_min: None,
-            suspects: false,
-            rcv_queue: VecDeque::new(),
-            rcv_buf: VecDeque::new(),
-            rcv_buf_len: 0,
-            acks: VecDeque::new(),
-            una_moved_ms: 0,
-            rcv_top: 0,
-            push_ts_top: None,
-            snd_first: 0,
-            probing: false,
-            peer_lost_state: false,
-            rcv_first: 0,
-            peer_goes_on: false,
-            beginning: Beginning::default(),
-            outage: Outage::default(),
-            plan: None,
-            paced: None,
-            flush_next_ms: 100,
-            pool: Vec::new(),
-            pool_unused: 0,
-            counters: Counters::default(),
-            notes: Notes::default(),
-            marks: Marks::NONE,
-            #[cfg(feature = "planted")]
-            planted: None,
+            core: Conversation::new(conv, generation),
+            sender: Sender::Kcp(KcpSender::new()),
+            update: UpdateClock::new(),
         }
     }
 
     /// Starts the sequence numbers elsewhere than at 0. Only before the first segment.
     pub fn set_serials(&mut self, snd_una: u32, snd_nxt: u32, rcv_nxt: u32) {
-        (self.snd_una, self.snd_nxt, self.rcv_nxt) = (snd_una, snd_nxt, rcv_nxt);
-        (self.snd_first, self.rcv_first, self.rcv_top) = (snd_una, rcv_nxt, rcv_nxt);
-        self.unsent_sn = snd_una;
+        (self.core.outgoing.una, self.core.outgoing.nxt) = (snd_una, snd_nxt);
+        self.core.receiver.set_first(rcv_nxt);
+        self.core.peer.set_first(snd_una, rcv_nxt);
+        if let Sender::Kcp(kcp) = &mut self.sender {
+            kcp.set_first(snd_una);
+        }
+    }
+
+    /// Puts a congestion controller in charge of sending, instead of the reference sender. Only before the first segment.
+    pub fn set_controller(&mut self, controller: Box<dyn Controller>) {
+        self.sender = Sender::Paced(Box::new(PacedSender::new(controller)));
     }
 
     /// Stream mode: writes fill up the last unnumbered segment and carry no fragment count.
     pub fn set_stream(&mut self, on: bool) {
-        self.stream = on;
+        self.core.params.stream = on;
     }
 
     /// Sets the four tuning numbers (KCP-4).
     pub fn set_tuning(&mut self, tuning: Tuning) {
-        self.nodelay = tuning.nodelay;
-        self.rtt.rto_ms_min = if tuning.nodelay { 30 } else { 100 };
-        self.interval_ms = tuning.interval_ms.clamp(10, 5000);
-        self.resend = tuning.resend;
-        self.nc = tuning.nc;
-    }
-
-    /// KCP-25: acknowledgements of what was sent before `now` are no samples of the round trip.
-    pub fn distrust_samples_before(&mut self, now: Instant) {
-        self.rtt.trust_from_ms = Some(now.ms());
-        if let Some(paced) = &mut self.paced {
-            paced.sent.distrust_before(now);
-        }
+        self.core.params.tuning = Tuning { interval_ms: tuning.interval_ms.clamp(10, 5000), ..tuning };
+        self.core.rtt.rto_ms_min = if tuning.nodelay { 30 } else { 100 };
     }
 
     /// Sets the windows in segments; 0 keeps a value.
     pub fn set_windows(&mut self, snd_wnd: u32, rcv_wnd: u32) {
         if snd_wnd > 0 {
-            self.snd_wnd = snd_wnd;
+            self.core.outgoing.wnd = snd_wnd;
         }
         if rcv_wnd > 0 {
-            self.rcv_wnd = rcv_wnd;
+            self.core.receiver.wnd = rcv_wnd;
         }
     }
 
@@ -302,103 +110,141 @@ impl Arq {
         if mtu < MTU_MIN {
             return false;
         }
-        self.mtu = mtu;
+        self.core.params.mtu = mtu;
+        self.core.pool.buffer_bytes = self.mss();
         true
+    }
+
+    /// KCP-29: from here on segments do not wait for their timeouts after an outage. Has no effect under a controller, whose
+    /// timeouts are bounded.
+    pub fn watch_outages(&mut self) {
+        if let Sender::Kcp(kcp) = &mut self.sender {
+            kcp.outage.watched = true;
+        }
+    }
+
+    /// Repeats acknowledgements of out-of-order data under a controller, so that the loss of one is not taken for the loss of
+    /// data. kcp-go counts each one against older segments, so the peer should be an end that does not.
+    pub fn repeat_acks(&mut self, on: bool) {
+        if let Sender::Paced(paced) = &mut self.sender {
+            paced.repeat_acks(on);
+        }
+    }
+
+    /// KCP-25: acknowledgements of transmissions before `now` give no samples of the round trip.
+    pub fn distrust_samples_before(&mut self, now: Instant) {
+        self.core.rtt.trust_from_ms = Some(now.ms());
+        if let Sender::Paced(paced) = &mut self.sender {
+            paced.sent.distrust_before(now);
+        }
+    }
+
+    /// Plants a bug that simulations must find.
+    #[cfg(feature = "planted")]
+    pub(crate) fn set_planted(&mut self, planted: Option<crate::planted::Planted>) {
+        self.core.params.planted = planted;
     }
 
     /// The conversation id.
     pub fn conv(&self) -> u32 {
-        self.conv
+        self.core.params.conv
     }
 
     /// Payload bytes of a full segment.
     pub fn mss(&self) -> usize {
-        self.mtu - OVERHEAD
+        self.core.params.mss()
     }
 
     /// The send window in segments.
     pub fn snd_wnd(&self) -> u32 {
-        self.snd_wnd
+        self.core.outgoing.wnd
     }
 
     /// The flush interval, ms.
     pub fn interval_ms(&self) -> u32 {
-        self.interval_ms
+        self.core.params.tuning.interval_ms
     }
 
     /// Segments queued or in flight; a session writes while this is below the send window (KCP-5).
     pub fn waitsnd(&self) -> usize {
-        self.snd_queue.len() + self.snd_buf.len()
+        self.core.outgoing.waiting()
     }
 
-    /// Whether something waits for the peer to open its window.
+    /// Whether segments wait for the peer to open its window.
     pub fn waits_for_window(&self) -> bool {
-        self.rmt_wnd == 0 && self.waitsnd() > 0
+        self.core.window.segments == 0 && self.waitsnd() > 0
+    }
+
+    /// Whether `send` should be given more data. Under a controller the queue is kept short, so that urgent data need not wait
+    /// behind it (CC-13).
+    pub fn wants_data(&self) -> bool {
+        let queued_max = match &self.sender {
+            Sender::Kcp(_) => usize::MAX,
+            Sender::Paced(paced) => paced.queued_segments_max(self.mss()),
+        };
+        self.waitsnd() < self.snd_wnd() as usize && self.core.outgoing.queue.len() < queued_max
     }
 
     /// Payload bytes held: to be sent, to be acknowledged, and to be read.
     pub fn queued_bytes(&self) -> usize {
-        let queued = self.snd_queue.iter().chain(&self.rcv_queue).chain(self.rcv_buf.iter().flatten());
-        let in_flight = self.snd_buf.iter().map(|segment| segment.data.len());
-        queued.map(|segment| segment.data.len()).chain(in_flight).sum()
+        self.core.outgoing.bytes() + self.core.receiver.bytes()
     }
 
     /// Frees all payload buffers kept for reuse.
     pub fn release_buffers(&mut self) {
-        self.pool = Vec::new();
-        self.pool_unused = 0;
+        self.core.pool.release();
     }
 
-    /// Frees the payload buffers that were not needed since the last call, and what the queues have room for beyond need.
+    /// Frees the payload buffers that were not needed since the last call, and most unused room of the queues.
     pub fn trim(&mut self) {
-        self.pool.truncate(self.pool.len().saturating_sub(self.pool_unused));
-        self.pool_unused = self.pool.len();
-        self.pool.shrink_to_fit();
-        self.snd_queue.shrink_to(2 * self.snd_queue.len());
-        self.snd_buf.shrink_to(2 * self.snd_buf.len());
-        self.overtaken.trim();
-        self.rcv_queue.shrink_to(2 * self.rcv_queue.len());
-        self.rcv_buf.shrink_to(2 * self.rcv_buf.len());
-        self.acks.shrink_to(2 * self.acks.len());
+        self.core.pool.trim();
+        self.core.outgoing.trim();
+        self.core.receiver.trim();
+        if let Sender::Kcp(kcp) = &mut self.sender {
+            kcp.overtaken.trim();
+        }
     }
 
-    /// Asks the peer's window with the next flush, whether it is closed or not: the answer shows whether it still knows
-    /// this conversation (KCP-23).
+    /// KCP-23: probes the peer's window with the next flush, whether it is closed or not. The answer shows whether the peer
+    /// still knows this conversation.
     pub fn probe_peer(&mut self) {
-        self.ask_window = true;
-        self.probing = true;
+        self.core.window.ask = true;
+        self.core.peer.probe_sent();
     }
 
-    /// Whether the peer turned out to have forgotten the conversation: it expects sns again that it had confirmed (KCP-23).
+    /// The peer was heard again after a silence. Whether it hears this end, one segment shows (KCP-29).
+    pub fn peer_is_back(&mut self, now: Instant) {
+        self.sender.peer_is_back(&mut self.core, now);
+    }
+
+    /// Whether the peer has forgotten the conversation: it expects, or sends, segments again (KCP-23, KCP-28, KCP-31).
     pub fn peer_lost_state(&self) -> bool {
-        self.peer_lost_state
+        self.core.peer.lost_state
     }
 
-    /// Whether the peer confirmed what was never sent, before anything was received in order: it goes on with a conversation
-    /// that this end has lost (KCP-30).
+    /// Whether the peer acknowledged segments that were never sent, before any was received in order: it goes on with a
+    /// conversation that this end has lost (KCP-30).
     pub fn peer_goes_on(&self) -> bool {
-        self.peer_goes_on
+        self.core.peer.goes_on
     }
 
-    /// Whether anything was received in order.
+    /// Whether any segment was received in order.
     pub fn has_received(&self) -> bool {
-        self.rcv_nxt != self.rcv_first
+        self.core.peer.has_received(self.core.receiver.nxt)
     }
 
-    /// Whether `datagram` carries this conversation further than everything received before: data beyond the highest sn,
-    /// data sent later than any, or a higher una. No replay can (KCP-24). Without the second a peer that moves while its
-    /// window is full of data that arrived, but was not confirmed to its new address, could never prove itself.
+    /// Whether `datagram` carries this conversation further than everything received before, which no replay can: new data,
+    /// data sent later than any, or a higher una (KCP-24).
     pub fn advanced_by(&self, mut datagram: &[u8]) -> bool {
+        let outgoing = &self.core.outgoing;
         while let Some((header, rest)) = Header::parse(datagram) {
             let Some((_, rest)) = rest.split_at_checked(header.len as usize) else { return false };
-            if header.conv != self.conv {
+            if header.conv != self.conv() {
                 return false;
             }
-            let ahead = diff(header.sn, self.rcv_top);
-            let later = self.push_ts_top.is_some_and(|top| diff(header.ts, top) > 0);
-            let in_window = (0..self.rcv_wnd as i32).contains(&ahead) || (later && ahead < 0);
-            let pushes = header.command() == Some(Command::Push) && in_window;
-            let confirms = diff(header.una, self.snd_una) > 0 && diff(header.una, self.snd_nxt) <= 0;
+            let pushes =
+                header.command() == Some(Command::Push) && self.core.receiver.is_advanced_by(&header);
+            let confirms = diff(header.una, outgoing.una) > 0 && diff(header.una, outgoing.nxt) <= 0;
             if pushes || confirms {
                 return true;
             }
@@ -409,20 +255,30 @@ impl Arq {
 
     /// Counters since creation.
     pub fn counters(&self) -> &Counters {
-        &self.counters
+        &self.core.observed.counters
     }
 
-    /// Rare paths that were taken.
+    /// Coverage marks that were hit.
     pub fn marks(&self) -> Marks {
-        let mut marks = self.marks;
-        marks.hit_if(Mark::FastRetransmit, self.counters.fast_retrans_segs > 0);
-        marks.hit_if(Mark::EarlyRetransmit, self.counters.early_retrans_segs > 0);
-        marks.hit_if(Mark::Timeout, self.counters.lost_segs > 0);
-        marks.hit_if(Mark::RepeatedSegment, self.counters.repeat_segs > 0);
-        marks.hit_if(Mark::DeadLink, self.dead);
-        marks.hit_if(Mark::LostState, self.peer_lost_state);
-        marks.hit_if(Mark::PeerGoesOn, self.peer_goes_on);
-        marks
+        self.core.marks()
+    }
+
+    /// Notes of this conversation, to which the tunnel adds those of FEC.
+    pub(crate) const fn notes(&mut self) -> &mut Notes {
+        &mut self.core.observed.notes
+    }
+
+    /// The controller's view of the path, if one is in charge.
+    pub fn control_state(&self) -> Option<ControlState> {
+        match &self.sender {
+            Sender::Kcp(_) => None,
+            Sender::Paced(paced) => Some(paced.control_state()),
+        }
+    }
+
+    /// All numbers of the state machine, for golden traces, digests and status pages.
+    pub fn state(&self) -> State {
+        State { ts_flush: self.update.ts_flush, ..self.sender.add_to(self.core.state()) }
     }
 
     /// Queues `data` (KCP-5).
@@ -434,48 +290,29 @@ impl Arq {
             return Err(SendError::Empty);
         }
         let mss = self.mss();
-        if self.stream {
-            data = self.extend_last(data, mss);
+        let core = &mut self.core;
+        if core.params.stream {
+            data = core.outgoing.extend_last(data, mss);
             if data.is_empty() {
                 return Ok(());
             }
         }
         let count = data.len().div_ceil(mss);
-        if count > 255 {
+        if count > FRAGMENTS_MAX {
             return Err(SendError::TooLong);
         }
         for (i, piece) in data.chunks(mss).enumerate() {
-            let frg = if self.stream { 0 } else { (count - i - 1) as u8 };
-            let data = self.buffer_with(piece);
-            self.snd_queue.push_back(Queued { frg, data });
+            let frg = if core.params.stream { 0 } else { (count - i - 1) as u8 };
+            let data = core.pool.buffer_with(piece);
+            core.outgoing.queue.push_back(Queued { frg, data });
         }
+        self.check_invariants();
         Ok(())
-    }
-
-    fn extend_last<'a>(&mut self, data: &'a [u8], mss: usize) -> &'a [u8] {
-        let Some(last) = self.snd_queue.back_mut() else { return data };
-        let room = mss.saturating_sub(last.data.len()).min(data.len());
-        last.data.extend_from_slice(&data[..room]);
-        &data[room..]
     }
 
     /// Bytes of the next complete message.
     pub fn peek_size(&self) -> Option<usize> {
-        let first = self.rcv_queue.front()?;
-        if first.frg == 0 {
-            return Some(first.data.len());
-        }
-        if self.rcv_queue.len() < usize::from(first.frg) + 1 {
-            return None;
-        }
-        let mut size = 0;
-        for segment in &self.rcv_queue {
-            size += segment.data.len();
-            if segment.frg == 0 {
-                break;
-            }
-        }
-        Some(size)
+        self.core.receiver.peek_size()
     }
 
     /// Moves the next complete message into `buf` and returns its length (KCP-15).
@@ -483,143 +320,123 @@ impl Arq {
     /// # Errors
     /// No complete message, or `buf` too short for it (the message stays).
     pub fn recv(&mut self, buf: &mut [u8]) -> Result<usize, RecvError> {
-        let size = self.peek_size().ok_or(RecvError::Blocked)?;
-        if size > buf.len() {
-            return Err(RecvError::BufferTooSmall);
-        }
-        let was_full = self.rcv_queue.len() >= self.rcv_wnd as usize;
-        let mut at = 0;
-        while let Some(segment) = self.rcv_queue.pop_front() {
-            buf[at..at + segment.data.len()].copy_from_slice(&segment.data);
-            at += segment.data.len();
-            let last = segment.frg == 0;
-            self.recycle(segment.data);
-            if last {
-                break;
-            }
-        }
-        self.refill(was_full);
-        Ok(at)
+        let core = &mut self.core;
+        let was_full = core.receiver.is_full();
+        let len = core.receiver.read(buf, &mut core.pool)?;
+        core.refill(was_full);
+        self.check_invariants();
+        Ok(len)
     }
 
-    /// Takes the next segment's payload off the receive queue, whatever its fragment count: for stream readers, to whom
-    /// message borders mean nothing. Give the buffer back with [`Arq::recycle`].
+    /// Takes the next segment's payload off the receive queue, whatever its fragment count: for stream readers, to which message
+    /// boundaries mean nothing. Give the buffer back with [`Arq::recycle`].
     pub fn take(&mut self) -> Option<Vec<u8>> {
-        let was_full = self.rcv_queue.len() >= self.rcv_wnd as usize;
-        let segment = self.rcv_queue.pop_front()?;
-        self.refill(was_full);
+        let was_full = self.core.receiver.is_full();
+        let segment = self.core.receiver.queue.pop_front()?;
+        self.core.refill(was_full);
+        self.check_invariants();
         Some(segment.data)
     }
 
     /// Gives a payload buffer back for reuse.
-    pub fn recycle(&mut self, mut buffer: Vec<u8>) {
-        if self.pool.len() < POOL_BUFFERS_MAX && buffer.capacity() > 0 {
-            buffer.clear();
-            self.pool.push(buffer);
+    pub fn recycle(&mut self, buffer: Vec<u8>) {
+        self.core.pool.recycle(buffer);
+    }
+
+    /// Starts a flush at `now`; [`Arq::poll_transmit`] carries it out. Under a controller there is none: segments leave when
+    /// they may.
+    pub fn flush(&mut self, now: Instant, kind: Flush) {
+        self.sender.flush(&mut self.core, now, kind);
+        self.check_invariants();
+    }
+
+    /// Writes the next datagram into `out`, which must hold one mtu, and returns its length. `None` when the flush is over, or
+    /// when nothing may leave now.
+    pub fn poll_transmit(&mut self, now: Instant, out: &mut [u8]) -> Option<usize> {
+        if matches!(&self.sender, Sender::Kcp(kcp) if !kcp.is_flushing()) {
+            return None;
+        }
+        let mut datagram = Datagram::new(&mut out[..self.core.params.mtu]);
+        self.sender.write(&mut self.core, now, &mut datagram);
+        let len = datagram.len();
+        self.check_invariants();
+        (len > 0).then_some(len)
+    }
+
+    /// Whether a flush waits to be polled.
+    pub fn flushing(&self) -> bool {
+        matches!(&self.sender, Sender::Kcp(kcp) if kcp.is_flushing())
+    }
+
+    /// Milliseconds after which the flush that finished last is to be repeated: the interval, or less when a retransmission is
+    /// due before (KCP-12).
+    pub fn flush_next_ms(&self) -> u32 {
+        match &self.sender {
+            Sender::Kcp(kcp) => kcp.flush_next_ms,
+            Sender::Paced(_) => self.interval_ms(),
         }
     }
 
-    /// A reader that made room in a full queue announces it at the next flush (KCP-15).
-    fn refill(&mut self, was_full: bool) {
-        self.move_in_order();
-        if was_full && self.rcv_queue.len() < self.rcv_wnd as usize {
-            self.tell_window = true;
-            self.marks.hit(Mark::WindowReopened);
+    /// Whether a periodic flush could have anything to do, now or later.
+    pub fn wants_flush(&self) -> bool {
+        let core = &self.core;
+        self.waitsnd() > 0 || !core.receiver.acks.is_empty() || core.window.has_probes() || self.flushing()
+    }
+
+    /// Whether a sender under a controller has a datagram to write now.
+    pub fn may_transmit(&self, now: Instant) -> bool {
+        matches!(&self.sender, Sender::Paced(paced) if paced.may_transmit(&self.core, now))
+    }
+
+    /// When a sender under a controller needs [`Arq::handle_timeout`].
+    pub fn poll_timeout(&self, now: Instant) -> Option<Instant> {
+        match &self.sender {
+            Sender::Kcp(_) => None,
+            Sender::Paced(paced) => paced.poll_timeout(&self.core, now),
         }
     }
 
-    fn move_in_order(&mut self) {
-        while self.rcv_queue.len() < self.rcv_wnd as usize {
-            let Some(slot) = self.rcv_buf.front_mut() else { return };
-            let Some(segment) = slot.take() else { return };
-            self.rcv_buf.pop_front();
-            self.rcv_buf_len -= 1;
-            self.rcv_queue.push_back(segment);
-            self.notes.add(Note::InOrder { sn: self.rcv_nxt });
-            self.rcv_nxt = self.rcv_nxt.wrapping_add(1);
-        }
-        self.marks.hit(Mark::QueueFull);
-    }
-
-    fn buffer_with(&mut self, bytes: &[u8]) -> Vec<u8> {
-        let mut buffer = self.pool.pop().unwrap_or_else(|| Vec::with_capacity(self.mss().max(bytes.len())));
-        self.pool_unused = self.pool_unused.min(self.pool.len());
-        buffer.extend_from_slice(bytes);
-        buffer
-    }
-
-    /// Free receive window as announced to the peer; the out-of-order buffer does not count (KCP-6).
-    fn wnd_unused(&self) -> u16 {
-        self.rcv_wnd.saturating_sub(self.rcv_queue.len() as u32) as u16
-    }
-
-    /// All numbers of the state machine, for golden traces, digests and status pages.
-    pub fn state(&self) -> State {
-        State {
-            snd_una: self.snd_una,
-            snd_nxt: self.snd_nxt,
-            rcv_nxt: self.rcv_nxt,
-            srtt_ms: self.rtt.srtt_ms,
-            rttvar_ms: self.rtt.rttvar_ms,
-            rto_ms: self.rtt.rto_ms,
-            cwnd: self.cwnd,
-            ssthresh: self.ssthresh,
-            incr: self.incr,
-            rmt_wnd: self.rmt_wnd,
-            ask_window: self.ask_window,
-            tell_window: self.tell_window,
-            ts_probe: self.ts_probe,
-            probe_wait_ms: self.probe_wait_ms,
-            dead: self.dead,
-            snd_queue: self.snd_queue.len(),
-            snd_buf: self.snd_buf.len(),
-            rcv_queue: self.rcv_queue.len(),
-            rcv_buf: self.rcv_buf_len,
-            acks: self.acks.len(),
-            ts_flush: self.ts_flush,
+    /// Does what is due at `now`, if a controller is in charge.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if let Sender::Paced(paced) = &mut self.sender {
+            paced.handle_timeout(&mut self.core, now);
+            self.check_invariants();
         }
     }
 
-    /// Asserts what must hold between any two calls.
+    /// Milliseconds until the next window probe is due; `None` while the peer's window is open.
+    pub fn probe_due_ms(&self, now: Instant) -> Option<u32> {
+        self.core.window.probe_due_ms(now)
+    }
+
+    /// The C API's `ikcp_update`: flushes when the interval is over (KCP-12).
+    pub fn update(&mut self, now: Instant) {
+        if self.update.is_due(now, self.interval_ms()) {
+            self.flush(now, Flush::Full);
+        }
+    }
+
+    /// The C API's `ikcp_check`: the clock value at which `update` is to be called (KCP-12).
+    pub fn check(&self, now: Instant) -> u32 {
+        self.update.next(now, self.interval_ms(), self.core.outgoing.segments.iter())
+    }
+
+    /// Asserts what must hold between any two calls, in time that grows with the segments held. Debug builds check most of it
+    /// after every call that changes state.
     pub fn assert_invariants(&self) {
-        assert_eq!(
-            self.snd_nxt.wrapping_sub(self.snd_una),
-            self.snd_buf.len() as u32,
-            "send buffer has holes"
-        );
-        assert_eq!(self.overtaken.len(), self.snd_buf.len(), "a segment without a count, or the reverse");
-        if let Some(paced) = &self.paced {
-            assert_eq!(paced.sent.len(), self.snd_buf.len(), "a segment without a record, or the reverse");
+        self.core.check_invariants();
+        self.sender.check_invariants(&self.core);
+        self.core.outgoing.check_segments();
+        self.core.receiver.check_slots();
+        if let Sender::Paced(paced) = &self.sender {
+            paced.sent.check_records();
         }
-        assert!(self.rcv_buf_len <= self.rcv_wnd.max(self.rcv_buf.len() as u32) as usize);
-        assert_eq!(self.rcv_buf.iter().flatten().count(), self.rcv_buf_len);
-        assert!(diff(self.snd_nxt, self.snd_una) >= 0, "una passed nxt");
     }
-}
 
-/// Numbers of the state machine; lengths are in segments.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "kcp-go's own field names, described in kcp.md")]
-pub struct State {
-    pub snd_una: u32,
-    pub snd_nxt: u32,
-    pub rcv_nxt: u32,
-    pub srtt_ms: i32,
-    pub rttvar_ms: i32,
-    pub rto_ms: u32,
-    pub cwnd: u32,
-    pub ssthresh: u32,
-    pub incr: u32,
-    pub rmt_wnd: u32,
-    pub ask_window: bool,
-    pub tell_window: bool,
-    pub ts_probe: u32,
-    pub probe_wait_ms: u32,
-    pub dead: bool,
-    pub snd_queue: usize,
-    pub snd_buf: usize,
-    pub rcv_queue: usize,
-    pub rcv_buf: usize,
-    pub acks: usize,
-    pub ts_flush: u32,
+    fn check_invariants(&self) {
+        if cfg!(debug_assertions) {
+            self.core.check_invariants();
+            self.sender.check_invariants(&self.core);
+        }
+    }
 }

@@ -12,16 +12,17 @@ pub(super) struct Rtt {
     pub(super) rttvar_ms: i32,
     pub(super) rto_ms: u32,
     pub(super) rto_ms_min: u32,
-    /// What was sent before that tells nothing about the path (KCP-25).
+    /// Clock before which transmissions give no samples (KCP-25).
     pub(super) trust_from_ms: Option<u32>,
 }
 
 impl Rtt {
+    /// RTO 200 ms, at least 100 ms (KCP-4).
     pub(super) const fn new() -> Self {
         Self { srtt_ms: 0, rttvar_ms: 0, rto_ms: 200, rto_ms_min: 100, trust_from_ms: None }
     }
 
-    /// Whether the round trip of what was sent at `ts_ms` counts. Once one does, all that follow do.
+    /// Whether a transmission at `ts_ms` gives a sample. Once one does, all later ones do.
     pub(super) fn trusts(&mut self, ts_ms: u32) -> bool {
         if self.trust_from_ms.is_some_and(|from_ms| diff(ts_ms, from_ms) < 0) {
             return false;
@@ -45,5 +46,9 @@ impl Rtt {
         let spread = interval_ms.max((self.rttvar_ms as u32).wrapping_shl(2));
         let rto = (self.srtt_ms as u32).wrapping_add(spread);
         self.rto_ms = rto.max(self.rto_ms_min).min(RTO_MAX_MS);
+    }
+    /// The RTO is bounded (KCP-14).
+    pub(super) fn check_invariants(&self) {
+        assert!(self.rto_ms <= RTO_MAX_MS, "retransmission timeout");
     }
 }

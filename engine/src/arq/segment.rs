@@ -3,16 +3,24 @@
 /// Bytes of a segment header.
 pub const OVERHEAD: usize = 24;
 
+/// A payload that waits in a queue.
+#[derive(Debug)]
+pub(super) struct Queued {
+    /// Fragments of the message that follow.
+    pub(super) frg: u8,
+    pub(super) data: Vec<u8>,
+}
+
 /// Segment commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Data.
+    /// A data segment.
     Push,
-    /// Acknowledgement of one segment.
+    /// The acknowledgement of one data segment.
     Ack,
-    /// Window ask.
+    /// A window probe: asks for the peer's receive window.
     Wask,
-    /// Window tell.
+    /// The answer to a window probe, or the announcement of a window that opened.
     Wins,
 }
 
@@ -40,11 +48,11 @@ impl Command {
 /// A decoded header; the payload of `len` bytes follows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// Conversation.
+    /// Conversation id.
     pub conv: u32,
     /// Raw command byte; see [`Header::command`].
     pub cmd: u8,
-    /// Fragments still to follow.
+    /// Fragments of the message that follow.
     pub frg: u8,
     /// Sender's free receive window, segments.
     pub wnd: u16,
@@ -81,6 +89,7 @@ impl Header {
         Command::from_byte(self.cmd)
     }
 
+    /// Writes the header into the first 24 bytes of `out`.
     pub(super) fn write(&self, out: &mut [u8]) {
         out[0..4].copy_from_slice(&self.conv.to_le_bytes());
         out[4] = self.cmd;
@@ -92,6 +101,7 @@ impl Header {
         out[20..24].copy_from_slice(&self.len.to_le_bytes());
     }
 
+    /// A header with all numbers 0.
     pub(super) const fn new(conv: u32, command: Command) -> Self {
         Self { conv, cmd: command.byte(), frg: 0, wnd: 0, ts: 0, sn: 0, una: 0, len: 0 }
     }

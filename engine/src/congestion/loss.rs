@@ -1,64 +1,69 @@
-//! How much is lost that is no congestion of this sender's.
+//! Loss rates by load: random loss of the path is told from congestion.
 
 use super::{Load, Tally};
 
 /// Segments after which older ones count half.
 const MEMORY_SEGMENTS: u32 = 512;
 
-/// Segments from which on a share means something.
-const ENOUGH_SEGMENTS: u32 = 48;
+/// Segments from which on a loss rate is meaningful.
+const SEGMENTS_MIN: u32 = 48;
 
-/// More than that is never taken for the path's own.
-const LOSS_PPM_MAX: u32 = 350_000;
+/// Highest loss rate that is taken for random, parts per million.
+const RANDOM_PPM_MAX: u32 = 350_000;
 
 /// Loss by load, with fading memory.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct LossMeter {
-    gentle: Tally,
-    even: Tally,
+pub(super) struct LossRate {
+    below: Tally,
+    at: Tally,
     all: Tally,
 }
 
-impl LossMeter {
+impl LossRate {
+    /// Takes in transmissions by load.
     pub(super) fn add(&mut self, tallies: &[Tally; 3]) {
-        add(&mut self.gentle, tallies[Load::Gentle as usize]);
-        add(&mut self.even, tallies[Load::Even as usize]);
+        add(&mut self.below, tallies[Load::Below as usize]);
+        add(&mut self.at, tallies[Load::At as usize]);
         tallies.iter().for_each(|tally| add(&mut self.all, *tally));
     }
 
-    /// What gentle sending loses was something else before: only what comes counts.
-    pub(super) fn forget_gentle(&mut self) {
-        self.gentle = Tally::default();
+    /// Begins a new measurement of the loss below the estimated bandwidth.
+    pub(super) fn restart_below(&mut self) {
+        self.below = Tally::default();
     }
 
-    /// Loss that comes whatever is sent: the smaller one of what gentle and even sending lose.
-    pub(super) fn own_ppm(&self) -> u32 {
-        if self.gentle.total() < ENOUGH_SEGMENTS {
+    /// Random loss, which does not depend on the rate: the smaller loss rate of those below and at the estimated bandwidth.
+    pub(super) fn random_ppm(&self) -> u32 {
+        if !self.knows_below() {
             return 0;
         }
-        let even = if self.even.total() < ENOUGH_SEGMENTS { self.gentle } else { self.even };
-        self.gentle.loss_ppm().min(even.loss_ppm()).min(LOSS_PPM_MAX)
+        let at = if self.at.total() < SEGMENTS_MIN { self.below } else { self.at };
+        self.below.loss_ppm().min(at.loss_ppm()).min(RANDOM_PPM_MAX)
     }
 
-    /// Loss of gentle sending.
-    pub(super) fn gentle_ppm(&self) -> u32 {
-        self.gentle.loss_ppm()
+    /// Loss rate below the estimated bandwidth, parts per million.
+    pub(super) fn below_ppm(&self) -> u32 {
+        self.below.loss_ppm()
     }
 
-    /// Loss of all that was sent, whatever its reason.
+    /// Loss rate of all transmissions, parts per million.
     pub(super) fn total_ppm(&self) -> u32 {
         self.all.loss_ppm()
     }
 
-    /// Whether gentle sending was measured since [`Self::forget_gentle`].
-    pub(super) fn knows_gentle(&self) -> bool {
-        self.gentle.total() >= ENOUGH_SEGMENTS
+    /// Whether enough was sent below the estimated bandwidth since [`Self::restart_below`].
+    pub(super) fn knows_below(&self) -> bool {
+        self.below.total() >= SEGMENTS_MIN
+    }
+
+    /// Bytes per second to be sent for `bytes_s` to be delivered in spite of random loss.
+    pub(super) fn compensated(&self, bytes_s: u64) -> u64 {
+        bytes_s * 1_000_000 / u64::from(1_000_000 - self.random_ppm())
     }
 }
 
 fn add(sum: &mut Tally, more: Tally) {
-    sum.delivered += more.delivered;
-    sum.lost += more.lost;
+    sum.add(more);
     if sum.total() > MEMORY_SEGMENTS {
         sum.delivered /= 2;
         sum.lost /= 2;

@@ -1,4 +1,4 @@
-//! The largest value of the last rounds.
+//! Windowed maximum filter: the largest value of the last rounds (BBR's `BBR.MaxBwFilter`).
 
 /// Rounds that count.
 const ROUNDS: u64 = 10;
@@ -11,22 +11,24 @@ pub(super) struct MaxFilter {
 }
 
 impl MaxFilter {
+    /// Takes in a value of `round`.
     pub(super) fn update(&mut self, round: u64, value: u64) {
         let slot = &mut self.slots[(round % ROUNDS) as usize];
         *slot = if slot.0 == round { (round, slot.1.max(value)) } else { (round, value) };
     }
 
+    /// The maximum as of `round`; 0 without a value.
     pub(super) fn max(&self, round: u64) -> u64 {
         let fresh = self.slots.iter().filter(|(at, _)| at + ROUNDS > round);
         fresh.map(|(_, value)| *value).max().unwrap_or(0)
     }
 
-    /// Lowers everything older to `value`.
+    /// Lowers all values to at most `value`.
     pub(super) fn cap(&mut self, value: u64) {
         self.slots.iter_mut().for_each(|slot| slot.1 = slot.1.min(value));
     }
 
-    /// Carries the newest maximum on, when rounds pass that cannot tell anything better.
+    /// Carries the maximum before `round` over to it, when the round gives no better value.
     pub(super) fn keep(&mut self, round: u64) {
         let max = self.max(round.saturating_sub(1));
         self.update(round, max);

@@ -1,123 +1,135 @@
-//! What decides how much is sent and how fast: one replaceable part behind a small trait.
+//! Congestion control: how much may be in flight and how fast it may leave, decided by one replaceable part behind a small
+//! trait.
 //!
-//! Without a [`Controller`] an [`Arq`](crate::arq::Arq) is the reference: kcp-go's windows, flushes and timeouts, byte for byte. With
-//! one, its sender is paced, and the controller is told what became of every transmission. Nothing of that
-//! is on the wire: segments, acknowledgements and windows mean what they always mean, so any peer will do.
+//! Without a [`Controller`] an [`Arq`](crate::arq::Arq) is the reference: kcp-go's windows, flushes and timeouts, byte for byte.
+//! With one, its sender is paced, and reports the fate of every transmission to the controller. Nothing of this is on the
+//! wire: segments, acknowledgements and windows mean what they always mean, so the peer may be any KCP.
 //!
-//! [`Auto`] is the controller of `--mode auto`; its model stands in [`model`].
+//! [`Auto`] is the controller of `--mode auto`; `auto.rs` describes its model and gives the sources.
 
+mod aggregation;
+mod auto;
+mod delivery;
 mod loss;
 mod max_filter;
-mod model;
+mod policer;
+mod probe_up;
+mod rtt;
+mod startup;
 
-pub use model::{Auto, Phase};
+pub use auto::{Auto, Phase};
 
 use crate::time::Instant;
 
-/// How hard the path was used when something was sent: what is lost then means different things.
+/// Sending rate relative to the estimated bandwidth; determines how losses are interpreted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Load {
-    /// Less than the path is believed to carry: what is lost is no congestion of this sender's.
-    Gentle,
-    /// As much.
+    /// Below the estimated bandwidth: loss is random, not congestion of this sender's making.
+    Below,
+    /// At the estimated bandwidth.
     #[default]
-    Even,
-    /// More, to see whether it carries more.
-    Push,
+    At,
+    /// Above the estimated bandwidth, to probe for more.
+    Above,
 }
 
-/// What became of transmissions, in segments.
+/// Transmissions by their fate, in segments.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Known to have arrived.
+    /// Segments known to be delivered.
     pub delivered: u32,
-    /// Taken for lost.
+    /// Segments taken for lost.
     pub lost: u32,
 }
 
 impl Tally {
-    /// Both.
+    /// Segments delivered plus lost.
     pub const fn total(self) -> u32 {
         self.delivered + self.lost
     }
 
-    /// Share that was lost, millionths; 0 of nothing.
+    /// Loss rate, parts per million; 0 of no segments.
     pub const fn loss_ppm(self) -> u32 {
         match (self.lost as u64 * 1_000_000).checked_div(self.total() as u64) {
             Some(ppm) => ppm as u32,
             None => 0,
         }
     }
+
+    const fn add(&mut self, more: Self) {
+        self.delivered += more.delivered;
+        self.lost += more.lost;
+    }
 }
 
-/// A measured rate at which the peer received.
+/// A measured delivery rate (draft-cheng-iccrg-delivery-rate-estimation).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateSample {
-    /// Bytes per second.
+    /// Delivery rate, bytes per second.
     pub bytes_s: u64,
-    /// Bytes that were known to be delivered when the newest segment of the sample was sent.
+    /// Bytes that were delivered when the newest segment of the sample was sent (`rs.prior_delivered`).
     pub delivered_before: u64,
     /// When that segment was sent.
     pub sent_at: Instant,
-    /// The sender had nothing to send for a part of the time, so that the path may carry more.
+    /// The sender had no data for a part of the time, so the path may carry more (`rs.is_app_limited`).
     pub app_limited: bool,
 }
 
-/// What acknowledgements that came together, or a timer, said.
+/// Fate of transmissions, as learned from the acknowledgements of one datagram, or from a timer.
 #[derive(Clone, Copy, Debug)]
-pub struct Report {
-    /// When.
+pub struct AckEvent {
+    /// Time of the event.
     pub now: Instant,
-    /// What became of transmissions, by the load they were sent under ([`Load`] as an index).
+    /// Segments by the load they were sent under ([`Load`] as an index).
     pub tallies: [Tally; 3],
-    /// Bytes known to be delivered since the session began.
+    /// Bytes delivered since the session began.
     pub delivered_bytes: u64,
-    /// Of these, newly known.
+    /// Bytes delivered since the last event.
     pub newly_delivered_bytes: u64,
-    /// Bytes that are in flight now: sent, not acknowledged, not taken for lost.
+    /// Bytes in flight now: sent, neither acknowledged nor taken for lost.
     pub in_flight_bytes: u64,
-    /// The shortest round trip that was measured.
+    /// Shortest round trip measured since the last event, microseconds.
     pub rtt_us: Option<u64>,
-    /// The rate that was measured.
+    /// Delivery rate of the newest segment delivered.
     pub rate: Option<RateSample>,
 }
 
 /// A controller's view of the path, for status pages and recordings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ControlState {
-    /// What it is doing, in one word.
+    /// Phase of the controller, as [`Phase::name`].
     pub phase: &'static str,
-    /// Estimated rate of the bottleneck, bytes of segments per second.
+    /// Estimated bandwidth of the bottleneck, bytes of segments per second.
     pub bandwidth_bytes_s: u64,
-    /// Estimated round trip without queues, microseconds.
+    /// Minimum round trip, microseconds.
     pub min_rtt_us: u64,
-    /// Rate at which segments may leave, bytes per second.
+    /// Pacing rate, bytes per second.
     pub pacing_bytes_s: u64,
     /// Bytes that may be in flight.
     pub window_bytes: u64,
-    /// Bytes that are in flight.
+    /// Bytes in flight.
     pub in_flight_bytes: u64,
-    /// Estimated loss that is not congestion, millionths.
+    /// Loss rate of all transmissions, parts per million.
     pub loss_ppm: u32,
 }
 
 /// Decides how much may be in flight and how fast it may leave. All bytes are those of segments, headers included.
 pub trait Controller: core::fmt::Debug + Send {
-    /// News from the path.
-    fn report(&mut self, report: &Report);
+    /// Transmissions were delivered or lost.
+    fn on_ack(&mut self, event: &AckEvent);
 
-    /// Nothing was heard for so long that all that is in flight counts as lost.
-    fn timed_out(&mut self);
+    /// The peer was silent for so long that everything in flight counts as lost; the event with these losses follows.
+    fn on_timeout(&mut self);
 
-    /// How hard the path is used by what is sent now.
+    /// Load of what is sent now.
     fn load(&self) -> Load;
 
-    /// Rate at which segments may leave, bytes per second.
+    /// Pacing rate, bytes per second.
     fn pacing_bytes_s(&self) -> u64;
 
     /// Bytes that may be in flight.
     fn window_bytes(&self) -> u64;
 
-    /// Its view of the path; the caller fills in what is in flight.
+    /// View of the path; the caller fills in the bytes in flight.
     fn state(&self) -> ControlState;
 }

@@ -22,8 +22,8 @@ pub(crate) use identity::Identity;
 pub use mismatch::Mismatch;
 pub use transmit::Transmit;
 
-use crate::congestion::Auto;
 use crate::arq::{Arq, Flush};
+use crate::congestion::Auto;
 use crate::endpoint::Incoming;
 use crate::entropy::Entropy;
 use crate::fec;
@@ -226,7 +226,7 @@ impl Tunnel {
         arq.set_mtu(config.segment_bytes_max());
         #[cfg(feature = "planted")]
         {
-            arq.planted = config.planted;
+            arq.set_planted(config.planted);
         }
         arq.set_serials(config.first_sn, config.first_sn, config.first_sn);
         if config.probe && !config.auto {
@@ -514,12 +514,12 @@ impl Tunnel {
 
     /// From here on keeps [`Note`]s of what happens and why, to be taken by [`Tunnel::poll_note`].
     pub fn keep_notes(&mut self) {
-        self.arq.notes.keep();
+        self.arq.notes().keep();
     }
 
     /// The next note, if any are kept.
     pub fn poll_note(&mut self) -> Option<Note> {
-        self.arq.notes.poll()
+        self.arq.notes().poll()
     }
 
     /// When [`Tunnel::handle_timeout`] wants to be called.

@@ -130,12 +130,12 @@ impl Tunnel {
     }
 
     fn note_rebuilt(&mut self, decoder: &fec::Decoder, packet: &[u8]) {
-        if !self.arq.notes.are_kept() {
+        if !self.arq.notes().are_kept() {
             return;
         }
         let (rebuilt, parity) = decoder.rebuilt_by(packet);
-        parity.for_each(|seqid| self.arq.notes.add(Note::UsedParity { seqid }));
-        rebuilt.for_each(|seqid| self.arq.notes.add(Note::Rebuilt { seqid }));
+        parity.for_each(|seqid| self.arq.notes().add(Note::UsedParity { seqid }));
+        rebuilt.for_each(|seqid| self.arq.notes().add(Note::Rebuilt { seqid }));
     }
 
     fn segments_in(&mut self, now: Instant, segments: &[u8], source: Source) -> Result<(), DropReason> {

@@ -1,7 +1,7 @@
 //! The sender under a controller: loss by time, pace, window, silence, acknowledgements, copies.
 
-use engine::congestion::{ControlState, Controller, Load, Report};
 use engine::arq::{Arq, Command, Flush, Header, OVERHEAD, Source};
+use engine::congestion::{AckEvent, ControlState, Controller, Load};
 use engine::{Generation, Instant};
 use std::collections::VecDeque;
 
@@ -16,10 +16,10 @@ struct Fixed {
 }
 
 impl Controller for Fixed {
-    fn report(&mut self, _: &Report) {}
-    fn timed_out(&mut self) {}
+    fn on_ack(&mut self, _: &AckEvent) {}
+    fn on_timeout(&mut self) {}
     fn load(&self) -> Load {
-        Load::Even
+        Load::At
     }
     fn pacing_bytes_s(&self) -> u64 {
         self.bytes_s

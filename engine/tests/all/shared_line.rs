@@ -1,7 +1,7 @@
 //! Two senders under the controller of `--mode auto` that share a line.
 
-use engine::congestion::Auto;
 use engine::arq::{Arq, Flush, Source, Tuning};
+use engine::congestion::Auto;
 use engine::{Generation, Instant};
 use std::collections::VecDeque;
 

@@ -1,217 +1,190 @@
-//! The sender under a [`Controller`]: paced, with loss found by time, and acknowledgements that leave soon.
+//! The sender under a [`Controller`]: paced, with losses detected by time, and acknowledgements that leave soon.
 //!
-//! Unlike the reference there is no flush: a datagram is made when the controller lets one go. Segments are numbered when
-//! they leave, so that everything from una on was sent. What is lost goes first, the oldest before the others, since
-//! that is what the receiver waits for.
+//! Unlike the reference there is no flush: a datagram is written when the controller lets one go. Segments are numbered when
+//! they leave, so that everything from una on was sent. Lost segments go first, the oldest before the others, since that is
+//! what the receiver waits for.
 
-mod pace;
-mod repeats;
+mod acks;
+mod pacer;
+mod probe_timer;
+mod rack;
+mod rate;
 mod sent;
-mod timing;
 mod write;
 
-use crate::congestion::{ControlState, Controller, Report};
-use super::{Arq, Flush, OVERHEAD};
+use super::conversation::{Conversation, Flush};
+use super::progress::Progress;
+use super::segment::OVERHEAD;
+use crate::congestion::{AckEvent, ControlState, Controller};
 use crate::time::{Instant, diff};
-use core::time::Duration;
-use pace::Pace;
-use repeats::Repeats;
+use acks::AckSchedule;
+use pacer::Pacer;
+use probe_timer::ProbeTimer;
 use sent::Sent;
-use timing::Timing;
 
-/// How long acknowledgements wait for company.
-const ACK_DELAY: Duration = Duration::from_millis(4);
-
-/// As many do not wait, or those that fill a datagram.
-const ACKS_WAIT_MAX: usize = 32;
-
-/// Segments that wait unnumbered at least, if there are as many to send.
+/// Queued segments for which more data is always wanted.
 const QUEUED_SEGMENTS_MIN: usize = 32;
 
 /// State of a paced sender.
 #[derive(Debug)]
-pub(super) struct Paced {
-    pub(super) control: Box<dyn Controller>,
+pub(super) struct PacedSender {
+    controller: Box<dyn Controller>,
     pub(super) sent: Sent,
-    pace: Pace,
-    timing: Timing,
-    /// When acknowledgements that wait must leave.
-    ack_at: Option<Instant>,
-    pub(super) repeats: Repeats,
-    /// The peer does not mind to be told twice.
-    pub(super) repeats_acks: bool,
-    /// Segments that leave whatever window and pace say: a timer wants to hear something.
-    probes: u32,
+    pacer: Pacer,
+    timer: ProbeTimer,
+    acks: AckSchedule,
+    /// The timer wants an answer: one segment leaves, whatever window and pacer allow.
+    probe: bool,
 }
 
-impl Paced {
-    pub(super) fn new(control: Box<dyn Controller>) -> Self {
-        let mut pace = Pace::default();
-        pace.set(control.pacing_bytes_s());
+impl PacedSender {
+    pub(super) fn new(controller: Box<dyn Controller>) -> Self {
+        let mut pacer = Pacer::default();
+        pacer.set(controller.pacing_bytes_s());
         Self {
-            control,
+            controller,
             sent: Sent::default(),
-            pace,
-            timing: Timing::default(),
-            ack_at: None,
-            repeats: Repeats::default(),
-            repeats_acks: false,
-            probes: 0,
+            pacer,
+            timer: ProbeTimer::default(),
+            acks: AckSchedule::default(),
+            probe: false,
         }
     }
-}
 
-impl Paced {
-    /// A flush of acknowledgements does not wait for company.
-    pub(super) fn acknowledge(&mut self, now: Instant, kind: Flush) {
+    /// See [`super::Arq::repeat_acks`].
+    pub(super) const fn repeat_acks(&mut self, on: bool) {
+        self.acks.may_repeat = on;
+    }
+
+    /// Acknowledgements do not wait any longer; everything else leaves when it may.
+    pub(super) fn flush(&mut self, core: &mut Conversation, now: Instant, kind: Flush) {
         if kind == Flush::AckOnly {
-            self.ack_at = Some(now);
+            self.acks.due_at = Some(now);
         }
-    }
-}
-
-impl Arq {
-    /// Puts a controller in charge of sending. Only before the first segment.
-    pub fn set_controller(&mut self, control: Box<dyn Controller>) {
-        self.paced = Some(Box::new(Paced::new(control)));
+        core.schedule_probe(now);
     }
 
-    /// The controller's view of the path, if one is in charge.
-    pub fn control_state(&self) -> Option<ControlState> {
-        let paced = self.paced.as_ref()?;
-        Some(ControlState { in_flight_bytes: paced.sent.in_flight_bytes(), ..paced.control.state() })
+    /// See [`super::Arq::control_state`].
+    pub(super) fn control_state(&self) -> ControlState {
+        ControlState { in_flight_bytes: self.sent.in_flight_bytes(), ..self.controller.state() }
     }
 
-    /// Lets acknowledgements be repeated, so that the loss of one is not taken for the loss of data. The reference counts each
-    /// one against older segments, so the peer should be one that does not.
-    pub fn repeat_acks(&mut self, on: bool) {
-        if let Some(paced) = &mut self.paced {
-            paced.repeats_acks = on;
-        }
+    /// Queued segments above which no more data is wanted: what the controller lets go in 5 ms.
+    pub(super) fn queued_segments_max(&self, mss: usize) -> usize {
+        let segments = self.controller.pacing_bytes_s() / 200 / mss as u64;
+        QUEUED_SEGMENTS_MIN.max(segments as usize)
     }
 
-    /// Whether `send` should be given more: a paced sender keeps its queue short, so that what is urgent need not wait.
-    pub fn wants_data(&self) -> bool {
-        let soon = self.paced.as_ref().map_or(usize::MAX, |paced| {
-            let segments = paced.control.pacing_bytes_s() / 200 / self.mss() as u64;
-            QUEUED_SEGMENTS_MIN.max(segments as usize)
-        });
-        self.waitsnd() < self.snd_wnd as usize && self.snd_queue.len() < soon
-    }
-
-    /// When a paced sender wants [`Arq::handle_timeout`] to be called.
-    pub fn poll_timeout(&self, now: Instant) -> Option<Instant> {
-        let paced = self.paced.as_ref()?;
-        let ack = paced.ack_at.filter(|_| !self.acks.is_empty());
-        let probe = self.probe_due_ms(now).filter(|_| self.waitsnd() > 0);
+    /// See [`super::Arq::poll_timeout`].
+    pub(super) fn poll_timeout(&self, core: &Conversation, now: Instant) -> Option<Instant> {
+        let ack = self.acks.due_at.filter(|_| !core.receiver.acks.is_empty());
+        let probe = core.window.probe_due_ms(now).filter(|_| core.outgoing.waiting() > 0);
         let probe = probe.map(|wait_ms| now.ms_boundary_after(wait_ms.max(1)));
-        let pace = (self.has_sendable() && self.window_has_room()).then(|| paced.pace.train_at());
-        let silent = paced.timing.expires_at().filter(|_| self.in_question());
-        [ack, probe, pace, paced.sent.overdue_at, silent].into_iter().flatten().min()
+        let pace = (self.has_sendable(core) && self.window_has_room(core)).then(|| self.pacer.train_at());
+        let silence = self.timer.expires_at().filter(|_| self.awaits_delivery());
+        [ack, probe, pace, self.sent.rack.overdue_at, silence].into_iter().flatten().min()
     }
 
-    /// Does what is due at `now`, if a controller is in charge.
-    pub fn handle_timeout(&mut self, now: Instant) {
-        if self.paced.is_none() {
-            return;
-        }
-        self.probe_remote_window(now.ms());
-        let questions = self.in_question();
-        let Some(paced) = &mut self.paced else { return };
-        if paced.sent.overdue_at.is_some_and(|at| at <= now) {
-            paced.sent.judge(now);
+    /// See [`super::Arq::handle_timeout`].
+    pub(super) fn handle_timeout(&mut self, core: &mut Conversation, now: Instant) {
+        core.schedule_probe(now);
+        let awaits_delivery = self.awaits_delivery();
+        if self.sent.rack.overdue_at.is_some_and(|at| at <= now) {
+            self.sent.detect_losses(now);
             self.report(now);
         }
-        let Some(paced) = &mut self.paced else { return };
-        if questions && paced.timing.expires_at().is_some_and(|at| at <= now) {
-            paced.probes = 1;
-            if paced.timing.expire(now) > 1 {
-                paced.sent.lose_all();
-                paced.control.timed_out();
+        if awaits_delivery && self.timer.expires_at().is_some_and(|at| at <= now) {
+            self.probe = true;
+            if self.timer.expire(now) > 1 {
+                self.sent.lose_all();
+                self.controller.on_timeout();
                 self.report(now);
             }
         }
     }
 
-    /// The peer is there: whether it was heard itself, one segment shows.
-    pub(super) fn ask_at_once(&mut self) {
-        let questions = self.in_question();
-        if let Some(paced) = self.paced.as_mut().filter(|paced| questions && paced.timing.is_silent()) {
-            paced.probes = 1;
-        }
+    /// The peer was heard again after a silence: one segment shows whether it hears this end.
+    pub(super) fn peer_is_back(&mut self) {
+        self.probe |= self.awaits_delivery() && self.timer.is_silent();
     }
 
-    /// Something was sent that has not arrived.
-    fn in_question(&self) -> bool {
-        self.paced.as_ref().is_some_and(|paced| paced.sent.newest_flying().is_some())
+    /// Whether a segment was sent that is not known to be delivered.
+    fn awaits_delivery(&self) -> bool {
+        self.sent.newest_undelivered().is_some()
     }
 
-    /// Whether there is a segment that could be sent: lost, or new with room in the peer's window.
-    fn has_sendable(&self) -> bool {
-        let lost = self.paced.as_ref().is_some_and(|paced| paced.sent.first_lost().is_some());
-        lost || self.may_number()
-    }
-
-    fn may_number(&self) -> bool {
-        let window = self.snd_wnd.min(self.rmt_wnd);
-        !self.snd_queue.is_empty() && diff(self.snd_nxt, self.snd_una.wrapping_add(window)) < 0
+    /// Whether there is a segment to send: a lost one, or a new one with room in the peer's window.
+    fn has_sendable(&self, core: &Conversation) -> bool {
+        self.sent.first_lost().is_some() || may_number(core)
     }
 
     /// Whether the controller lets more be in flight.
-    fn window_has_room(&self) -> bool {
-        let Some(paced) = &self.paced else { return false };
-        let in_flight = paced.sent.in_flight_bytes();
-        let fits = in_flight == 0 || in_flight + self.mtu as u64 <= paced.control.window_bytes();
-        fits && !paced.timing.is_silent()
+    fn window_has_room(&self, core: &Conversation) -> bool {
+        let in_flight = self.sent.in_flight_bytes();
+        let mtu = core.params.mtu as u64;
+        let fits = in_flight == 0 || in_flight + mtu <= self.controller.window_bytes();
+        fits && !self.timer.is_silent()
     }
 
-    /// Whether a paced sender has a datagram to write now.
-    pub fn may_transmit(&self, now: Instant) -> bool {
-        let Some(paced) = &self.paced else { return false };
-        let acks = !self.acks.is_empty() && paced.ack_at.is_none_or(|at| at <= now);
-        let data = self.has_sendable() && self.window_has_room() && paced.pace.may_send(now);
-        acks || data || paced.probes > 0 || self.ask_window || self.tell_window
+    /// See [`super::Arq::may_transmit`].
+    pub(super) fn may_transmit(&self, core: &Conversation, now: Instant) -> bool {
+        let acks = !core.receiver.acks.is_empty() && self.acks.is_due(now);
+        let data = self.has_sendable(core) && self.window_has_room(core) && self.pacer.may_send(now);
+        acks || data || self.probe || core.window.has_probes()
+    }
+
+    /// A data segment arrived.
+    pub(super) fn received(&mut self, new: bool) {
+        self.acks.redundancy.received(new);
     }
 
     /// A datagram was taken in.
-    pub(super) fn paced_after_input(&mut self, now: Instant, rtt_ms: Option<u32>, ack_nodelay: bool) {
-        let (acks, acks_max) = (self.acks.len(), ACKS_WAIT_MAX.min(self.mtu / OVERHEAD));
-        let Some(paced) = &mut self.paced else { return };
-        if acks > 0 {
-            let soon = if ack_nodelay || acks >= acks_max { now } else { now + ACK_DELAY };
-            paced.ack_at = Some(paced.ack_at.map_or(soon, |at| at.min(soon)));
+    pub(super) fn after_input(&mut self, core: &Conversation, now: Instant, progress: &Progress) {
+        let datagram_max = core.params.mtu / OVERHEAD;
+        self.acks.wait(now, core.receiver.acks.len(), datagram_max, progress.ack_nodelay);
+        let unreported = &self.sent.unreported;
+        if let Some(rtt_us) = unreported.rtt_us.or(progress.rtt_ms.map(|ms| u64::from(ms) * 1_000)) {
+            self.timer.sample(rtt_us);
         }
-        let news = paced.sent.news;
-        if let Some(rtt_us) = news.rtt_us.or(rtt_ms.map(|ms| u64::from(ms) * 1_000)) {
-            paced.timing.sample(rtt_us);
-        }
-        if news.delivered_bytes > 0 {
-            paced.timing.heard(now);
-            paced.probes = 0;
-            if paced.sent.newest_flying().is_none() {
-                paced.timing.rests();
+        if unreported.delivered_bytes > 0 {
+            self.timer.delivered(now);
+            self.probe = false;
+            if !self.awaits_delivery() {
+                self.timer.stop();
             }
         }
-        paced.sent.judge(now);
+        self.sent.detect_losses(now);
         self.report(now);
     }
 
+    /// Gives the controller what became known since the last time.
     fn report(&mut self, now: Instant) {
-        let Some(paced) = &mut self.paced else { return };
-        let rate = paced.sent.take_rate();
-        let news = std::mem::take(&mut paced.sent.news);
-        if news.is_empty() {
+        let rate = self.sent.take_rate();
+        let unreported = std::mem::take(&mut self.sent.unreported);
+        if unreported.is_empty() {
             return;
         }
-        paced.control.report(&Report {
+        self.controller.on_ack(&AckEvent {
             now,
-            tallies: news.tallies,
-            delivered_bytes: paced.sent.delivered_bytes(),
-            newly_delivered_bytes: news.delivered_bytes,
-            in_flight_bytes: paced.sent.in_flight_bytes(),
-            rtt_us: news.rtt_us,
+            tallies: unreported.tallies,
+            delivered_bytes: self.sent.rate.delivered_bytes,
+            newly_delivered_bytes: unreported.delivered_bytes,
+            in_flight_bytes: self.sent.in_flight_bytes(),
+            rtt_us: unreported.rtt_us,
             rate,
         });
-        paced.pace.set(paced.control.pacing_bytes_s());
+        self.pacer.set(self.controller.pacing_bytes_s());
     }
+
+    /// Asserts what must hold between two calls.
+    pub(super) fn check_invariants(&self, core: &Conversation) {
+        self.sent.check_invariants(core.outgoing.segments.len());
+        self.acks.redundancy.check_invariants();
+    }
+}
+
+/// Whether a queued segment may be numbered.
+fn may_number(core: &Conversation) -> bool {
+    let end = core.outgoing.una.wrapping_add(core.send_window());
+    !core.outgoing.queue.is_empty() && diff(core.outgoing.nxt, end) < 0
 }

@@ -1,25 +1,27 @@
-//! What was sent and what became of it: delivery rate, loss by time.
+//! Transmissions and their fate: the scoreboard of the paced sender.
 //!
-//! A segment is lost when one that was sent later was acknowledged and a round trip has passed, plus a little for those
-//! that overtake each other: RACK (RFC 8985). That also finds lost retransmissions, and what acknowledgements pass does
-//! not matter, since the echoed ts names the transmission that arrived.
+//! A segment is lost when one that was sent later was delivered and a round trip has passed, plus the reordering window: RACK
+//! (RFC 8985). That also finds lost retransmissions; how many acknowledgements pass a segment does not matter, since the echoed
+//! ts names the transmission that was delivered.
 
+use super::rack::Rack;
+use super::rate::{DeliveryRate, Snapshot};
 use crate::congestion::{Load, RateSample, Tally};
 use crate::time::{Instant, diff};
 use core::time::Duration;
 use std::collections::{BTreeSet, VecDeque};
 
-/// Largest share of the shortest round trip that what overtakes is given, quarters.
-const REORDER_QUARTERS_MAX: u64 = 8;
+/// Newest segments among which small datagrams look for copies to bundle.
+const BUNDLED_FROM_MAX: usize = 16;
 
-/// Acknowledged segments without a wrong judgement after which the time for what overtakes shrinks again.
-const REORDER_MEMORY_SEGMENTS: u32 = 4_096;
+/// Transmissions between two checks of all records in debug builds.
+const CHECKED_EVERY: u64 = 256;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
-    Flying,
+    InFlight,
     Lost,
-    Arrived,
+    Delivered,
 }
 
 /// The last transmission of a segment.
@@ -27,120 +29,107 @@ enum Fate {
 struct Record {
     fate: Fate,
     load: Load,
-    app_limited: bool,
-    again: bool,
+    retransmitted: bool,
     bytes: u32,
+    /// Clock value in the header.
     ts: u32,
+    /// Transmissions of the conversation up to this one.
     number: u64,
     sent_at: Instant,
-    first_sent_at: Instant,
-    delivered_bytes: u64,
-    delivered_at: Instant,
+    rate: Snapshot,
 }
 
-/// All segments from una on, all of them sent.
+/// All segments from una on, all of them sent. The place of a segment is its distance from the first of the conversation.
 #[derive(Debug, Default)]
 pub(in crate::arq) struct Sent {
-    /// Segments that una has passed.
+    /// Place of the oldest record: segments that una has passed.
     passed: u64,
     records: VecDeque<Record>,
-    /// Transmissions in order: place of the segment, and number of the transmission.
-    log: VecDeque<(u64, u64)>,
+    /// Transmissions in the order in which they left: place of the segment, and number of the transmission.
+    order: VecDeque<(u64, u64)>,
+    /// Places of lost segments that were not sent again.
     lost: BTreeSet<u64>,
-    numbers: u64,
+    transmissions: u64,
     in_flight_bytes: u64,
-    delivered_bytes: u64,
-    delivered_at: Instant,
-    first_sent_at: Instant,
-    /// Until that much is delivered samples are of a sender that had nothing to send.
-    app_limited_until: u64,
-    /// When the latest transmission was sent that is known to have arrived, and its round trip.
-    arrived_sent_at: Instant,
-    arrived_rtt_us: u64,
-    min_rtt_us: u64,
-    reorder_quarters: u64,
-    /// What was sent before tells nothing about time (KCP-25).
+    pub(super) rate: DeliveryRate,
+    pub(super) rack: Rack,
+    /// Transmissions from before give no samples of time (KCP-25).
     trust_from: Instant,
-    trusted_segments: u32,
-    pub(in crate::arq) overdue_at: Option<Instant>,
-    pub(in crate::arq) news: News,
+    pub(super) unreported: Unreported,
 }
 
-/// What became known since the last report.
+/// Outcomes since the controller's last event.
 #[derive(Clone, Copy, Debug, Default)]
-pub(in crate::arq) struct News {
-    pub(in crate::arq) tallies: [Tally; 3],
-    pub(in crate::arq) delivered_bytes: u64,
-    pub(in crate::arq) rtt_us: Option<u64>,
-    /// Of the newest transmission that arrived: its record.
+pub(super) struct Unreported {
+    pub(super) tallies: [Tally; 3],
+    pub(super) delivered_bytes: u64,
+    /// Shortest round trip.
+    pub(super) rtt_us: Option<u64>,
+    /// The newest transmission delivered.
     newest: Option<Record>,
-    /// Something was taken for lost that was only late.
-    pub(in crate::arq) spurious: bool,
+    /// A delivered segment had been taken for lost.
+    spurious: bool,
 }
 
-impl News {
-    pub(in crate::arq) fn is_empty(&self) -> bool {
+impl Unreported {
+    /// Whether no transmission was delivered or lost.
+    pub(super) fn is_empty(&self) -> bool {
         self.tallies.iter().all(|tally| tally.total() == 0)
     }
 }
 
 impl Sent {
-    pub(in crate::arq) fn len(&self) -> usize {
-        self.records.len()
-    }
-
-    pub(in crate::arq) fn in_flight_bytes(&self) -> u64 {
+    /// Bytes in flight.
+    pub(super) const fn in_flight_bytes(&self) -> u64 {
         self.in_flight_bytes
     }
 
-    pub(in crate::arq) fn delivered_bytes(&self) -> u64 {
-        self.delivered_bytes
-    }
-
-    /// The first segment that is taken for lost and was not sent again, as an index from una on.
-    pub(in crate::arq) fn first_lost(&self) -> Option<usize> {
+    /// The first lost segment that was not sent again, as an index from una on.
+    pub(super) fn first_lost(&self) -> Option<usize> {
         self.lost.first().map(|place| (place - self.passed) as usize)
     }
 
-    /// The newest segment that has not arrived.
-    pub(in crate::arq) fn newest_flying(&self) -> Option<usize> {
-        self.records.iter().rposition(|record| record.fate != Fate::Arrived)
+    /// The newest segment that is not known to be delivered.
+    pub(super) fn newest_undelivered(&self) -> Option<usize> {
+        self.records.iter().rposition(|record| record.fate != Fate::Delivered)
     }
 
-    /// Segments from the newest on that are in flight, as indices: those that small datagrams carry along.
-    pub(in crate::arq) fn flying_newest(&self) -> impl Iterator<Item = usize> {
-        let flying = self.records.iter().enumerate().rev().take(16);
-        flying.filter(|(_, record)| record.fate == Fate::Flying).map(|(index, _)| index)
+    /// Indices of segments in flight, the newest first, of which small datagrams carry copies.
+    pub(super) fn newest_in_flight(&self) -> impl Iterator<Item = usize> {
+        let newest = self.records.iter().enumerate().rev().take(BUNDLED_FROM_MAX);
+        newest.filter(|(_, record)| record.fate == Fate::InFlight).map(|(index, _)| index)
     }
 
     /// Time since the last transmission of a segment.
-    pub(in crate::arq) fn age(&self, index: usize, now: Instant) -> Duration {
+    pub(super) fn age(&self, index: usize, now: Instant) -> Duration {
         self.records.get(index).map_or(Duration::ZERO, |record| now.since(record.sent_at))
     }
 
-    /// The segment at `index` leaves; the next one behind all if it was not sent before.
-    pub(in crate::arq) fn sent(&mut self, index: usize, now: Instant, bytes: usize, load: Load) {
+    /// Whether there is more than one segment.
+    pub(super) fn has_several(&self) -> bool {
+        self.records.len() > 1
+    }
+
+    /// The segment at `index` leaves; a segment that was not sent before has the next index.
+    pub(super) fn sent(&mut self, index: usize, now: Instant, bytes: usize, load: Load) {
         if self.in_flight_bytes == 0 {
-            (self.first_sent_at, self.delivered_at) = (now, now);
+            self.rate.restart(now);
         }
-        self.numbers += 1;
+        self.transmissions += 1;
         let record = Record {
-            fate: Fate::Flying,
+            fate: Fate::InFlight,
             load,
-            app_limited: self.app_limited_until > self.delivered_bytes,
-            again: index < self.records.len(),
+            retransmitted: index < self.records.len(),
             bytes: bytes as u32,
             ts: now.ms(),
-            number: self.numbers,
+            number: self.transmissions,
             sent_at: now,
-            first_sent_at: self.first_sent_at,
-            delivered_bytes: self.delivered_bytes,
-            delivered_at: self.delivered_at,
+            rate: self.rate.snapshot(),
         };
         let place = self.passed + index as u64;
         match self.records.get_mut(index) {
             Some(before) => {
-                if before.fate != Fate::Flying {
+                if before.fate != Fate::InFlight {
                     self.in_flight_bytes += bytes as u64;
                 }
                 *before = record;
@@ -151,34 +140,34 @@ impl Sent {
                 self.records.push_back(record);
             }
         }
-        self.log.push_back((place, self.numbers));
+        self.order.push_back((place, self.transmissions));
     }
 
     /// KCP-25: this end stood still, or its clock jumped.
-    pub(in crate::arq) fn distrust_before(&mut self, now: Instant) {
+    pub(in crate::arq) const fn distrust_before(&mut self, now: Instant) {
         self.trust_from = now;
     }
 
     /// There is nothing to send although the window has room.
-    pub(in crate::arq) fn ran_dry(&mut self) {
-        self.app_limited_until = self.delivered_bytes + self.in_flight_bytes.max(1);
+    pub(super) fn limit_by_app(&mut self) {
+        self.rate.limit_by_app(self.in_flight_bytes);
     }
 
-    /// una passed the first segment. Which transmission arrived is known if there was only one.
+    /// una passed the first segment. The transmission delivered is known if there was only one.
     pub(in crate::arq) fn pass(&mut self, now: Instant) {
         let Some(record) = self.records.front().copied() else { return };
-        if record.fate != Fate::Arrived {
-            let sent_at = (!record.again).then_some(record.sent_at);
-            self.arrived(0, sent_at, !record.again, now);
+        if record.fate != Fate::Delivered {
+            let sent_at = (!record.retransmitted).then_some(record.sent_at);
+            self.delivered(0, sent_at, !record.retransmitted, now);
         }
         self.records.pop_front();
         self.passed += 1;
     }
 
-    /// The segment at `index` arrived as it was sent at `ts`.
+    /// The segment at `index` was delivered by the transmission of `ts`.
     pub(in crate::arq) fn acked(&mut self, index: usize, ts: u32, now: Instant) {
         let Some(record) = self.records.get(index).copied() else { return };
-        if record.fate == Fate::Arrived {
+        if record.fate == Fate::Delivered {
             return;
         }
         let sent_at = if record.ts == ts {
@@ -187,134 +176,122 @@ impl Sent {
             let age_ms = diff(now.ms(), ts).max(0) as u64;
             Instant::from_micros(now.as_micros().saturating_sub(age_ms * 1_000))
         };
-        self.news.spurious |= (record.again || record.fate == Fate::Lost) && diff(ts, record.ts) < 0;
-        self.arrived(index, Some(sent_at), record.ts == ts, now);
+        let was_lost = record.retransmitted || record.fate == Fate::Lost;
+        self.unreported.spurious |= was_lost && diff(ts, record.ts) < 0;
+        self.delivered(index, Some(sent_at), record.ts == ts, now);
         if diff(ts, record.ts) > 0 {
-            // A copy came instead.
-            let tally = &mut self.news.tallies[record.load as usize];
+            // A bundled copy was delivered, and the transmission lost.
+            let tally = &mut self.unreported.tallies[record.load as usize];
             (tally.delivered, tally.lost) = (tally.delivered - 1, tally.lost + 1);
         }
     }
 
-    /// A round trip that was measured.
-    pub(in crate::arq) fn sample_rtt(&mut self, rtt_us: u64) {
-        self.news.rtt_us = Some(self.news.rtt_us.map_or(rtt_us, |shortest| shortest.min(rtt_us)));
-        if self.min_rtt_us == 0 || rtt_us < self.min_rtt_us {
-            self.min_rtt_us = rtt_us;
-        }
+    fn sample_rtt(&mut self, rtt_us: u64) {
+        let shortest = &mut self.unreported.rtt_us;
+        *shortest = Some(shortest.map_or(rtt_us, |shortest| shortest.min(rtt_us)));
+        self.rack.sample_rtt(rtt_us);
     }
 
-    /// `by_last` when it was the last transmission that arrived: only then its record tells a rate.
-    fn arrived(&mut self, index: usize, sent_at: Option<Instant>, by_last: bool, now: Instant) {
+    /// `by_last` when the last transmission was delivered: only its record gives a rate.
+    fn delivered(&mut self, index: usize, sent_at: Option<Instant>, by_last: bool, now: Instant) {
         let place = self.passed + index as u64;
         let record = &mut self.records[index];
+        let bytes = u64::from(record.bytes);
         match record.fate {
-            Fate::Flying => self.in_flight_bytes -= u64::from(record.bytes),
+            Fate::InFlight => self.in_flight_bytes -= bytes,
             Fate::Lost => {
                 self.lost.remove(&place);
             }
-            Fate::Arrived => return,
+            Fate::Delivered => return,
         }
-        record.fate = Fate::Arrived;
-        self.delivered_bytes += u64::from(record.bytes);
-        self.delivered_at = now;
-        self.news.delivered_bytes += u64::from(record.bytes);
-        self.news.tallies[record.load as usize].delivered += 1;
-        if by_last
-            && record.sent_at >= self.trust_from
-            && self.news.newest.is_none_or(|newest| record.number > newest.number)
-        {
-            self.news.newest = Some(*record);
+        record.fate = Fate::Delivered;
+        self.rate.delivered(bytes, now);
+        self.unreported.delivered_bytes += bytes;
+        self.unreported.tallies[record.load as usize].delivered += 1;
+        let newer = self.unreported.newest.is_none_or(|newest| record.number > newest.number);
+        if by_last && record.sent_at >= self.trust_from && newer {
+            self.unreported.newest = Some(*record);
         }
         let Some(sent_at) = sent_at.filter(|at| *at >= self.trust_from) else { return };
         let rtt_us = now.since(sent_at).as_micros() as u64;
         self.sample_rtt(rtt_us);
-        if sent_at >= self.arrived_sent_at {
-            (self.arrived_sent_at, self.arrived_rtt_us) = (sent_at, rtt_us);
-        }
+        self.rack.delivered(sent_at, rtt_us);
     }
 
-    /// Everything of a datagram was taken in: who is overdue is lost.
-    pub(in crate::arq) fn judge(&mut self, now: Instant) {
-        self.adapt_reordering();
-        self.overdue_at = None;
-        let wait = Duration::from_micros(self.arrived_rtt_us + self.reorder_us());
-        while let Some(&(place, number)) = self.log.front() {
+    /// Marks overdue segments as lost, after all of a datagram was taken in.
+    pub(super) fn detect_losses(&mut self, now: Instant) {
+        let spurious = std::mem::take(&mut self.unreported.spurious);
+        self.rack.adapt(spurious, self.unreported.tallies.iter().map(|tally| tally.delivered).sum());
+        self.rack.overdue_at = None;
+        let timeout = self.rack.timeout();
+        while let Some(&(place, number)) = self.order.front() {
             let index = place.checked_sub(self.passed).map(|index| index as usize);
             let record = index.and_then(|index| self.records.get_mut(index));
-            let flies = |record: &&mut Record| record.number == number && record.fate == Fate::Flying;
-            let Some(record) = record.filter(flies) else {
-                self.log.pop_front();
+            let is_in_flight =
+                |record: &&mut Record| record.number == number && record.fate == Fate::InFlight;
+            let Some(record) = record.filter(is_in_flight) else {
+                self.order.pop_front();
                 continue;
             };
-            if record.sent_at >= self.arrived_sent_at {
+            if record.sent_at >= self.rack.sent_at {
                 return;
             }
-            let due = record.sent_at + wait;
+            let due = record.sent_at + timeout;
             if now < due {
-                self.overdue_at = Some(due);
+                self.rack.overdue_at = Some(due);
                 return;
             }
-            lose(record, &mut self.news, &mut self.in_flight_bytes);
+            lose(record, &mut self.unreported, &mut self.in_flight_bytes);
             self.lost.insert(place);
-            self.log.pop_front();
+            self.order.pop_front();
         }
     }
 
-    /// Nothing was heard for long: all that flies is lost.
-    pub(in crate::arq) fn lose_all(&mut self) {
+    /// Marks everything in flight as lost: nothing was heard for long.
+    pub(super) fn lose_all(&mut self) {
         for (index, record) in self.records.iter_mut().enumerate() {
-            if record.fate == Fate::Flying {
-                lose(record, &mut self.news, &mut self.in_flight_bytes);
+            if record.fate == Fate::InFlight {
+                lose(record, &mut self.unreported, &mut self.in_flight_bytes);
                 self.lost.insert(self.passed + index as u64);
             }
         }
-        self.log.clear();
-        self.overdue_at = None;
+        self.order.clear();
+        self.rack.overdue_at = None;
     }
 
-    /// The rate that the newest arrival tells (draft-cheng-iccrg-delivery-rate-estimation, section 3.3).
-    pub(in crate::arq) fn take_rate(&mut self) -> Option<RateSample> {
-        let record = self.news.newest.take()?;
-        self.first_sent_at = self.first_sent_at.max(record.sent_at);
-        let sending = record.sent_at.since(record.first_sent_at);
-        let arriving = self.delivered_at.since(record.delivered_at);
-        let elapsed_us = sending.max(arriving).as_micros() as u64;
-        let bytes = self.delivered_bytes - record.delivered_bytes;
-        let bytes_s = (bytes * 1_000_000).checked_div(elapsed_us)?;
-        // What took less than the shortest round trip was acknowledged in a burst.
-        let long_enough = elapsed_us >= self.min_rtt_us;
-        Some(RateSample {
-            bytes_s: if long_enough { bytes_s } else { 0 },
-            delivered_before: record.delivered_bytes,
-            sent_at: record.sent_at,
-            app_limited: record.app_limited,
-        })
+    /// The rate sample of the newest transmission delivered.
+    pub(super) fn take_rate(&mut self) -> Option<RateSample> {
+        let record = self.unreported.newest.take()?;
+        self.rate.sample(record.sent_at, record.rate, self.rack.min_rtt_us)
     }
 
-    /// RFC 8985, section 6.2 step 4: a wrong judgement gives more time, a long time without one takes it back.
-    fn adapt_reordering(&mut self) {
-        if std::mem::take(&mut self.news.spurious) {
-            self.reorder_quarters = (self.reorder_quarters + 1).min(REORDER_QUARTERS_MAX);
-            self.trusted_segments = 0;
-        } else {
-            self.trusted_segments += self.news.tallies.iter().map(|tally| tally.delivered).sum::<u32>();
-            if self.trusted_segments > REORDER_MEMORY_SEGMENTS {
-                self.reorder_quarters = self.reorder_quarters.saturating_sub(1);
-                self.trusted_segments = 0;
-            }
+    /// `segments` are numbered; each has a record. Every so often all records are checked.
+    pub(super) fn check_invariants(&self, segments: usize) {
+        assert_eq!(self.records.len(), segments, "a segment without a record, or the reverse");
+        assert!(self.lost.len() <= segments, "more segments lost than there are");
+        let places = self.passed..self.passed + segments as u64;
+        assert!(
+            self.lost.first().is_none_or(|place| places.contains(place)),
+            "a lost segment that una has passed"
+        );
+        assert!(self.lost.last().is_none_or(|place| places.contains(place)), "a lost segment beyond nxt");
+        self.rack.check_invariants();
+        if self.transmissions.is_multiple_of(CHECKED_EVERY) {
+            self.check_records();
         }
     }
 
-    /// Time that what was overtaken is given: an eighth of the round trip, and at least what receivers collect
-    /// acknowledgements for.
-    fn reorder_us(&self) -> u64 {
-        (self.min_rtt_us / 8).max(6_000) + self.reorder_quarters * self.min_rtt_us.max(8_000) / 4
+    /// What is in flight and what is lost adds up.
+    pub(in crate::arq) fn check_records(&self) {
+        let of = |fate| self.records.iter().filter(move |record| record.fate == fate);
+        let in_flight_bytes: u64 = of(Fate::InFlight).map(|record| u64::from(record.bytes)).sum();
+        assert_eq!(self.in_flight_bytes, in_flight_bytes, "bytes in flight");
+        assert_eq!(self.lost.len(), of(Fate::Lost).count(), "segments lost");
     }
 }
 
-fn lose(record: &mut Record, news: &mut News, in_flight_bytes: &mut u64) {
+fn lose(record: &mut Record, unreported: &mut Unreported, in_flight_bytes: &mut u64) {
     record.fate = Fate::Lost;
     *in_flight_bytes -= u64::from(record.bytes);
-    news.tallies[record.load as usize].lost += 1;
+    unreported.tallies[record.load as usize].lost += 1;
 }

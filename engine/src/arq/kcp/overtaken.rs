@@ -11,7 +11,7 @@ pub(super) const DONE: u32 = u32::MAX;
 /// Apart from the segments, because with a lost segment at the head every acknowledgement counts against everything in
 /// flight: eight bytes each are gone through in vectors.
 #[derive(Debug, Default)]
-pub(super) struct Overtaken {
+pub(in crate::arq) struct Overtaken {
     segments: VecDeque<Segment>,
 }
 
@@ -43,7 +43,7 @@ impl Overtaken {
     }
 
     /// The oldest segment is gone.
-    pub(super) fn pop(&mut self) {
+    pub(in crate::arq) fn pop(&mut self) {
         self.segments.pop_front();
     }
 
@@ -79,7 +79,7 @@ impl Overtaken {
     }
 
     /// Frees room beyond need.
-    pub(super) fn trim(&mut self) {
+    pub(in crate::arq) fn trim(&mut self) {
         self.segments.shrink_to(2 * self.segments.len());
     }
 }
