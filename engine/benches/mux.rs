@@ -6,9 +6,9 @@
 )]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use engine::mux::{Mux, Role, Settings, Smux, StreamId};
+use engine::mux::{Mux, Role, Settings, Smux};
 use engine::snappy::{Decoder, Encoder};
-use engine::{Entropy, Instant};
+use engine::{Entropy, Instant, StreamId};
 use std::hint::black_box;
 
 /// Bytes of one PSH payload as kcptun sends it, and of a game's message.

@@ -11,7 +11,8 @@
 //! | [`arq`] | KCP as kcp-go does it |
 //! | [`fec`] | Reed-Solomon shards with parameter detection |
 //! | [`crypt`] | nonce, checksum, packet ciphers |
-//! | [`endpoint`] | a server's address to session table: [`Endpoint`] |
+//! | [`server`] | the sessions of a server, by address: [`Server`] |
+//! | [`client`] | the sessions of a client, and which one a stream uses: [`Client`] |
 //! | [`observe`] | counters, coverage marks, notes |
 //!
 //! # Contract
@@ -26,7 +27,7 @@
 //! A driver whose socket blocks simply stops at step 1 and goes on later: datagrams are written when they are asked for,
 //! so nothing is queued or lost meanwhile. Deadlines are absolute and say what they are for. Randomness comes only from the
 //! injected [`Entropy`]. Hostile datagrams are counted by [`DropReason`], never returned as errors, and cannot make
-//! anything grow beyond the limits in [`TunnelConfig`] and [`EndpointLimits`].
+//! anything grow beyond the limits in [`TunnelConfig`] and [`ServerLimits`].
 //!
 //! # A client
 //!
@@ -65,11 +66,12 @@ macro_rules! planted {
 
 pub mod arq;
 mod byte_queue;
+pub mod client;
 pub mod congestion;
 pub mod crypt;
 pub mod diagnose;
-pub mod endpoint;
 pub mod entropy;
+mod event;
 pub mod fec;
 mod map;
 pub mod mux;
@@ -77,18 +79,20 @@ pub mod observe;
 #[cfg(feature = "planted")]
 pub mod planted;
 pub mod qpp;
+pub mod server;
 pub mod settings;
 pub mod snappy;
 pub mod time;
 pub mod tunnel;
 
-pub use endpoint::{Endpoint, EndpointLimits, Incoming, Route, SessionId};
+pub use client::{Choice, Client, ClientLimits, Retired};
 pub use entropy::Entropy;
-pub use mux::StreamId;
+pub use event::{CloseReason, Event, SessionId, StreamId};
 pub use observe::{Cause, Mark, Marks, Note, Stats};
+pub use server::{Received, Server, ServerLimits};
 pub use settings::{Settings, SettingsError};
 pub use time::{Deadline, Instant, Timer};
-pub use tunnel::{CloseReason, DropReason, Event, Handled, Mismatch, Transmit, Tunnel, TunnelConfig};
+pub use tunnel::{DropReason, Handled, Mismatch, Transmit, Tunnel, TunnelConfig};
 
 /// Behaviours that differ between generations of kcp-go; the wire format is the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -105,6 +105,8 @@ pub enum Timer {
     Pace,
     /// A stream whose reader stopped is given up for the others.
     Stall,
+    /// The client checks whether a replaced session is still used.
+    Scavenge,
 }
 
 #[cfg(test)]

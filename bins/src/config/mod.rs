@@ -10,10 +10,11 @@ use crate::flags::{self, Field, Flag, Shell, Side, TABLE, UsageError};
 use crate::log::Format;
 use crate::net::udp::SocketOptions;
 use engine::Settings;
+use engine::client::SLOTS_AUTO;
 use engine::crypt::Cipher;
 use engine::qpp::{KEY_LEN_ADVISED, PADS_ADVISED};
 use engine::settings::{Mode, SettingsError};
-use engine::tunnel::{MTU_MAX, SESSIONS};
+use engine::tunnel::MTU_MAX;
 use std::path::Path;
 
 /// Where profiles are served unless told otherwise: kcptun's port, for this machine only (CLI-42).
@@ -316,7 +317,7 @@ impl Config {
             }
         }
         if self.side == Side::Client && !origins.names("conn") {
-            self.conn = SESSIONS as i64;
+            self.conn = SLOTS_AUTO as i64;
         }
     }
 

@@ -3,7 +3,6 @@
 use super::census::Census;
 use super::hub::{Hub, Notice, Scratch};
 use super::pipe::{Limits, pipe};
-use super::sessions::Sessions;
 use super::stop::{self, Stop};
 use super::stream::Stream;
 use crate::config::Config;
@@ -12,16 +11,18 @@ use crate::net::address::{PortRange, resolve};
 use crate::net::network::Network;
 use crate::net::udp::SocketOptions;
 use crate::net::wire::{Listener, Wire};
-use engine::settings::Mode;
-use engine::{CloseReason, Entropy, Mismatch, Tunnel, TunnelConfig};
+use engine::client::Slot;
+use engine::{Choice, ClientLimits, CloseReason, Entropy, Mismatch, Retired, SessionId, TunnelConfig};
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::sleep;
+use tokio::sync::Notify;
+use tokio::time::{sleep, sleep_until};
 
 /// Pause after a failed dial, and after a failed accept.
 const RETRY: Duration = Duration::from_secs(1);
@@ -40,10 +41,16 @@ const REST: Duration = Duration::from_secs(30);
 const SILENCE_REPORT: Duration = Duration::from_secs(5);
 const STREAM_REPORT: Duration = Duration::from_secs(25);
 
+/// The sockets of the live sessions.
+type Hubs = Rc<RefCell<BTreeMap<SessionId, Rc<Hub>>>>;
+
 pub(crate) struct Client {
     network: Rc<dyn Network>,
     scratch: Rc<Scratch>,
-    tunnel_config: Arc<TunnelConfig>,
+    sessions: Rc<RefCell<engine::Client>>,
+    hubs: Hubs,
+    /// A session was dialled, which may have replaced one.
+    dialled: Notify,
     remote: PortRange,
     socket_options: SocketOptions,
     smuxver: i64,
@@ -52,7 +59,6 @@ pub(crate) struct Client {
     flags: String,
     limits: Limits,
     entropy: RefCell<Entropy>,
-    sessions: Sessions,
     /// Dials that were given up for another address of the server's name.
     unanswered: Rc<Cell<usize>>,
 }
@@ -65,22 +71,24 @@ impl Client {
         tunnel_config: TunnelConfig,
         entropy: Entropy,
     ) -> Self {
+        let seconds = |value: i64| Duration::from_secs(u64::try_from(value).unwrap_or(0));
+        let limits = ClientLimits {
+            slots: usize::try_from(config.conn).unwrap_or(1),
+            lifetime: Some(seconds(config.autoexpire)).filter(|lifetime| !lifetime.is_zero()),
+            grace: seconds(config.scavengettl),
+        };
         Self {
             network,
             scratch: Scratch::new(),
-            tunnel_config: Arc::new(tunnel_config),
+            sessions: Rc::new(RefCell::new(engine::Client::new(Arc::new(tunnel_config), limits))),
+            hubs: Hubs::default(),
+            dialled: Notify::new(),
             remote,
             socket_options: config.socket_options(),
             smuxver: config.settings.smuxver,
             quiet: config.quiet,
             entropy: RefCell::new(entropy),
             unanswered: Rc::default(),
-            sessions: Sessions::new(
-                usize::try_from(config.conn).unwrap_or(1),
-                config.autoexpire,
-                config.scavengettl,
-                config.settings.mode == Mode::Auto,
-            ),
             flags: format!(
                 "--crypt {} --smuxver {}{}{}",
                 config.crypt,
@@ -88,10 +96,7 @@ impl Client {
                 if config.settings.nocomp { " --nocomp" } else { "" },
                 if config.settings.qpp { " --QPP" } else { "" },
             ),
-            limits: Limits {
-                hold_end: Duration::from_secs(u64::try_from(config.closewait).unwrap_or(0)),
-                rest: REST,
-            },
+            limits: Limits { hold_end: seconds(config.closewait), rest: REST },
         }
     }
 
@@ -106,9 +111,10 @@ impl Client {
             biased;
             () = stop.requested() => {}
             () = self.accept_all(&listener) => {}
+            () = self.scavenge() => {}
         }
         drop(listener);
-        let hubs = self.sessions.all();
+        let hubs: Vec<Rc<Hub>> = self.hubs.borrow().values().cloned().collect();
         tokio::select! {
             biased;
             () = stop.requested() => {}
@@ -122,8 +128,8 @@ impl Client {
             while self.census().is_short() {
                 sleep(MEMORY_STEP).await;
             }
-            let hub = self.hub(self.sessions.pick()).await;
-            match hub.open_stream() {
+            let (hub, session) = self.session().await;
+            match hub.open_stream(session) {
                 Ok(stream) => {
                     tokio::task::spawn_local(forward(stream, wire, self.quiet, self.limits));
                 }
@@ -142,24 +148,26 @@ impl Client {
         }
     }
 
-    /// The live session of a slot; dials until there is one.
-    async fn hub(&self, slot: usize) -> Rc<Hub> {
-        loop {
-            if let Some(hub) = self.sessions.current(slot) {
-                return hub;
+    /// The session for the next stream; dials until there is one.
+    async fn session(&self) -> (Rc<Hub>, SessionId) {
+        let choice = self.sessions.borrow_mut().choose(self.scratch.clock.now());
+        let slot = match choice {
+            Choice::Dial(slot) => slot,
+            Choice::Session(id) => {
+                let hub = self.hubs.borrow().get(&id).cloned();
+                return (hub.expect("a session ends with its socket"), id);
             }
-            match self.dial().await {
-                Ok(hub) => {
-                    self.sessions.replace(slot, &hub);
-                    return hub;
-                }
+        };
+        loop {
+            match self.dial(slot).await {
+                Ok(dialled) => return dialled,
                 Err(error) => log_line!("re-connecting: dial(): {}: {error}", self.remote.host),
             }
             sleep(RETRY).await;
         }
     }
 
-    async fn dial(&self) -> io::Result<Rc<Hub>> {
+    async fn dial(&self, slot: Slot) -> io::Result<(Rc<Hub>, SessionId)> {
         let mut entropy = self.entropy.borrow_mut().fork();
         let port = self.remote.min + u16::try_from(entropy.next_u64() % self.remote.count()).unwrap_or(0);
         let addresses = resolve(&self.remote.host, port).await?;
@@ -169,16 +177,53 @@ impl Client {
             SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
         };
         let socket = self.network.bind_udp(any, self.socket_options)?;
-        let tunnel = Tunnel::connect(&self.tunnel_config, self.scratch.clock.now(), to, entropy);
-        let hub = Hub::client(&self.scratch, socket, tunnel);
+        let session = self.sessions.borrow_mut().dial(self.scratch.clock.now(), slot, to, entropy);
+        let hub = Hub::client(&self.scratch, socket, &self.sessions, session);
         log_line!("smux version: {} on connection: {} -> {to}", self.smuxver, hub.local_addr());
-        tokio::task::spawn_local(Rc::clone(&hub).run(on_notice));
+        self.hubs.borrow_mut().insert(session, Rc::clone(&hub));
+        tokio::task::spawn_local(run(Rc::clone(&hub), session, Rc::clone(&self.hubs)));
+        self.drain_retired();
+        self.dialled.notify_one();
         if addresses.len() > 1 {
-            tokio::task::spawn_local(give_up_silent(Rc::downgrade(&hub), to, Rc::clone(&self.unanswered)));
+            let give_up = give_up_silent(Rc::downgrade(&hub), session, to, Rc::clone(&self.unanswered));
+            tokio::task::spawn_local(give_up);
         }
-        tokio::task::spawn_local(report_silence(Rc::downgrade(&hub), to, self.flags.clone()));
-        Ok(hub)
+        tokio::task::spawn_local(report_silence(Rc::downgrade(&hub), session, to, self.flags.clone()));
+        Ok((hub, session))
     }
+
+    /// Checks replaced sessions while there are any.
+    async fn scavenge(&self) {
+        let clock = self.scratch.clock;
+        loop {
+            let next = self.sessions.borrow().poll_timeout();
+            match next {
+                Some(deadline) => sleep_until(clock.moment(deadline.at)).await,
+                None => self.dialled.notified().await,
+            }
+            self.sessions.borrow_mut().handle_timeout(clock.now());
+            self.drain_retired();
+        }
+    }
+
+    /// Drains the sessions that the engine's client closed.
+    fn drain_retired(&self) {
+        while let Some((id, why)) = { self.sessions.borrow_mut().poll_retired() } {
+            let Some(hub) = self.hubs.borrow().get(&id).cloned() else { continue };
+            match why {
+                Retired::Unused => log_line!("scavenger: session normally closed: {}", hub.local_addr()),
+                Retired::Expired => log_line!("scavenger: session closed due to ttl: {}", hub.local_addr()),
+                _ => {}
+            }
+            hub.with_tunnel(id, |_| ());
+        }
+    }
+}
+
+/// Drives a session to its end.
+async fn run(hub: Rc<Hub>, session: SessionId, hubs: Hubs) {
+    hub.run(on_notice).await;
+    hubs.borrow_mut().remove(&session);
 }
 
 /// CLI-18
@@ -207,26 +252,40 @@ impl fmt::Display for Why {
     }
 }
 
-/// Gives a session up whose server does not answer while its name has other addresses: the next dial takes the next one
+/// Closes a session whose server does not answer while its name has other addresses: the next dial takes the next one
 /// (CLI-53).
-async fn give_up_silent(hub: Weak<Hub>, to: SocketAddr, unanswered: Rc<Cell<usize>>) {
+async fn give_up_silent(hub: Weak<Hub>, session: SessionId, to: SocketAddr, unanswered: Rc<Cell<usize>>) {
     loop {
         sleep(ADDRESS_PATIENCE).await;
-        let Some(hub) = hub.upgrade().filter(|hub| !hub.is_over() && !hub.was_heard()) else { return };
-        // A session that has sent nothing was not refused an answer.
-        if hub.silent_for() >= ADDRESS_PATIENCE / 2 {
-            log_line!("no answer from {to} for {} s, trying the next address", ADDRESS_PATIENCE.as_secs());
-            unanswered.set(unanswered.get() + 1);
-            return hub.close();
+        let Some(hub) = hub.upgrade() else { return };
+        let now = hub.scratch.clock.now();
+        let silence = hub.look_at_tunnel(session, |tunnel| (tunnel.was_heard(), tunnel.silent_for(now)));
+        match silence {
+            // A session that has sent nothing was not refused an answer.
+            Some((false, silent_for)) if silent_for < ADDRESS_PATIENCE / 2 => {}
+            Some((false, _)) => {
+                log_line!(
+                    "no answer from {to} for {} s, trying the next address",
+                    ADDRESS_PATIENCE.as_secs()
+                );
+                unanswered.set(unanswered.get() + 1);
+                return hub.close_session(session, CloseReason::Local);
+            }
+            Some((true, _)) | None => return,
         }
     }
 }
 
-/// Says what to check when a server does not answer (CLI-50). kcptun's silence is the same for every mistake.
-async fn report_silence(hub: Weak<Hub>, to: SocketAddr, flags: String) {
+/// Logs what to check when a server does not answer (CLI-50). kcptun's silence is the same for every mistake.
+async fn report_silence(hub: Weak<Hub>, session: SessionId, to: SocketAddr, flags: String) {
+    // Whether a datagram, and whether stream data arrived.
+    let heard = || {
+        let hub = hub.upgrade()?;
+        hub.look_at_tunnel(session, |tunnel| (tunnel.was_heard(), tunnel.stats().bytes_received > 0))
+    };
     sleep(SILENCE_REPORT).await;
-    match hub.upgrade().filter(|hub| !hub.is_over()) {
-        Some(hub) if !hub.was_heard() => log_line!(
+    match heard() {
+        Some((false, _)) => log_line!(
             "no answer from {to} for {} s. This side uses {flags}. Check that a server listens there, that UDP gets through, \
              and that --key and --crypt are the same on both sides",
             SILENCE_REPORT.as_secs()
@@ -235,8 +294,7 @@ async fn report_silence(hub: Weak<Hub>, to: SocketAddr, flags: String) {
         None => return,
     }
     sleep(STREAM_REPORT - SILENCE_REPORT).await;
-    let silent = |hub: &Rc<Hub>| !hub.is_over() && hub.was_heard() && !hub.has_stream_bytes();
-    if hub.upgrade().as_ref().is_some_and(silent) {
+    if heard() == Some((true, false)) {
         log_line!(
             "{to} acknowledges but sends no stream data. This side uses {flags}. Check that --nocomp and --smuxver are the \
              same on both sides"

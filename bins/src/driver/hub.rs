@@ -4,11 +4,11 @@ use super::census::{Census, Opened};
 use super::clock::Clock;
 use super::diagnose::Diagnose;
 use super::stream::{Signals, Stream};
+use super::tunnels::Tunnels;
 use crate::net::udp::{Datagrams, RecvBatch};
 use engine::mux::OpenError;
-use engine::tunnel::Burden;
 use engine::{
-    CloseReason, DropReason, Endpoint, Event, Handled, Incoming, Instant, Mismatch, Route, SessionId, Stats,
+    Client, CloseReason, DropReason, Event, Handled, Instant, Mismatch, Received, Server, SessionId, Stats,
     StreamId, Transmit, Tunnel,
 };
 use std::cell::RefCell;
@@ -17,7 +17,6 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Sleep;
 
@@ -69,8 +68,7 @@ pub(crate) struct Hub {
 }
 
 struct State {
-    /// The server's session table; a client has one session only.
-    endpoint: Option<Endpoint>,
+    tunnels: Tunnels,
     sessions: BTreeMap<SessionId, Session>,
     /// Sessions that may have something to send or to tell.
     marked: VecDeque<SessionId>,
@@ -81,8 +79,9 @@ struct State {
     diagnose: Option<Diagnose>,
 }
 
+/// What the driver keeps beside a session's tunnel.
+#[derive(Default)]
 struct Session {
-    tunnel: Tunnel,
     streams: BTreeMap<StreamId, Rc<Signals>>,
     marked: bool,
     /// Waits for memory.
@@ -99,28 +98,33 @@ struct Unsent {
 }
 
 impl Hub {
-    /// The server's end: sessions come from `endpoint`.
+    /// All sessions of a server's socket.
     pub(crate) fn server(
         scratch: &Rc<Scratch>,
         socket: Box<dyn Datagrams>,
-        endpoint: Endpoint,
+        server: Server,
         diagnose: Option<Diagnose>,
     ) -> Rc<Self> {
-        let hub = Self::new(scratch, socket, Some(endpoint));
+        let hub = Self::new(scratch, socket, Tunnels::Server(Box::new(server)));
         hub.state.borrow_mut().diagnose = diagnose;
         hub
     }
 
-    /// The client's end of one session.
-    pub(crate) fn client(scratch: &Rc<Scratch>, socket: Box<dyn Datagrams>, tunnel: Tunnel) -> Rc<Self> {
-        let hub = Self::new(scratch, socket, None);
-        hub.state.borrow_mut().insert(CLIENT_SESSION, tunnel);
+    /// One session of a client, on its own socket.
+    pub(crate) fn client(
+        scratch: &Rc<Scratch>,
+        socket: Box<dyn Datagrams>,
+        client: &Rc<RefCell<Client>>,
+        session: SessionId,
+    ) -> Rc<Self> {
+        let hub = Self::new(scratch, socket, Tunnels::Client(Rc::clone(client), session));
+        hub.state.borrow_mut().insert(session);
         hub
     }
 
-    fn new(scratch: &Rc<Scratch>, socket: Box<dyn Datagrams>, endpoint: Option<Endpoint>) -> Rc<Self> {
+    fn new(scratch: &Rc<Scratch>, socket: Box<dyn Datagrams>, tunnels: Tunnels) -> Rc<Self> {
         let state = State {
-            endpoint,
+            tunnels,
             sessions: BTreeMap::new(),
             marked: VecDeque::new(),
             timers: BTreeSet::new(),
@@ -145,7 +149,7 @@ impl Hub {
 
     /// Address of a session's peer, while it lives.
     pub(crate) fn peer(&self, session: SessionId) -> Option<SocketAddr> {
-        self.state.borrow().sessions.get(&session).map(|session| session.tunnel.peer())
+        self.look_at_tunnel(session, |tunnel| tunnel.peer())
     }
 
     /// Whether the client's session ended.
@@ -156,58 +160,54 @@ impl Hub {
     /// Adds the counters of the live sessions, and of datagrams that reached none.
     pub(crate) fn add_stats(&self, sum: &mut Stats) {
         let state = self.state.borrow();
-        state.sessions.values().for_each(|session| *sum += session.tunnel.stats());
-        state.endpoint.iter().for_each(|endpoint| *sum += endpoint.stats());
+        state.tunnels.each(|_, tunnel| *sum += tunnel.stats());
+        *sum += state.tunnels.stats();
     }
 
     /// Shows every live session, with the address of its socket.
     pub(crate) fn each_tunnel(&self, mut show: impl FnMut(SocketAddr, &Tunnel)) {
-        let state = self.state.borrow();
-        state.sessions.values().for_each(|session| show(self.local_addr(), &session.tunnel));
+        self.state.borrow().tunnels.each(|_, tunnel| show(self.local_addr(), tunnel));
     }
 
     /// Whether everything written was acknowledged.
     pub(crate) fn is_drained(&self) -> bool {
-        self.state.borrow().sessions.values().all(|session| session.tunnel.drained())
-    }
-
-    /// Streams of all sessions.
-    pub(crate) fn stream_count(&self) -> usize {
-        self.state.borrow().sessions.values().map(|session| session.tunnel.stream_count()).sum()
-    }
-
-    /// How long the client's server has left something unanswered.
-    pub(crate) fn silent_for(&self) -> Duration {
-        let now = self.scratch.clock.now();
-        self.client_tunnel(|tunnel| tunnel.silent_for(now))
-    }
-
-    /// How long the client's session has stood still in one direction because somebody does not read.
-    pub(crate) fn blocked_for(&self) -> Duration {
-        let now = self.scratch.clock.now();
-        self.client_tunnel(|tunnel| tunnel.blocked_for(now))
+        let mut drained = true;
+        self.state.borrow().tunnels.each(|_, tunnel| drained &= tunnel.drained());
+        drained
     }
 
     /// Bytes that wait in the fullest session, and its id.
     pub(crate) fn fullest(&self) -> Option<(usize, SessionId)> {
-        let state = self.state.borrow();
-        state.sessions.iter().map(|(id, session)| (session.tunnel.queued_bytes(), *id)).max()
+        let mut fullest = None;
+        self.state
+            .borrow()
+            .tunnels
+            .each(|id, tunnel| fullest = fullest.max(Some((tunnel.queued_bytes(), id))));
+        fullest
     }
 
-    /// Holds the sessions in which more than `share_bytes` wait, and lets the others go on: nothing is read for them from
-    /// local connections, and what arrives closes their receive window (CLI-54). `None` lets all go on.
+    /// Holds the sessions in which more than `share_bytes` wait, and resumes the others: nothing is read for held ones
+    /// from local connections, and arriving data closes their receive window (CLI-54). Meanwhile a server accepts no
+    /// sessions. `None` resumes all.
     pub(crate) fn hold_above(&self, share_bytes: Option<usize>) {
         let now = self.scratch.clock.now();
         let mut state = self.state.borrow_mut();
+        let State { tunnels, sessions, .. } = &mut *state;
         let mut changed = Vec::new();
-        for (id, session) in &mut state.sessions {
-            let held = share_bytes.is_some_and(|share| session.tunnel.queued_bytes() > share);
-            if share_bytes.is_some() {
-                session.tunnel.release_buffers();
-            }
-            if held != session.held {
-                session.held = held;
-                session.tunnel.hold_input(now, held);
+        tunnels.set_accepting(share_bytes.is_none());
+        for (id, session) in sessions {
+            let held = tunnels.with(*id, |tunnel| {
+                let held = share_bytes.is_some_and(|share| tunnel.queued_bytes() > share);
+                if share_bytes.is_some() {
+                    tunnel.release_buffers();
+                }
+                if held != session.held {
+                    tunnel.hold_input(now, held);
+                }
+                held
+            });
+            let held = held.unwrap_or(false);
+            if std::mem::replace(&mut session.held, held) != held {
                 changed.push(*id);
             }
             if !held && std::mem::take(&mut session.writers_wait) {
@@ -227,8 +227,10 @@ impl Hub {
             return false;
         }
         let mut state = self.state.borrow_mut();
-        let Some(session) = state.sessions.get_mut(&id) else { return false };
-        let waits = session.held || session.tunnel.queued_bytes() > census.share_bytes();
+        let State { tunnels, sessions, .. } = &mut *state;
+        let Some(session) = sessions.get_mut(&id) else { return false };
+        let queued_bytes = tunnels.with(id, |tunnel| tunnel.queued_bytes()).unwrap_or(0);
+        let waits = session.held || queued_bytes > census.share_bytes();
         session.writers_wait |= waits;
         waits
     }
@@ -239,43 +241,11 @@ impl Hub {
         self.with_tunnel(id, |tunnel| tunnel.close(now, reason));
     }
 
-    /// What the client's session carries.
-    pub(crate) fn burden(&self) -> Burden {
+    /// Opens a stream of a session.
+    pub(crate) fn open_stream(self: &Rc<Self>, session: SessionId) -> Result<Stream, OpenError> {
         let now = self.scratch.clock.now();
-        self.client_tunnel(|tunnel| tunnel.burden(now))
-    }
-
-    /// Whether the client's server ever answered.
-    pub(crate) fn was_heard(&self) -> bool {
-        self.client_tunnel(|tunnel| tunnel.stats().in_pkts > 0)
-    }
-
-    /// Whether the client's server ever sent a byte of its stream.
-    pub(crate) fn has_stream_bytes(&self) -> bool {
-        self.client_tunnel(|tunnel| tunnel.stats().bytes_received > 0)
-    }
-
-    /// Bytes of streams, with their framing, both ways.
-    pub(crate) fn traffic_bytes(&self) -> u64 {
-        self.client_tunnel(|tunnel| tunnel.stats().bytes_sent + tunnel.stats().bytes_received)
-    }
-
-    /// Closes the client's session; what is queued is sent once more.
-    pub(crate) fn close(&self) {
-        let now = self.scratch.clock.now();
-        self.with_tunnel(CLIENT_SESSION, |tunnel| tunnel.close(now, CloseReason::Local));
-    }
-
-    fn client_tunnel<R: Default>(&self, look: impl FnOnce(&Tunnel) -> R) -> R {
-        let state = self.state.borrow();
-        state.sessions.get(&CLIENT_SESSION).map(|session| look(&session.tunnel)).unwrap_or_default()
-    }
-
-    /// Opens a stream of the client's session.
-    pub(crate) fn open_stream(self: &Rc<Self>) -> Result<Stream, OpenError> {
-        let now = self.scratch.clock.now();
-        let opened = self.with_tunnel(CLIENT_SESSION, |tunnel| tunnel.open_stream(now));
-        opened.unwrap_or(Err(OpenError::Closed)).map(|id| self.stream(CLIENT_SESSION, id))
+        let opened = self.with_tunnel(session, |tunnel| tunnel.open_stream(now));
+        opened.unwrap_or(Err(OpenError::Closed)).map(|id| self.stream(session, id))
     }
 
     /// The handle of a stream that was opened; dropping it closes the stream.
@@ -287,11 +257,10 @@ impl Hub {
         Stream::new(Rc::clone(self), session, id, signals)
     }
 
-    /// Calls `change` on a session's tunnel, if it lives, and has the hub look at it afterwards.
+    /// Calls `change` on a session's tunnel, if it lives, and has the hub drain it afterwards.
     pub(crate) fn with_tunnel<R>(&self, id: SessionId, change: impl FnOnce(&mut Tunnel) -> R) -> Option<R> {
         let mut state = self.state.borrow_mut();
-        let session = state.sessions.get_mut(&id)?;
-        let result = change(&mut session.tunnel);
+        let result = state.tunnels.with(id, change)?;
         if state.mark(id) {
             self.marked.notify_one();
         }
@@ -300,7 +269,7 @@ impl Hub {
 
     /// Calls `look` on a session's tunnel, which must not change what it would send.
     pub(crate) fn look_at_tunnel<R>(&self, id: SessionId, look: impl FnOnce(&mut Tunnel) -> R) -> Option<R> {
-        self.state.borrow_mut().sessions.get_mut(&id).map(|session| look(&mut session.tunnel))
+        self.state.borrow_mut().tunnels.with(id, look)
     }
 
     pub(crate) fn close_stream(&self, session: SessionId, id: StreamId) {
@@ -315,14 +284,15 @@ impl Hub {
     pub(crate) fn close_all_streams(&self) {
         let now = self.scratch.clock.now();
         let mut state = self.state.borrow_mut();
-        let ids: Vec<SessionId> = state.sessions.keys().copied().collect();
-        for id in ids {
-            if let Some(session) = state.sessions.get_mut(&id) {
-                for (stream, signals) in &session.streams {
-                    session.tunnel.close_stream(now, *stream);
-                    signals.wake_all();
-                }
+        let State { tunnels, sessions, .. } = &mut *state;
+        for (id, session) in &*sessions {
+            for (stream, signals) in &session.streams {
+                tunnels.with(*id, |tunnel| tunnel.close_stream(now, *stream));
+                signals.wake_all();
             }
+        }
+        let ids: Vec<SessionId> = sessions.keys().copied().collect();
+        for id in ids {
             state.mark(id);
         }
         self.marked.notify_one();
@@ -406,8 +376,9 @@ impl Hub {
         while let Some(id) = state.marked.pop_front() {
             let Some(session) = state.sessions.get_mut(&id) else { continue };
             session.marked = false;
-            if let Some(unsent) = self.send_all(now, &mut session.tunnel) {
-                state.unsent = Some(unsent);
+            let unsent = state.tunnels.with(id, |tunnel| self.send_all(now, tunnel)).flatten();
+            if unsent.is_some() {
+                state.unsent = unsent;
                 state.mark(id);
                 return;
             }
@@ -439,28 +410,15 @@ impl Hub {
     }
 }
 
-/// The only session of a client's hub.
-const CLIENT_SESSION: SessionId = SessionId(0);
-
 impl State {
-    fn insert(&mut self, id: SessionId, tunnel: Tunnel) {
-        self.census.opened(if self.endpoint.is_some() { Opened::Passive } else { Opened::Active });
-        self.sessions.insert(
-            id,
-            Session {
-                tunnel,
-                streams: BTreeMap::new(),
-                marked: false,
-                held: false,
-                writers_wait: false,
-                armed_at: None,
-            },
-        );
+    fn insert(&mut self, id: SessionId) {
+        self.census.opened(if self.tunnels.is_server() { Opened::Passive } else { Opened::Active });
+        self.sessions.insert(id, Session::default());
         self.mark(id);
     }
 
     fn is_over(&self) -> bool {
-        self.endpoint.is_none() && self.sessions.is_empty()
+        !self.tunnels.is_server() && self.sessions.is_empty()
     }
 
     /// Next deadline, whether the socket blocks, whether sessions are marked.
@@ -480,77 +438,33 @@ impl State {
     }
 
     fn handle(&mut self, now: Instant, from: SocketAddr, datagram: &mut [u8]) {
-        let Some(endpoint) = &mut self.endpoint else {
-            return self.handle_as_client(now, from, datagram);
-        };
-        // Opening happens in place, so what may have to be explained is copied first: a few datagrams of strangers.
+        // A datagram is opened in place, so what may have to be explained is copied first: a few datagrams of strangers.
         let puzzling =
-            self.diagnose.as_ref().is_some_and(|diagnose| !endpoint.knows(from) && diagnose.wants(from));
+            self.diagnose.as_ref().is_some_and(|diagnose| !self.tunnels.knows(from) && diagnose.wants(from));
         let copy = puzzling.then(|| datagram.to_vec());
-        // Drops are counted by the endpoint and the tunnel.
-        match endpoint.route(now, from, datagram) {
-            Route::Session(id, datagram) => self.feed(now, id, datagram),
-            Route::Incoming(_) if self.census.is_short() => self.census.refused(),
-            Route::Incoming(incoming) => {
-                let (id, tunnel) = endpoint.accept(now, incoming);
-                self.accepted(id, tunnel);
+        match self.tunnels.handle_datagram(now, from, datagram) {
+            // CLI-21: not from the peer.
+            Received::Session(_, Handled::Dropped(DropReason::NoSession))
+            | Received::Dropped(DropReason::NotAccepting) => self.census.refused(),
+            Received::Session(id, _) => {
+                self.mark(id);
             }
-            Route::Moved(id, incoming) => self.migrate(now, id, incoming),
-            Route::Dropped(DropReason::TooManySessions | DropReason::OutOfBand) => {}
-            Route::Dropped(_) => {
+            Received::Accepted { id, replaced } => {
+                let peer = self.tunnels.with(id, |tunnel| tunnel.peer()).unwrap_or(from);
+                self.notices.push(Notice::Accepted(peer));
+                self.insert(id);
+                replaced.map(|replaced| self.mark(replaced));
+            }
+            // The server and its tunnels count all drops.
+            Received::Dropped(
+                DropReason::TooManySessions | DropReason::OutOfBand | DropReason::MoveRefused,
+            ) => {}
+            Received::Dropped(_) => {
                 if let (Some(diagnose), Some(copy)) = (&mut self.diagnose, copy) {
                     diagnose.judge(from, &copy);
                 }
             }
         }
-    }
-
-    /// A known conversation from an unknown address: follows it, or takes it for a new one.
-    fn migrate(&mut self, now: Instant, id: SessionId, incoming: Incoming<'_>) {
-        let from = incoming.from;
-        let Some(endpoint) = &mut self.endpoint else { return };
-        let result = match self.sessions.get_mut(&id) {
-            Some(session) => session.tunnel.migrate(now, incoming),
-            None => Err(incoming),
-        };
-        match result {
-            Ok(()) => {
-                endpoint.moved(id, from);
-                self.mark(id);
-            }
-            Err(incoming) if incoming.starts_session() && !endpoint.is_full() && !self.census.is_short() => {
-                let (id, tunnel) = endpoint.accept(now, incoming);
-                self.accepted(id, tunnel);
-            }
-            Err(_) => {}
-        }
-    }
-
-    /// CLI-21
-    fn handle_as_client(&mut self, now: Instant, from: SocketAddr, datagram: &mut [u8]) {
-        if self.sessions.get(&CLIENT_SESSION).is_some_and(|session| session.tunnel.peer() == from) {
-            self.feed(now, CLIENT_SESSION, datagram);
-        } else {
-            self.census.refused();
-        }
-    }
-
-    fn feed(&mut self, now: Instant, id: SessionId, datagram: &mut [u8]) {
-        let Some(session) = self.sessions.get_mut(&id) else { return };
-        let handled = session.tunnel.handle_datagram(now, datagram);
-        if let Handled::Reopen(incoming) = handled {
-            session.tunnel.close(now, CloseReason::Replaced);
-            if let Some(endpoint) = &mut self.endpoint {
-                let (id, tunnel) = endpoint.accept(now, incoming);
-                self.accepted(id, tunnel);
-            }
-        }
-        self.mark(id);
-    }
-
-    fn accepted(&mut self, id: SessionId, tunnel: Tunnel) {
-        self.notices.push(Notice::Accepted(tunnel.peer()));
-        self.insert(id, tunnel);
     }
 
     fn run_timers(&mut self, now: Instant) {
@@ -560,7 +474,7 @@ impl State {
             self.timers.pop_first();
             if let Some(session) = self.sessions.get_mut(&id) {
                 session.armed_at = None;
-                session.tunnel.handle_timeout(now);
+                self.tunnels.with(id, |tunnel| tunnel.handle_timeout(now));
                 self.mark(id);
             }
         }
@@ -568,36 +482,37 @@ impl State {
 
     /// Passes a session's events on and re-arms its timer; the end of the contract's round.
     fn tell(&mut self, id: SessionId) {
-        let Some(session) = self.sessions.get_mut(&id) else { return };
-        let mut ended = None;
-        while let Some(event) = session.tunnel.poll_event() {
-            match event {
-                Event::Opened(stream) => self.notices.push(Notice::Opened(id, stream)),
-                Event::Closed(reason) => ended = Some(reason),
-                event => session.signal(event),
+        let Self { tunnels, sessions, notices, timers, .. } = self;
+        let Some(session) = sessions.get_mut(&id) else { return };
+        let drained = tunnels.with(id, |tunnel| {
+            let mut ended = None;
+            while let Some(event) = tunnel.poll_event() {
+                match event {
+                    Event::Opened(stream) => notices.push(Notice::Opened(id, stream)),
+                    Event::Closed(reason) => ended = Some(reason),
+                    event => session.signal(event),
+                }
             }
-        }
-        if let Some(reason) = ended {
-            return self.end(id, reason);
-        }
-        let next = session.tunnel.poll_timeout().map(|deadline| deadline.at);
+            (ended, tunnel.poll_timeout())
+        });
+        let Some((None, next)) = drained else { return self.end(id) };
+        let next = next.map(|deadline| deadline.at);
         if next != session.armed_at {
             let before = std::mem::replace(&mut session.armed_at, next);
-            self.timers.extend(next.map(|at| (at, id)));
-            before.map(|at| self.timers.remove(&(at, id)));
+            timers.extend(next.map(|at| (at, id)));
+            before.map(|at| timers.remove(&(at, id)));
         }
     }
 
     /// CLI-24
-    fn end(&mut self, id: SessionId, reason: CloseReason) {
+    fn end(&mut self, id: SessionId) {
         let Some(session) = self.sessions.remove(&id) else { return };
         session.streams.values().for_each(|signals| signals.wake_all());
         session.armed_at.map(|at| self.timers.remove(&(at, id)));
-        self.census.ended(session.tunnel.stats());
-        if let Some(endpoint) = &mut self.endpoint {
-            endpoint.retire(id);
-        }
-        self.notices.push(Notice::Ended(session.tunnel.peer(), reason, session.tunnel.mismatch()));
+        let Some(tunnel) = self.tunnels.remove(id) else { return };
+        self.census.ended(tunnel.stats());
+        let reason = tunnel.closed().unwrap_or(CloseReason::Local);
+        self.notices.push(Notice::Ended(tunnel.peer(), reason, tunnel.mismatch()));
     }
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::net::udp::Datagrams;
 use engine::crypt::Cipher;
-use engine::{Entropy, Settings};
+use engine::{Choice, ClientLimits, Entropy, Settings};
 use std::cell::Cell;
 use std::io;
 use std::num::NonZeroU16;
@@ -86,9 +86,13 @@ fn a_blocked_socket_delays_datagrams_but_loses_none() {
     let test = async {
         let scratch = Scratch::new();
         let to = SocketAddr::from(([127, 0, 0, 1], 2));
-        let tunnel = Tunnel::connect(&config, scratch.clock.now(), to, Entropy::from_seed([1; 32]));
-        let hub = Hub::client(&scratch, Box::new(Socket(Rc::clone(&wire))), tunnel);
-        let stream = hub.open_stream().unwrap();
+        let limits = ClientLimits { slots: 1, lifetime: None, grace: Duration::ZERO };
+        let client = Rc::new(RefCell::new(Client::new(config, limits)));
+        let now = scratch.clock.now();
+        let Choice::Dial(slot) = client.borrow_mut().choose(now) else { panic!("no session yet") };
+        let session = client.borrow_mut().dial(now, slot, to, Entropy::from_seed([1; 32]));
+        let hub = Hub::client(&scratch, Box::new(Socket(Rc::clone(&wire))), &client, session);
+        let stream = hub.open_stream(session).unwrap();
         assert_eq!(stream.write(&[7; 40_000]).unwrap(), 40_000);
         let running = tokio::task::spawn_local(Rc::clone(&hub).run(|_, _| {}));
         for room in [0, 1, 2, 3, 5, 7, 11] {

@@ -14,9 +14,9 @@ mod memory;
 mod monitor;
 mod pipe;
 mod server;
-mod sessions;
 mod startup;
 mod stop;
 mod stream;
+mod tunnels;
 
 pub use startup::{parameters, run, run_simulated};

@@ -13,7 +13,7 @@ use crate::net::address::Address;
 use crate::net::network::Network;
 use crate::net::udp::Datagrams;
 use crate::net::wire::{DialError, Wire};
-use engine::{Endpoint, EndpointLimits, Entropy, TunnelConfig};
+use engine::{Entropy, ServerLimits, TunnelConfig};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,12 +50,12 @@ impl Server {
     ) -> Self {
         let scratch = Scratch::new();
         let tunnel_config = Arc::new(tunnel_config);
-        let limits = EndpointLimits { sessions_max: SESSIONS_MAX };
+        let limits = ServerLimits { sessions_max: SESSIONS_MAX };
         let hub = |socket| {
-            let endpoint = Endpoint::new(Arc::clone(&tunnel_config), limits, entropy.fork());
+            let server = engine::Server::new(Arc::clone(&tunnel_config), limits, entropy.fork());
             let diagnose =
                 config.diagnoses().then(|| Diagnose::new(config.settings.crypt, &config.settings.key));
-            Hub::server(&scratch, socket, endpoint, diagnose)
+            Hub::server(&scratch, socket, server, diagnose)
         };
         let hubs = sockets.into_iter().map(hub).collect();
         // kcptun's client must hear of the target's end at once: its application may be waiting for it.

@@ -1,7 +1,7 @@
 //! The programs against peers that the engine plays: ones that close as kcptun does, and ones that start over.
 use crate::common::{PATIENCE, connect, echo, free_udp, start_client, start_server, target};
 use engine::{
-    Endpoint, EndpointLimits, Entropy, Event, Instant, Route, Settings, StreamId, Tunnel, TunnelConfig,
+    Entropy, Event, Instant, Received, Server, ServerLimits, Settings, StreamId, Tunnel, TunnelConfig,
 };
 use std::io::{Read, Write};
 use std::net::{SocketAddr, UdpSocket};
@@ -24,15 +24,14 @@ impl Peer {
 
     /// Waits for a client's first datagram.
     fn accept(socket: UdpSocket) -> Self {
-        let limits = EndpointLimits { sessions_max: 1 };
+        let limits = ServerLimits { sessions_max: 1 };
         let config = like_kcptun(&Settings::server());
-        let mut endpoint = Endpoint::new(config, limits, Entropy::from_seed([9; 32]));
+        let mut server = Server::new(config, limits, Entropy::from_seed([9; 32]));
         let mut buffer = [0; 2048];
         let (count, from) = socket.recv_from(&mut buffer).unwrap();
-        let Route::Incoming(incoming) = endpoint.route(Instant::ZERO, from, &mut buffer[..count]) else {
-            panic!("not a first datagram")
-        };
-        let (_, tunnel) = endpoint.accept(Instant::ZERO, incoming);
+        let received = server.handle_datagram(Instant::ZERO, from, &mut buffer[..count]);
+        let Received::Accepted { id, .. } = received else { panic!("not a first datagram") };
+        let tunnel = server.remove(id).unwrap();
         Self { socket, tunnel, started: std::time::Instant::now() }
     }
 

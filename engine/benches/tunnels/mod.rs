@@ -1,7 +1,7 @@
 //! Both ends of one association, with a path between them that takes no time and loses nothing.
 
 use engine::{
-    Endpoint, EndpointLimits, Entropy, Handled, Instant, Route, SessionId, Settings, StreamId, Tunnel,
+    Entropy, Handled, Instant, Received, Server, ServerLimits, SessionId, Settings, StreamId, Tunnel,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +13,8 @@ const STEP: Duration = Duration::from_millis(1);
 pub struct Tunnels {
     now: Instant,
     client: Tunnel,
-    endpoint: Endpoint,
-    server: Option<(SessionId, Tunnel)>,
+    server: Server,
+    session: Option<SessionId>,
     stream: StreamId,
     run: Vec<u8>,
 }
@@ -29,12 +29,12 @@ impl Tunnels {
         let now = Instant::from_millis(1000);
         let address = "192.0.2.1:29900".parse().unwrap();
         let config = Arc::new(client.tunnel_config().unwrap());
-        let limits = EndpointLimits { sessions_max: 4 };
+        let limits = ServerLimits { sessions_max: 4 };
         let mut client = Tunnel::connect(&config, now, address, Entropy::from_seed([1; 32]));
         let stream = client.open_stream(now).unwrap();
         let config = Arc::new(server.tunnel_config().unwrap());
-        let endpoint = Endpoint::new(config, limits, Entropy::from_seed([2; 32]));
-        Self { now, client, endpoint, server: None, stream, run: vec![0; 1 << 16] }
+        let server = Server::new(config, limits, Entropy::from_seed([2; 32]));
+        Self { now, client, server, session: None, stream, run: vec![0; 1 << 16] }
     }
 
     /// Carries `data` from the client's application to the server's.
@@ -49,7 +49,7 @@ impl Tunnels {
             self.back();
             self.now = self.now + STEP;
             self.client.handle_timeout(self.now);
-            if let Some((_, server)) = &mut self.server {
+            if let Some(server) = self.session.and_then(|id| self.server.tunnel_mut(id)) {
                 server.handle_timeout(self.now);
             }
         }
@@ -60,12 +60,9 @@ impl Tunnels {
             let size = transmit.segment.map_or(transmit.len, |size| usize::from(size.get()));
             for datagram in self.run[..transmit.len].chunks_mut(size) {
                 let from = "198.51.100.7:4321".parse().unwrap();
-                match self.endpoint.route(self.now, from, datagram) {
-                    Route::Session(_, datagram) => {
-                        let (_, server) = self.server.as_mut().unwrap();
-                        assert!(matches!(server.handle_datagram(self.now, datagram), Handled::Used));
-                    }
-                    Route::Incoming(incoming) => self.server = Some(self.endpoint.accept(self.now, incoming)),
+                match self.server.handle_datagram(self.now, from, datagram) {
+                    Received::Session(_, Handled::Used) => {}
+                    Received::Accepted { id, .. } => self.session = Some(id),
                     other => panic!("a clean path gave {other:?}"),
                 }
             }
@@ -74,7 +71,7 @@ impl Tunnels {
     }
 
     fn back(&mut self) {
-        let Some((_, server)) = &mut self.server else { return };
+        let Some(server) = self.session.and_then(|id| self.server.tunnel_mut(id)) else { return };
         while let Some(transmit) = server.poll_transmit(self.now, &mut self.run) {
             let size = transmit.segment.map_or(transmit.len, |size| usize::from(size.get()));
             for datagram in self.run[..transmit.len].chunks_mut(size) {
@@ -85,7 +82,7 @@ impl Tunnels {
     }
 
     fn read(&mut self) -> usize {
-        let Some((_, server)) = &mut self.server else { return 0 };
+        let Some(server) = self.session.and_then(|id| self.server.tunnel_mut(id)) else { return 0 };
         let mut read = 0;
         while let Ok(bytes) = server.peek(self.stream) {
             let len = bytes.len();

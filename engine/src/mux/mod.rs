@@ -6,15 +6,11 @@
 
 mod smux;
 
+use crate::event::{CloseReason, Event, StreamId};
 use crate::observe::Marks;
 use crate::time::{Deadline, Instant};
-use crate::tunnel::CloseReason;
 
 pub use smux::Smux;
-
-/// A stream of one session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct StreamId(pub u32);
 
 /// Which end of the session this is; it decides the ids of the streams opened here (SMUX-3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,24 +137,6 @@ pub enum SettingsError {
     /// The bucket counts in 32 bits.
     #[error("max receive buffer cannot be larger than 2147483647")]
     ReceiveLarge,
-}
-
-/// What the application should know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Event {
-    /// The peer opened a stream.
-    Opened(StreamId),
-    /// Bytes, or the end of the stream, can be read. Comes once, and again only after a read was refused as blocked.
-    Readable(StreamId),
-    /// A write that was refused as blocked can be tried again.
-    Writable(StreamId),
-    /// The peer finished the stream; bytes may still wait to be read.
-    Finished(StreamId),
-    /// The peer reads nothing of the stream any more; what was written and not sent is dropped (SMUX-29).
-    Stopped(StreamId),
-    /// The session ended; all its streams are gone.
-    Closed(CloseReason),
 }
 
 /// Why a stream could not be opened.

@@ -7,10 +7,10 @@
 mod frame;
 mod stream;
 
-use super::{Event, Mux, OpenError, ProtocolError, ReadError, Role, Settings, StreamId, WriteError};
+use super::{Mux, OpenError, ProtocolError, ReadError, Role, Settings, WriteError};
+use crate::event::{CloseReason, Event, StreamId};
 use crate::observe::{Mark, Marks};
 use crate::time::{Deadline, Instant, Timer};
-use crate::tunnel::CloseReason;
 use core::time::Duration;
 use frame::{Command, HEADER_LEN, Header, UPDATE_LEN};
 use std::collections::{BTreeMap, VecDeque};

@@ -1,7 +1,7 @@
 //! Coverage marks: whether rare code paths were taken. A simulator that never takes a path does not test it.
 //!
 //! A mark is one bit, set where something rare happens. It influences nothing and is never cleared. The caller combines the
-//! marks of its sessions ([`crate::Stats::marks`], [`crate::Endpoint::marks`]).
+//! marks of its sessions ([`crate::Stats::marks`], [`crate::Server::marks`]).
 
 use crate::terms;
 

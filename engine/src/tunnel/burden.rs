@@ -7,9 +7,6 @@ use super::Tunnel;
 use crate::time::Instant;
 use core::time::Duration;
 
-/// Sessions of a client under a controller, unless the user names a number.
-pub const SESSIONS: usize = 4;
-
 /// Time over which bytes are counted.
 const SPAN: Duration = Duration::from_millis(500);
 
@@ -49,7 +46,12 @@ impl Traffic {
 impl Tunnel {
     /// What the session carries.
     pub fn burden(&self, now: Instant) -> Burden {
-        let bulk = self.traffic.is_bulk(now, self.stats.bytes_sent + self.stats.bytes_received);
+        let bulk = self.traffic.is_bulk(now, self.stream_bytes());
         Burden { bulk, streams: self.stream_count() }
+    }
+
+    /// Bytes of the multiplexed stream, framing included, sent and received since creation.
+    pub fn stream_bytes(&self) -> u64 {
+        self.stats.bytes_sent + self.stats.bytes_received
     }
 }

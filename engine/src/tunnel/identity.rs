@@ -3,9 +3,36 @@
 use super::DropReason;
 use crate::arq::{Command, Header, OVERHEAD};
 use crate::fec::{self, Kind};
+use std::net::SocketAddr;
 
 /// Shortest payload that any layer could use.
 const PAYLOAD_BYTES_MIN: usize = 12;
+
+/// An opened datagram that may start a session.
+#[derive(Debug)]
+pub(crate) struct Incoming<'d> {
+    /// Source address.
+    pub(crate) from: SocketAddr,
+    /// Its conversation.
+    pub(crate) conv: u32,
+    /// Number of the first segment of a new conversation.
+    pub(crate) first_sn: u32,
+    /// Whether it is not known to belong to a live session.
+    pub(crate) may_start: bool,
+    pub(crate) payload: &'d [u8],
+}
+
+impl Incoming<'_> {
+    /// Whether it looks like the first datagram of a new conversation, not like one from the middle of a known one.
+    pub(crate) fn starts_session(&self) -> bool {
+        let starts = |identity: Identity| identity.replaces(self.first_sn).is_some();
+        self.may_start && Identity::of(self.payload).is_ok_and(starts)
+    }
+
+    pub(crate) fn begins_with_data(&self) -> bool {
+        Identity::of(self.payload).is_ok_and(|identity| identity.starts().is_some())
+    }
+}
 
 /// Kind of a payload and the first segment in it, where it can be seen.
 #[derive(Clone, Copy, Debug)]

@@ -1,7 +1,6 @@
 //! Following a peer whose address changes: NAT rebinding, a new network (KCP-24).
 
-use super::{Identity, Tunnel};
-use crate::endpoint::Incoming;
+use super::{Identity, Incoming, Tunnel};
 use crate::fec::{self, Kind};
 use crate::mux::Role;
 use crate::observe::Mark;
@@ -14,11 +13,11 @@ const MOVE_INTERVAL: Duration = Duration::from_millis(250);
 
 impl Tunnel {
     /// Takes a datagram of this conversation from another address and moves the session there, if the datagram advances
-    /// the conversation. The caller then tells [`crate::Endpoint::moved`].
+    /// the conversation. The caller then updates its address table.
     ///
     /// # Errors
     /// Gives the datagram back when it is a replay, when moves are switched off, or when the session moved just before.
-    pub fn migrate<'d>(&mut self, now: Instant, incoming: Incoming<'d>) -> Result<(), Incoming<'d>> {
+    pub(crate) fn migrate<'d>(&mut self, now: Instant, incoming: Incoming<'d>) -> Result<(), Incoming<'d>> {
         let moved_just_now = self.moved_at.is_some_and(|at| now.since(at) < MOVE_INTERVAL);
         let may = self.config.migrate && self.role == Role::Server && !self.is_closed() && !moved_just_now;
         let Ok(identity) = Identity::of(incoming.payload) else { return Err(incoming) };

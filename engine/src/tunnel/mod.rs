@@ -16,18 +16,18 @@ mod receive;
 mod stall;
 mod transmit;
 
-pub use burden::{Burden, SESSIONS};
+pub use burden::Burden;
 pub use config::{MTU_MAX, TunnelConfig};
-pub(crate) use identity::Identity;
+pub(crate) use identity::{Identity, Incoming};
 pub use mismatch::Mismatch;
 pub use transmit::Transmit;
 
 use crate::arq::{Arq, Flush};
 use crate::congestion::Auto;
-use crate::endpoint::Incoming;
 use crate::entropy::Entropy;
+use crate::event::{CloseReason, Event, StreamId};
 use crate::fec;
-use crate::mux::{self, Mux, OpenError, ReadError, Role, Smux, StreamId, WriteError};
+use crate::mux::{Mux, OpenError, ReadError, Role, Smux, WriteError};
 use crate::observe::{Mark, Marks, Note, Stats};
 use crate::qpp::Generator;
 use crate::snappy;
@@ -42,16 +42,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// What became of a datagram.
-#[derive(Debug)]
+/// What a session did with a datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub enum Handled<'d> {
-    /// It was fed in.
+pub enum Handled {
+    /// The layers processed it.
     Used,
     /// It was counted and dropped.
     Dropped(DropReason),
-    /// The peer started a new session at the same address: close this tunnel, then accept the datagram.
-    Reopen(Incoming<'d>),
 }
 
 /// Why a datagram was dropped.
@@ -68,69 +66,16 @@ pub enum DropReason {
     Malformed,
     /// No session, and nothing that could start one.
     NoSession,
-    /// The endpoint holds as many sessions as it may.
+    /// The server holds as many sessions as it may.
     TooManySessions,
+    /// The server accepts no new sessions at present.
+    NotAccepting,
+    /// From an unknown address, but it does not advance its conversation, or that moved just before (KCP-24).
+    MoveRefused,
     /// Out-of-band packets carry nothing for kcptun (FEC-7).
     OutOfBand,
     /// The tunnel is closed.
     Closed,
-}
-
-/// What the application should know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Event {
-    /// The peer opened a stream.
-    Opened(StreamId),
-    /// Bytes, or the end of the stream, can be read.
-    Readable(StreamId),
-    /// A write that was refused as blocked can be tried again.
-    Writable(StreamId),
-    /// The peer sent everything it had; bytes may still wait to be read.
-    Finished(StreamId),
-    /// The peer reads nothing of the stream any more; what was written and not sent is dropped.
-    Stopped(StreamId),
-    /// The stream was closed here: its reader stopped and held up all others.
-    Cut(StreamId),
-    /// The session ended; all its streams are gone.
-    Closed(CloseReason),
-}
-
-/// Why a session ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum CloseReason {
-    /// Closed by the driver.
-    Local,
-    /// Nothing was heard from the peer for a keepalive timeout.
-    PeerTimeout,
-    /// The peer broke the multiplexer's protocol (wrong smux version, other compression setting).
-    Protocol,
-    /// The compressed stream was corrupt (other compression setting).
-    Corrupt,
-    /// The peer started a new session at the same address.
-    Replaced,
-    /// The peer lost its state: it was restarted, or sees this side under an address it does not know.
-    PeerRestarted,
-    /// This side lost its state, and the peer goes on.
-    Unknown,
-    /// The driver needs its memory.
-    Memory,
-}
-
-impl core::fmt::Display for CloseReason {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(match self {
-            Self::Local => "closed locally",
-            Self::PeerTimeout => "nothing heard from the peer for the keepalive timeout",
-            Self::Protocol => "invalid protocol: do smuxver and nocomp match on both sides?",
-            Self::Corrupt => "corrupt compressed stream: does nocomp match on both sides?",
-            Self::Replaced => "replaced by a new session of the same peer",
-            Self::Unknown => "the peer goes on with a session that is not known here (any more)",
-            Self::Memory => "memory ran short",
-            Self::PeerRestarted => "the peer lost its state: restarted, or the path to it changed",
-        })
-    }
 }
 
 /// How often buffers that were not needed meanwhile are freed.
@@ -312,6 +257,11 @@ impl Tunnel {
     /// How long nothing has been heard since something was sent that the peer must answer; zero while it answers.
     pub fn silent_for(&self, now: Instant) -> Duration {
         self.liveness.silent_for(now)
+    }
+
+    /// Whether the peer ever sent a valid datagram.
+    pub fn was_heard(&self) -> bool {
+        self.stats.in_pkts > 0
     }
 
     /// Whether the peer passes on the end of one direction alone (SMUX-26).
@@ -598,15 +548,12 @@ impl Tunnel {
     fn collect_events(&mut self) {
         while let Some(event) = self.mux.poll_event() {
             match event {
-                mux::Event::Opened(id) => {
+                Event::Opened(id) => {
                     self.attach_pads(id);
-                    self.events.push_back(Event::Opened(id));
+                    self.events.push_back(event);
                 }
-                mux::Event::Readable(id) => self.events.push_back(Event::Readable(id)),
-                mux::Event::Writable(id) => self.events.push_back(Event::Writable(id)),
-                mux::Event::Finished(id) => self.events.push_back(Event::Finished(id)),
-                mux::Event::Stopped(id) => self.events.push_back(Event::Stopped(id)),
-                mux::Event::Closed(reason) => self.shut(reason),
+                Event::Closed(reason) => self.shut(reason),
+                event => self.events.push_back(event),
             }
         }
     }

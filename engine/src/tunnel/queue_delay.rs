@@ -1,7 +1,7 @@
 //! How long bytes wait in a stream before they are framed: the part of the delay that a full send window causes.
 
 use super::Tunnel;
-use crate::mux::StreamId;
+use crate::event::StreamId;
 use crate::time::{Instant, diff};
 
 /// One byte at a time is followed from the write that brought it to the frame that took it.

@@ -1,9 +1,9 @@
 //! The way in: datagram to streams.
 
-use super::{CloseReason, DropReason, Handled, Identity, Mismatch, Tunnel, liveness};
+use super::{DropReason, Handled, Identity, Incoming, Mismatch, Tunnel, liveness};
 use crate::arq::{Flush, Source};
 use crate::crypt::OpenError;
-use crate::endpoint::Incoming;
+use crate::event::CloseReason;
 use crate::fec::{self, Kind};
 use crate::mux::Role;
 use crate::observe::{Mark, Note};
@@ -14,40 +14,51 @@ use crate::time::{Instant, diff};
 const PARITY_DISTANCE_MAX: u32 = 1024;
 
 impl Tunnel {
-    /// Opens a datagram in place and feeds it in. Bad ones are counted, never returned as errors.
-    pub fn handle_datagram<'d>(&mut self, now: Instant, datagram: &'d mut [u8]) -> Handled<'d> {
+    /// Opens a datagram in place and passes it up. Bad ones are counted, never returned as errors.
+    pub fn handle_datagram(&mut self, now: Instant, datagram: &mut [u8]) -> Handled {
+        match self.receive(now, datagram) {
+            Ok(handled) => handled,
+            Err(_) => self.drop_datagram(DropReason::ForeignConv),
+        }
+    }
+
+    /// As [`Self::handle_datagram`], for a server.
+    ///
+    /// # Errors
+    /// The datagram by which the client starts another session at its address: close this tunnel, then accept it.
+    pub(crate) fn receive<'d>(
+        &mut self,
+        now: Instant,
+        datagram: &'d mut [u8],
+    ) -> Result<Handled, Incoming<'d>> {
         if self.is_closed() {
-            return Handled::Dropped(DropReason::Closed);
+            return Ok(Handled::Dropped(DropReason::Closed));
         }
         let payload = match self.config.suite.open(datagram) {
             Ok(range) => &datagram[range],
-            Err(error) => return Handled::Dropped(self.count_unopened(&error)),
+            Err(OpenError::Short) => return Ok(self.drop_datagram(DropReason::Short)),
+            Err(_) => return Ok(self.drop_datagram(DropReason::Checksum)),
         };
         let identity = match Identity::of(payload) {
             Ok(identity) => identity,
-            Err(reason) => return Handled::Dropped(self.count_dropped(reason)),
+            Err(reason) => return Ok(self.drop_datagram(reason)),
         };
         if identity.conv().is_some_and(|conv| conv != self.conv()) {
             let first_sn = self.config.first_sn;
-            let replaced = identity.replaces(first_sn).filter(|_| self.role == Role::Server);
-            return match replaced {
-                Some(conv) => {
-                    Handled::Reopen(Incoming { from: self.peer, conv, first_sn, may_start: true, payload })
-                }
-                None => {
-                    self.stats.marks.hit(Mark::ForeignConv);
-                    Handled::Dropped(self.count_dropped(DropReason::ForeignConv))
-                }
-            };
+            if let Some(conv) = identity.replaces(first_sn).filter(|_| self.role == Role::Server) {
+                return Err(Incoming { from: self.peer, conv, first_sn, may_start: true, payload });
+            }
+            self.stats.marks.hit(Mark::ForeignConv);
+            return Ok(self.drop_datagram(DropReason::ForeignConv));
         }
         if identity.kind == Some(Kind::Parity) && !self.parity_is_ours(payload) {
             self.stats.marks.hit(Mark::ForeignParity);
-            return Handled::Dropped(self.count_dropped(DropReason::ForeignConv));
+            return Ok(self.drop_datagram(DropReason::ForeignConv));
         }
-        match self.handle_payload(now, payload, identity) {
+        Ok(match self.handle_payload(now, payload, identity) {
             Ok(()) => Handled::Used,
             Err(reason) => Handled::Dropped(reason),
-        }
+        })
     }
 
     /// Feeds in an opened datagram of this conversation.
@@ -199,22 +210,14 @@ impl Tunnel {
         self.shut(reason);
     }
 
-    fn count_unopened(&mut self, error: &OpenError) -> DropReason {
-        let reason = match error {
-            OpenError::Short => DropReason::Short,
-            _ => DropReason::Checksum,
-        };
-        self.count_dropped(reason)
-    }
-
-    fn count_dropped(&mut self, reason: DropReason) -> DropReason {
+    fn drop_datagram(&mut self, reason: DropReason) -> Handled {
         match reason {
             DropReason::Checksum => self.stats.in_csum_errors += 1,
             DropReason::OutOfBand => self.stats.oob_packets += 1,
             DropReason::Short => self.stats.in_errs += 1,
             _ => self.stats.kcp_in_errors += 1,
         }
-        reason
+        Handled::Dropped(reason)
     }
 }
 

@@ -3,8 +3,8 @@
 //! All streams of a session share one receive buffer. Between two ends that pause single streams (SMUX-27) no reader can
 //! fill it; toward others the only cure for a session that stands still is to give up the stream that holds the buffer.
 
-use super::{Event, Tunnel};
-use crate::mux::StreamId;
+use super::Tunnel;
+use crate::event::{Event, StreamId};
 use crate::time::{Deadline, Instant, Timer};
 use core::time::Duration;
 

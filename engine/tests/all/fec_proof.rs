@@ -112,7 +112,7 @@ fn sides_with_different_groups_lose_datagrams_but_no_bytes() {
                 });
                 let got = pair.upload(&data, Duration::from_secs(60));
                 assert!(got == data, "{peer:?} to {own:?}, {place} of {period} lost");
-                unproven += u32::from(pair.server().stats().marks.has(Mark::FecUnproven));
+                unproven += u32::from(pair.accepted().stats().marks.has(Mark::FecUnproven));
             }
         }
     }

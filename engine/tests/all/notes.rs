@@ -21,15 +21,16 @@ fn upload(keep: bool, fec: bool, bytes: usize, drop: fn(u64) -> bool) -> (Pair, 
     });
     if keep {
         pair.client.keep_notes();
-        pair.endpoint.keep_notes();
+        pair.server.keep_notes();
     }
     let stream = pair.client.open_stream(pair.now).unwrap();
     let (mut left, mut of_client, mut of_server, mut got) = (bytes, Vec::new(), Vec::new(), Vec::new());
     pair.run_until(Duration::from_secs(20), |pair| {
         of_client.extend(notes(&mut pair.client));
-        if let Some((_, server)) = &mut pair.server {
-            of_server.extend(notes(server));
-            read_all(server, pair.now, stream, &mut got);
+        if pair.session.is_some() {
+            let now = pair.now;
+            of_server.extend(notes(pair.accepted()));
+            read_all(pair.accepted(), now, stream, &mut got);
         }
         left -= pair.client.write(pair.now, stream, &vec![7; left.min(5_000)]).unwrap_or(0);
         got.len() == bytes && pair.client.drained()

@@ -1,6 +1,6 @@
 //! Single streams are paused, paced and stopped between two ends that know how (SMUX-27, SMUX-29).
-use engine::Instant;
-use engine::mux::{Mux, ReadError, Role, Settings, Smux, StreamId, WriteError};
+use engine::mux::{Mux, ReadError, Role, Settings, Smux, WriteError};
+use engine::{Instant, StreamId};
 
 const BUFFER: usize = 4 << 20;
 const NOP: u8 = 3;

@@ -1,7 +1,7 @@
 //! Any schedule of calls over two joined sessions keeps every stream's bytes in order, loses no wake-up, and leaves
 //! nothing behind; any bytes from a hostile peer are answered within bounds.
-use engine::Instant;
-use engine::mux::{Event, Mux, ReadError, Role, Settings, Smux, StreamId, WriteError};
+use engine::mux::{Mux, ReadError, Role, Settings, Smux, WriteError};
+use engine::{Event, Instant, StreamId};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use std::collections::{BTreeMap, BTreeSet};

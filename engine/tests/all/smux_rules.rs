@@ -1,9 +1,8 @@
 //! smux rule by rule: what one session answers to given frames and calls.
 use engine::mux::{
-    Event, Mux, OpenError, ProtocolError, ReadError, Role, Settings, SettingsError, Smux, StreamId,
-    WriteError,
+    Mux, OpenError, ProtocolError, ReadError, Role, Settings, SettingsError, Smux, WriteError,
 };
-use engine::{CloseReason, Instant, Timer};
+use engine::{CloseReason, Event, Instant, StreamId, Timer};
 
 const SYN: u8 = 0;
 const FIN: u8 = 1;

@@ -1,6 +1,6 @@
 //! Both versions against the bytes smux v1.5.52 wrote (scenarios/golden/vectors/smux.json).
-use engine::Instant;
-use engine::mux::{Mux, Role, Settings, Smux, StreamId, WriteError};
+use engine::mux::{Mux, Role, Settings, Smux, WriteError};
+use engine::{Instant, StreamId};
 use serde_json::Value;
 
 struct Session {

@@ -38,7 +38,7 @@ fn shards_are_expected_and_not_sent() {
     let data = incompressible(2_000_000);
     let mut pair = Pair::new((auto(Settings::client()), Settings { mode: Mode::Fast, ..Settings::server() }));
     pair.upload(&data, Duration::from_secs(20));
-    let (client, server) = (pair.client.stats(), pair.server().stats());
+    let (client, server) = (pair.client.stats(), pair.accepted().stats());
     assert_eq!(server.fec_parity_shards, 0);
     assert!(client.fec_parity_shards > 0);
 }

@@ -22,8 +22,8 @@ fn a_blocked_socket_is_backpressure_and_loses_nothing() {
             written += pair.client.write(pair.now, id, &data[written..]).unwrap_or(0);
         }
         let now = pair.now;
-        pair.server.is_some() && {
-            read_all(pair.server(), now, id, &mut got);
+        pair.session.is_some() && {
+            read_all(pair.accepted(), now, id, &mut got);
             got.len() == data.len()
         }
     });
@@ -50,7 +50,7 @@ fn a_reader_that_stalls_stops_the_writer_and_nothing_is_lost() {
                 written += pair.client.write(pair.now, id, &data[written..]).unwrap_or(0);
             }
             let now = pair.now;
-            read_all(pair.server(), now, id, &mut got);
+            read_all(pair.accepted(), now, id, &mut got);
             got.len() == data.len()
         });
         assert!(got == data);
@@ -65,7 +65,7 @@ fn blocked_writers_are_told_when_there_is_room() {
     while pair.client.write(pair.now, id, &data).is_ok() {}
     pair.run_for(Duration::from_millis(50));
     let now = pair.now;
-    read_all(pair.server(), now, id, &mut Vec::new());
+    read_all(pair.accepted(), now, id, &mut Vec::new());
     pair.run_for(Duration::from_millis(500));
     assert!(pair.client_events.contains(&Event::Writable(id)));
 }

@@ -1,7 +1,7 @@
 //! What happens when a path comes back: nothing waits for a timeout that has backed off, and nobody goes on with a session
 //! that the other side lost meanwhile.
 use crate::pair::{Pair, both, pattern};
-use engine::{CloseReason, Endpoint, EndpointLimits, Entropy, Event, Mark, Settings};
+use engine::{CloseReason, Event, Mark, Settings};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -86,11 +86,9 @@ fn half_known(probe: bool) -> (Pair, (Settings, Settings)) {
         pair.drain();
     }
     pair.run_for(12 * SECOND);
-    assert!(pair.server.is_some() && pair.client.arq().has_received());
+    assert!(pair.session.is_some() && pair.client.arq().has_received());
     assert_eq!(pair.client.arq().state().snd_una, 0);
-    let config = Arc::new(settings.1.tunnel_config().unwrap());
-    pair.endpoint = Endpoint::new(config, EndpointLimits { sessions_max: 4 }, Entropy::from_seed([9; 32]));
-    pair.server = None;
+    pair.restart_server(Arc::new(settings.1.tunnel_config().unwrap()));
     pair.drop = Box::new(|_, _| false);
     (pair, settings)
 }
@@ -99,11 +97,10 @@ fn half_known(probe: bool) -> (Pair, (Settings, Settings)) {
 fn the_data_of_a_lost_session_is_not_taken_for_that_of_a_new_one() {
     // KCP-30
     let (mut pair, _) = half_known(true);
-    pair.run_until(10 * SECOND, |pair| pair.server.as_ref().is_some_and(|(_, server)| server.is_closed()));
-    assert_eq!(pair.server().closed(), Some(CloseReason::Unknown));
-    assert!(pair.server().stats().marks.has(Mark::PeerGoesOn));
-    let (id, _) = pair.server.take().unwrap();
-    pair.endpoint.retire(id);
+    pair.run_until(10 * SECOND, |pair| pair.server_is_closed());
+    assert_eq!(pair.accepted().closed(), Some(CloseReason::Unknown));
+    assert!(pair.accepted().stats().marks.has(Mark::PeerGoesOn));
+    pair.forget_session();
     pair.run_until(5 * SECOND, |pair| pair.client.is_closed());
     assert_eq!(pair.client.closed(), Some(CloseReason::PeerRestarted));
     assert!(!pair.server_events.iter().any(|event| matches!(event, Event::Opened(_))));
@@ -115,5 +112,5 @@ fn without_probes_a_lost_session_is_begun_again() {
     let (mut pair, _) = half_known(false);
     pair.run_for(10 * SECOND);
     assert!(pair.server_events.iter().any(|event| matches!(event, Event::Opened(_))));
-    assert!(!pair.client.is_closed() && !pair.server().is_closed());
+    assert!(!pair.client.is_closed() && !pair.accepted().is_closed());
 }

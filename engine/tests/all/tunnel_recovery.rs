@@ -2,10 +2,7 @@
 use crate::pair::{Pair, ReadState, both, pattern, read_all};
 use engine::fec::Encoder;
 use engine::mux::WriteError;
-use engine::{
-    CloseReason, DropReason, Endpoint, EndpointLimits, Entropy, Handled, Instant, Mark, Mismatch, Settings,
-    Tunnel,
-};
+use engine::{CloseReason, DropReason, Entropy, Handled, Instant, Mark, Mismatch, Settings, Tunnel};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,9 +12,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 
 /// The server is killed and started again: all its sessions are forgotten.
 fn restart_server(pair: &mut Pair, settings: &Settings) {
-    let config = Arc::new(settings.tunnel_config().unwrap());
-    pair.endpoint = Endpoint::new(config, EndpointLimits { sessions_max: 4 }, Entropy::from_seed([9; 32]));
-    pair.server = None;
+    pair.restart_server(Arc::new(settings.tunnel_config().unwrap()));
 }
 
 fn close_time(pair: &mut Pair) -> Duration {
@@ -128,7 +123,7 @@ fn reordering_and_loss_are_no_restart() {
     pair.drop = Box::new(|_, n| n % 3 == 0);
     let data = pattern(300_000);
     assert!(pair.upload(&data, Duration::from_secs(200)) == data);
-    assert!(!pair.client.is_closed() && !pair.server().is_closed());
+    assert!(!pair.client.is_closed() && !pair.accepted().is_closed());
 }
 
 #[test]
@@ -144,8 +139,8 @@ fn a_stream_survives_a_change_of_address() {
             written += pair.client.write(pair.now, id, &data[written..]).unwrap_or(0);
         }
         let now = pair.now;
-        if pair.server.is_some() {
-            read_all(pair.server(), now, id, &mut got);
+        if pair.session.is_some() {
+            read_all(pair.accepted(), now, id, &mut got);
         }
         if got.len() > (port - 4999) * 250_000 {
             pair.client_address.set_port(port as u16);
@@ -154,10 +149,10 @@ fn a_stream_survives_a_change_of_address() {
         got.len() == data.len()
     });
     assert!(got == data);
-    assert_eq!(pair.server().stats().migrations, port as u64 - 5000);
-    assert!(pair.server().stats().migrations >= 2);
-    assert_eq!(pair.server().peer(), pair.client_address);
-    assert_eq!(pair.endpoint.session_count(), 1);
+    assert_eq!(pair.accepted().stats().migrations, port as u64 - 5000);
+    assert!(pair.accepted().stats().migrations >= 2);
+    assert_eq!(pair.accepted().peer(), pair.client_address);
+    assert_eq!(pair.server.session_count(), 1);
 }
 
 /// The client's window is full of data that has arrived when its address changes, so that everything it sends to prove
@@ -176,15 +171,15 @@ fn a_full_window_that_was_not_confirmed_moves_the_session() {
     pair.client_address.set_port(client.port() + 1);
     let mut got = Vec::new();
     pair.run_until(Duration::from_secs(20), |pair| {
-        let astray = pair.server().peer() != pair.client_address;
+        let astray = pair.accepted().peer() != pair.client_address;
         pair.drop = Box::new(move |to_server, _| astray && !to_server);
         written += pair.client.write(pair.now, id, &data[written..]).unwrap_or(0);
         let now = pair.now;
-        read_all(pair.server(), now, id, &mut got);
+        read_all(pair.accepted(), now, id, &mut got);
         got.len() == data.len()
     });
     assert!(got == data && !pair.client.is_closed());
-    assert_eq!((pair.server().stats().migrations, pair.endpoint.session_count()), (1, 1));
+    assert_eq!((pair.accepted().stats().migrations, pair.server.session_count()), (1, 1));
 }
 
 /// What a server still sends to a client that was restarted at the same address: its parity does not say that it is of
@@ -216,7 +211,7 @@ fn parity_far_from_the_data_is_an_earlier_sessions() {
     let mut pair = Pair::new(both(|s| s.nocomp = true));
     let data = pattern(20_000);
     assert!(pair.upload(&data, LIMIT) == data);
-    let before = pair.server().stats();
+    let before = pair.accepted().stats();
     assert!(before.fec_parity_shards > 0, "its own parity is taken");
     let config = both(|_| {}).0.tunnel_config().unwrap();
     let mut encoder = Encoder::with_next_seqid(config.fec.unwrap(), 13 * 4000);
@@ -229,11 +224,11 @@ fn parity_far_from_the_data_is_an_earlier_sessions() {
     while encoder.poll_parity(&mut datagram[head..]).is_some() {
         config.suite.seal(&[1; 16], &mut datagram);
         let now = pair.now;
-        let handled = pair.server().handle_datagram(now, &mut datagram);
+        let handled = pair.accepted().handle_datagram(now, &mut datagram);
         assert!(matches!(handled, Handled::Dropped(DropReason::ForeignConv)), "{handled:?}");
         dropped += 1;
     }
-    assert_eq!((dropped, pair.server().stats().fec_parity_shards), (3, before.fec_parity_shards));
+    assert_eq!((dropped, pair.accepted().stats().fec_parity_shards), (3, before.fec_parity_shards));
 }
 
 #[test]
@@ -254,8 +249,8 @@ fn a_replay_moves_nothing() {
     for datagram in &recorded[1..] {
         pair.deliver_to_server(&mut datagram.clone());
     }
-    assert_eq!(pair.server().peer(), honest);
-    assert_eq!(pair.endpoint.session_count(), 1);
+    assert_eq!(pair.accepted().peer(), honest);
+    assert_eq!(pair.server.session_count(), 1);
 }
 
 #[test]
@@ -282,24 +277,24 @@ fn half_close_passes_the_late_reply() {
         let mut question = Vec::new();
         pair.run_until(LIMIT, |pair| {
             let now = pair.now;
-            pair.server.is_some() && read_all(pair.server(), now, id, &mut question) == ReadState::Ended
+            pair.session.is_some() && read_all(pair.accepted(), now, id, &mut question) == ReadState::Ended
         });
         let reply = pattern(500_000);
         let (mut written, mut got) = (0, Vec::new());
         pair.run_until(LIMIT, |pair| {
             let now = pair.now;
             if written < reply.len() {
-                written += pair.server().write(now, id, &reply[written..]).unwrap_or(0);
+                written += pair.accepted().write(now, id, &reply[written..]).unwrap_or(0);
                 if written == reply.len() {
-                    pair.server().finish(now, id).unwrap();
+                    pair.accepted().finish(now, id).unwrap();
                 }
             }
             read_all(&mut pair.client, now, id, &mut got) == ReadState::Ended
         });
         assert!(got == reply && question == b"question");
-        assert!(pair.client.peer_half_closes() && pair.server().peer_half_closes());
+        assert!(pair.client.peer_half_closes() && pair.accepted().peer_half_closes());
         pair.run_for(Duration::from_secs(1));
-        assert_eq!((pair.client.stream_count(), pair.server().stream_count()), (0, 0));
+        assert_eq!((pair.client.stream_count(), pair.accepted().stream_count()), (0, 0));
     }
 }
 
@@ -314,11 +309,11 @@ fn half_close_is_not_used_toward_a_peer_that_does_not_announce_it() {
     pair.client.finish(pair.now, id).unwrap();
     pair.run_until(LIMIT, |pair| {
         let now = pair.now;
-        pair.server.is_some() && read_all(pair.server(), now, id, &mut Vec::new()) == ReadState::Ended
+        pair.session.is_some() && read_all(pair.accepted(), now, id, &mut Vec::new()) == ReadState::Ended
     });
     let now = pair.now;
-    assert_eq!(pair.server().write(now, id, b"late"), Err(WriteError::PeerFinished));
-    assert!(!pair.server().peer_half_closes());
+    assert_eq!(pair.accepted().write(now, id, b"late"), Err(WriteError::PeerFinished));
+    assert!(!pair.accepted().peer_half_closes());
 }
 
 #[test]
@@ -336,8 +331,8 @@ fn the_side_that_cannot_parse_knows_which_flag_differs() {
         settings.1.nocomp = expected == Mismatch::PeerCompresses;
         let mut pair = Pair::new(settings);
         pair.client.open_stream(pair.now).unwrap();
-        pair.run_until(LIMIT, |pair| pair.server.as_ref().is_some_and(|(_, server)| server.is_closed()));
-        assert_eq!(pair.server().mismatch(), Some(expected));
+        pair.run_until(LIMIT, |pair| pair.server_is_closed());
+        assert_eq!(pair.accepted().mismatch(), Some(expected));
     }
 }
 
@@ -367,12 +362,12 @@ fn a_session_that_moves_twice_at_once_is_not_begun_again() {
         pair.client_address.set_port(port);
         let sent = pair.sent;
         pair.run_until(LIMIT, |pair| pair.sent > sent + 1);
-        assert_eq!(pair.endpoint.session_count(), usize::from(pair.server.is_some()));
+        assert_eq!(pair.server.session_count(), usize::from(pair.session.is_some()));
     }
-    let marks = pair.server().stats().marks;
+    let marks = pair.accepted().stats().marks;
     assert!(marks.has(Mark::Migration) && marks.has(Mark::MigrationTooSoon), "{marks:?}");
     pair.drop = Box::new(|_, _| false);
     pair.run_for(Duration::from_secs(3));
-    assert_eq!(pair.endpoint.session_count(), 1);
+    assert_eq!(pair.server.session_count(), 1);
     assert!(pair.client.drained());
 }

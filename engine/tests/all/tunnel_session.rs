@@ -1,7 +1,7 @@
 //! Who may start, replace and keep a session (KCP-22).
 use crate::pair::{Pair, both, pattern};
 use engine::crypt::{Cipher, MasterKey, Suite};
-use engine::{CloseReason, DropReason, Entropy, Event, Handled, Route, Settings, Tunnel};
+use engine::{CloseReason, DropReason, Entropy, Event, Handled, Received, Settings, Tunnel};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,28 +38,25 @@ fn default_suite() -> Suite {
 fn a_new_conversation_at_the_same_address_replaces_the_session() {
     let mut pair = Pair::new(both(|_| {}));
     pair.upload(&pattern(1000), LIMIT);
-    let old = pair.server().conv();
+    let old = pair.accepted().conv();
     let mut datagram = first_datagram(&Settings::client(), &pair, 77);
     pair.deliver_to_server(&mut datagram);
-    assert_ne!(pair.server().conv(), old);
-    assert_eq!(pair.endpoint.session_count(), 1);
+    assert_ne!(pair.accepted().conv(), old);
+    assert_eq!(pair.server.session_count(), 1);
 }
 
 #[test]
 fn leftovers_of_another_conversation_do_not_disturb() {
     let mut pair = Pair::new(both(|_| {}));
     pair.upload(&pattern(1000), LIMIT);
-    let (id, conv) = (pair.server.as_ref().unwrap().0, pair.server().conv());
+    let (id, conv) = (pair.session.unwrap(), pair.accepted().conv());
     let suite = default_suite();
     for (cmd, sn) in [(81, 5), (82, 0), (83, 0), (84, 0), (0, 0)] {
         let mut datagram = segment(&suite, !conv, cmd, sn);
-        let handled = pair.server.as_mut().unwrap().1.handle_datagram(pair.now, &mut datagram);
-        assert!(
-            matches!(handled, Handled::Dropped(DropReason::ForeignConv)),
-            "cmd {cmd} sn {sn}: {handled:?}"
-        );
+        let received = pair.server.handle_datagram(pair.now, pair.client_address, &mut datagram);
+        let dropped = Received::Session(id, Handled::Dropped(DropReason::ForeignConv));
+        assert_eq!(received, dropped, "cmd {cmd} sn {sn}");
     }
-    assert_eq!(pair.server.as_ref().unwrap().0, id);
 }
 
 #[test]
@@ -69,12 +66,13 @@ fn only_data_starts_a_session() {
     let stranger = "203.0.113.9:1000".parse().unwrap();
     for cmd in [82, 83, 84, 0, 255] {
         let mut datagram = segment(&suite, 1, cmd, 0);
-        let route = pair.endpoint.route(pair.now, stranger, &mut datagram);
-        assert!(matches!(route, Route::Dropped(DropReason::NoSession)), "cmd {cmd}: {route:?}");
+        let received = pair.server.handle_datagram(pair.now, stranger, &mut datagram);
+        assert_eq!(received, Received::Dropped(DropReason::NoSession), "cmd {cmd}");
+        assert_eq!(pair.server.session_count(), 0, "a dropped datagram makes no state");
     }
     let mut datagram = segment(&suite, 1, 81, 0);
-    assert!(matches!(pair.endpoint.route(pair.now, stranger, &mut datagram), Route::Incoming(_)));
-    assert_eq!(pair.endpoint.session_count(), 0, "routing alone makes no state");
+    let received = pair.server.handle_datagram(pair.now, stranger, &mut datagram);
+    assert!(matches!(received, Received::Accepted { replaced: None, .. }), "{received:?}");
 }
 
 #[test]
@@ -84,13 +82,12 @@ fn sessions_are_bounded() {
     for port in 1..=20_u16 {
         let from = ([203, 0, 113, 9], port).into();
         let mut datagram = segment(&suite, u32::from(port), 81, 0);
-        match pair.endpoint.route(pair.now, from, &mut datagram) {
-            Route::Incoming(incoming) => drop(pair.endpoint.accept(pair.now, incoming)),
-            Route::Dropped(reason) => assert_eq!((reason, port > 4), (DropReason::TooManySessions, true)),
-            Route::Moved(..) | Route::Session(..) => panic!("unknown address"),
+        match pair.server.handle_datagram(pair.now, from, &mut datagram) {
+            Received::Accepted { replaced: None, .. } => assert!(port <= 4),
+            other => assert_eq!((other, port > 4), (Received::Dropped(DropReason::TooManySessions), true)),
         }
     }
-    assert_eq!(pair.endpoint.session_count(), 4);
+    assert_eq!(pair.server.session_count(), 4);
 }
 
 #[test]
@@ -101,8 +98,8 @@ fn a_wrong_key_is_counted_and_silent() {
     let mut pair = Pair::new(settings);
     pair.client.open_stream(pair.now).unwrap();
     pair.run_for(Duration::from_secs(10));
-    assert!(pair.server.is_none());
-    assert!(pair.endpoint.stats().in_csum_errors > 0);
+    assert!(pair.session.is_none());
+    assert!(pair.server.stats().in_csum_errors > 0);
 }
 
 #[test]
@@ -113,7 +110,7 @@ fn a_dead_peer_is_noticed_by_the_keepalive_timeout() {
     pair.run_for(Duration::from_secs(61));
     assert_eq!(pair.client.closed(), Some(CloseReason::PeerTimeout));
     assert_eq!(pair.client_events.back(), Some(&Event::Closed(CloseReason::PeerTimeout)));
-    assert!(pair.server().is_closed());
+    assert!(pair.accepted().is_closed());
 }
 
 #[test]
@@ -123,8 +120,8 @@ fn mismatched_compression_closes_the_server_session() {
     let mut pair = Pair::new(settings);
     let id = pair.client.open_stream(pair.now).unwrap();
     pair.client.write(pair.now, id, b"hello").unwrap();
-    pair.run_until(LIMIT, |pair| pair.server.as_ref().is_some_and(|(_, server)| server.is_closed()));
-    assert!(matches!(pair.server().closed(), Some(CloseReason::Corrupt | CloseReason::Protocol)));
+    pair.run_until(LIMIT, |pair| pair.server_is_closed());
+    assert!(matches!(pair.accepted().closed(), Some(CloseReason::Corrupt | CloseReason::Protocol)));
 }
 
 #[test]
@@ -133,8 +130,8 @@ fn mismatched_smux_versions_close_the_server_session() {
     settings.0.smuxver = 1;
     let mut pair = Pair::new(settings);
     pair.client.open_stream(pair.now).unwrap();
-    pair.run_until(LIMIT, |pair| pair.server.as_ref().is_some_and(|(_, server)| server.is_closed()));
-    assert_eq!(pair.server().closed(), Some(CloseReason::Protocol));
+    pair.run_until(LIMIT, |pair| pair.server_is_closed());
+    assert_eq!(pair.accepted().closed(), Some(CloseReason::Protocol));
 }
 
 #[test]
@@ -147,6 +144,6 @@ fn garbage_never_panics_and_makes_no_state() {
         pair.deliver_to_server(&mut datagram);
         let _ = pair.client.handle_datagram(pair.now, &mut datagram);
     }
-    assert_eq!(pair.endpoint.session_count(), 0);
+    assert_eq!(pair.server.session_count(), 0);
     assert!(pair.client.stats().in_csum_errors > 1500);
 }

@@ -22,7 +22,7 @@ fn gets_through(pair: &mut Pair, id: StreamId, time: Duration) -> bool {
     while read < 1000 && pair.now < until {
         pair.run_for(Duration::from_millis(5));
         let now = pair.now;
-        let got = pair.server().read(now, id, &mut [0; 4096]);
+        let got = pair.accepted().read(now, id, &mut [0; 4096]);
         read += got.or_else(|error| (error == ReadError::Blocked).then_some(0).ok_or(error)).unwrap();
     }
     read == 1000
@@ -43,9 +43,9 @@ fn between_two_ends_that_pause_streams_the_others_go_on_at_once() {
         push(&mut pair, stopped, Duration::from_secs(15));
         assert!(gets_through(&mut pair, lively, Duration::from_millis(300)), "version {smuxver}");
         let now = pair.now;
-        assert_eq!(pair.server().blocked_for(now), Duration::ZERO);
-        assert_eq!(pair.server().stats().streams_cut, 0);
-        assert!(pair.server().peek(stopped).is_ok(), "and the stopped one can go on");
+        assert_eq!(pair.accepted().blocked_for(now), Duration::ZERO);
+        assert_eq!(pair.accepted().stats().streams_cut, 0);
+        assert!(pair.accepted().peek(stopped).is_ok(), "and the stopped one can go on");
     }
 }
 
@@ -60,12 +60,12 @@ fn toward_others_the_stopped_stream_is_given_up() {
     push(&mut pair, stopped, Duration::from_secs(5));
     assert!(!gets_through(&mut pair, lively, Duration::from_secs(3)), "the session should stand still");
     let now = pair.now;
-    assert!(pair.server().blocked_for(now) > Duration::from_secs(4));
+    assert!(pair.accepted().blocked_for(now) > Duration::from_secs(4));
     assert!(pair.client.blocked_for(now) > Duration::from_secs(2), "its peer sees a closed window");
     pair.run_for(Duration::from_secs(8));
     assert!(pair.server_events.contains(&Event::Cut(stopped)));
     let now = pair.now;
-    assert_eq!(pair.server().write(now, stopped, b"x"), Err(WriteError::UnknownStream));
+    assert_eq!(pair.accepted().write(now, stopped, b"x"), Err(WriteError::UnknownStream));
     assert!(gets_through(&mut pair, lively, Duration::from_millis(500)));
 }
 
@@ -82,15 +82,15 @@ fn slow_readers_and_lonely_ones_are_not_given_up() {
             pair.client.close_stream(pair.now, other);
             pair.run_for(Duration::from_millis(200));
             let now = pair.now;
-            pair.server().close_stream(now, other);
+            pair.accepted().close_stream(now, other);
         }
         for _ in 0..8 {
             push(&mut pair, slow, Duration::from_secs(3));
             let now = pair.now;
             if !lonely {
-                assert!(pair.server().read(now, slow, &mut [0; 100]).unwrap() > 0);
+                assert!(pair.accepted().read(now, slow, &mut [0; 100]).unwrap() > 0);
             }
         }
-        assert_eq!(pair.server().stats().streams_cut, 0, "lonely: {lonely}");
+        assert_eq!(pair.accepted().stats().streams_cut, 0, "lonely: {lonely}");
     }
 }

@@ -1,8 +1,8 @@
 //! Two smux sessions joined by pipes, applications on both, and a script that may also speak for either.
 
 use super::Script;
-use engine::mux::{Event, Mux, ReadError, Role, Settings, Smux, StreamId, WriteError};
-use engine::{CloseReason, Instant};
+use engine::mux::{Mux, ReadError, Role, Settings, Smux, WriteError};
+use engine::{CloseReason, Event, Instant, StreamId};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Bytes on one pipe at which no more frames are taken.

@@ -3,8 +3,8 @@
 use super::Script;
 use super::tunnel::{address, config};
 use engine::{
-    CloseReason, Endpoint, EndpointLimits, Entropy, Event, Handled, Instant, Route, SessionId, StreamId,
-    Tunnel, TunnelConfig,
+    CloseReason, Entropy, Event, Instant, Received, Server, ServerLimits, SessionId, StreamId, Tunnel,
+    TunnelConfig,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -42,13 +42,19 @@ struct Known {
     ended: bool,
 }
 
+/// One application, except its tunnel.
 struct App {
     side: usize,
-    tunnel: Tunnel,
     streams: BTreeMap<StreamId, Known>,
     socket_blocked: bool,
     closed: Option<CloseReason>,
     budget_bytes: usize,
+}
+
+/// An application with the tunnel it uses.
+struct End<'w> {
+    app: &'w mut App,
+    tunnel: &'w mut Tunnel,
 }
 
 struct Flight {
@@ -60,11 +66,12 @@ struct Flight {
 
 struct World {
     now: Instant,
-    endpoint: Endpoint,
-    client: App,
+    server: Server,
+    client: Tunnel,
+    client_app: App,
     client_address: u8,
     moves: bool,
-    /// The first is the client's; replays may start others.
+    /// The applications of the server's sessions. The first is the client's; replays may start others.
     sessions: BTreeMap<SessionId, App>,
     path: VecDeque<Flight>,
 }
@@ -72,12 +79,12 @@ struct World {
 impl World {
     fn new(config: &Arc<TunnelConfig>) -> Self {
         let now = Instant::from_millis(1000);
-        let limits = EndpointLimits { sessions_max: 4 };
-        let client = Tunnel::connect(config, now, address(255), Entropy::from_seed([1; 32]));
+        let limits = ServerLimits { sessions_max: 4 };
         Self {
             now,
-            endpoint: Endpoint::new(Arc::clone(config), limits, Entropy::from_seed([2; 32])),
-            client: App::new(0, client),
+            server: Server::new(Arc::clone(config), limits, Entropy::from_seed([2; 32])),
+            client: Tunnel::connect(config, now, address(255), Entropy::from_seed([1; 32])),
+            client_app: App::new(0),
             client_address: 0,
             moves: config.migrate,
             sessions: BTreeMap::new(),
@@ -85,34 +92,43 @@ impl World {
         }
     }
 
-    fn app(&mut self, server: bool) -> &mut App {
-        match self.sessions.values_mut().next() {
-            Some(app) if server => app,
-            _ => &mut self.client,
+    fn end(&mut self, server: bool) -> End<'_> {
+        let first = self.sessions.iter_mut().next().filter(|_| server);
+        match first.and_then(|(id, app)| Some(End { app, tunnel: self.server.tunnel_mut(*id)? })) {
+            Some(end) => end,
+            None => End { app: &mut self.client_app, tunnel: &mut self.client },
+        }
+    }
+
+    fn each(&mut self, mut visit: impl FnMut(End<'_>)) {
+        visit(End { app: &mut self.client_app, tunnel: &mut self.client });
+        for (id, tunnel) in self.server.tunnels_mut() {
+            let app = self.sessions.get_mut(&id).expect("the server has a session the driver lost");
+            visit(End { app, tunnel });
         }
     }
 
     fn step(&mut self, script: &mut Script<'_>) {
         let now = self.now;
         let op = script.byte();
-        let app = self.app(op & 128 != 0);
+        let mut end = self.end(op & 128 != 0);
         match op & 15 {
-            0 => app.open(now),
+            0 => end.open(now),
             1 | 2 => {
-                let id = app.stream(script);
-                app.write(now, id, usize::from(script.byte()) * script.pick(&[1, 10, 100]));
+                let id = end.app.stream(script);
+                end.write(now, id, usize::from(script.byte()) * script.pick(&[1, 10, 100]));
             }
             3 => {
-                let id = app.stream(script);
-                app.read(now, id, usize::from(script.byte()) * 50);
+                let id = end.app.stream(script);
+                end.read(now, id, usize::from(script.byte()) * 50);
             }
             4 => {
-                let id = app.stream(script);
-                app.finish(now, id);
+                let id = end.app.stream(script);
+                end.finish(now, id);
             }
             5 => {
-                let id = app.stream(script);
-                app.close(now, id);
+                let id = end.app.stream(script);
+                end.close(now, id);
             }
             6 => self.arrive(usize::from(script.byte()), true),
             7 => self.arrive(usize::from(script.byte()), false),
@@ -123,9 +139,9 @@ impl World {
             9 => self.arrive_all(),
             10 => self.next_deadline(),
             11 => self.pass(u64::from(script.byte()) * 4),
-            12 => app.socket_blocked = !app.socket_blocked,
+            12 => end.app.socket_blocked = !end.app.socket_blocked,
             // Before the first acknowledgement a client that moved is a new client to the server.
-            13 if self.moves && self.client.tunnel.arq().state().snd_una > 0 => {
+            13 if self.moves && self.client.arq().state().snd_una > 0 => {
                 self.client_address = (self.client_address + 1) % 250;
             }
             14 => self.path.clear(),
@@ -147,7 +163,7 @@ impl World {
         if flight.to_server {
             self.arrive_at_server(flight);
         } else if flight.client == self.client_address {
-            let _ = self.client.tunnel.handle_datagram(self.now, &mut flight.bytes);
+            let _ = self.client.handle_datagram(self.now, &mut flight.bytes);
         }
         self.drain();
     }
@@ -159,36 +175,20 @@ impl World {
     }
 
     fn arrive_at_server(&mut self, mut flight: Flight) {
-        let from = address(flight.client);
-        let incoming = match self.endpoint.route(self.now, from, &mut flight.bytes) {
-            Route::Session(id, datagram) => {
-                let app = self.sessions.get_mut(&id).expect("the endpoint knows a session the driver lost");
-                let handled = app.tunnel.handle_datagram(self.now, datagram);
-                assert!(!matches!(handled, Handled::Reopen(_)), "the client has one conversation");
-                return;
-            }
-            Route::Moved(id, incoming) => {
-                let app = self.sessions.get_mut(&id).expect("the endpoint knows a session the driver lost");
-                match app.tunnel.migrate(self.now, incoming) {
-                    Ok(()) => return self.endpoint.moved(id, from),
-                    Err(incoming) if incoming.starts_session() && !self.endpoint.is_full() => incoming,
-                    Err(_) => return,
-                }
-            }
-            Route::Incoming(incoming) => incoming,
-            Route::Dropped(_) => return,
-        };
-        let (id, tunnel) = self.endpoint.accept(self.now, incoming);
-        self.sessions.insert(id, App::new(1, tunnel));
+        let received = self.server.handle_datagram(self.now, address(flight.client), &mut flight.bytes);
+        if let Received::Accepted { id, replaced } = received {
+            assert_eq!(replaced, None, "the client has one conversation");
+            self.sessions.insert(id, App::new(1));
+        }
     }
 
-    fn apps(&mut self) -> impl Iterator<Item = &mut App> {
-        std::iter::once(&mut self.client).chain(self.sessions.values_mut())
+    fn deadlines(&self) -> impl Iterator<Item = Instant> {
+        let tunnels = std::iter::once(&self.client).chain(self.server.tunnels().map(|(_, tunnel)| tunnel));
+        tunnels.filter_map(|tunnel| tunnel.poll_timeout()).map(|deadline| deadline.at)
     }
 
     fn next_deadline(&mut self) {
-        let next = self.apps().filter_map(|app| app.tunnel.poll_timeout()).map(|deadline| deadline.at).min();
-        let Some(next) = next else { return };
+        let Some(next) = self.deadlines().min() else { return };
         assert!(next > self.now, "a deadline lies in the past");
         self.now = next;
         self.timeouts();
@@ -201,38 +201,38 @@ impl World {
 
     fn timeouts(&mut self) {
         let now = self.now;
-        for app in self.apps() {
-            if app.tunnel.poll_timeout().is_some_and(|deadline| deadline.at <= now) {
-                app.tunnel.handle_timeout(now);
+        self.each(|End { app, tunnel }| {
+            if tunnel.poll_timeout().is_some_and(|deadline| deadline.at <= now) {
+                tunnel.handle_timeout(now);
             }
-        }
-        // A flush that stays due because the socket is blocked is the driver's to wait for.
-        self.apps().for_each(|app| app.socket_blocked &= app.tunnel.is_closed());
+            // A flush that stays due because the socket is blocked is the driver's to wait for.
+            app.socket_blocked &= tunnel.is_closed();
+        });
         self.drain();
     }
 
     fn drain(&mut self) {
-        let now = self.now;
-        let client_address = self.client_address;
-        let path = &mut self.path;
-        let sent = |bytes: &[u8]| Flight { to_server: true, client: client_address, bytes: bytes.to_vec() };
-        self.client.drain(now, |bytes| path.push_back(sent(bytes)));
-        for app in self.sessions.values_mut() {
-            let peer = app.tunnel.peer();
-            let client = (0..250).find(|n| address(*n) == peer).unwrap_or(255);
-            app.drain(now, |bytes| {
-                path.push_back(Flight { to_server: false, client, bytes: bytes.to_vec() })
-            });
-        }
+        let (now, client) = (self.now, self.client_address);
+        let mut sent = Vec::new();
+        self.each(|mut end| {
+            let to_server = end.app.side == 0;
+            let peer = end.tunnel.peer();
+            let client = match to_server {
+                true => client,
+                false => (0..250).find(|n| address(*n) == peer).unwrap_or(255),
+            };
+            end.drain(now, |bytes| sent.push(Flight { to_server, client, bytes: bytes.to_vec() }));
+        });
+        self.path.extend(sent);
         while self.path.len() > PATH_MAX {
             self.path.pop_front();
         }
-        // Sessions made by replays wait for nobody.
+        // Sessions started by replays are of no use to an application.
         let real = self.sessions.keys().next().copied();
         let over: Vec<SessionId> =
             self.sessions.iter().filter(|(_, app)| app.closed.is_some()).map(|(id, _)| *id).collect();
         for id in over {
-            self.endpoint.retire(id);
+            self.server.remove(id);
             if real != Some(id) {
                 self.sessions.remove(&id);
             }
@@ -240,15 +240,15 @@ impl World {
     }
 
     fn settle(&mut self) {
-        self.apps().for_each(|app| app.socket_blocked = false);
+        self.each(|end| end.app.socket_blocked = false);
         let until = Instant::from_millis(self.now.as_millis() + SETTLE_MS);
         while self.now < until {
             self.drain();
             self.arrive_all();
             let now = self.now;
-            self.apps().for_each(|app| app.read_all(now));
+            self.each(|mut end| end.read_all(now));
             self.drain();
-            if self.client.closed.is_some() || self.sessions.values().any(|app| app.closed.is_some()) {
+            if self.client_app.closed.is_some() || self.sessions.values().any(|app| app.closed.is_some()) {
                 return;
             }
             if self.path.is_empty() {
@@ -258,19 +258,19 @@ impl World {
                 self.next_deadline();
             }
         }
-        let server = self.sessions.values().next();
+        let server = self.sessions.iter().next().and_then(|(id, app)| Some((app, self.server.tunnel(*id)?)));
         panic!(
             "stuck: client {:?} {:?}, server {:?}",
-            self.client.streams,
-            self.client.tunnel.arq().state(),
-            server.map(|app| (&app.streams, app.tunnel.arq().state()))
+            self.client_app.streams,
+            self.client.arq().state(),
+            server.map(|(app, tunnel)| (&app.streams, tunnel.arq().state()))
         );
     }
 
     fn complete(&self) -> bool {
-        let Some(server) = self.sessions.values().next() else { return self.client.tunnel.drained() };
-        let apps = [&self.client, server];
-        apps.iter().all(|app| app.tunnel.drained()) && apps[0].got_all(apps[1]) && apps[1].got_all(apps[0])
+        let Some((id, app)) = self.sessions.iter().next() else { return self.client.drained() };
+        let drained = self.client.drained() && self.server.tunnel(*id).is_some_and(Tunnel::drained);
+        drained && self.client_app.got_all(app) && app.got_all(&self.client_app)
     }
 }
 
@@ -281,40 +281,13 @@ impl Flight {
 }
 
 impl App {
-    fn new(side: usize, tunnel: Tunnel) -> Self {
+    fn new(side: usize) -> Self {
         Self {
             side,
-            tunnel,
             streams: BTreeMap::new(),
             socket_blocked: false,
             closed: None,
             budget_bytes: WRITE_BYTES_MAX,
-        }
-    }
-
-    fn drain(&mut self, now: Instant, mut send: impl FnMut(&[u8])) {
-        let mut out = [0; 6000];
-        while !self.socket_blocked {
-            let Some(transmit) = self.tunnel.poll_transmit(now, &mut out) else { break };
-            let segment = transmit.segment.map_or(transmit.len, |segment| usize::from(segment.get()));
-            out[..transmit.len].chunks(segment).for_each(&mut send);
-        }
-        while let Some(event) = self.tunnel.poll_event() {
-            match event {
-                Event::Opened(id) => {
-                    assert!(self.streams.insert(id, Known::default()).is_none(), "opened twice");
-                }
-                Event::Readable(id) => self.known(id).readable = true,
-                Event::Writable(id) => self.known(id).blocked = false,
-                Event::Finished(_) | Event::Stopped(_) => {}
-                // SMUX-28: the tunnel closed it, because it was not read while others waited.
-                Event::Cut(id) => self.known(id).closed = true,
-                Event::Closed(reason) => {
-                    assert_eq!(reason, CloseReason::PeerTimeout, "honest peers do nothing else");
-                    self.closed = Some(reason);
-                }
-                other => panic!("unknown event {other:?}"),
-            }
         }
     }
 
@@ -325,64 +298,6 @@ impl App {
     fn stream(&self, script: &mut Script<'_>) -> StreamId {
         let at = usize::from(script.byte()) % self.streams.len().max(1);
         self.streams.keys().nth(at).copied().unwrap_or(StreamId(3))
-    }
-
-    fn open(&mut self, now: Instant) {
-        if let Ok(id) = self.tunnel.open_stream(now) {
-            self.streams.insert(id, Known::default());
-        }
-    }
-
-    fn write(&mut self, now: Instant, id: StreamId, len: usize) {
-        let len = len.min(self.budget_bytes);
-        let Some(known) = self.streams.get_mut(&id).filter(|_| len > 0) else { return };
-        let range = known.written..known.written + len;
-        let data: Vec<u8> = range.map(|offset| pattern(self.side, id, offset)).collect();
-        match self.tunnel.write(now, id, &data) {
-            Ok(n) => {
-                known.written += n;
-                self.budget_bytes -= n;
-                known.blocked = false;
-            }
-            Err(error) => known.blocked = error == engine::mux::WriteError::Blocked,
-        }
-    }
-
-    fn read(&mut self, now: Instant, id: StreamId, n: usize) {
-        let mut buf = vec![0; n.max(1)];
-        let Some(known) = self.streams.get_mut(&id) else { return };
-        match self.tunnel.read(now, id, &mut buf) {
-            Ok(0) => (known.ended, known.readable) = (true, false),
-            Ok(n) => {
-                let wanted = (known.read..).map(|offset| pattern(1 - self.side, id, offset));
-                assert!(wanted.take(n).eq(buf[..n].iter().copied()), "other bytes were written");
-                known.read += n;
-            }
-            Err(_) => known.readable = false,
-        }
-    }
-
-    /// Reads only what events announced.
-    fn read_all(&mut self, now: Instant) {
-        let ids: Vec<StreamId> = self.streams.keys().copied().collect();
-        for id in ids {
-            while self.streams.get(&id).is_some_and(|known| known.readable && !known.closed) {
-                self.read(now, id, 4096);
-            }
-        }
-    }
-
-    fn finish(&mut self, now: Instant, id: StreamId) {
-        if self.tunnel.finish(now, id).is_ok() {
-            self.known(id).finished = true;
-        }
-    }
-
-    fn close(&mut self, now: Instant, id: StreamId) {
-        self.tunnel.close_stream(now, id);
-        if let Some(known) = self.streams.get_mut(&id) {
-            known.closed = true;
-        }
     }
 
     /// Whether everything `peer` wrote was read here, and its writers know that they may go on.
@@ -396,6 +311,92 @@ impl App {
             let ended = known.ended == (theirs.finished || theirs.closed);
             known.closed || (known.read == theirs.written && woken && ended)
         })
+    }
+}
+
+impl End<'_> {
+    fn drain(&mut self, now: Instant, mut send: impl FnMut(&[u8])) {
+        let mut out = [0; 6000];
+        while !self.app.socket_blocked {
+            let Some(transmit) = self.tunnel.poll_transmit(now, &mut out) else { break };
+            let segment = transmit.segment.map_or(transmit.len, |segment| usize::from(segment.get()));
+            out[..transmit.len].chunks(segment).for_each(&mut send);
+        }
+        while let Some(event) = self.tunnel.poll_event() {
+            match event {
+                Event::Opened(id) => {
+                    assert!(self.app.streams.insert(id, Known::default()).is_none(), "opened twice");
+                }
+                Event::Readable(id) => self.app.known(id).readable = true,
+                Event::Writable(id) => self.app.known(id).blocked = false,
+                Event::Finished(_) | Event::Stopped(_) => {}
+                // SMUX-28: the tunnel closed it, because it was not read while others waited.
+                Event::Cut(id) => self.app.known(id).closed = true,
+                Event::Closed(reason) => {
+                    assert_eq!(reason, CloseReason::PeerTimeout, "honest peers do nothing else");
+                    self.app.closed = Some(reason);
+                }
+                other => panic!("unknown event {other:?}"),
+            }
+        }
+    }
+
+    fn open(&mut self, now: Instant) {
+        if let Ok(id) = self.tunnel.open_stream(now) {
+            self.app.streams.insert(id, Known::default());
+        }
+    }
+
+    fn write(&mut self, now: Instant, id: StreamId, len: usize) {
+        let len = len.min(self.app.budget_bytes);
+        let Some(known) = self.app.streams.get_mut(&id).filter(|_| len > 0) else { return };
+        let range = known.written..known.written + len;
+        let data: Vec<u8> = range.map(|offset| pattern(self.app.side, id, offset)).collect();
+        match self.tunnel.write(now, id, &data) {
+            Ok(n) => {
+                known.written += n;
+                self.app.budget_bytes -= n;
+                known.blocked = false;
+            }
+            Err(error) => known.blocked = error == engine::mux::WriteError::Blocked,
+        }
+    }
+
+    fn read(&mut self, now: Instant, id: StreamId, n: usize) {
+        let mut buf = vec![0; n.max(1)];
+        let Some(known) = self.app.streams.get_mut(&id) else { return };
+        match self.tunnel.read(now, id, &mut buf) {
+            Ok(0) => (known.ended, known.readable) = (true, false),
+            Ok(n) => {
+                let wanted = (known.read..).map(|offset| pattern(1 - self.app.side, id, offset));
+                assert!(wanted.take(n).eq(buf[..n].iter().copied()), "other bytes were written");
+                known.read += n;
+            }
+            Err(_) => known.readable = false,
+        }
+    }
+
+    /// Reads only what events announced.
+    fn read_all(&mut self, now: Instant) {
+        let ids: Vec<StreamId> = self.app.streams.keys().copied().collect();
+        for id in ids {
+            while self.app.streams.get(&id).is_some_and(|known| known.readable && !known.closed) {
+                self.read(now, id, 4096);
+            }
+        }
+    }
+
+    fn finish(&mut self, now: Instant, id: StreamId) {
+        if self.tunnel.finish(now, id).is_ok() {
+            self.app.known(id).finished = true;
+        }
+    }
+
+    fn close(&mut self, now: Instant, id: StreamId) {
+        self.tunnel.close_stream(now, id);
+        if let Some(known) = self.app.streams.get_mut(&id) {
+            known.closed = true;
+        }
     }
 }
 

@@ -4,8 +4,8 @@ use super::Script;
 use engine::crypt::Cipher;
 use engine::fec::Kind;
 use engine::{
-    CloseReason, Endpoint, EndpointLimits, Entropy, Event, Generation, Handled, Instant, Route, SessionId,
-    Settings, StreamId, Tunnel, TunnelConfig, snappy,
+    CloseReason, Entropy, Event, Generation, Instant, Received, Server, ServerLimits, SessionId, Settings,
+    StreamId, Tunnel, TunnelConfig, snappy,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -64,34 +64,41 @@ pub(super) fn config(choice: u8) -> Arc<TunnelConfig> {
     Arc::new(config)
 }
 
-/// A tunnel and what its application knows.
-struct End {
-    tunnel: Tunnel,
+/// What an application knows of its tunnel.
+#[derive(Default)]
+struct App {
     streams: BTreeSet<StreamId>,
     /// A blocked socket: nothing is sent meanwhile.
     blocked: bool,
     closed: bool,
 }
 
+/// An application with the tunnel it uses.
+struct End<'w> {
+    app: &'w mut App,
+    tunnel: &'w mut Tunnel,
+}
+
 struct World {
     config: Arc<TunnelConfig>,
     now: Instant,
-    endpoint: Endpoint,
-    client: End,
-    sessions: BTreeMap<SessionId, End>,
+    server: Server,
+    client: Tunnel,
+    client_app: App,
+    sessions: BTreeMap<SessionId, App>,
     path: VecDeque<(bool, Vec<u8>)>,
 }
 
 impl World {
     fn new(config: &Arc<TunnelConfig>) -> Self {
         let now = Instant::from_millis(1000);
-        let limits = EndpointLimits { sessions_max: SESSIONS_MAX };
-        let client = Tunnel::connect(config, now, address(255), Entropy::from_seed([1; 32]));
+        let limits = ServerLimits { sessions_max: SESSIONS_MAX };
         Self {
             config: Arc::clone(config),
             now,
-            endpoint: Endpoint::new(Arc::clone(config), limits, Entropy::from_seed([2; 32])),
-            client: End::new(client),
+            server: Server::new(Arc::clone(config), limits, Entropy::from_seed([2; 32])),
+            client: Tunnel::connect(config, now, address(255), Entropy::from_seed([1; 32])),
+            client_app: App::default(),
             sessions: BTreeMap::new(),
             path: VecDeque::new(),
         }
@@ -116,20 +123,20 @@ impl World {
             6 => self.end(op).write(now, script),
             7 | 8 => self.end(op).read(now, script),
             9 => {
-                let end = self.end(op);
-                let id = end.stream(script);
-                let _ = end.tunnel.finish(now, id);
+                let End { app, tunnel } = self.end(op);
+                let id = app.stream(script);
+                let _ = tunnel.finish(now, id);
             }
             10 => {
-                let end = self.end(op);
-                let id = end.stream(script);
-                end.tunnel.close_stream(now, id);
+                let End { app, tunnel } = self.end(op);
+                let id = app.stream(script);
+                tunnel.close_stream(now, id);
             }
             11 => self.next_deadline(),
             12 => self.pass(u64::from(script.byte()) * 10),
             13 => {
-                let end = self.end(op);
-                end.blocked = !end.blocked;
+                let app = self.end(op).app;
+                app.blocked = !app.blocked;
             }
             14 if script.byte() == 0 => self.end(op).tunnel.close(now, CloseReason::Local),
             _ => {
@@ -142,11 +149,20 @@ impl World {
     }
 
     /// The client, or one of the server's sessions.
-    fn end(&mut self, choice: u8) -> &mut End {
+    fn end(&mut self, choice: u8) -> End<'_> {
         let at = usize::from(choice >> 5) % (SESSIONS_MAX + 1);
-        match self.sessions.values_mut().nth(at) {
-            Some(end) if choice & 16 != 0 => end,
-            _ => &mut self.client,
+        let session = self.sessions.iter_mut().nth(at).filter(|_| choice & 16 != 0);
+        match session.and_then(|(id, app)| Some(End { app, tunnel: self.server.tunnel_mut(*id)? })) {
+            Some(end) => end,
+            None => End { app: &mut self.client_app, tunnel: &mut self.client },
+        }
+    }
+
+    fn each(&mut self, mut visit: impl FnMut(bool, End<'_>)) {
+        visit(true, End { app: &mut self.client_app, tunnel: &mut self.client });
+        for (id, tunnel) in self.server.tunnels_mut() {
+            let app = self.sessions.get_mut(&id).expect("the server has a session the driver lost");
+            visit(false, End { app, tunnel });
         }
     }
 
@@ -171,45 +187,28 @@ impl World {
         if to_server {
             self.arrive(0, datagram);
         } else {
-            let _ = self.client.tunnel.handle_datagram(self.now, &mut datagram);
+            let _ = self.client.handle_datagram(self.now, &mut datagram);
         }
     }
 
     /// What a driver does with a datagram.
     fn arrive(&mut self, from: u8, mut datagram: Vec<u8>) {
-        let incoming = match self.endpoint.route(self.now, address(from), &mut datagram) {
-            Route::Session(id, datagram) => {
-                let end = self.sessions.get_mut(&id).expect("the endpoint knows a session the driver lost");
-                match end.tunnel.handle_datagram(self.now, datagram) {
-                    Handled::Reopen(incoming) => {
-                        end.tunnel.close(self.now, CloseReason::Replaced);
-                        end.drain(self.now, |_| {});
-                        self.sessions.remove(&id);
-                        incoming
-                    }
-                    Handled::Used | Handled::Dropped(_) => return,
-                }
-            }
-            Route::Moved(id, incoming) => {
-                let end = self.sessions.get_mut(&id).expect("the endpoint knows a session the driver lost");
-                match end.tunnel.migrate(self.now, incoming) {
-                    Ok(()) => return self.endpoint.moved(id, address(from)),
-                    Err(incoming) if incoming.starts_session() && !self.endpoint.is_full() => incoming,
-                    Err(_) => return,
-                }
-            }
-            Route::Incoming(incoming) => incoming,
-            Route::Dropped(_) => return,
-        };
-        let (id, tunnel) = self.endpoint.accept(self.now, incoming);
-        self.sessions.insert(id, End::new(tunnel));
+        let received = self.server.handle_datagram(self.now, address(from), &mut datagram);
+        let Received::Accepted { id, replaced } = received else { return };
+        self.sessions.insert(id, App::default());
+        if let Some(replaced) = replaced {
+            let app = self.sessions.get_mut(&replaced).expect("the server has a session the driver lost");
+            let tunnel = self.server.tunnel_mut(replaced).expect("a replaced session is drained");
+            End { app, tunnel }.drain(self.now, |_| {});
+            self.remove_closed();
+        }
     }
 
     /// A push with numbers around the true ones whose payload the upper layers may understand.
     fn forged(&self, from: u8, script: &mut Script<'_>) -> Vec<u8> {
-        let known = self.sessions.values().find(|end| end.tunnel.peer() == address(from));
+        let known = self.server.tunnels().find(|(_, tunnel)| tunnel.peer() == address(from));
         let (conv, state) = match known {
-            Some(end) => (end.tunnel.conv(), Some(end.tunnel.arq().state())),
+            Some((_, tunnel)) => (tunnel.conv(), Some(tunnel.arq().state())),
             None => (u32::from(from), None),
         };
         let kinds = script.byte();
@@ -239,12 +238,9 @@ impl World {
         datagram
     }
 
-    fn ends(&mut self) -> impl Iterator<Item = &mut End> {
-        std::iter::once(&mut self.client).chain(self.sessions.values_mut())
-    }
-
     fn next_deadline(&mut self) {
-        let next = self.ends().filter_map(|end| end.tunnel.poll_timeout()).min_by_key(|deadline| deadline.at);
+        let tunnels = std::iter::once(&self.client).chain(self.server.tunnels().map(|(_, tunnel)| tunnel));
+        let next = tunnels.filter_map(Tunnel::poll_timeout).min_by_key(|deadline| deadline.at);
         let Some(next) = next else { return };
         assert!(next.at > self.now, "{next:?} lies in the past of {:?}", self.now);
         self.now = next.at;
@@ -258,58 +254,63 @@ impl World {
 
     fn timeouts(&mut self) {
         let now = self.now;
-        for end in self.ends() {
+        self.each(|_, mut end| {
             if end.tunnel.poll_timeout().is_none_or(|deadline| deadline.at > now) {
-                continue;
+                return;
             }
             end.tunnel.handle_timeout(now);
-            let blocked = std::mem::take(&mut end.blocked);
+            let blocked = std::mem::take(&mut end.app.blocked);
             end.drain(now, |_| {});
-            end.blocked = blocked;
+            end.app.blocked = blocked;
             let next = end.tunnel.poll_timeout();
             assert!(next.is_none_or(|deadline| deadline.at > now), "a timer spins: {next:?} at {now:?}");
-        }
+        });
     }
 
     fn drain(&mut self) {
         self.drain_once();
-        let closed: Vec<SessionId> =
-            self.sessions.iter().filter(|(_, end)| end.closed).map(|(id, _)| *id).collect();
-        for id in closed {
-            self.sessions.remove(&id);
-            self.endpoint.retire(id);
-        }
-        assert_eq!(self.endpoint.session_count(), self.sessions.len());
+        self.remove_closed();
+        assert_eq!(self.server.session_count(), self.sessions.len());
         assert!(self.sessions.len() <= SESSIONS_MAX);
     }
 
+    fn remove_closed(&mut self) {
+        let (server, sessions) = (&mut self.server, &mut self.sessions);
+        sessions.retain(|id, app| !app.closed || server.remove(*id).is_none());
+    }
+
     fn drain_once(&mut self) {
-        let (now, path) = (self.now, &mut self.path);
-        self.client.drain(now, |datagram| path.push_back((true, datagram.to_vec())));
-        for end in self.sessions.values_mut() {
-            let from_client = end.tunnel.peer() == address(0);
+        let now = self.now;
+        let mut sent = Vec::new();
+        self.each(|to_server, mut end| {
+            let heard = to_server || end.tunnel.peer() == address(0);
             end.drain(now, |datagram| {
-                if from_client {
-                    path.push_back((false, datagram.to_vec()));
+                if heard {
+                    sent.push((to_server, datagram.to_vec()));
                 }
             });
-        }
+        });
+        self.path.extend(sent);
         while self.path.len() > PATH_MAX {
             self.path.pop_front();
         }
     }
 }
 
-impl End {
-    fn new(tunnel: Tunnel) -> Self {
-        Self { tunnel, streams: BTreeSet::new(), blocked: false, closed: false }
+impl App {
+    fn stream(&self, script: &mut Script<'_>) -> StreamId {
+        let choice = usize::from(script.byte());
+        let known = self.streams.iter().nth(choice % (self.streams.len() + 1));
+        known.copied().unwrap_or(StreamId(choice as u32))
     }
+}
 
+impl End<'_> {
     fn drain(&mut self, now: Instant, mut send: impl FnMut(&[u8])) {
         let mut out = [0; 6000];
         for count in 0.. {
             assert!(count < DRAIN_MAX, "poll_transmit does not end");
-            if self.blocked {
+            if self.app.blocked {
                 break;
             }
             let Some(transmit) = self.tunnel.poll_transmit(now, &mut out) else { break };
@@ -319,8 +320,8 @@ impl End {
         }
         while let Some(event) = self.tunnel.poll_event() {
             match event {
-                Event::Opened(id) => assert!(self.streams.insert(id), "opened twice"),
-                Event::Closed(_) => assert!(!std::mem::replace(&mut self.closed, true), "closed twice"),
+                Event::Opened(id) => assert!(self.app.streams.insert(id), "opened twice"),
+                Event::Closed(_) => assert!(!std::mem::replace(&mut self.app.closed, true), "closed twice"),
                 _ => {}
             }
         }
@@ -336,24 +337,18 @@ impl End {
         assert!(state.snd_queue + state.snd_buf <= window + frame_segments, "{state:?}");
         assert!(state.snd_buf <= window && state.rcv_queue <= window && state.rcv_buf <= window, "{state:?}");
         assert!(self.tunnel.stream_count() <= STREAMS_MAX);
-        assert_eq!(self.closed, self.tunnel.is_closed(), "no event told the end");
+        assert_eq!(self.app.closed, self.tunnel.is_closed(), "no event told the end");
         let _ = (self.tunnel.stats(), self.tunnel.drained());
-    }
-
-    fn stream(&self, script: &mut Script<'_>) -> StreamId {
-        let choice = usize::from(script.byte());
-        let known = self.streams.iter().nth(choice % (self.streams.len() + 1));
-        known.copied().unwrap_or(StreamId(choice as u32))
     }
 
     fn open(&mut self, now: Instant) {
         if let Ok(id) = self.tunnel.open_stream(now) {
-            self.streams.insert(id);
+            self.app.streams.insert(id);
         }
     }
 
     fn write(&mut self, now: Instant, script: &mut Script<'_>) {
-        let id = self.stream(script);
+        let id = self.app.stream(script);
         let data = script.piece().repeat(script.pick(&[1, 1, 100]));
         if let Ok(n) = self.tunnel.write(now, id, &data) {
             assert!(n <= data.len() && (n > 0 || data.is_empty()));
@@ -361,7 +356,7 @@ impl End {
     }
 
     fn read(&mut self, now: Instant, script: &mut Script<'_>) {
-        let id = self.stream(script);
+        let id = self.app.stream(script);
         let mut buf = vec![0; usize::from(script.byte()) * 32];
         if let Ok(n) = self.tunnel.read(now, id, &mut buf) {
             assert!(n <= buf.len());

@@ -1,10 +1,8 @@
 //! Replays smux traces (`smux-trace-1`): two sessions over a lossless pipe, every frame, return value and count.
 
 use super::{Mismatch, event};
-use engine::mux::{
-    self, Mux, OpenError, ProtocolError, ReadError, Role, Settings, Smux, StreamId, WriteError,
-};
-use engine::{CloseReason, Deadline, Instant};
+use engine::mux::{Mux, OpenError, ProtocolError, ReadError, Role, Settings, Smux, WriteError};
+use engine::{CloseReason, Deadline, Event, Instant, StreamId};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -404,11 +402,11 @@ impl Side {
     fn take_events(&mut self) {
         while let Some(event) = self.mux.poll_event() {
             match event {
-                mux::Event::Opened(id) => {
+                Event::Opened(id) => {
                     self.framing.restart(id);
                     self.accepted.push_back(id);
                 }
-                mux::Event::Closed(_) => self.closed = true,
+                Event::Closed(_) => self.closed = true,
                 _ => {}
             }
         }

@@ -1,6 +1,7 @@
 //! The frame header of smux (SMUX-1; smux frame.go).
 
-use crate::mux::{ProtocolError, StreamId};
+use crate::event::StreamId;
+use crate::mux::ProtocolError;
 
 /// Version, command, length u16 LE, stream id u32 LE.
 pub(super) const HEADER_LEN: usize = 8;

@@ -2,7 +2,8 @@
 
 use super::frame::{Command, Header, UPDATE_LEN};
 use crate::byte_queue::ByteQueue;
-use crate::mux::{Settings, StreamId, WriteError};
+use crate::event::StreamId;
+use crate::mux::{Settings, WriteError};
 use crate::time;
 
 /// Bytes in flight a peer allows before its first UPD (SMUX-10).

@@ -7,8 +7,8 @@
 )]
 
 use engine::{
-    Deadline, Endpoint, EndpointLimits, Entropy, Event, Handled, Instant, Route, SessionId, Settings,
-    StreamId, Tunnel, TunnelConfig,
+    Deadline, Entropy, Event, Instant, Received, Server, ServerLimits, SessionId, Settings, StreamId, Tunnel,
+    TunnelConfig,
 };
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -22,12 +22,13 @@ struct Flight {
     bytes: Vec<u8>,
 }
 
-/// A client tunnel, a server endpoint with at most one session, and the path between them.
+/// A client's tunnel, a server, and the path between them.
 pub struct Pair {
     pub now: Instant,
     pub client: Tunnel,
-    pub endpoint: Endpoint,
-    pub server: Option<(SessionId, Tunnel)>,
+    pub server: Server,
+    /// The session accepted last.
+    pub session: Option<SessionId>,
     pub client_address: SocketAddr,
     pub client_events: VecDeque<Event>,
     pub server_events: VecDeque<Event>,
@@ -37,6 +38,11 @@ pub struct Pair {
     pub sent: u64,
     pub timeouts: u64,
     flights: VecDeque<Flight>,
+}
+
+/// A server without sessions that holds four at most.
+pub fn listen(config: Arc<TunnelConfig>, seed: [u8; 32]) -> Server {
+    Server::new(config, ServerLimits { sessions_max: 4 }, Entropy::from_seed(seed))
 }
 
 /// Settings of both sides, with one change applied to each.
@@ -57,12 +63,11 @@ impl Pair {
         let server_address = "192.0.2.1:29900".parse().unwrap();
         let client_config = Arc::new(client);
         let server_config = Arc::new(server);
-        let limits = EndpointLimits { sessions_max: 4 };
         Self {
             now,
             client: Tunnel::connect(&client_config, now, server_address, Entropy::from_seed([1; 32])),
-            endpoint: Endpoint::new(server_config, limits, Entropy::from_seed([2; 32])),
-            server: None,
+            server: listen(server_config, [2; 32]),
+            session: None,
             client_address: "198.51.100.7:4321".parse().unwrap(),
             client_events: VecDeque::new(),
             server_events: VecDeque::new(),
@@ -74,9 +79,25 @@ impl Pair {
         }
     }
 
-    /// The server's side; panics before the first datagram arrived.
-    pub fn server(&mut self) -> &mut Tunnel {
-        &mut self.server.as_mut().expect("no session yet").1
+    /// The server's tunnel; panics before the first datagram arrived.
+    pub fn accepted(&mut self) -> &mut Tunnel {
+        self.session.and_then(|id| self.server.tunnel_mut(id)).expect("no session yet")
+    }
+
+    /// Whether the server's tunnel is closed.
+    pub fn server_is_closed(&self) -> bool {
+        self.session.and_then(|id| self.server.tunnel(id)).is_some_and(Tunnel::is_closed)
+    }
+
+    /// Puts a server with that configuration and no sessions in place.
+    pub fn restart_server(&mut self, config: Arc<TunnelConfig>) {
+        self.server = listen(config, [9; 32]);
+        self.session = None;
+    }
+
+    /// Removes the server's tunnel, as a driver does once it is closed.
+    pub fn forget_session(&mut self) {
+        self.session.take().map(|id| self.server.remove(id));
     }
 
     /// Drains both ends onto the path and collects their events.
@@ -84,7 +105,7 @@ impl Pair {
         let mut out = vec![0; 20_000];
         let arrives = self.now + self.delay;
         let mut ends = vec![(true, &mut self.client, &mut self.client_events)];
-        if let Some((_, tunnel)) = &mut self.server {
+        if let Some(tunnel) = self.session.and_then(|id| self.server.tunnel_mut(id)) {
             ends.push((false, tunnel, &mut self.server_events));
         }
         for (to_server, tunnel, events) in ends {
@@ -105,8 +126,8 @@ impl Pair {
     pub fn step(&mut self, until: Instant) -> bool {
         self.drain();
         let arrival = self.flights.front().map(|flight| flight.at);
-        let deadlines =
-            [self.client.poll_timeout(), self.server.as_ref().and_then(|(_, t)| t.poll_timeout())];
+        let server = self.session.and_then(|id| self.server.tunnel(id));
+        let deadlines = [self.client.poll_timeout(), server.and_then(Tunnel::poll_timeout)];
         let deadline = deadlines.iter().flatten().map(|Deadline { at, .. }| *at).min();
         let Some(next) = arrival.into_iter().chain(deadline).min().filter(|next| *next <= until) else {
             self.now = until;
@@ -119,7 +140,7 @@ impl Pair {
         } else {
             self.timeouts += 1;
             self.client.handle_timeout(next);
-            if let Some((_, tunnel)) = &mut self.server {
+            if let Some(tunnel) = self.session.and_then(|id| self.server.tunnel_mut(id)) {
                 tunnel.handle_timeout(next);
             }
         }
@@ -138,30 +159,12 @@ impl Pair {
 
     /// Hands a sealed datagram to the server as the driver does.
     pub fn deliver_to_server(&mut self, bytes: &mut [u8]) {
-        let incoming = match self.endpoint.route(self.now, self.client_address, bytes) {
-            Route::Session(id, datagram) => {
-                let (held, tunnel) =
-                    self.server.as_mut().expect("the endpoint knows a session the driver lost");
-                assert_eq!(*held, id);
-                match tunnel.handle_datagram(self.now, datagram) {
-                    Handled::Reopen(incoming) => incoming,
-                    Handled::Used | Handled::Dropped(_) => return,
-                }
-            }
-            Route::Incoming(incoming) => incoming,
-            Route::Moved(id, incoming) => {
-                let (held, tunnel) =
-                    self.server.as_mut().expect("the endpoint knows a session the driver lost");
-                assert_eq!(*held, id);
-                match tunnel.migrate(self.now, incoming) {
-                    Ok(()) => return self.endpoint.moved(id, self.client_address),
-                    Err(incoming) if incoming.starts_session() => incoming,
-                    Err(_) => return,
-                }
-            }
-            Route::Dropped(_) => return,
-        };
-        self.server = Some(self.endpoint.accept(self.now, incoming));
+        if let Received::Accepted { id, replaced } =
+            self.server.handle_datagram(self.now, self.client_address, bytes)
+        {
+            self.session = Some(id);
+            replaced.map(|replaced| self.server.remove(replaced));
+        }
     }
 
     /// Steps until `done` or for `limit`; panics when the limit is reached first.
@@ -183,8 +186,9 @@ impl Pair {
         self.now = self.now + time;
         self.flights.iter_mut().for_each(|flight| flight.at = flight.at + time);
         self.client.handle_timeout(self.now);
-        if let Some((_, server)) = &mut self.server {
-            server.handle_timeout(self.now);
+        if self.session.is_some() {
+            let now = self.now;
+            self.accepted().handle_timeout(now);
         }
     }
 
@@ -201,8 +205,7 @@ impl Pair {
                 }
             }
             let now = pair.now;
-            let Some((_, server)) = &mut pair.server else { return false };
-            read_all(server, now, id, &mut got) == ReadState::Ended
+            pair.session.is_some() && read_all(pair.accepted(), now, id, &mut got) == ReadState::Ended
         });
         got
     }

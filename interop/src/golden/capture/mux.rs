@@ -3,8 +3,9 @@
 use super::figures::Figures;
 use super::file::Side;
 use super::{Checked, compare, differs};
+use engine::Event;
 use engine::Instant;
-use engine::mux::{Event, Mux, Role, Settings, Smux};
+use engine::mux::{Mux, Role, Settings, Smux};
 use std::collections::BTreeMap;
 
 /// What one direction of a connection carried, by stream id.

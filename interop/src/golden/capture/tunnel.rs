@@ -9,7 +9,7 @@ use super::pcap::Datagram;
 use super::{Checked, broken, differs};
 use engine::crypt::Cipher;
 use engine::{
-    Endpoint, EndpointLimits, Entropy, Event, Generation, Handled, Instant, Route, Settings, Tunnel,
+    Entropy, Event, Generation, Instant, Received, Server, ServerLimits, SessionId, Settings, Tunnel,
 };
 use std::sync::Arc;
 
@@ -19,17 +19,17 @@ pub(super) fn receive(side: &Side, generation: Generation, datagrams: &[&Datagra
     config.generation = generation;
     // What was recorded is not sent again: the peer used at once what it rebuilt.
     config.prove_groups = false;
-    let limits = EndpointLimits { sessions_max: 2 };
-    let endpoint = Endpoint::new(Arc::new(config), limits, Entropy::from_seed([0; 32]));
+    let limits = ServerLimits { sessions_max: 2 };
+    let server = Server::new(Arc::new(config), limits, Entropy::from_seed([0; 32]));
     let start_us = datagrams.first().map_or(0, |datagram| datagram.at_us);
-    let mut server = Server { endpoint, tunnel: None, streams: Streams::default(), out: vec![0; 65_536] };
+    let mut replay = Replay { server, session: None, streams: Streams::default(), out: vec![0; 65_536] };
     for datagram in datagrams {
         let now = Instant::from_micros(1_000_000 + datagram.at_us.saturating_sub(start_us));
-        server
+        replay
             .datagram(now, datagram)
             .map_err(|flaw| flaw.at(&format!("engine as server, frame {}", datagram.frame)))?;
     }
-    Ok(server.streams)
+    Ok(replay.streams)
 }
 
 fn settings(side: &Side) -> Checked<Settings> {
@@ -50,30 +50,25 @@ fn settings(side: &Side) -> Checked<Settings> {
     })
 }
 
-struct Server {
-    endpoint: Endpoint,
-    tunnel: Option<Tunnel>,
+struct Replay {
+    server: Server,
+    session: Option<SessionId>,
     streams: Streams,
     out: Vec<u8>,
 }
 
-impl Server {
+impl Replay {
     fn datagram(&mut self, now: Instant, datagram: &Datagram<'_>) -> Checked<()> {
         self.timeouts(now)?;
         let mut bytes = datagram.bytes.to_vec();
-        match self.endpoint.route(now, datagram.from, &mut bytes) {
-            Route::Incoming(incoming) => self.tunnel = Some(self.endpoint.accept(now, incoming).1),
-            Route::Session(_, bytes) => {
-                let Some(tunnel) = &mut self.tunnel else {
-                    return differs("routed to a session that was never accepted");
-                };
-                if let Handled::Reopen(_) = tunnel.handle_datagram(now, bytes) {
-                    return differs("taken for the start of another session");
-                }
+        match self.server.handle_datagram(now, datagram.from, &mut bytes) {
+            Received::Accepted { id, .. } if self.session.is_none() => self.session = Some(id),
+            Received::Accepted { .. } => return differs("taken for the start of another session"),
+            Received::Session(id, _) if Some(id) != self.session => {
+                return differs("taken for another session");
             }
-            Route::Moved(..) => return differs("taken for a session that changed its address"),
-            // Counted by the crypt layer's check already.
-            Route::Dropped(_) => {}
+            // Drops are counted by the crypt layer's check already.
+            Received::Session(..) | Received::Dropped(_) => {}
         }
         self.drain(now)
     }
@@ -86,7 +81,7 @@ impl Server {
                 return differs(format!("timer at {} us is due again at once", at.as_micros()));
             }
             last = Some(at);
-            if let Some(tunnel) = &mut self.tunnel {
+            if let Some(tunnel) = self.session.and_then(|id| self.server.tunnel_mut(id)) {
                 tunnel.handle_timeout(at);
             }
             self.drain(at)?;
@@ -95,12 +90,12 @@ impl Server {
     }
 
     fn due(&self, now: Instant) -> Option<Instant> {
-        let deadline = self.tunnel.as_ref()?.poll_timeout()?;
+        let deadline = self.session.and_then(|id| self.server.tunnel(id)).and_then(Tunnel::poll_timeout)?;
         (deadline.at <= now).then_some(deadline.at)
     }
 
     fn drain(&mut self, now: Instant) -> Checked<()> {
-        let Some(tunnel) = &mut self.tunnel else { return Ok(()) };
+        let Some(tunnel) = self.session.and_then(|id| self.server.tunnel_mut(id)) else { return Ok(()) };
         while tunnel.poll_transmit(now, &mut self.out).is_some() {}
         while let Some(event) = tunnel.poll_event() {
             match event {

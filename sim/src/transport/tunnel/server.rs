@@ -6,8 +6,8 @@ use crate::host::Alarm;
 use crate::ids::{Node, ServerId, Stream};
 use crate::plan::SidePlan;
 use engine::{
-    CloseReason, Deadline, DropReason, Endpoint, EndpointLimits, Entropy, Handled, Incoming, Instant, Marks,
-    Route, SessionId, Stats, StreamId, Tunnel, TunnelConfig,
+    Deadline, DropReason, Entropy, Handled, Instant, Marks, Received, ServerLimits, SessionId, Stats,
+    StreamId, Tunnel, TunnelConfig,
 };
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,13 +15,12 @@ use std::sync::Arc;
 
 const SESSIONS_MAX: usize = 64;
 
-/// The server: an endpoint and the tunnels it accepted.
+/// The engine's server behind a simulated socket.
 #[derive(Debug)]
 pub struct Server {
     config: Arc<TunnelConfig>,
     entropy: Entropy,
-    endpoint: Endpoint,
-    sessions: BTreeMap<ServerId, Tunnel>,
+    sessions: engine::Server,
     /// The first session of each conversation.
     firsts: BTreeMap<u32, ServerId>,
     /// The session that each stream arrived in.
@@ -32,7 +31,7 @@ pub struct Server {
     running: bool,
     /// Counters of sessions that are over.
     past: Vec<Stats>,
-    /// Rare paths that its endpoints of earlier lives took.
+    /// Coverage marks of its earlier lives.
     past_marks: Marks,
     /// When it wants to be woken.
     pub alarm: Alarm,
@@ -45,10 +44,9 @@ impl Server {
     pub fn new(plan: &SidePlan, entropy: Entropy) -> Self {
         let config = Arc::clone(&plan.config);
         Self {
-            endpoint: endpoint(&config, entropy.clone()),
+            sessions: server(&config, entropy.clone()),
             config,
             entropy,
-            sessions: BTreeMap::new(),
             firsts: BTreeMap::new(),
             streams: BTreeMap::new(),
             life: 0,
@@ -62,38 +60,49 @@ impl Server {
 
     /// A datagram from the client arrived.
     pub fn receive(&mut self, wire: &mut Wire, now: Instant, from: SocketAddr, datagram: &mut [u8]) {
-        match self.endpoint.route(wire.local(Side::Server, now), from, datagram) {
-            Route::Session(id, datagram) => self.feed(wire, now, id, datagram),
-            Route::Incoming(incoming) => self.accept(wire, now, incoming),
-            Route::Moved(id, incoming) => self.migrate(wire, now, id, incoming),
-            Route::Dropped(reason) => {
-                self.refused_datagrams += 1;
-                judge_drop(wire, now, Node::Server(self.id(SessionId(0))), reason);
+        if wire.net.recorder.is_some() {
+            self.sessions.keep_notes();
+        }
+        match self.sessions.handle_datagram(wire.local(Side::Server, now), from, datagram) {
+            Received::Session(id, handled) => {
+                self.settle(wire, now, id);
+                if let Handled::Dropped(reason) = handled {
+                    self.refuse(wire, now, id, reason);
+                }
             }
+            Received::Accepted { id, replaced } => {
+                replaced.inspect(|replaced| self.settle(wire, now, *replaced));
+                if let Some(tunnel) = self.sessions.tunnel(id) {
+                    self.firsts.entry(tunnel.conv()).or_insert(ServerId { life: self.life, id });
+                }
+                self.settle(wire, now, id);
+            }
+            Received::Dropped(reason) => self.refuse(wire, now, SessionId(0), reason),
         }
     }
 
     /// Fires what is due.
     pub fn wake(&mut self, wire: &mut Wire, now: Instant) {
-        let local = wire.local(Side::Server, now);
-        for (&id, tunnel) in &mut self.sessions {
+        let (local, life) = (wire.local(Side::Server, now), self.life);
+        for (id, tunnel) in self.sessions.tunnels_mut() {
             if tunnel.poll_timeout().is_some_and(|deadline| deadline.at <= local) {
                 tunnel.handle_timeout(local);
-                wire.settle(now, Node::Server(id), tunnel);
+                wire.settle(now, Node::Server(ServerId { life, id }), tunnel);
             }
         }
     }
 
     /// Sends what the machine had no time for.
     pub fn resume(&mut self, wire: &mut Wire, now: Instant) {
-        for (&id, tunnel) in &mut self.sessions {
-            wire.settle(now, Node::Server(id), tunnel);
+        let life = self.life;
+        for (id, tunnel) in self.sessions.tunnels_mut() {
+            wire.settle(now, Node::Server(ServerId { life, id }), tunnel);
         }
     }
 
     /// Reads the earliest deadline.
     pub fn arm(&mut self, wire: &mut Wire, now: Instant) {
-        let deadline = self.sessions.values().map(Tunnel::poll_timeout).fold(None, Deadline::earliest);
+        let deadline = self.tunnels().map(Tunnel::poll_timeout).fold(None, Deadline::earliest);
         let at = wire.machine(Side::Server).alarm_at(now, deadline);
         self.alarm.arm(&mut wire.net.schedule, at);
     }
@@ -111,24 +120,22 @@ impl Server {
     /// A fault: the process dies, its sessions with it; their streams.
     pub fn crash(&mut self) -> Vec<Stream> {
         self.running = false;
-        self.past.extend(self.sessions.values().map(Tunnel::stats));
-        self.sessions.clear();
+        self.life += 1;
+        self.past = self.stats();
+        self.past_marks = self.marks();
+        self.sessions = server(&self.config, self.entropy.fork());
         std::mem::take(&mut self.streams).into_keys().collect()
     }
 
     /// The process starts again, without sessions.
-    pub fn start(&mut self) {
+    pub const fn start(&mut self) {
         self.running = true;
-        self.life += 1;
-        self.past_marks = self.marks();
-        self.endpoint = endpoint(&self.config, self.entropy.fork());
     }
 
-    /// A session is over; its streams.
+    /// A session ended; its streams.
     pub fn forget(&mut self, session: ServerId) -> Vec<Stream> {
-        self.past.extend(self.sessions.remove(&session).map(|tunnel| tunnel.stats()));
         if session.life == self.life {
-            self.endpoint.retire(session.id);
+            self.past.extend(self.sessions.remove(session.id).map(|tunnel| tunnel.stats()));
         }
         let streams: Vec<Stream> =
             self.streams.iter().filter(|&(_, &of)| of == session).map(|(&stream, _)| stream).collect();
@@ -140,17 +147,17 @@ impl Server {
 
     /// The tunnel of a session, while it lives.
     pub fn tunnel(&self, session: ServerId) -> Option<&Tunnel> {
-        self.sessions.get(&session)
+        self.sessions.tunnel(session.id).filter(|_| session.life == self.life)
     }
 
     /// All sessions.
     pub fn tunnels(&self) -> impl Iterator<Item = &Tunnel> {
-        self.sessions.values()
+        self.sessions.tunnels().map(|(_, tunnel)| tunnel)
     }
 
     /// Whether the session that a conversation began with is over.
     pub fn lost_first_of(&self, conv: u32) -> bool {
-        self.firsts.get(&conv).is_some_and(|first| !self.sessions.contains_key(first))
+        self.firsts.get(&conv).is_some_and(|&first| self.tunnel(first).is_none())
     }
 
     /// Whether its conversation began with that session.
@@ -183,7 +190,7 @@ impl Server {
         reaches: impl Fn(SocketAddr) -> bool,
     ) -> bool {
         let Some(&old) = self.streams.get(&stream).filter(|&&old| old != session) else { return false };
-        let lost = self.sessions.get(&old).is_none_or(|tunnel| !reaches(tunnel.peer()));
+        let lost = self.tunnel(old).is_none_or(|tunnel| !reaches(tunnel.peer()));
         if lost {
             self.streams.remove(&stream);
         }
@@ -205,98 +212,49 @@ impl Server {
         Some((
             Node::Server(id),
             stream.id(),
-            self.sessions.get_mut(&id).filter(|tunnel| !tunnel.is_closed())?,
+            self.sessions.tunnel_mut(id.id).filter(|tunnel| !tunnel.is_closed())?,
         ))
     }
 
     /// Whether no session that `matters` has anything queued or unacknowledged.
     pub fn is_drained(&self, matters: impl Fn(&Tunnel) -> bool) -> bool {
-        self.sessions.values().all(|tunnel| tunnel.drained() || !matters(tunnel))
+        self.tunnels().all(|tunnel| tunnel.drained() || !matters(tunnel))
     }
 
     /// Counters of all sessions there ever were.
     pub fn stats(&self) -> Vec<Stats> {
-        self.past.iter().copied().chain(self.sessions.values().map(Tunnel::stats)).collect()
+        self.past.iter().copied().chain(self.tunnels().map(Tunnel::stats)).collect()
     }
 
-    /// Rare paths that its endpoints took.
+    /// Coverage marks of the engine's server, over all lives.
     pub fn marks(&self) -> Marks {
-        self.past_marks.or(self.endpoint.marks())
+        self.past_marks.or(self.sessions.marks())
     }
 
     /// Sessions that were accepted.
     pub fn accepted(&self) -> u64 {
-        (self.past.len() + self.sessions.len()) as u64
+        (self.past.len() + self.tunnels().count()) as u64
     }
 
     const fn id(&self, id: SessionId) -> ServerId {
         ServerId { life: self.life, id }
     }
 
-    fn migrate(&mut self, wire: &mut Wire, now: Instant, id: SessionId, incoming: Incoming<'_>) {
-        let session = self.id(id);
-        let Some(tunnel) = self.sessions.get_mut(&session) else {
-            return wire.violate(
-                now,
-                Rule::Closed,
-                "Server: a session that was retired is said to have moved".into(),
-            );
-        };
-        match tunnel.migrate(wire.local(Side::Server, now), incoming) {
-            Ok(()) => {
-                self.endpoint.moved(id, tunnel.peer());
-                wire.settle(now, Node::Server(session), tunnel);
-            }
-            Err(incoming) if incoming.starts_session() && !self.endpoint.is_full() => {
-                self.accept(wire, now, incoming)
-            }
-            Err(_) => self.refused_datagrams += 1,
+    fn settle(&mut self, wire: &mut Wire, now: Instant, id: SessionId) {
+        let node = Node::Server(self.id(id));
+        if let Some(tunnel) = self.sessions.tunnel_mut(id) {
+            wire.settle(now, node, tunnel);
         }
     }
 
-    fn feed(&mut self, wire: &mut Wire, now: Instant, id: SessionId, datagram: &mut [u8]) {
-        let session = self.id(id);
-        let Some(tunnel) = self.sessions.get_mut(&session) else {
-            return wire.violate(now, Rule::Closed, "Server: routed to a session that was retired".into());
-        };
-        let handled = tunnel.handle_datagram(wire.local(Side::Server, now), datagram);
-        wire.settle(now, Node::Server(session), tunnel);
-        match handled {
-            Handled::Used => {}
-            Handled::Dropped(reason) => {
-                self.refused_datagrams += 1;
-                judge_drop(wire, now, Node::Server(session), reason);
-            }
-            Handled::Reopen(incoming) => {
-                self.replace(wire, now, session);
-                self.accept(wire, now, incoming);
-            }
-        }
-    }
-
-    fn accept(&mut self, wire: &mut Wire, now: Instant, incoming: Incoming<'_>) {
-        if wire.net.recorder.is_some() {
-            self.endpoint.keep_notes();
-        }
-        let (id, mut tunnel) = self.endpoint.accept(wire.local(Side::Server, now), incoming);
-        let session = self.id(id);
-        self.firsts.entry(tunnel.conv()).or_insert(session);
-        wire.settle(now, Node::Server(session), &mut tunnel);
-        self.sessions.insert(session, tunnel);
-    }
-
-    /// The world forgets the session when it hears that it is closed.
-    fn replace(&mut self, wire: &mut Wire, now: Instant, session: ServerId) {
-        if let Some(old) = self.sessions.get_mut(&session) {
-            old.close(wire.local(Side::Server, now), CloseReason::Replaced);
-            wire.settle(now, Node::Server(session), old);
-        }
-        self.endpoint.retire(session.id);
+    fn refuse(&mut self, wire: &mut Wire, now: Instant, id: SessionId, reason: DropReason) {
+        self.refused_datagrams += 1;
+        judge_drop(wire, now, Node::Server(self.id(id)), reason);
     }
 }
 
-fn endpoint(config: &Arc<TunnelConfig>, entropy: Entropy) -> Endpoint {
-    Endpoint::new(Arc::clone(config), EndpointLimits { sessions_max: SESSIONS_MAX }, entropy)
+fn server(config: &Arc<TunnelConfig>, entropy: Entropy) -> engine::Server {
+    engine::Server::new(Arc::clone(config), ServerLimits { sessions_max: SESSIONS_MAX }, entropy)
 }
 
 /// The engine must not find a datagram damaged that no link damaged. Other reasons to drop one are legitimate: before
