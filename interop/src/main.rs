@@ -6,8 +6,8 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use commands::{NetnsArgs, RealityArgs, RelayArgs, RelayBenchArgs};
 use interop::golden::{Report, find};
-use interop::live::{MORE_SETTINGS, SETTINGS, Table, Work, matrix};
-use lab::peers::{Program, Programs};
+use interop::live::{MORE_SETTINGS, Program, SETTINGS, Table, Work, matrix};
+use lab::peers::Peer;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -100,13 +100,14 @@ fn golden(args: &GoldenArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn live(args: &LiveArgs) -> anyhow::Result<ExitCode> {
-    let found = Programs::find();
+    let found = Peer::find();
+    let [clients, servers] = Program::of_peers(&found.peers);
     let given = |texts: &[String], found: Vec<Program>| {
         if texts.is_empty() { found } else { texts.iter().map(|text| Program::parse(text)).collect() }
     };
     if args.client.is_empty() || args.server.is_empty() {
         for missing in &found.missing {
-            eprintln!("SKIPPED {}: {}", missing.name, missing.why);
+            eprintln!("SKIPPED {}: {}", missing.what, missing.why);
         }
     }
     let work = Work {
@@ -115,8 +116,7 @@ fn live(args: &LiveArgs) -> anyhow::Result<ExitCode> {
         limit: Duration::from_secs(args.limit),
     };
     let settings = if args.all { [SETTINGS, MORE_SETTINGS].concat() } else { SETTINGS.to_vec() };
-    let mut cells =
-        matrix(&given(&args.client, found.clients), &given(&args.server, found.servers), &settings, work);
+    let mut cells = matrix(&given(&args.client, clients), &given(&args.server, servers), &settings, work);
     cells.retain(|cell| cell.name().contains(&args.only));
     if cells.is_empty() {
         let settings: Vec<&str> = settings.iter().map(|setting| setting.name).collect();

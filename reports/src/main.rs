@@ -15,7 +15,7 @@ mod series;
 
 use anyhow::{Context, bail, ensure};
 use clap::{Parser, Subcommand};
-use performance::Bench;
+use lab::results::Measurements;
 use recording::Recording;
 use results::{FORMAT, Results, Run};
 use std::path::{Path, PathBuf};
@@ -40,11 +40,7 @@ enum Command {
     /// Measure everybody over lossy lines: karst in all modes, kcptun, kernel TCP (root).
     Lines(Box<bench::LinesArgs>),
     #[command(hide = true)]
-    BenchTarget(bench::TargetArgs),
-    #[command(hide = true)]
     BenchSink(bench::SinkArgs),
-    #[command(hide = true)]
-    BenchProbe(bench::ProbeArgs),
 }
 
 #[derive(clap::Args)]
@@ -73,9 +69,7 @@ fn main() -> ExitCode {
         Command::Md(args) => markdown(args).and_then(|page| write(args, &page)),
         Command::Bench(args) => args.run(),
         Command::Lines(args) => args.run(),
-        Command::BenchTarget(args) => args.run(),
         Command::BenchSink(args) => args.run(),
-        Command::BenchProbe(args) => args.run(),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -122,11 +116,11 @@ fn html(args: &Args) -> anyhow::Result<String> {
 }
 
 /// What `bench` or `lines` measured, if that is what the files are.
-fn measured(args: &Args) -> anyhow::Result<Option<Bench>> {
+fn measured(args: &Args) -> anyhow::Result<Option<Measurements>> {
     for path in &args.files {
-        if Bench::is_one(path)? {
+        if Measurements::is_one(path)? {
             ensure!(args.files.len() == 1, "{}: measured performance has a page of its own", path.display());
-            return Bench::read(path).map(Some);
+            return Measurements::read(path).map(Some);
         }
     }
     ensure!(args.notes.is_none(), "--notes goes on the page of `bench` or `lines` only");

@@ -5,11 +5,14 @@
 pub mod contest;
 pub mod left_out;
 pub mod load;
+pub mod measure;
 pub mod netns;
+pub mod pair;
 pub mod path;
 pub mod peers;
 pub mod ports;
 pub mod process;
 pub mod reality;
 pub mod relay;
+pub mod results;
 pub mod sys;

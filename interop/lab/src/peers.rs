@@ -1,74 +1,108 @@
-//! Which programs there are on this machine.
+//! Pairs of tunnel programs: found on this machine, or named on the command line.
 
+use crate::results::{DIRECT, PeerFacts, Skipped};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
-/// The two ends, in the order of [`Program`] lists.
-pub const ROLES: [&str; 2] = ["client", "server"];
-
-/// A client or a server.
+/// A client and a server program of one make.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Program {
+pub struct Peer {
     /// Name in tables.
     pub name: String,
-    /// The executable.
-    pub path: PathBuf,
+    /// The client program.
+    pub client: PathBuf,
+    /// The server program.
+    pub server: PathBuf,
+    /// Flags of both, after all others.
+    pub extra: Vec<String>,
 }
 
-impl Program {
-    /// Reads `NAME=PATH`; a bare path is named after its file.
-    pub fn parse(text: &str) -> Self {
-        let (name, path) = text.split_once('=').unwrap_or(("", text));
-        let path = PathBuf::from(path);
-        let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        Self { name: if name.is_empty() { file } else { name.to_owned() }, path }
-    }
-}
-
-/// A pair of programs that is not there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Missing {
-    /// Name in tables.
-    pub name: &'static str,
-    /// What was looked for, and where.
-    pub why: String,
-}
-
-/// What was found, clients and servers in the same order.
+/// The pairs of this machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Programs {
-    /// Client programs.
-    pub clients: Vec<Program>,
-    /// Server programs.
-    pub servers: Vec<Program>,
-    /// Pairs that were not found; never a silent pass.
-    pub missing: Vec<Missing>,
+pub struct Found {
+    /// Pairs with both programs, kcptun before karst.
+    pub peers: Vec<Peer>,
+    /// Pairs that lack a program, with the folders that were searched.
+    pub missing: Vec<Skipped>,
 }
 
-impl Programs {
-    /// `go`: kcptun-client and kcptun-server in the PATH. `karst`: karst-client and karst-server in `KARST_BIN_DIR`, or
-    /// where cargo puts them relative to this executable.
-    pub fn find() -> Self {
-        let mut programs = Self::default();
+impl Peer {
+    /// Reads `NAME=CLIENT,SERVER[,FLAG...]`.
+    ///
+    /// # Errors
+    /// Another form, a name that begins as those of kernel TCP do, or a program that does not exist.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is not NAME=CLIENT,SERVER[,FLAG...]");
+        let (name, rest) = text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(wrong)?;
+        let mut parts = rest.split(',');
+        let (Some(client), Some(server)) = (parts.next(), parts.next()) else { return Err(wrong()) };
+        if name.starts_with(DIRECT) {
+            return Err(format!(
+                "{name:?} is not a name for a peer: those of kernel TCP begin with {DIRECT}"
+            ));
+        }
+        for path in [client, server] {
+            if !Path::new(path).is_file() {
+                return Err(format!("{path}: no such program"));
+            }
+        }
+        let extra = parts.map(str::to_owned).collect();
+        Ok(Self { name: name.to_owned(), client: client.into(), server: server.into(), extra })
+    }
+
+    /// Searches `go` (kcptun-client and kcptun-server) in the PATH, and `karst` (karst-client and karst-server) in
+    /// `KARST_BIN_DIR`, or where cargo puts them relative to this executable.
+    pub fn find() -> Found {
+        let mut found = Found::default();
         let path = std::env::var_os("PATH").unwrap_or_default();
-        programs.add("go", "kcptun", &std::env::split_paths(&path).collect::<Vec<_>>());
-        programs.add("karst", "karst", &karst_folders());
-        programs
+        found.search("go", "kcptun", &std::env::split_paths(&path).collect::<Vec<_>>());
+        found.search("karst", "karst", &karst_folders());
+        found
     }
 
-    fn add(&mut self, name: &'static str, prefix: &str, folders: &[PathBuf]) {
-        let pair = ROLES.map(|role| in_folders(&format!("{prefix}-{role}"), folders));
-        let [Some(client), Some(server)] = pair else {
-            let looked: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
-            let why = format!("{prefix}-client and {prefix}-server are not both in {}", looked.join(":"));
-            return self.missing.push(Missing { name, why });
-        };
-        self.clients.push(Program { name: name.to_owned(), path: client });
-        self.servers.push(Program { name: name.to_owned(), path: server });
+    /// Name, paths relative to the working directory, and version.
+    pub fn facts(&self) -> PeerFacts {
+        PeerFacts {
+            name: self.name.clone(),
+            client: relative(&self.client),
+            server: relative(&self.server),
+            version: version(&self.client),
+        }
+    }
+
+    /// As [`Peer::facts`] with file names instead of paths.
+    pub fn bare_facts(&self) -> PeerFacts {
+        let file = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        PeerFacts { client: file(&self.client), server: file(&self.server), ..self.facts() }
     }
 }
 
-fn in_folders(file: &str, folders: &[PathBuf]) -> Option<PathBuf> {
-    folders.iter().map(|folder| folder.join(file)).find(|path| path.is_file())
+impl Found {
+    fn search(&mut self, name: &str, prefix: &str, folders: &[PathBuf]) {
+        let file = |role: &str| {
+            let mut paths = folders.iter().map(|folder| folder.join(format!("{prefix}-{role}")));
+            paths.find(|path| path.is_file())
+        };
+        let name = name.to_owned();
+        if let (Some(client), Some(server)) = (file("client"), file("server")) {
+            return self.peers.push(Peer { name, client, server, extra: Vec::new() });
+        }
+        let folders: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
+        let why = format!("{prefix}-client and {prefix}-server are not both in {}", folders.join(":"));
+        self.missing.push(Skipped { what: name, why });
+    }
+
+    /// The same with karst first, for comparisons of the first pair with the others.
+    #[must_use]
+    pub fn karst_first(mut self) -> Self {
+        self.peers.sort_by_key(|peer| peer.name != "karst");
+        self
+    }
+
+    /// The pair of that name.
+    pub fn named(&self, name: &str) -> Option<&Peer> {
+        self.peers.iter().find(|peer| peer.name == name)
+    }
 }
 
 /// `target/PROFILE` for a program there, and for a test one folder further down; the other profile as a last resort.
@@ -81,4 +115,38 @@ fn karst_folders() -> Vec<PathBuf> {
     let profile = if own.ends_with("deps") { own.parent().unwrap_or(own) } else { own };
     let target = profile.parent().unwrap_or(profile);
     vec![profile.to_owned(), target.join("release"), target.join("debug")]
+}
+
+/// As seen from the working directory, if the program lies there.
+fn relative(program: &Path) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    program.strip_prefix(here).unwrap_or(program).display().to_string()
+}
+
+/// The first line that `--version` prints.
+fn version(program: &Path) -> String {
+    let output = Command::new(program).arg("--version").stdin(Stdio::null()).output();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    text.lines().next().unwrap_or("unknown").trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_is_a_name_two_programs_and_flags() {
+        let peer = Peer::parse("me=/bin/sh,/bin/cat,--smuxver,1").unwrap();
+        assert_eq!((peer.name.as_str(), peer.client.as_path()), ("me", Path::new("/bin/sh")));
+        assert_eq!(
+            (peer.server.as_path(), peer.extra.as_slice()),
+            (Path::new("/bin/cat"), &["--smuxver".into(), "1".into()][..])
+        );
+        let refused = |text: &str| Peer::parse(text).unwrap_err();
+        assert!(refused("me=/bin/sh").contains("NAME=CLIENT,SERVER"));
+        assert!(refused("/bin/sh,/bin/cat").contains("NAME=CLIENT,SERVER"));
+        assert!(refused("=/bin/sh,/bin/cat").contains("NAME=CLIENT,SERVER"));
+        assert_eq!(refused("me=/bin/sh,/bin/none"), "/bin/none: no such program");
+        assert!(refused("tcp-x=/bin/sh,/bin/cat").contains("not a name"));
+    }
 }

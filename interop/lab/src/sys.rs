@@ -1,12 +1,16 @@
 //! The calls of the operating system that std lacks. Nothing unsafe leaves this file.
 
+use std::io;
 use std::mem::zeroed;
 use std::os::fd::RawFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// Interval at which sleeping code checks for signals.
+const SIGNAL_CHECK: Duration = Duration::from_millis(50);
 
 /// Files a thread waits for.
 #[derive(Debug, Default)]
@@ -100,6 +104,24 @@ pub fn is_stopping() -> bool {
     STOP.load(Ordering::Relaxed)
 }
 
+/// Sleeps for `time`.
+///
+/// # Errors
+/// A signal asked to stop.
+pub fn pause(time: Duration) -> io::Result<()> {
+    let until = Instant::now() + time;
+    loop {
+        if is_stopping() {
+            return Err(io::Error::other("stopped by a signal"));
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(());
+        }
+        std::thread::sleep(left.min(SIGNAL_CHECK));
+    }
+}
+
 /// Whether a signal has asked for a report since the last call.
 pub fn takes_report() -> bool {
     REPORT.swap(false, Ordering::Relaxed)
@@ -134,3 +156,56 @@ pub(crate) fn dies_with_parent(command: &mut Command) {
         });
     }
 }
+
+/// Lets `command` run on one processor core.
+pub(crate) fn runs_on(command: &mut Command, core: usize) {
+    // SAFETY: between fork and exec the closure makes one system call that reads a local, and does nothing else.
+    unsafe {
+        command.pre_exec(move || stay_on(&[core]));
+    }
+}
+
+/// Keeps the calling thread, and the threads and programs that it starts from now on, on `cores`.
+pub(crate) fn stay_on(cores: &[usize]) -> io::Result<()> {
+    // SAFETY: all zeros is a valid, empty set.
+    let mut set: libc::cpu_set_t = unsafe { zeroed() };
+    for core in cores.iter().filter(|core| **core < CORES_MAX) {
+        // SAFETY: the set is a local that has room for that many cores.
+        unsafe { libc::CPU_SET(*core, &mut set) };
+    }
+    // SAFETY: the call reads the set, which is a local.
+    done(unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) })
+}
+
+/// The cores on which the calling thread may run.
+pub(crate) fn own_cores() -> io::Result<Vec<usize>> {
+    // SAFETY: all zeros is a valid set; the call fills it.
+    let (mut set, size) = (unsafe { zeroed::<libc::cpu_set_t>() }, size_of::<libc::cpu_set_t>());
+    // SAFETY: the set is a local of that size.
+    done(unsafe { libc::sched_getaffinity(0, size, &raw mut set) })?;
+    // SAFETY: the set has room for that many cores.
+    Ok((0..CORES_MAX).filter(|core| unsafe { libc::CPU_ISSET(*core, &set) }).collect())
+}
+
+/// Raises the limit of open files of this process, and of those it starts, to `count` unless it is higher.
+pub(crate) fn open_files(count: u64) -> io::Result<()> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the call fills a local.
+    done(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) })?;
+    if limit.rlim_cur >= count {
+        return Ok(());
+    }
+    let raised = libc::rlimit { rlim_cur: count, rlim_max: limit.rlim_max.max(count) };
+    // SAFETY: the call reads a local.
+    done(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const raised) }).map_err(|error| {
+        let allowed = limit.rlim_max;
+        io::Error::new(error.kind(), format!("{count} open files are needed, {allowed} are allowed: {error}"))
+    })
+}
+
+fn done(result: libc::c_int) -> io::Result<()> {
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Cores that a `cpu_set_t` can hold.
+const CORES_MAX: usize = libc::CPU_SETSIZE as usize;

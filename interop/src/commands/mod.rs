@@ -14,7 +14,7 @@ pub(crate) use relay_bench::RelayBenchArgs;
 use anyhow::Context;
 use lab::contest::Contestant;
 use lab::left_out::LeftOut;
-use lab::peers::Programs;
+use lab::peers::Peer;
 use serde_json::Value;
 use sim::{Scenario, ScenarioFile};
 use std::path::Path;
@@ -40,19 +40,11 @@ fn read_scenario(path: &Path, seed: Option<u64>) -> anyhow::Result<(Scenario, u6
     Ok((file.draw(seed)?, seed))
 }
 
-/// The programs of this machine.
+/// The pairs of programs of this machine.
 fn found_tunnels() -> Vec<Contestant> {
-    let programs = Programs::find();
-    for missing in &programs.missing {
-        eprintln!("SKIPPED {}: {}", missing.name, missing.why);
+    let found = Peer::find();
+    for missing in &found.missing {
+        eprintln!("SKIPPED {}: {}", missing.what, missing.why);
     }
-    let pairs = programs.clients.into_iter().zip(programs.servers);
-    pairs
-        .map(|(client, server)| Contestant::Tunnel {
-            name: client.name,
-            client: client.path,
-            server: server.path,
-            extra: Vec::new(),
-        })
-        .collect()
+    found.peers.into_iter().map(Contestant::Tunnel).collect()
 }

@@ -7,6 +7,7 @@ use lab::contest::{Contestant, Row, Summary, Trial, over_network, together};
 use lab::left_out::{Stage, left_out};
 use lab::netns::{Command, Network, run_commands};
 use lab::path::{Capture, Conditions};
+use lab::peers::Peer;
 use lab::sys;
 use sim::Scenario;
 use std::collections::BTreeSet;
@@ -70,7 +71,7 @@ pub(crate) struct NetnsArgs {
 }
 
 fn peer(text: &str) -> Result<Option<Contestant>, String> {
-    if text == "none" { Ok(None) } else { Contestant::parse(text).map(Some) }
+    if text == "none" { Ok(None) } else { Peer::parse(text).map(|peer| Some(Contestant::Tunnel(peer))) }
 }
 
 fn names(group: &[Contestant]) -> String {
@@ -164,8 +165,8 @@ impl NetnsArgs {
             bail!("nobody to measure");
         }
         for contestant in &mut contestants {
-            if let Contestant::Tunnel { extra, .. } = contestant {
-                extra.splice(0..0, self.flags.split_whitespace().map(str::to_owned));
+            if let Contestant::Tunnel(peer) = contestant {
+                peer.extra.splice(0..0, self.flags.split_whitespace().map(str::to_owned));
             }
         }
         Ok(contestants)

@@ -4,6 +4,7 @@ use super::{found_tunnels, read_scenario, tell_left_out};
 use anyhow::{Context, bail};
 use clap::Args;
 use lab::contest::Contestant;
+use lab::peers::Peer;
 use lab::reality::{Comparison, Page};
 use lab::sys;
 use std::path::PathBuf;
@@ -34,8 +35,8 @@ pub(crate) struct RealityArgs {
     #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u64).range(1..=1000))]
     seeds: u64,
     /// A pair of kcptun programs; may be repeated [default: karst next to this program or in KARST_BIN_DIR, kcptun of the PATH]
-    #[arg(long, value_name = "NAME=CLIENT,SERVER[,FLAG...]", value_parser = Contestant::parse)]
-    peer: Vec<Contestant>,
+    #[arg(long, value_name = "NAME=CLIENT,SERVER[,FLAG...]", value_parser = Peer::parse)]
+    peer: Vec<Peer>,
 }
 
 impl RealityArgs {
@@ -78,7 +79,11 @@ impl RealityArgs {
     }
 
     fn contestants(&self) -> anyhow::Result<Vec<Contestant>> {
-        let mut contestants = if self.peer.is_empty() { found_tunnels() } else { self.peer.clone() };
+        let mut contestants = if self.peer.is_empty() {
+            found_tunnels()
+        } else {
+            self.peer.iter().cloned().map(Contestant::Tunnel).collect()
+        };
         contestants.sort_by_key(|contestant| contestant.name() != "karst");
         if contestants.is_empty() {
             bail!("no programs to compare with");

@@ -1,13 +1,13 @@
 //! One cell of the matrix: one client, one server, one setting, perhaps an impaired path.
 
-use super::{Setting, Work, work};
-use lab::peers::Program;
-use lab::ports;
-use lab::process::Process;
-use lab::relay::Relay;
+use super::{Program, Setting, Work, work};
+use lab::pair::{Pair, Setup};
+use lab::path::Conditions;
+use lab::peers::Peer;
+use lab::ports::local;
 use sim::link::Counters;
 use sim::plan::LinkPlan;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 /// A combination to run.
@@ -66,48 +66,34 @@ impl Cell {
     pub fn run(&self) -> Outcome {
         let start = Instant::now();
         let io = |error: std::io::Error| format!("setting up: {error}");
-        let target = TcpListener::bind(("127.0.0.1", 0)).map_err(io)?;
-        let target_port = target.local_addr().map_err(io)?.port();
-        let server_port = ports::free_udp().map_err(io)?;
-        let client_port = ports::free_tcp().map_err(io)?;
-        let flags = [flag("-t", target_port), flag("-l", server_port)].concat();
-        let mut server = self.start(&self.server, flags)?;
-        ports::wait_for_udp(server_port, Duration::from_secs(5), || server.ended().is_some());
-        let relay = self.start_relay(server_port).map_err(io)?;
-        let remote_port = relay.as_ref().map_or(server_port, |relay| relay.address().port());
-        let mut client =
-            self.start(&self.client, [flag("-r", remote_port), flag("-l", client_port)].concat())?;
-        let found = work::run(client_port, target, self.work, || ended(&mut client, &mut server));
-        found.map_err(|why| with_output(&why, &client, &server))?;
+        let target = TcpListener::bind(local(0)).map_err(io)?;
+        let peer = Peer {
+            name: self.name(),
+            client: self.client.path.clone(),
+            server: self.server.path.clone(),
+            extra: Vec::new(),
+        };
+        let flags: Vec<String> = ["--key", "live interoperability"]
+            .iter()
+            .chain(self.setting.flags)
+            .map(ToString::to_string)
+            .collect();
+        let conditions = self.impaired.as_ref().map(|plan| Conditions {
+            links: [plan.clone(), plan.clone()],
+            seed: 1,
+            ..Conditions::default()
+        });
+        let setup = Setup { path: conditions.as_ref(), ..Setup::new(&peer, &flags) };
+        let mut pair =
+            Pair::start(setup, target.local_addr().map_err(io)?).map_err(|error| error.to_string())?;
+        let entry = pair.entry;
+        let ended = || pair.check().err().map(|error| error.to_string());
+        let found = work::run(entry, target, self.work, ended);
+        found.map_err(|why| format!("{why}\n{}", pair.output()))?;
         Ok(Passed {
             elapsed: start.elapsed(),
             bytes: 2 * self.work.streams * self.work.stream_bytes,
-            relay: relay.map(|relay| Lost::sum(&relay.report().links)),
+            relay: pair.relay().map(|relay| Lost::sum(&relay.report().links)),
         })
     }
-
-    fn start(&self, program: &Program, mut flags: Vec<String>) -> Result<Process, String> {
-        flags.extend(["--key", "live interoperability"].map(str::to_owned));
-        flags.extend(self.setting.flags.iter().map(|flag| (*flag).to_owned()));
-        Process::start(&program.path, &flags).map_err(|error| format!("{}: {error}", program.path.display()))
-    }
-
-    fn start_relay(&self, server_port: u16) -> std::io::Result<Option<Relay>> {
-        let Some(plan) = &self.impaired else { return Ok(None) };
-        let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        Relay::start(at(0), at(server_port), [plan.clone(), plan.clone()], 1).map(Some)
-    }
-}
-
-fn flag(name: &str, port: u16) -> Vec<String> {
-    vec![name.to_owned(), format!("127.0.0.1:{port}")]
-}
-
-fn ended(client: &mut Process, server: &mut Process) -> Option<String> {
-    let client = client.ended().map(|status| format!("client ended by itself: {status}"));
-    client.or_else(|| server.ended().map(|status| format!("server ended by itself: {status}")))
-}
-
-fn with_output(why: &str, client: &Process, server: &Process) -> String {
-    format!("{why}\nclient: {}\nserver: {}", client.output(), server.output())
 }

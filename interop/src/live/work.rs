@@ -4,7 +4,7 @@ use super::Work;
 use engine::Entropy;
 use sha2::{Digest, Sha256};
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -23,11 +23,11 @@ struct Ends {
     deadline: Instant,
 }
 
-/// Sends all streams through the client at `client_port` to `target`; the first thing that went wrong.
+/// Sends all streams through the client at `entry` to `target`; the first thing that went wrong.
 ///
 /// `failed` is asked now and then whether there is still hope.
 pub(super) fn run(
-    client_port: u16,
+    entry: SocketAddr,
     target: TcpListener,
     work: Work,
     mut failed: impl FnMut() -> Option<String>,
@@ -36,7 +36,7 @@ pub(super) fn run(
     let deadline = Instant::now() + work.limit;
     for number in 0..work.streams {
         let ends = Ends { report: report.clone(), work, deadline };
-        std::thread::spawn(move || ends.client(client_port, number));
+        std::thread::spawn(move || ends.client(entry, number));
     }
     std::thread::spawn(move || Ends { report, work, deadline }.target(&target));
     collect(&findings, work, deadline, &mut failed)
@@ -67,8 +67,8 @@ fn collect(
 }
 
 impl Ends {
-    fn client(&self, port: u16, number: usize) {
-        let finding = self.connect(port).and_then(|mut stream| {
+    fn client(&self, entry: SocketAddr, number: usize) {
+        let finding = self.connect(entry).and_then(|mut stream| {
             stream.write_all(&(number as u64).to_le_bytes()).map_err(|error| error.to_string())?;
             self.exchange(stream, number, 0)
         });
@@ -76,9 +76,9 @@ impl Ends {
     }
 
     /// The client program may still be starting.
-    fn connect(&self, port: u16) -> Result<TcpStream, String> {
+    fn connect(&self, entry: SocketAddr) -> Result<TcpStream, String> {
         loop {
-            match TcpStream::connect(("127.0.0.1", port)) {
+            match TcpStream::connect(entry) {
                 Ok(stream) => return Ok(stream),
                 Err(error) if Instant::now() > self.deadline => return Err(format!("connecting: {error}")),
                 Err(_) => std::thread::sleep(Duration::from_millis(10)),

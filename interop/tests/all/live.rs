@@ -1,21 +1,22 @@
 //! Every client with every server of this machine. What is missing is reported as SKIPPED, and is a failure where
 //! `KARST_REQUIRE_GO` is set.
 
-use interop::live::{Cell, SETTINGS, Table, Work, matrix};
-use lab::peers::{Program, Programs};
+use interop::live::{Cell, Program, SETTINGS, Table, Work, matrix};
+use lab::peers::Peer;
 use sim::plan::{LinkPlan, LossPlan};
 use std::io::Write;
 use std::time::{Duration, Instant};
 
 #[test]
 fn every_pair_carries_every_byte() {
-    let programs = Programs::find();
-    for missing in &programs.missing {
-        say(&format!("SKIPPED live pairs with {}: {}", missing.name, missing.why));
+    let found = Peer::find();
+    for missing in &found.missing {
+        say(&format!("SKIPPED live pairs with {}: {}", missing.what, missing.why));
     }
     let required = std::env::var_os("KARST_REQUIRE_GO").is_some_and(|value| value != "0");
-    assert!(!required || programs.missing.is_empty(), "KARST_REQUIRE_GO is set, and programs are missing");
-    let cells = matrix(&programs.clients, &programs.servers, SETTINGS, Work::default());
+    assert!(!required || found.missing.is_empty(), "KARST_REQUIRE_GO is set, and programs are missing");
+    let [clients, servers] = Program::of_peers(&found.peers);
+    let cells = matrix(&clients, &servers, SETTINGS, Work::default());
     let table = Table::run(&cells, say);
     assert_eq!(table.failures(), 0, "{}", table.summary());
 }
@@ -41,8 +42,8 @@ fn a_program_that_is_missing_is_named() {
 /// A path that carries nothing: the cell ends in its bound, and says how far it got.
 #[test]
 fn silence_ends_in_the_bound() {
-    let programs = Programs::find();
-    let (Some(client), Some(server)) = (programs.clients.first(), programs.servers.first()) else {
+    let [clients, servers] = Program::of_peers(&Peer::find().peers);
+    let (Some(client), Some(server)) = (clients.first(), servers.first()) else {
         return say("SKIPPED silence_ends_in_the_bound: no program");
     };
     let silent = LinkPlan { loss: LossPlan::Bernoulli { ppm: 1_000_000 }.into(), ..LinkPlan::default() };

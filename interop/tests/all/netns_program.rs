@@ -2,7 +2,7 @@
 
 use lab::netns::Network;
 use lab::path::Conditions;
-use lab::peers::Programs;
+use lab::peers::Peer;
 use serde_json::Value;
 use std::io::Write;
 use std::path::PathBuf;
@@ -119,8 +119,8 @@ fn contestants_are_measured_over_several_seeds() {
     if !is_possible("contestants_are_measured_over_several_seeds") {
         return;
     }
-    let programs = Programs::find();
-    let Some(at) = programs.clients.iter().position(|program| program.name == "karst") else {
+    let found = Peer::find();
+    let Some(karst) = found.named("karst") else {
         let _ = writeln!(
             std::io::stderr(),
             "SKIPPED contestants_are_measured_over_several_seeds: no karst programs"
@@ -129,7 +129,7 @@ fn contestants_are_measured_over_several_seeds() {
     };
     let file = scenario_file("measure");
     let json = file.with_extension("out");
-    let (client, server) = (programs.clients[at].path.display(), programs.servers[at].path.display());
+    let (client, server) = (karst.client.display(), karst.server.display());
     let output = Command::new(env!("CARGO_BIN_EXE_karst-interop"))
         .arg("netns")
         .arg(&file)

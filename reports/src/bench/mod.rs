@@ -1,33 +1,17 @@
-//! `karst-report bench`: pairs of tunnel programs against each other, in turn, on the same work.
+//! The arguments of `karst-report bench`, and of `lines`.
 
-mod line;
 mod lines;
-mod load;
-mod machine;
-mod pair;
-mod peer;
-mod plan;
-mod process;
-mod scale;
-mod sink;
-mod trial;
 
-use crate::performance::{
-    Bench, Case, DIRECT, FORMAT, Side, Skipped, Trial, aligned, figure_rows, figures, goal_rows, summary,
-    verdicts,
-};
+use crate::performance::{aligned, figure_rows, figures, goal_rows, summary, verdicts};
 use anyhow::{Context, bail, ensure};
-use clap::ValueEnum;
-use pair::Setup;
-use peer::Peer;
-use plan::{Planned, Row, Wishes};
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
-use trial::Amount;
+use lab::measure::{Amount, Bench, Row, Wishes};
+use lab::peers::{Found, Peer};
+use lab::results::{FORMAT, Measurements};
+use lab::sys;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 pub(crate) use lines::LinesArgs;
-pub(crate) use sink::SinkArgs;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -66,8 +50,8 @@ pub(crate) struct Args {
     /// Sessions of the row `scale`
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(5..=5000))]
     sessions: u64,
-    /// The program for lines [default: karst-interop beside this program]
-    #[arg(long, value_name = "FILE")]
+    /// Ignored: this program emulates paths itself
+    #[arg(long, value_name = "FILE", hide = true)]
     interop: Option<PathBuf>,
     /// Write everything measured, for `karst-report html` and `md`
     #[arg(long, value_name = "FILE")]
@@ -75,14 +59,11 @@ pub(crate) struct Args {
 }
 
 fn row(text: &str) -> Result<Option<Row>, String> {
-    let known = || {
-        let names = Row::value_variants().iter().filter_map(ValueEnum::to_possible_value);
-        names.map(|value| value.get_name().to_owned()).collect::<Vec<_>>().join(", ")
-    };
-    match text {
-        "none" => Ok(None),
-        _ => Row::from_str(text, false).map(Some).map_err(|_| format!("rows are {}", known())),
+    if text == "none" {
+        return Ok(None);
     }
+    let known = || Row::ALL.map(Row::name).join(", ");
+    Row::from_name(text).map(Some).ok_or_else(|| format!("rows are {}", known()))
 }
 
 fn point(text: &str) -> Result<f64, String> {
@@ -96,166 +77,73 @@ fn control(text: &str) -> Result<String, String> {
 }
 
 impl Args {
-    /// Measures, prints, writes. Whether every trial had a result.
+    /// Measures, prints, writes. Whether every run has a result.
     pub(crate) fn run(&self) -> anyhow::Result<bool> {
-        if let Some(path) = &self.json {
-            // Before the hours rather than after them.
-            std::fs::write(path, "").with_context(|| path.display().to_string())?;
-        }
-        let mut skipped = Vec::new();
-        let peers = self.peers(&mut skipped)?;
+        create(self.json.as_deref())?;
+        sys::watch_signals();
+        let found = self.peers()?;
         let flags: Vec<String> = self.flags.split_whitespace().map(str::to_owned).collect();
-        let every = Row::value_variants().to_vec();
+        let rows: Vec<Row> = if self.rows.is_empty() {
+            Row::ALL.into()
+        } else {
+            self.rows.iter().copied().flatten().collect()
+        };
+        let sessions = self.sessions as usize;
         let wishes = Wishes {
-            rows: &if self.rows.is_empty() { every } else { self.rows.iter().copied().flatten().collect() },
+            rows: &rows,
             flags: &flags,
             loss_pct: &self.loss,
             rtt_ms: &self.rtt,
             scenarios: &self.scenario,
-            interop: self.interop.as_deref(),
-            sessions: self.sessions as usize,
+            sessions,
         };
-        let plan = wishes.plan()?;
-        ensure!(!plan.is_empty(), "nothing to measure");
-        let mut bench = self.begin(&peers);
-        for case in &plan {
-            bench.cases.push(self.case(case, &peers, &mut skipped));
-            bench.skipped.clone_from(&skipped);
-            // An hour is not lost when something stops it.
-            self.write(&bench)?;
-        }
-        tell(&bench);
-        Ok(bench
-            .cases
-            .iter()
-            .flat_map(|case| &case.sides)
-            .flat_map(|side| &side.trials)
-            .all(|trial| trial.error.is_none()))
+        let bench = Bench {
+            peers: found.peers,
+            tcp: self.tcp.iter().filter(|control| *control != "none").cloned().collect(),
+            plan: wishes.plan()?,
+            runs: self.runs,
+            amount: Amount { time: Duration::from_secs(self.seconds), sessions },
+        };
+        ensure!(!bench.plan.is_empty(), "nothing to measure");
+        let peers = bench.peers.iter().map(Peer::facts).collect();
+        let mut results = Measurements::begin(FORMAT, command(), self.runs, self.seconds, peers);
+        found.missing.iter().for_each(|missing| results.skip(&missing.what, &missing.why));
+        bench.run(&mut results, &mut |results| self.write(results))?;
+        println!("{}", aligned(&figure_rows(&results, &figures(&results))));
+        print!("{}", aligned(&goal_rows(&verdicts(&results))));
+        Ok(results.is_complete())
     }
 
-    fn peers(&self, skipped: &mut Vec<Skipped>) -> anyhow::Result<Vec<Peer>> {
+    fn peers(&self) -> anyhow::Result<Found> {
         if self.peer.is_empty() {
-            let (peers, missing) = Peer::find();
-            missing.into_iter().for_each(|[what, why]| skip(skipped, &what, &why));
-            ensure!(!peers.is_empty(), "nobody to measure: name the programs (--peer)");
-            return Ok(peers);
+            let found = Peer::find().karst_first();
+            ensure!(!found.peers.is_empty(), "no programs to measure: name them (--peer)");
+            return Ok(found);
         }
         for (at, peer) in self.peer.iter().enumerate() {
             if self.peer[..at].iter().any(|other| other.name == peer.name) {
                 bail!("two peers are called {:?}", peer.name);
             }
         }
-        Ok(self.peer.clone())
+        Ok(Found { peers: self.peer.clone(), missing: Vec::new() })
     }
 
-    fn begin(&self, peers: &[Peer]) -> Bench {
-        Bench {
-            format: FORMAT.to_owned(),
-            machine: machine::machine(),
-            commit: machine::commit(),
-            command: command(),
-            runs: self.runs as usize,
-            seconds: self.seconds,
-            peers: peers.iter().map(Peer::facts).collect(),
-            cases: Vec::new(),
-            skipped: Vec::new(),
-        }
-    }
-
-    /// All runs of a case, the sides in turn.
-    fn case(&self, planned: &Planned, peers: &[Peer], skipped: &mut Vec<Skipped>) -> Case {
-        let names = self.sides(planned, peers, skipped);
-        let side = |name: String| Side { name, commands: Vec::new(), trials: Vec::new() };
-        let mut sides: Vec<Side> = names.into_iter().map(side).collect();
-        for run in 1..=self.runs {
-            for side in &mut sides {
-                let start = Instant::now();
-                let found = self.trial(planned, peers, &side.name, run);
-                let said = match &found {
-                    Ok((trial, _)) => told(trial),
-                    Err(error) => format!("FAILED {error:#}"),
-                };
-                eprintln!(
-                    "{} {run}/{} {} ({:.0?}): {said}",
-                    planned.name,
-                    self.runs,
-                    side.name,
-                    start.elapsed()
-                );
-                match found {
-                    Err(error) if side.name.starts_with(DIRECT) && run == 1 => {
-                        skip(skipped, &side.name, &format!("{error:#}"));
-                    }
-                    Err(error) => side.trials.push(Trial::failed(&error)),
-                    Ok((trial, commands)) => {
-                        side.trials.push(trial);
-                        side.commands = commands;
-                    }
-                }
-            }
-            sides.retain(|side| !side.trials.is_empty());
-        }
-        let line = planned.line.as_ref().map(|line| line.facts.clone());
-        Case { name: planned.name.clone(), about: planned.about.clone(), line, sides }
-    }
-
-    /// Who is measured: all peers, and over lines TCP without a tunnel unless it was found not to work.
-    fn sides(&self, planned: &Planned, peers: &[Peer], skipped: &[Skipped]) -> Vec<String> {
-        let direct =
-            self.tcp.iter().filter(|control| *control != "none").map(|control| format!("{DIRECT}{control}"));
-        let works =
-            |name: &String| planned.line.is_some() && skipped.iter().all(|skipped| skipped.what != *name);
-        peers.iter().map(|peer| peer.name.clone()).chain(direct.filter(works)).collect()
-    }
-
-    /// One run of one side.
-    fn trial(
-        &self,
-        planned: &Planned,
-        peers: &[Peer],
-        side: &str,
-        run: u64,
-    ) -> anyhow::Result<(Trial, Vec<String>)> {
-        let amount = Amount { time: Duration::from_secs(self.seconds), sessions: self.sessions as usize };
-        let line = planned.line.as_ref();
-        let Some(peer) = peers.iter().find(|peer| peer.name == side) else {
-            let line = line.context("TCP without a tunnel needs a line")?;
-            return trial::direct(line, side.strip_prefix(DIRECT).unwrap_or(side), run, amount);
-        };
-        let on = |cores: Option<&str>| {
-            let flags = &planned.flags;
-            let setup = Setup { peer, flags, client_flags: &[], cores, line, seed: run, bare: false };
-            trial::run(planned.measure, setup, amount)
-        };
-        if planned.pinned { trial::pinned(|core| on(Some(core))) } else { on(None) }
-    }
-
-    /// Writes what there is, with its medians and verdicts for those who read no other file of it.
-    fn write(&self, bench: &Bench) -> anyhow::Result<()> {
+    /// Writes the results with their medians and verdicts, for programs that read no other file.
+    fn write(&self, results: &Measurements) -> anyhow::Result<()> {
         let Some(path) = &self.json else { return Ok(()) };
-        let mut json = serde_json::to_value(bench)?;
-        json["summary"] = summary(bench);
+        let mut json = serde_json::to_value(results)?;
+        json["summary"] = summary(results);
         std::fs::write(path, json.to_string() + "\n").with_context(|| path.display().to_string())
     }
 }
 
-/// Prints figures and goals.
-fn tell(bench: &Bench) {
-    println!("{}", aligned(&figure_rows(bench, &figures(bench))));
-    print!("{}", aligned(&goal_rows(&verdicts(bench))));
+/// Creates the result file before the measurements, so that a wrong path is reported at once.
+fn create(json: Option<&Path>) -> anyhow::Result<()> {
+    let Some(path) = json else { return Ok(()) };
+    std::fs::write(path, "").with_context(|| path.display().to_string())
 }
 
-fn skip(skipped: &mut Vec<Skipped>, what: &str, why: &str) {
-    eprintln!("SKIPPED {what}: {why}");
-    skipped.push(Skipped { what: what.to_owned(), why: why.to_owned() });
-}
-
-/// The figures of a trial in a line.
-fn told(trial: &Trial) -> String {
-    trial.metrics.iter().map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(", ")
-}
-
-/// As it was typed, but for where this program lies.
+/// The command line, without the folder of this program.
 fn command() -> String {
     let words = std::iter::once("karst-report".to_owned()).chain(std::env::args().skip(1));
     words.map(|word| quoted(&word)).collect::<Vec<_>>().join(" ")
@@ -270,43 +158,15 @@ fn quoted(word: &str) -> String {
     }
 }
 
-/// `bench-target`: a target for direct TCP, until it is killed.
+/// `bench-sink`: the target of the row `scale`, in a process of its own.
 #[derive(clap::Args)]
-pub(crate) struct TargetArgs {
-    listen: SocketAddr,
+pub(crate) struct SinkArgs {
+    streams: u64,
 }
 
-impl TargetArgs {
+impl SinkArgs {
     pub(crate) fn run(&self) -> anyhow::Result<bool> {
-        let _target = load::Target::start(self.listen)?;
-        loop {
-            std::thread::park();
-        }
-    }
-}
-
-/// `bench-probe`: the load for direct TCP; prints the trial.
-#[derive(clap::Args)]
-pub(crate) struct ProbeArgs {
-    to: SocketAddr,
-    /// Congestion control.
-    control: String,
-    /// Milliseconds of each measurement.
-    time: u64,
-}
-
-impl ProbeArgs {
-    pub(crate) fn run(&self) -> anyhow::Result<bool> {
-        let patience = Duration::from_secs(5);
-        let start = Instant::now();
-        while std::net::TcpStream::connect_timeout(&self.to, patience).is_err() {
-            ensure!(start.elapsed() < patience, "{}: nobody listens", self.to);
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        let entry = load::Entry { address: self.to, control: Some(&self.control) };
-        let trial = trial::over_line(entry, Duration::from_millis(self.time), None)?;
-        println!("{}", serde_json::to_string(&trial)?);
-        Ok(true)
+        lab::measure::sink::serve(self.streams).map(|()| true)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::figures::{curve, sides, spread};
 use super::svg::{Along, Chart, Point, Series};
-use super::{Bench, Case, DIRECT};
+use lab::results::{Case, DIRECT, Measurements};
 
 /// Of the peers, in their order; TCP without a tunnel has its own.
 const HUES: [&str; 4] = ["--blue", "--orange", "--violet", "--red"];
@@ -27,7 +27,7 @@ const BULK: [(&str, &str); 4] = [
 ];
 
 /// All charts that have something to show.
-pub(crate) fn charts(bench: &Bench) -> String {
+pub(crate) fn charts(bench: &Measurements) -> String {
     let mut charts = vec![
         bars(bench, "throughput", "Throughput", "throughput_mbit", "Mbit/s"),
         bars(bench, "cpu", "Processor time", "cpu_s_per_gb", "s/GB, client plus server"),
@@ -55,21 +55,21 @@ pub(crate) fn charts(bench: &Bench) -> String {
 }
 
 /// The lines whose percentile curves are drawn: scenarios, and the middle of each curve.
-fn telling(bench: &Bench) -> Vec<&Case> {
+fn telling(bench: &Measurements) -> Vec<&Case> {
     let on = |curve: &str| {
         let points = bench
             .cases
             .iter()
-            .filter(|case| case.line.as_ref().is_some_and(|line| line.at.is_some() && line.curve == curve));
+            .filter(|case| case.path.as_ref().is_some_and(|line| line.at.is_some() && line.curve == curve));
         let points: Vec<&Case> = points.collect();
         points.get(points.len().saturating_sub(1) / 2).copied()
     };
     let scenarios =
-        bench.cases.iter().filter(|case| case.line.as_ref().is_some_and(|line| line.at.is_none()));
+        bench.cases.iter().filter(|case| case.path.as_ref().is_some_and(|line| line.at.is_none()));
     ["loss", "rtt"].into_iter().filter_map(on).chain(scenarios).collect()
 }
 
-fn look(bench: &Bench, side: usize, name: &str) -> (&'static str, bool) {
+fn look(bench: &Measurements, side: usize, name: &str) -> (&'static str, bool) {
     let known = LOOKS.iter().find(|(known, ..)| bench.is_of_lines() && *known == name);
     known.map_or_else(|| (hue(side, name), false), |(_, hue, dashed)| (*hue, *dashed))
 }
@@ -83,7 +83,7 @@ fn hue(side: usize, name: &str) -> &'static str {
 }
 
 /// A series for each side.
-fn series(bench: &Bench, points: impl Fn(&str) -> Vec<Point>) -> Vec<Series> {
+fn series(bench: &Measurements, points: impl Fn(&str) -> Vec<Point>) -> Vec<Series> {
     let sides = sides(bench).into_iter().enumerate();
     let series = sides.map(|(at, name)| {
         let (hue, dashed) = look(bench, at, &name);
@@ -97,7 +97,7 @@ fn point(case: &Case, side: &str, metric: &str, x: f64) -> Option<Point> {
     Some(Point { x, y: spread.median, low: spread.low, high: spread.high })
 }
 
-fn bars(bench: &Bench, id: &str, title: &str, metric: &str, unit: &str) -> Chart {
+fn bars(bench: &Measurements, id: &str, title: &str, metric: &str, unit: &str) -> Chart {
     let cases: Vec<(&Case, &str)> =
         BULK.iter().filter_map(|(case, name)| Some((bench.case(case)?, *name))).collect();
     let of = |side: &str| {
@@ -118,7 +118,7 @@ fn bars(bench: &Bench, id: &str, title: &str, metric: &str, unit: &str) -> Chart
 }
 
 /// Percentile curves: idle dashed, under load not.
-fn latency(case: Option<&Case>, bench: &Bench, id: &str, title: &str) -> Chart {
+fn latency(case: Option<&Case>, bench: &Measurements, id: &str, title: &str) -> Chart {
     let mut all = Vec::new();
     for (name, word, dashed) in [("load_latency_ms", "under load", false), ("idle_latency_ms", "idle", true)]
     {
@@ -142,14 +142,14 @@ fn latency(case: Option<&Case>, bench: &Bench, id: &str, title: &str) -> Chart {
 
 /// A metric along a curve of lines.
 pub(super) fn scaling(
-    bench: &Bench,
+    bench: &Measurements,
     name: &str,
     along: &str,
     title: &str,
     metric: &str,
     unit: &str,
 ) -> Chart {
-    let at = |case: &Case| case.line.as_ref().filter(|line| line.curve == name).and_then(|line| line.at);
+    let at = |case: &Case| case.path.as_ref().filter(|line| line.curve == name).and_then(|line| line.at);
     let of =
         |side: &str| bench.cases.iter().filter_map(|case| point(case, side, metric, at(case)?)).collect();
     Chart {
@@ -164,7 +164,7 @@ pub(super) fn scaling(
 }
 
 /// The first run of each side.
-fn over_time(bench: &Bench) -> Chart {
+fn over_time(bench: &Measurements) -> Chart {
     let of = |side: &str| {
         let side = bench.case("throughput").and_then(|case| case.side(side));
         let run = side.and_then(|side| side.trials.iter().find_map(|trial| trial.curves.get("memory_mib")));
@@ -181,7 +181,7 @@ fn over_time(bench: &Bench) -> Chart {
     }
 }
 
-fn over_sessions(bench: &Bench) -> Chart {
+fn over_sessions(bench: &Measurements) -> Chart {
     let mut all = Vec::new();
     for (name, word, dashed) in
         [("memory_server_mib", "server", false), ("memory_client_mib", "client", true)]

@@ -1,6 +1,6 @@
 //! Medians and ratios.
 
-use super::{Bench, Case, Side};
+use lab::results::{Case, Measurements, Side};
 
 /// A kind of figure.
 #[derive(Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub(crate) struct Figure<'a> {
 }
 
 /// The peers, and TCP without a tunnel where it was measured.
-pub(crate) fn sides(bench: &Bench) -> Vec<String> {
+pub(crate) fn sides(bench: &Measurements) -> Vec<String> {
     let mut names: Vec<String> = bench.peers.iter().map(|peer| peer.name.clone()).collect();
     for side in bench.cases.iter().flat_map(|case| &case.sides) {
         if !names.contains(&side.name) {
@@ -67,7 +67,7 @@ pub(crate) fn sides(bench: &Bench) -> Vec<String> {
 }
 
 /// Every metric that some side of some case has.
-pub(crate) fn figures(bench: &Bench) -> Vec<Figure<'_>> {
+pub(crate) fn figures(bench: &Measurements) -> Vec<Figure<'_>> {
     let sides = sides(bench);
     let figure = |case, metric: &'static Metric| {
         let spreads: Vec<_> = sides.iter().map(|side| spread(case, side, metric.name)).collect();

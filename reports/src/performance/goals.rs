@@ -1,7 +1,7 @@
 //! What karst wants to be, and whether the figures say that it is.
 
 use super::figures::{METRICS, ratio, spread};
-use super::{Bench, Case};
+use lab::results::{Case, Measurements};
 
 /// Runs of each side that a verdict needs.
 const RUNS_MIN: usize = 5;
@@ -97,7 +97,7 @@ impl Verdict {
 }
 
 /// Every goal, against each other peer where it is a ratio.
-pub(crate) fn verdicts(bench: &Bench) -> Vec<Verdict> {
+pub(crate) fn verdicts(bench: &Measurements) -> Vec<Verdict> {
     let first = bench.peers.first().map_or("", |peer| peer.name.as_str());
     let others: Vec<&str> = bench.peers.iter().skip(1).map(|peer| peer.name.as_str()).collect();
     let mut verdicts = Vec::new();

@@ -1,15 +1,15 @@
 //! The page as HTML that needs nothing else.
 
-use super::Bench;
 use super::charts::charts;
 use super::lossy;
 use super::tables::{Section, sections};
 use crate::html::escaped;
+use lab::results::Measurements;
 
 const STYLE: &str = concat!(include_str!("../page.css"), include_str!("performance.css"));
 
 /// `notes` is Markdown.
-pub(crate) fn page(bench: &Bench, notes: &str) -> String {
+pub(crate) fn page(bench: &Measurements, notes: &str) -> String {
     if bench.is_of_lines() {
         let lead = lossy::lead(bench);
         return document(lossy::TITLE, &lead, lossy::sections(bench), notes, &lossy::charts(bench));
@@ -34,7 +34,7 @@ fn document(title: &str, lead: &str, sections: Vec<Section>, notes: &str, charts
     )
 }
 
-fn lead(bench: &Bench) -> String {
+fn lead(bench: &Measurements) -> String {
     let names: Vec<&str> = bench.peers.iter().map(|peer| peer.name.as_str()).collect();
     let machine = &bench.machine;
     format!(

@@ -5,7 +5,8 @@ use super::figures::{Spread, spread};
 use super::goals::{Outcome, Verdict, number};
 use super::svg::{Along, Chart, Point, Series};
 use super::tables::{Section, machine_rows, section, troubles};
-use super::{Bench, Case, PathFacts, Side};
+use lab::measure::lossy::SHARED;
+use lab::results::{Case, Measurements, PathFacts, Side};
 
 /// Of the page.
 pub(crate) const TITLE: &str = "Lossy lines";
@@ -21,9 +22,6 @@ const TO_GO: [&str; 2] = ["auto-to-go-down", "auto-to-go-up"];
 
 /// The line on which that must be as good, percent.
 const TO_GO_LOSS_PCT: f64 = 5.0;
-
-/// The case of flows over time; its sides are who shares a line, or meets changes.
-pub(crate) const SHARED: &str = "shared";
 
 /// What must be of flows over time: side, metric, what it is, limit, whether the limit must be reached, unit.
 const SHARED_GOALS: [(&str, &str, &str, f64, bool, &str); 7] = [
@@ -108,10 +106,10 @@ const GOALS: [Goal; 5] = [
 ];
 
 /// Every goal on every line that is no point of a curve.
-pub(crate) fn verdicts(bench: &Bench) -> Vec<Verdict> {
+pub(crate) fn verdicts(bench: &Measurements) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
-    for case in bench.cases.iter().filter(|case| case.line.as_ref().is_some_and(|line| line.at.is_none())) {
-        let Some(path) = case.line.as_ref().and_then(|line| line.path) else { continue };
+    for case in bench.cases.iter().filter(|case| case.path.as_ref().is_some_and(|line| line.at.is_none())) {
+        let Some(path) = case.path.as_ref().and_then(|path| path.facts) else { continue };
         let asked = GOALS.iter().filter(|goal| path.loss_pct <= goal.loss_pct_max);
         verdicts.extend(asked.map(|goal| goal.verdict(case, &path)));
         verdicts.push(compared(case, AUTO, RIVAL, 1.0));
@@ -200,7 +198,7 @@ fn said(spread: Spread, unit: &str) -> String {
 }
 
 /// What the page is about.
-pub(crate) fn lead(bench: &Bench) -> String {
+pub(crate) fn lead(bench: &Measurements) -> String {
     let machine = &bench.machine;
     format!(
         "A download and beside it an echo of 64 bytes every 20 ms, between two network namespaces that are joined by emulated lines in real \
@@ -214,7 +212,7 @@ pub(crate) fn lead(bench: &Bench) -> String {
 }
 
 /// The tables.
-pub(crate) fn sections(bench: &Bench) -> Vec<Section> {
+pub(crate) fn sections(bench: &Measurements) -> Vec<Section> {
     let sections = [
         section(
             "Goals",
@@ -240,16 +238,16 @@ const LINES_LEAD: &str = "Bytes on the wire are those of IP packets in the direc
     round.";
 
 /// Everybody on every line.
-pub(crate) fn line_rows(bench: &Bench) -> Vec<Vec<String>> {
+pub(crate) fn line_rows(bench: &Measurements) -> Vec<Vec<String>> {
     [rows(bench, false), rows(bench, true).into_iter().skip(1).collect()].concat()
 }
 
 /// Head, and everybody on the lines of files, or on the points of curves.
-fn rows(bench: &Bench, of_curves: bool) -> Vec<Vec<String>> {
+fn rows(bench: &Measurements, of_curves: bool) -> Vec<Vec<String>> {
     let mut rows = vec![vec!["line".to_owned(), "who".to_owned()]];
     rows[0].extend(SHOWN.map(|(_, title)| title.to_owned()));
     let is_asked = |case: &&Case| {
-        case.line.as_ref().is_some_and(|line| line.path.is_some() && line.at.is_some() == of_curves)
+        case.path.as_ref().is_some_and(|path| path.facts.is_some() && path.at.is_some() == of_curves)
     };
     for case in bench.cases.iter().filter(is_asked) {
         for side in &case.sides {
@@ -263,14 +261,14 @@ fn rows(bench: &Bench, of_curves: bool) -> Vec<Vec<String>> {
 }
 
 /// What flows over time met.
-fn time_rows(bench: &Bench) -> Vec<Vec<String>> {
+fn time_rows(bench: &Measurements) -> Vec<Vec<String>> {
     let mut rows = vec![["who", "on"].map(String::from).to_vec()];
     let sides = bench.case(SHARED).into_iter().flat_map(|case| &case.sides);
     rows.extend(sides.map(|side| vec![side.name.clone(), side.commands.join("")]));
     rows
 }
 
-fn who_rows(bench: &Bench) -> Vec<Vec<String>> {
+fn who_rows(bench: &Measurements) -> Vec<Vec<String>> {
     let mut rows = vec![["who", "programs"].map(String::from).to_vec()];
     let over_lines = bench.cases.iter().filter(|case| case.name != SHARED);
     for side in over_lines.flat_map(|case| &case.sides) {
@@ -284,23 +282,23 @@ fn who_rows(bench: &Bench) -> Vec<Vec<String>> {
     rows
 }
 
-fn path_rows(bench: &Bench) -> Vec<Vec<String>> {
+fn path_rows(bench: &Measurements) -> Vec<Vec<String>> {
     let mut rows = vec![
         ["line", "Mbit/s", "round trip, ms", "loss, %", "counted", "in words"].map(String::from).to_vec(),
     ];
     for case in &bench.cases {
-        let Some((line, path)) = case.line.as_ref().and_then(|line| Some((line, line.path?))) else {
+        let Some((info, facts)) = case.path.as_ref().and_then(|info| Some((info, info.facts?))) else {
             continue;
         };
-        let numbers = [path.rate_mbit, path.rtt_ms, path.loss_pct].map(number);
-        let words = vec![case.about.clone(), line.links.clone()];
+        let numbers = [facts.rate_mbit, facts.rtt_ms, facts.loss_pct].map(number);
+        let words = vec![case.about.clone(), info.links.clone()];
         rows.push([vec![case.name.clone()], numbers.to_vec(), words].concat());
     }
     rows
 }
 
 /// Each figure over loss, and over round trips.
-pub(crate) fn charts(bench: &Bench) -> String {
+pub(crate) fn charts(bench: &Measurements) -> String {
     let metrics = [
         ("goodput", "goodput_mbit", "Mbit/s"),
         ("bytes on the wire per useful byte", "wire_per_useful", ""),

@@ -1,12 +1,12 @@
 //! The page as Markdown.
 
-use super::Bench;
 use super::lossy;
 use super::tables::{Section, sections};
 use crate::markdown::line;
+use lab::results::Measurements;
 
 /// `notes` is Markdown, too.
-pub(crate) fn page(bench: &Bench, notes: &str) -> String {
+pub(crate) fn page(bench: &Measurements, notes: &str) -> String {
     if bench.is_of_lines() {
         let lead = lossy::lead(bench) + " The page `index.html` has the charts.\n";
         return document(lossy::TITLE, &format!("\n{lead}"), lossy::sections(bench), notes);

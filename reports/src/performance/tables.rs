@@ -2,7 +2,8 @@
 
 use super::figures::{Figure, Spread, figures, sides};
 use super::goals::{Verdict, number, verdicts};
-use super::{Bench, Machine};
+use lab::results::{Machine, Measurements};
+
 use serde_json::{Value, json};
 
 /// A heading, a sentence and a table.
@@ -14,10 +15,10 @@ pub(crate) struct Section {
 }
 
 /// All of them, without those that are empty.
-pub(crate) fn sections(bench: &Bench) -> Vec<Section> {
+pub(crate) fn sections(bench: &Measurements) -> Vec<Section> {
     let all = figures(bench);
     let (over, clean): (Vec<Figure<'_>>, Vec<Figure<'_>>) =
-        all.into_iter().partition(|figure| figure.case.line.is_some());
+        all.into_iter().partition(|figure| figure.case.path.is_some());
     let sections = [
         goals(bench),
         section("Without a line", &clean_lead(bench), figure_rows(bench, &clean)),
@@ -29,7 +30,7 @@ pub(crate) fn sections(bench: &Bench) -> Vec<Section> {
 }
 
 /// What was not measured as it should have been.
-pub(super) fn troubles(bench: &Bench) -> [Section; 2] {
+pub(super) fn troubles(bench: &Measurements) -> [Section; 2] {
     [section("What went wrong", "", error_rows(bench)), section("Skipped", "", skipped_rows(bench))]
 }
 
@@ -42,7 +43,7 @@ pub(super) fn section(heading: &'static str, lead: &str, rows: Vec<Vec<String>>)
 const LINES_LEAD: &str = "The tunnels through a relay that behaves as the links of a scenario, TCP over the same links between two \
     network namespaces; each run has dice of its own, equal on all sides.";
 
-fn goals(bench: &Bench) -> Section {
+fn goals(bench: &Measurements) -> Section {
     section(
         "Goals",
         "Medians of the runs, and their ratios; a ratio is the first peer's figure by the other's.",
@@ -50,7 +51,7 @@ fn goals(bench: &Bench) -> Section {
     )
 }
 
-fn clean_lead(bench: &Bench) -> String {
+fn clean_lead(bench: &Measurements) -> String {
     format!(
         "Over the loopback device. Medians of {} runs of {} s on each side in turn, with the lowest and the highest. Bytes that do not \
          compress; memory and processor time are those of client plus server.",
@@ -59,7 +60,7 @@ fn clean_lead(bench: &Bench) -> String {
 }
 
 /// Head and rows: a figure on each side, and the ratios of the first to the others.
-pub(crate) fn figure_rows(bench: &Bench, figures: &[Figure<'_>]) -> Vec<Vec<String>> {
+pub(crate) fn figure_rows(bench: &Measurements, figures: &[Figure<'_>]) -> Vec<Vec<String>> {
     if figures.is_empty() {
         return Vec::new();
     }
@@ -95,7 +96,7 @@ pub(crate) fn goal_rows(verdicts: &[Verdict]) -> Vec<Vec<String>> {
     std::iter::once(head).chain(verdicts.iter().map(row)).collect()
 }
 
-pub(super) fn machine_rows(bench: &Bench) -> Vec<Vec<String>> {
+pub(super) fn machine_rows(bench: &Measurements) -> Vec<Vec<String>> {
     let Machine { cpu, cores, features, memory_mib, kernel, system, virtual_machine, load_before } =
         &bench.machine;
     let kind = if *virtual_machine { ", a virtual machine" } else { "" };
@@ -116,11 +117,11 @@ pub(super) fn machine_rows(bench: &Bench) -> Vec<Vec<String>> {
     std::iter::once(vec![String::new(); 2]).chain(rows.into_iter().map(Vec::from)).collect()
 }
 
-fn command_rows(bench: &Bench) -> Vec<Vec<String>> {
+fn command_rows(bench: &Measurements) -> Vec<Vec<String>> {
     let mut rows = vec![["row", "", "programs"].map(String::from).to_vec()];
     for case in &bench.cases {
         let about = case
-            .line
+            .path
             .as_ref()
             .map_or_else(|| case.about.clone(), |line| format!("{}; {}", case.about, line.links));
         rows.push(vec![case.name.clone(), String::new(), about]);
@@ -131,7 +132,7 @@ fn command_rows(bench: &Bench) -> Vec<Vec<String>> {
     rows
 }
 
-fn error_rows(bench: &Bench) -> Vec<Vec<String>> {
+fn error_rows(bench: &Measurements) -> Vec<Vec<String>> {
     let mut rows = vec![["row", "side", "run", "error"].map(String::from).to_vec()];
     for case in &bench.cases {
         for side in &case.sides {
@@ -148,7 +149,7 @@ fn error_rows(bench: &Bench) -> Vec<Vec<String>> {
     rows
 }
 
-fn skipped_rows(bench: &Bench) -> Vec<Vec<String>> {
+fn skipped_rows(bench: &Measurements) -> Vec<Vec<String>> {
     let head = ["what", "why"].map(String::from).to_vec();
     std::iter::once(head)
         .chain(bench.skipped.iter().map(|one| vec![one.what.clone(), one.why.clone()]))
@@ -156,7 +157,7 @@ fn skipped_rows(bench: &Bench) -> Vec<Vec<String>> {
 }
 
 /// Medians, ratios and verdicts for other programs; pages do not read it.
-pub(crate) fn summary(bench: &Bench) -> Value {
+pub(crate) fn summary(bench: &Measurements) -> Value {
     let sides = sides(bench);
     let figure = |figure: &Figure<'_>| {
         let named = |value: &dyn Fn(usize) -> Option<f64>, from: usize| -> Value {
@@ -221,10 +222,10 @@ mod tests {
     fn what_failed_and_what_was_skipped_is_said() {
         let mut bench = bench("idle", "idle_cpu_pct", &[1.0], &[2.0]);
         let headings =
-            |bench: &Bench| sections(bench).iter().map(|section| section.heading).collect::<Vec<_>>();
+            |bench: &Measurements| sections(bench).iter().map(|section| section.heading).collect::<Vec<_>>();
         assert!(!headings(&bench).contains(&"What went wrong") && !headings(&bench).contains(&"Skipped"));
         bench.cases[0].sides[1].trials[0].error = Some("no answer".into());
-        bench.skipped.push(super::super::Skipped { what: "tcp-bbr".into(), why: "root".into() });
+        bench.skipped.push(lab::results::Skipped { what: "tcp-bbr".into(), why: "root".into() });
         assert!(headings(&bench).contains(&"What went wrong") && headings(&bench).contains(&"Skipped"));
     }
 }

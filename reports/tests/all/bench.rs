@@ -99,11 +99,6 @@ fn two_pairs_take_turns_on_every_kind_of_row() {
 fn a_line_is_between_the_programs() {
     let test = "a_line_is_between_the_programs";
     let Some(karst) = karst(test) else { return };
-    let interop = Path::new(env!("CARGO_BIN_EXE_karst-report")).with_file_name("karst-interop");
-    if !interop.is_file() {
-        let _ = writeln!(std::io::stderr(), "SKIPPED {test}: karst-interop is not built");
-        return;
-    }
     let json = file("line.json");
     let output = report(&[
         "bench",
@@ -183,14 +178,7 @@ fn what_cannot_be_measured_is_refused_by_name() {
     let one = ["--peer", "a=/bin/sh,/bin/sh"];
     refused(&[&one[..], &["--rows", "speed"]].concat(), "rows are throughput, plain, latency");
     refused(&[&one[..], &["--rows", "none"]].concat(), "nothing to measure");
-    refused(
-        &[&one[..], &["--rows", "loss", "--interop", "/none/such"]].concat(),
-        "/none/such: no such program",
-    );
-    refused(
-        &[&one[..], &["--scenario", "missing.json", "--rows", "none", "--interop", "/bin/sh"]].concat(),
-        "missing.json",
-    );
+    refused(&[&one[..], &["--scenario", "missing.json", "--rows", "none"]].concat(), "missing.json");
     refused(&[&one[..], &["--json", "/none/such/file.json"]].concat(), "/none/such/file.json");
     refused(&[&one[..], &["--runs", "0"]].concat(), "--runs");
 }

@@ -1,8 +1,8 @@
 //! The same load over the same bad network by different means, measured alike: kernel TCP, pairs of kcptun programs.
 
 mod flags;
-mod pair;
 mod summary;
+mod supervisor;
 mod together;
 mod trial;
 

@@ -59,8 +59,8 @@ impl Row {
             match trial {
                 Err(why) => doubts.push(format!("{}, seed {seed}: {why}", self.name)),
                 Ok(trial) => {
-                    if trial.line.overflow_packets > 0 {
-                        let lost = trial.line.overflow_packets;
+                    if trial.path.overflow_packets > 0 {
+                        let lost = trial.path.overflow_packets;
                         doubts.push(format!(
                             "{}, seed {seed}: {lost} packets lost outside of the links",
                             self.name
@@ -99,7 +99,7 @@ impl Row {
                 "latency_p50_us": self.latency_us(|latency| latency.p50),
                 "latency_p99_us": self.latency_us(|latency| latency.p99),
                 "standing_queue_us": self.median(standing_queue_us),
-                "added_p99_us": self.median(|trial| Some(trial.line.added_us.p99)),
+                "added_p99_us": self.median(|trial| Some(trial.path.added_us.p99)),
             },
             "trials": trials,
         })
@@ -108,7 +108,7 @@ impl Row {
 
 /// Median time on the data path beyond the shortest: what the queue in front of the bottleneck holds.
 pub(super) fn standing_queue_us(trial: &Trial) -> Option<u64> {
-    let transit = &trial.line.transit_us[crate::path::index(trial.data_path())];
+    let transit = &trial.path.transit_us[crate::path::index(trial.data_path())];
     Some(transit.p50.saturating_sub(transit.min))
 }
 

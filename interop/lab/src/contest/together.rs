@@ -1,10 +1,10 @@
 //! Several contestants on one network at the same time.
 
-use super::pair::Pair;
+use super::supervisor::Supervisor;
 use super::trial::{Contestant, Failure, Inside, TARGET_PORT, Trial, finish, shallow};
 use crate::load::{Carrier, Load};
 use crate::netns::{End, Network, RIGHT};
-use crate::path::{Conditions, LineState};
+use crate::path::{Conditions, PathState};
 use sim::Scenario;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -28,7 +28,7 @@ pub fn together(scenario: &Scenario, contestants: &[Contestant], seed: u64) -> R
     for (contestant, tunnel) in contestants.iter().zip(&tunnels) {
         members.push(match (contestant, tunnel) {
             (Contestant::Tcp(control), _) => Member::Tcp(control),
-            (_, Some(tunnel)) => Member::Pair(Box::new(Pair::start(tunnel, scenario)?)),
+            (_, Some(tunnel)) => Member::Tunnel(Box::new(Supervisor::start(tunnel, scenario)?)),
             (_, None) => return Err("a tunnel without programs".to_owned()),
         });
     }
@@ -46,9 +46,7 @@ fn inside<'a>(
 ) -> Option<Inside<'a>> {
     match contestant {
         Contestant::Tcp(_) => None,
-        Contestant::Tunnel { client, server, extra, .. } => {
-            Some(Inside::new(network, scenario, number, [client, server], extra))
-        }
+        Contestant::Tunnel(peer) => Some(Inside::new(network, scenario, number, peer)),
     }
 }
 
@@ -61,7 +59,7 @@ struct Together<'a> {
 enum Member<'a> {
     /// Kernel TCP with that congestion control.
     Tcp(&'a str),
-    Pair(Box<Pair<'a>>),
+    Tunnel(Box<Supervisor<'a>>),
 }
 
 impl Together<'_> {
@@ -73,7 +71,7 @@ impl Together<'_> {
     fn output(&self) -> String {
         let said = self.members.iter().filter_map(|member| match member {
             Member::Tcp(_) => None,
-            Member::Pair(pair) => Some(format!("\n{}", pair.output())),
+            Member::Tunnel(pair) => Some(format!("\n{}", pair.output())),
         });
         said.collect()
     }
@@ -90,25 +88,25 @@ impl Carrier for Together<'_> {
                 let to = SocketAddr::from((RIGHT, TARGET_PORT));
                 self.network.begin_connect(End::Left, to, Some(control))
             }
-            Member::Pair(pair) => pair.connect(),
+            Member::Tunnel(pair) => pair.connect(),
         }
     }
 
     fn arrived(&self, work: usize, socket: &TcpStream) -> io::Result<()> {
         match self.member(work) {
             Member::Tcp(control) => socket2::SockRef::from(socket).set_tcp_congestion(control.as_bytes()),
-            Member::Pair(_) => shallow(socket).map(|_| ()),
+            Member::Tunnel(_) => shallow(socket).map(|_| ()),
         }
     }
 
-    fn line_state(&self) -> LineState {
-        self.network.line_state()
+    fn path_state(&self) -> PathState {
+        self.network.path_state()
     }
 
     fn tend(&mut self, now: Duration) -> Result<[bool; 2], String> {
         let mut running = [true; 2];
         for member in &mut self.members {
-            if let Member::Pair(pair) = member {
+            if let Member::Tunnel(pair) = member {
                 let ends = pair.tend(now)?;
                 running = [running[0] && ends[0], running[1] && ends[1]];
             }

@@ -1,21 +1,24 @@
 //! One contestant on one network with one seed.
 
 use super::flags;
-use super::pair::{Pair, Site};
+use super::supervisor::{Site, Supervisor};
 use crate::left_out::Stage;
 use crate::load::{self, Carrier, Load, Progress};
 use crate::netns::{End, Network, RIGHT};
-use crate::path::{Conditions, LineState, Report, index};
-use crate::ports;
+use crate::pair::Addresses;
+use crate::path::{Conditions, PathState, Report, index};
+use crate::peers::Peer;
+use crate::ports::{self, Protocol, local};
 use crate::process::Process;
 use crate::relay::Relay;
+use crate::results::DIRECT;
 use serde::Serialize;
 use sim::outcome::WorkOutcome;
 use sim::{Direction, Scenario, Side, useful_bytes};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 pub(super) const TARGET_PORT: u16 = 5201;
@@ -30,25 +33,16 @@ const SEND_BUFFER_BYTES: usize = 32 * 1024;
 pub enum Contestant {
     /// Kernel TCP with that congestion control.
     Tcp(String),
-    /// A pair of kcptun programs.
-    Tunnel {
-        /// Name in tables.
-        name: String,
-        /// The client program.
-        client: PathBuf,
-        /// The server program.
-        server: PathBuf,
-        /// Flags of both, after those of the scenario.
-        extra: Vec<String>,
-    },
+    /// A pair of kcptun programs; its own flags follow those of the scenario.
+    Tunnel(Peer),
 }
 
 impl Contestant {
     /// Name in tables.
     pub fn name(&self) -> String {
         match self {
-            Self::Tcp(control) => format!("tcp-{control}"),
-            Self::Tunnel { name, .. } => name.clone(),
+            Self::Tcp(control) => format!("{DIRECT}{control}"),
+            Self::Tunnel(peer) => peer.name.clone(),
         }
     }
 
@@ -56,26 +50,8 @@ impl Contestant {
     pub const fn stage(&self) -> Stage {
         match self {
             Self::Tcp(_) => Stage::KernelTcp,
-            Self::Tunnel { .. } => Stage::Programs,
+            Self::Tunnel(_) => Stage::Programs,
         }
-    }
-
-    /// Reads `NAME=CLIENT,SERVER[,FLAG...]`.
-    ///
-    /// # Errors
-    /// Anything else.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is not NAME=CLIENT,SERVER[,FLAG...]");
-        let (name, rest) = text.split_once('=').ok_or_else(wrong)?;
-        let mut parts = rest.split(',');
-        let (Some(client), Some(server)) = (parts.next(), parts.next()) else { return Err(wrong()) };
-        for path in [client, server] {
-            if !std::path::Path::new(path).is_file() {
-                return Err(format!("{path}: no such program"));
-            }
-        }
-        let extra = parts.map(str::to_owned).collect();
-        Ok(Self::Tunnel { name: name.to_owned(), client: client.into(), server: server.into(), extra })
     }
 }
 
@@ -84,8 +60,8 @@ impl Contestant {
 pub struct Trial {
     /// The workloads, in the scenario's order.
     pub work: Vec<WorkOutcome>,
-    /// The line under them.
-    pub line: Report,
+    /// The path under them.
+    pub path: Report,
     /// How far everything was every 20 ms.
     pub progress: Progress,
     /// The machine's load average over the last minute, hundredths: processes that run or want to.
@@ -118,7 +94,7 @@ impl Trial {
     /// Bytes of IP packets handed to the line per byte of payload that arrived, thousandths, on the data path.
     pub fn wire_per_useful_thousandths(&self) -> Option<u64> {
         let direction = self.data_path();
-        let sent = self.line.links[index(direction)].sent_bytes;
+        let sent = self.path.links[index(direction)].sent_bytes;
         (sent * 1000).checked_div(useful(&self.work, direction))
     }
 }
@@ -138,9 +114,7 @@ pub fn over_network(scenario: &Scenario, contestant: &Contestant, seed: u64) -> 
     let network = Network::start(&Conditions::of(scenario, seed), None).map_err(|error| error.to_string())?;
     let work = match contestant {
         Contestant::Tcp(control) => by_tcp(&network, control, &load),
-        Contestant::Tunnel { client, server, extra, .. } => {
-            by_tunnel(&network, scenario, [client, server], extra, &load)
-        }
+        Contestant::Tunnel(peer) => by_tunnel(&network, scenario, peer, &load),
     };
     finish(work?, || network.report())
 }
@@ -165,22 +139,16 @@ impl Carrier for Direct<'_> {
         self.network.begin_connect(End::Left, self.to, Some(self.control))
     }
 
-    fn line_state(&self) -> LineState {
-        self.network.line_state()
+    fn path_state(&self) -> PathState {
+        self.network.path_state()
     }
 }
 
-fn by_tunnel(
-    network: &Network,
-    scenario: &Scenario,
-    programs: [&PathBuf; 2],
-    extra: &[String],
-    load: &Load,
-) -> Result<Done, Failure> {
-    let site = Inside::new(network, scenario, 0, programs, extra);
+fn by_tunnel(network: &Network, scenario: &Scenario, peer: &Peer, load: &Load) -> Result<Done, Failure> {
+    let site = Inside::new(network, scenario, 0, peer);
     let target = network.listen(End::Right, local(TARGET_PORT), None).and_then(shallow);
     let target = target.map_err(|error| error.to_string())?;
-    let pair = Pair::start(&site, scenario)?;
+    let pair = Supervisor::start(&site, scenario)?;
     network.begin();
     run_programs(load, pair, &target)
 }
@@ -188,7 +156,7 @@ fn by_tunnel(
 /// Programs in namespaces.
 pub(super) struct Inside<'a> {
     network: &'a Network,
-    programs: [&'a PathBuf; 2],
+    programs: [&'a Path; 2],
     flags: [Vec<String>; 2],
     /// Of the client, and of the server.
     ports: [u16; 2],
@@ -196,26 +164,19 @@ pub(super) struct Inside<'a> {
 
 impl<'a> Inside<'a> {
     /// The pair of that number on the network.
-    pub(super) fn new(
-        network: &'a Network,
-        scenario: &Scenario,
-        number: u16,
-        programs: [&'a PathBuf; 2],
-        extra: &[String],
-    ) -> Self {
+    pub(super) fn new(network: &'a Network, scenario: &Scenario, number: u16, peer: &'a Peer) -> Self {
         let ports = [CLIENT_PORT + number, SERVER_PORT + number];
         let server = SocketAddr::from((RIGHT, ports[1]));
         let addresses =
             Addresses { remote: server, server, client: local(ports[0]), target: local(TARGET_PORT) };
-        Self { network, programs, flags: addresses.flags(scenario, extra), ports }
+        Self { network, programs: programs(peer), flags: all_flags(&addresses, scenario, peer), ports }
     }
 }
 
 impl Site for Inside<'_> {
     fn start(&self, side: Side) -> io::Result<Process> {
         let at = side as usize;
-        let started = self.network.start_program(end(side), self.programs[at], self.flags[at].clone());
-        started.map_err(|error| named(error, self.programs[at]))
+        self.network.start_program(end(side), self.programs[at], self.flags[at].clone())
     }
 
     fn listens(&self, side: Side) -> bool {
@@ -226,8 +187,8 @@ impl Site for Inside<'_> {
         self.network.connect(End::Left, local(self.ports[0]), None).and_then(shallow)
     }
 
-    fn line_state(&self) -> LineState {
-        self.network.line_state()
+    fn path_state(&self) -> PathState {
+        self.network.path_state()
     }
 }
 
@@ -239,15 +200,11 @@ const fn end(side: Side) -> End {
 }
 
 /// What a program listens on.
-const fn protocol(side: Side) -> &'static str {
+const fn protocol(side: Side) -> Protocol {
     match side {
-        Side::Client => "tcp",
-        Side::Server => "udp",
+        Side::Client => Protocol::Tcp,
+        Side::Server => Protocol::Udp,
     }
-}
-
-fn named(error: io::Error, program: &Path) -> io::Error {
-    io::Error::new(error.kind(), format!("{}: {error}", program.display()))
 }
 
 /// Runs a pair of programs through a relay with the scenario's links.
@@ -256,13 +213,13 @@ fn named(error: io::Error, program: &Path) -> io::Error {
 /// As [`over_network`].
 pub fn over_relay(scenario: &Scenario, contestant: &Contestant, seed: u64) -> Result<Trial, Failure> {
     let io = |error: io::Error| format!("setting up: {error}");
-    let Contestant::Tunnel { client, server, extra, .. } = contestant else {
+    let Contestant::Tunnel(peer) = contestant else {
         return Err("kernel TCP does not pass a UDP relay".to_owned());
     };
     let load = Load::new(scenario, seed);
     let target = TcpListener::bind(local(0)).and_then(shallow).map_err(io)?;
-    let server_address = local(ports::free_udp().map_err(io)?);
-    let client_address = local(ports::free_tcp().map_err(io)?);
+    let server_address = ports::free_udp().map_err(io)?;
+    let client_address = ports::free_tcp().map_err(io)?;
     let conditions = Conditions::of(scenario, seed);
     let relay = Relay::start_captured(local(0), server_address, &conditions, None).map_err(io)?;
     let addresses = Addresses {
@@ -271,9 +228,9 @@ pub fn over_relay(scenario: &Scenario, contestant: &Contestant, seed: u64) -> Re
         client: client_address,
         target: target.local_addr().map_err(io)?,
     };
-    let flags = addresses.flags(scenario, extra);
-    let site = Outside { programs: [client, server], flags, addresses };
-    let pair = Pair::start(&site, scenario)?;
+    let flags = all_flags(&addresses, scenario, peer);
+    let site = Outside { programs: programs(peer), flags, addresses };
+    let pair = Supervisor::start(&site, scenario)?;
     relay.begin();
     let work = run_programs(&load, pair, &target)?;
     finish(work, || relay.report())
@@ -281,7 +238,7 @@ pub fn over_relay(scenario: &Scenario, contestant: &Contestant, seed: u64) -> Re
 
 /// Programs on this machine's own network.
 struct Outside<'a> {
-    programs: [&'a PathBuf; 2],
+    programs: [&'a Path; 2],
     flags: [Vec<String>; 2],
     addresses: Addresses,
 }
@@ -289,7 +246,7 @@ struct Outside<'a> {
 impl Site for Outside<'_> {
     fn start(&self, side: Side) -> io::Result<Process> {
         let at = side as usize;
-        Process::start(self.programs[at], &self.flags[at]).map_err(|error| named(error, self.programs[at]))
+        Process::start(self.programs[at], &self.flags[at], None)
     }
 
     fn listens(&self, side: Side) -> bool {
@@ -301,12 +258,12 @@ impl Site for Outside<'_> {
         TcpStream::connect(self.addresses.client).and_then(shallow)
     }
 
-    fn line_state(&self) -> LineState {
-        LineState::default()
+    fn path_state(&self) -> PathState {
+        PathState::default()
     }
 }
 
-fn run_programs(load: &Load, mut pair: Pair<'_>, target: &TcpListener) -> Result<Done, Failure> {
+fn run_programs(load: &Load, mut pair: Supervisor<'_>, target: &TcpListener) -> Result<Done, Failure> {
     load.follow(&mut pair, target).map_err(|why| format!("{why}\n{}", pair.output()))
 }
 
@@ -317,32 +274,23 @@ pub(super) fn shallow<S: AsFd>(socket: S) -> io::Result<S> {
     Ok(socket)
 }
 
-/// Where the parts of a tunnel listen, and where its client sends to.
-struct Addresses {
-    remote: SocketAddr,
-    server: SocketAddr,
-    client: SocketAddr,
-    target: SocketAddr,
+/// Client and server.
+fn programs(peer: &Peer) -> [&Path; 2] {
+    [&peer.client, &peer.server]
 }
 
-impl Addresses {
-    /// Flags of client and server.
-    fn flags(&self, scenario: &Scenario, extra: &[String]) -> [Vec<String>; 2] {
-        let with = |own: [(&str, SocketAddr); 2], settings| {
-            let own = own.iter().flat_map(|(flag, address)| [(*flag).to_owned(), address.to_string()]);
-            own.chain(flags(settings)).chain(extra.iter().cloned()).collect()
-        };
-        [
-            with([("-r", self.remote), ("-l", self.client)], &scenario.client.settings),
-            with([("-l", self.server), ("-t", self.target)], &scenario.server.settings),
-        ]
-    }
+/// Flags of client and server: addresses, the scenario's settings, those of the peer.
+fn all_flags(addresses: &Addresses, scenario: &Scenario, peer: &Peer) -> [Vec<String>; 2] {
+    [(Side::Client, &scenario.client), (Side::Server, &scenario.server)].map(|(side, plan)| {
+        let own = addresses.flags(side).into_iter();
+        own.chain(flags(&plan.settings)).chain(peer.extra.iter().cloned()).collect()
+    })
 }
 
 pub(super) fn finish((work, progress): Done, report: impl FnOnce() -> Report) -> Result<Trial, Failure> {
     // The line notes twice a second what it lost.
     std::thread::sleep(Duration::from_millis(600));
-    Ok(Trial { work, line: report(), progress, load_hundredths: load_hundredths() })
+    Ok(Trial { work, path: report(), progress, load_hundredths: load_hundredths() })
 }
 
 fn load_hundredths() -> Option<u64> {
@@ -351,13 +299,9 @@ fn load_hundredths() -> Option<u64> {
     Some((load * 100.0).round() as u64)
 }
 
-const fn local(port: u16) -> SocketAddr {
-    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), port)
-}
-
 impl Serialize for Trial {
     fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let line = self.line.to_json();
+        let line = self.path.to_json();
         let load = self.load_hundredths;
         let mut trial = serde_json::json!({ "workloads": self.work, "line": line, "load_hundredths": load });
         if !self.progress.0.is_empty() {

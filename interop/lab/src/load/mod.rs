@@ -11,7 +11,7 @@ mod run;
 
 pub use figures::{data_path, goodput_kbit, is_complete, latency_us, streams_reset};
 
-use crate::path::LineState;
+use crate::path::PathState;
 use run::Run;
 use serde_json::{Value, json};
 use sim::Scenario;
@@ -46,8 +46,8 @@ pub trait Carrier {
     }
 
     /// How the line under it stands; all zero when it is not known.
-    fn line_state(&self) -> LineState {
-        LineState::default()
+    fn path_state(&self) -> PathState {
+        PathState::default()
     }
 
     /// Called every few milliseconds with the time since the load began; does what is to be done to the programs then.
@@ -121,8 +121,8 @@ pub struct Moment {
     pub at_us: u64,
     /// Bytes that each workload had read.
     pub read_bytes: Vec<u64>,
-    /// The line.
-    pub line: LineState,
+    /// The path.
+    pub path: PathState,
 }
 
 impl Progress {
@@ -133,7 +133,7 @@ impl Progress {
         let works = moments.first().map_or(0, |moment| moment.read_bytes.len());
         let read: Vec<_> = (0..works).map(|work| list(&|moment| moment.read_bytes[work])).collect();
         let [up, down] = [0, 1].map(|at| {
-            (list(&|moment| moment.line.sent_bytes[at]), list(&|moment| moment.line.waiting_bytes[at]))
+            (list(&|moment| moment.path.sent_bytes[at]), list(&|moment| moment.path.waiting_bytes[at]))
         });
         json!({
             "at_us": list(&|moment| moment.at_us),

@@ -95,7 +95,7 @@ impl<'a> Run<'a> {
         }
         let useful = self.work.iter().map(|work| useful_bytes(&[work.outcome()]));
         let read_bytes = useful.map(|useful| useful.up + useful.down).collect();
-        self.progress.0.push(Moment { at_us, read_bytes, line: carrier.line_state() });
+        self.progress.0.push(Moment { at_us, read_bytes, path: carrier.path_state() });
     }
 
     /// Everything is done, or the time for it is up.

@@ -1,10 +1,11 @@
 //! Commands of the user at the ends of a network.
 
 use super::{End, LEFT, Network, RIGHT};
+use crate::process::Running;
 use crate::sys;
 use std::io;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long a command in the foreground may take to end by itself after a signal.
@@ -36,22 +37,13 @@ pub fn run_commands(
     let Some(main) = left.as_mut().or(right.as_mut()) else { return Ok(None) };
     let mut signalled: Option<Instant> = None;
     loop {
-        if let Some(status) = main.0.try_wait()? {
+        if let Some(status) = main.try_wait()? {
             return Ok(signalled.is_none().then_some(status));
         }
         if sys::is_stopping() && signalled.get_or_insert_with(Instant::now).elapsed() > GRACE {
             return Ok(None);
         }
         std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-/// A command that is killed, with what it started, when dropped.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        sys::kill_group(&mut self.0);
     }
 }
 
@@ -69,6 +61,5 @@ fn start(network: &Network, end: End, command: &Command) -> io::Result<Running> 
         }
     };
     process.env("KARST_LEFT", LEFT.to_string()).env("KARST_RIGHT", RIGHT.to_string());
-    sys::dies_with_parent(&mut process);
-    network.end(end).run(move || process.spawn()).map(Running)
+    network.end(end).run(move || Running::spawn(&mut process))
 }

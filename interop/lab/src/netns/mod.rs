@@ -11,8 +11,8 @@ mod tun;
 
 pub use commands::{Command, run_commands};
 
-use crate::path::{Capture, Carries, Conditions, Line, LineState, Pump, Report};
-use crate::ports;
+use crate::path::{Capture, Carries, Conditions, Line, PathState, Pump, Report};
+use crate::ports::{self, Protocol};
 use crate::process::Process;
 use engine::Instant;
 use namespace::Namespace;
@@ -107,7 +107,7 @@ impl Network {
     }
 
     /// How the line stands.
-    pub fn line_state(&self) -> LineState {
+    pub fn path_state(&self) -> PathState {
         self.pump.state()
     }
 
@@ -167,11 +167,11 @@ impl Network {
     /// Starts a program at that end, its output kept for errors.
     pub(crate) fn start_program(&self, end: End, path: &Path, flags: Vec<String>) -> io::Result<Process> {
         let path = path.to_owned();
-        self.end(end).run(move || Process::start(&path, &flags))
+        self.end(end).run(move || Process::start(&path, &flags, None))
     }
 
     /// Whether somebody is bound to that port there.
-    pub(crate) fn is_bound(&self, end: End, protocol: &str, port: u16) -> bool {
+    pub(crate) fn is_bound(&self, end: End, protocol: Protocol, port: u16) -> bool {
         ports::is_bound(self.end(end).tables(), protocol, port)
     }
 

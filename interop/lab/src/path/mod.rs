@@ -10,7 +10,7 @@ mod translator;
 
 pub use capture::Capture;
 pub(crate) use pump::{Ends, Pump};
-pub use report::{LineState, Report};
+pub use report::{PathState, Report};
 pub(crate) use translator::{Move, Translator};
 
 use engine::Instant;
@@ -147,8 +147,8 @@ impl Line {
     }
 
     /// How it stands.
-    pub(crate) fn state(&self) -> LineState {
-        LineState {
+    pub(crate) fn state(&self) -> PathState {
+        PathState {
             sent_bytes: [0, 1].map(|at| self.links[at].counters().sent_bytes),
             waiting_bytes: [0, 1].map(|at| self.links[at].waiting_bytes()),
         }

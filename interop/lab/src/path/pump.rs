@@ -1,6 +1,6 @@
 //! The thread that moves packets between a line and what it ends in.
 
-use super::{Line, LineState, Move, Report};
+use super::{Line, Move, PathState, Report};
 use crate::sys::{Waiter, thread_cpu, wake_promptly};
 use engine::Instant;
 use sim::Direction;
@@ -94,7 +94,7 @@ impl Pump {
     }
 
     /// How the line stands.
-    pub(crate) fn state(&self) -> LineState {
+    pub(crate) fn state(&self) -> PathState {
         lock(&self.shared.line).state()
     }
 

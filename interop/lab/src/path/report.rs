@@ -8,7 +8,7 @@ use std::fmt;
 
 /// A line at one moment; index 0 is up (towards the server), 1 down.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct LineState {
+pub struct PathState {
     /// Bytes of IP packets handed to the links so far.
     pub sent_bytes: [u64; 2],
     /// Bytes in their queues.
@@ -16,7 +16,7 @@ pub struct LineState {
 }
 
 /// Totals and distributions of a line so far; index 0 is up (towards the server), 1 down.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Report {
     /// Counters of the links; bytes are those of IP packets.
     pub links: [Counters; 2],

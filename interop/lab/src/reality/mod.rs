@@ -56,7 +56,7 @@ pub struct Run {
 
 impl From<&Trial> for Run {
     fn from(trial: &Trial) -> Self {
-        let links = &trial.line.links;
+        let links = &trial.path.links;
         Self {
             work: trial.work.clone(),
             sent_packets: [links[0].sent_packets, links[1].sent_packets],

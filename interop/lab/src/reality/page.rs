@@ -148,7 +148,7 @@ impl Page {
         for comparison in &self.comparisons {
             for row in &comparison.rows {
                 let load = row.values(|trial| Some(trial.load_hundredths? * 10));
-                let added = row.values(|trial| Some(trial.line.added_us.p99));
+                let added = row.values(|trial| Some(trial.path.added_us.p99));
                 let (good, all) = (row.good().count(), row.trials.len());
                 let Row { name, .. } = row;
                 let (load, added) = (spread(&load), spread(&added));
@@ -200,19 +200,11 @@ mod tests {
     }
 
     fn page(simulated: u64, real: u64) -> Page {
-        let line = Report {
-            links: Default::default(),
-            transit_us: Default::default(),
-            added_us: Default::default(),
-            overflow_packets: 0,
-            nat_packets: 0,
-            capture_error: None,
-        };
         let trials = vec![(
             1,
             Ok(Trial {
                 work: work(real),
-                line,
+                path: Report::default(),
                 progress: crate::load::Progress::default(),
                 load_hundredths: Some(150),
             }),

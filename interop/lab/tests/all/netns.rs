@@ -4,7 +4,7 @@ use lab::contest::{Contestant, Trial, over_network, together};
 use lab::load::{Moment, is_complete, latency_us, streams_reset};
 use lab::netns::{End, Network, RIGHT};
 use lab::path::Conditions;
-use lab::peers::Programs;
+use lab::peers::Peer;
 use sim::outcome::WorkOutcome;
 use sim::plan::{LinkPlan, LossPlan};
 use sim::{Direction, Scenario};
@@ -103,7 +103,7 @@ fn kernel_tcp_does_the_scenarios_work() {
     let wire = trial.wire_per_useful_thousandths().unwrap();
     assert!((1_020..1_300).contains(&wire), "{wire}");
     notes_how_far_everything_was(&trial);
-    assert_eq!(trial.line.overflow_packets, 0);
+    assert_eq!(trial.path.overflow_packets, 0);
 }
 
 /// Counts that grow to what was found in the end, every 20 ms or a little more.
@@ -114,13 +114,13 @@ fn notes_how_far_everything_was(trial: &Trial) {
     assert!(moments.len() as u64 > last.at_us / 60_000, "{} until {} us", moments.len(), last.at_us);
     let grows = |two: &[Moment]| {
         let read = two[0].read_bytes.iter().zip(&two[1].read_bytes);
-        two[0].line.sent_bytes[1] <= two[1].line.sent_bytes[1] && { read }.all(|(was, is)| was <= is)
+        two[0].path.sent_bytes[1] <= two[1].path.sent_bytes[1] && { read }.all(|(was, is)| was <= is)
     };
     assert!(moments.windows(2).all(grows));
     assert!((400_000..=500_000).contains(&last.read_bytes[0]), "{last:?}");
-    assert!((400_000..=trial.line.links[1].sent_bytes).contains(&last.line.sent_bytes[1]), "{last:?}");
+    assert!((400_000..=trial.path.links[1].sent_bytes).contains(&last.path.sent_bytes[1]), "{last:?}");
     // Queues of 100,000 bytes fill.
-    assert!(moments.iter().any(|moment| moment.line.waiting_bytes[1] > 20_000), "{moments:?}");
+    assert!(moments.iter().any(|moment| moment.path.waiting_bytes[1] > 20_000), "{moments:?}");
     let json = trial.progress.to_json();
     let lists =
         [&json["at_us"], &json["read_bytes"][2], &json["sent_bytes"]["up"], &json["waiting_bytes"]["down"]];
@@ -139,17 +139,12 @@ fn a_congestion_control_that_does_not_exist_is_named() {
 }
 
 fn karst(test: &str) -> Option<Contestant> {
-    let programs = Programs::find();
-    let Some(at) = programs.clients.iter().position(|program| program.name == "karst") else {
+    let found = Peer::find();
+    let Some(karst) = found.named("karst") else {
         let _ = writeln!(std::io::stderr(), "SKIPPED {test}: no karst programs");
         return None;
     };
-    Some(Contestant::Tunnel {
-        name: "karst".to_owned(),
-        client: programs.clients[at].path.clone(),
-        server: programs.servers[at].path.clone(),
-        extra: Vec::new(),
-    })
+    Some(Contestant::Tunnel(karst.clone()))
 }
 
 /// Programs in namespaces are killed and come back.
@@ -188,7 +183,7 @@ fn addresses_change_between_namespaces() {
     let scenario = Scenario::parse("moves", text).unwrap();
     let trial = over_network(&scenario, &karst, 1).unwrap();
     assert!(trial.work.iter().all(|one| is_complete(one) && streams_reset(one) == 0), "{:?}", trial.work);
-    assert!(trial.line.nat_packets > 0, "{}", trial.line);
+    assert!(trial.path.nat_packets > 0, "{}", trial.path);
     let tcp = over_network(&scenario, &Contestant::Tcp("cubic".to_owned()), 1).unwrap();
     assert!(tcp.work.iter().map(streams_reset).sum::<u64>() > 0, "{:?}", tcp.work);
 }

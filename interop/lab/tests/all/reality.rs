@@ -2,7 +2,7 @@
 
 use lab::contest::{Contestant, over_relay};
 use lab::load::{is_complete, streams_reset};
-use lab::peers::Programs;
+use lab::peers::Peer;
 use lab::reality::{Comparison, Page, QUANTITIES, Quantity, Run};
 use sim::outcome::{BulkOutcome, WorkOutcome};
 use sim::plan::{FaultKind, FaultPlan};
@@ -26,14 +26,7 @@ const SCENARIO: &str = r#"{
 }"#;
 
 fn karst() -> Option<Contestant> {
-    let programs = Programs::find();
-    let at = programs.clients.iter().position(|program| program.name == "karst")?;
-    Some(Contestant::Tunnel {
-        name: "karst".to_owned(),
-        client: programs.clients[at].path.clone(),
-        server: programs.servers[at].path.clone(),
-        extra: Vec::new(),
-    })
+    Peer::find().named("karst").cloned().map(Contestant::Tunnel)
 }
 
 #[test]
@@ -107,7 +100,7 @@ fn addresses_change_under_real_programs() {
     scenario.faults = vec![at(500_000, FaultKind::NatRebinding), at(1_200_000, FaultKind::AddressChange)];
     let trial = over_relay(&scenario, &karst, 1).unwrap();
     assert!(trial.work.iter().all(|one| is_complete(one) && streams_reset(one) == 0), "{:?}", trial.work);
-    assert!(trial.line.nat_packets > 0, "{}", trial.line);
+    assert!(trial.path.nat_packets > 0, "{}", trial.path);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A pair of programs under a scenario's restarts and stalls.
 
 use crate::load::Carrier;
-use crate::path::LineState;
+use crate::path::PathState;
 use crate::process::Process;
 use engine::Instant;
 use sim::plan::{FaultKind, Stall};
@@ -19,22 +19,22 @@ pub(super) trait Site {
     /// Connects to the client.
     fn connect(&self) -> io::Result<TcpStream>;
     /// How the line under them stands.
-    fn line_state(&self) -> LineState;
+    fn path_state(&self) -> PathState;
 }
 
 /// How long a program may take until it listens.
 const START_LIMIT: Duration = Duration::from_secs(5);
 
 /// The client and the server.
-pub(super) struct Pair<'a> {
+pub(super) struct Supervisor<'a> {
     site: &'a dyn Site,
-    ends: [Program; 2],
+    ends: [Supervised; 2],
 }
 
 const SIDES: [Side; 2] = [Side::Client, Side::Server];
 
 /// One of them.
-struct Program {
+struct Supervised {
     side: Side,
     /// None while it does not run.
     process: Option<Process>,
@@ -50,10 +50,10 @@ struct Restart {
     killed: bool,
 }
 
-impl<'a> Pair<'a> {
+impl<'a> Supervisor<'a> {
     /// Starts the server, then the client, each until it listens.
     pub(super) fn start(site: &'a dyn Site, scenario: &Scenario) -> Result<Self, String> {
-        let mut pair = Self { site, ends: SIDES.map(|side| Program::new(side, scenario)) };
+        let mut pair = Self { site, ends: SIDES.map(|side| Supervised::new(side, scenario)) };
         for program in pair.ends.iter_mut().rev() {
             let began = std::time::Instant::now();
             program.start(site)?;
@@ -66,18 +66,18 @@ impl<'a> Pair<'a> {
 
     /// What was said when something failed.
     pub(super) fn output(&self) -> String {
-        let output = |program: &Program| program.process.as_ref().map_or(String::new(), Process::output);
+        let output = |program: &Supervised| program.process.as_ref().map_or(String::new(), Process::output);
         format!("client: {}\nserver: {}", output(&self.ends[0]), output(&self.ends[1]))
     }
 }
 
-impl Carrier for Pair<'_> {
+impl Carrier for Supervisor<'_> {
     fn connect(&self) -> io::Result<TcpStream> {
         self.site.connect()
     }
 
-    fn line_state(&self) -> LineState {
-        self.site.line_state()
+    fn path_state(&self) -> PathState {
+        self.site.path_state()
     }
 
     fn tend(&mut self, now: Duration) -> Result<[bool; 2], String> {
@@ -94,7 +94,7 @@ impl Carrier for Pair<'_> {
     }
 }
 
-impl Program {
+impl Supervised {
     fn new(side: Side, scenario: &Scenario) -> Self {
         let restarts = scenario.faults.iter().filter(|fault| match fault.kind {
             FaultKind::ClientRestart { .. } => side == Side::Client,

@@ -1,12 +1,11 @@
-//! Which cases there are.
+//! The rows of `karst-report bench`, and the cases that they become.
 
-use super::line::{Line, interop};
+use super::emulated::{Bottleneck, EmulatedPath, Point};
 use super::scale::STREAMS_PER_SESSION;
 use super::trial::Measure;
-use clap::ValueEnum;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-/// Windows that fill a fast line.
+/// Windows that fill a fast path.
 const WINDOWS: [&str; 4] = ["--sndwnd", "1024", "--rcvwnd", "1024"];
 
 /// Neither FEC nor compression.
@@ -16,12 +15,15 @@ const PLAIN: [&str; 5] = ["--datashard", "0", "--parityshard", "0", "--nocomp"];
 const LOSS_RTT_MS: f64 = 60.0;
 const RTT_LOSS_PCT: f64 = 1.0;
 
-/// Rows that can be asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Row {
+/// The bottleneck of both curves.
+const BOTTLENECK: Bottleneck = Bottleneck { rate_kbit: 100_000, queue: ("queue_bytes", 750_000, "750 kB") };
+
+/// A group of cases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Row {
     /// Bulk throughput, processor time and memory; default flags and windows of 1024
     Throughput,
-    /// The same without FEC and compression
+    /// Bulk throughput without FEC and compression
     Plain,
     /// 64-byte requests, alone and beside a bulk stream of the same session
     Latency,
@@ -33,50 +35,91 @@ pub(crate) enum Row {
     Scale,
     /// Throughput, with and without FEC, and latency, both programs on one core
     Pinned,
-    /// Lines that lose more and more
+    /// Paths of increasing loss
     Loss,
-    /// Lines that are longer and longer
+    /// Paths of increasing round-trip time
     Rtt,
 }
 
-/// A case to be measured.
-pub(crate) struct Planned {
-    pub(crate) name: String,
-    pub(crate) about: String,
-    pub(crate) flags: Vec<String>,
-    pub(crate) measure: Measure,
-    pub(crate) line: Option<Line>,
-    /// Both programs on one core, the load on the others.
-    pub(crate) pinned: bool,
+impl Row {
+    /// All rows, in the order in which they are measured.
+    pub const ALL: [Self; 9] = [
+        Self::Throughput,
+        Self::Plain,
+        Self::Latency,
+        Self::Idle,
+        Self::Start,
+        Self::Scale,
+        Self::Pinned,
+        Self::Loss,
+        Self::Rtt,
+    ];
+
+    /// Name on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Throughput => "throughput",
+            Self::Plain => "plain",
+            Self::Latency => "latency",
+            Self::Idle => "idle",
+            Self::Start => "start",
+            Self::Scale => "scale",
+            Self::Pinned => "pinned",
+            Self::Loss => "loss",
+            Self::Rtt => "rtt",
+        }
+    }
+
+    /// The row of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|row| row.name() == name)
+    }
 }
 
-/// What a plan is made of.
-pub(crate) struct Wishes<'a> {
-    pub(crate) rows: &'a [Row],
+/// A case to measure.
+pub struct Planned {
+    pub(super) name: String,
+    pub(super) about: String,
+    pub(super) flags: Vec<String>,
+    pub(super) measure: Measure,
+    pub(super) path: Option<EmulatedPath>,
+    /// Both programs on one core, the load on the others.
+    pub(super) pinned: bool,
+}
+
+/// The choice of cases.
+pub struct Wishes<'a> {
+    /// The rows.
+    pub rows: &'a [Row],
     /// Flags of all programs, after those of the cases.
-    pub(crate) flags: &'a [String],
-    pub(crate) loss_pct: &'a [f64],
-    pub(crate) rtt_ms: &'a [f64],
-    pub(crate) scenarios: &'a [PathBuf],
-    pub(crate) interop: Option<&'a Path>,
-    pub(crate) sessions: usize,
+    pub flags: &'a [String],
+    /// Points of the curve over loss, percent in each direction.
+    pub loss_pct: &'a [f64],
+    /// Points of the curve over round-trip time, milliseconds.
+    pub rtt_ms: &'a [f64],
+    /// Scenario files whose links are measured, too.
+    pub scenarios: &'a [PathBuf],
+    /// Sessions of the row `scale`.
+    pub sessions: usize,
 }
 
 impl Wishes<'_> {
     /// The cases, in the order in which they are measured.
-    pub(crate) fn plan(&self) -> anyhow::Result<Vec<Planned>> {
+    ///
+    /// # Errors
+    /// A scenario file that cannot be read, or is not valid.
+    pub fn plan(&self) -> anyhow::Result<Vec<Planned>> {
         let mut plan = Vec::new();
-        for row in self.rows {
-            self.row(*row, &mut plan)?;
-        }
+        self.rows.iter().for_each(|row| self.row(*row, &mut plan));
         for file in self.scenarios {
-            let line = Line::of_scenario(file, &interop(self.interop)?)?;
-            plan.push(self.over(format!("line {}", line.facts.curve), line));
+            let path = EmulatedPath::of_file(file)?;
+            path.conditions(1)?;
+            plan.push(self.over(format!("line {}", path.info.curve), path));
         }
         Ok(plan)
     }
 
-    fn row(&self, row: Row, plan: &mut Vec<Planned>) -> anyhow::Result<()> {
+    fn row(&self, row: Row, plan: &mut Vec<Planned>) {
         let throughput = "one bulk stream to the target";
         let latency = "64-byte requests, alone and beside a bulk stream of the same session that is echoed";
         match row {
@@ -109,25 +152,23 @@ impl Wishes<'_> {
                     ..case
                 }),
             ),
-            Row::Loss => self.curve("loss", self.loss_pct, |loss_pct| (loss_pct, LOSS_RTT_MS), plan)?,
-            Row::Rtt => self.curve("rtt", self.rtt_ms, |rtt_ms| (RTT_LOSS_PCT, rtt_ms), plan)?,
+            Row::Loss => self.curve("loss", self.loss_pct, |loss_pct| (loss_pct, LOSS_RTT_MS), plan),
+            Row::Rtt => self.curve("rtt", self.rtt_ms, |rtt_ms| (RTT_LOSS_PCT, rtt_ms), plan),
         }
-        Ok(())
     }
 
     fn curve(
         &self,
-        name: &str,
+        curve: &'static str,
         points: &[f64],
         link: impl Fn(f64) -> (f64, f64),
         plan: &mut Vec<Planned>,
-    ) -> anyhow::Result<()> {
-        for at in points {
+    ) {
+        plan.extend(points.iter().map(|at| {
             let (loss_pct, rtt_ms) = link(*at);
-            let line = Line::of_curve(name, loss_pct, rtt_ms, *at, &interop(self.interop)?)?;
-            plan.push(self.over(format!("{name}-{at}"), line));
-        }
-        Ok(())
+            let path = EmulatedPath::of_point(Point { curve, at: *at, loss_pct, rtt_ms }, BOTTLENECK);
+            self.over(path.info.name(), path)
+        }));
     }
 
     fn clean(&self, name: &str, about: &str, measure: Measure) -> Planned {
@@ -141,12 +182,12 @@ impl Wishes<'_> {
 
     fn case(&self, name: &str, about: &str, flags: &[&str], measure: Measure) -> Planned {
         let flags = flags.iter().map(ToString::to_string).chain(self.flags.iter().cloned()).collect();
-        Planned { name: name.to_owned(), about: about.to_owned(), flags, measure, line: None, pinned: false }
+        Planned { name: name.to_owned(), about: about.to_owned(), flags, measure, path: None, pinned: false }
     }
 
-    fn over(&self, name: String, line: Line) -> Planned {
+    fn over(&self, name: String, path: EmulatedPath) -> Planned {
         let about = "requests alone, then beside a bulk stream to the target";
-        Planned { name, line: Some(line), ..self.clean("", about, Measure::Line) }
+        Planned { name, path: Some(path), ..self.clean("", about, Measure::Path) }
     }
 }
 
@@ -161,7 +202,6 @@ mod tests {
             loss_pct: &[0.0, 2.5],
             rtt_ms: &[10.0],
             scenarios,
-            interop: Some(Path::new("/bin/sh")),
             sessions: 1000,
         };
         let plan = wishes.plan()?;
@@ -171,7 +211,7 @@ mod tests {
 
     #[test]
     fn rows_become_cases() {
-        let all = names(Row::value_variants(), &[]).unwrap().join(" ");
+        let all = names(&Row::ALL, &[]).unwrap().join(" ");
         let expected = "throughput throughput-plain latency idle start scale pinned-throughput \
             pinned-throughput-plain pinned-latency loss-0 loss-2.5 rtt-10";
         assert_eq!(all, expected);

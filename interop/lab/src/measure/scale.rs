@@ -1,11 +1,12 @@
 //! Many sessions, each with many streams, on one server.
 
-use super::load::noise;
-use super::machine;
-use super::pair::{Pair, Setup};
+use super::jain;
 use super::sink::Sink;
+use super::traffic::noise;
 use super::trial::Amount;
-use crate::performance::Trial;
+use crate::pair::{Pair, Setup};
+use crate::results::Trial;
+use crate::sys;
 use anyhow::{Context, bail, ensure};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,60 +18,60 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 /// Streams of each session.
-pub(crate) const STREAMS_PER_SESSION: usize = 10;
+pub(super) const STREAMS_PER_SESSION: usize = 10;
 
-/// Shares of the sessions at which idle memory is looked at.
+/// Steps in which sessions are added; idle memory is sampled after each.
 const STEPS: usize = 5;
 
-/// Sessions of the run that the full one is compared with.
+/// Sessions of the run with which the full one is compared.
 const FEW_SESSIONS: usize = 10;
 
-/// Streams that are opened at the same time.
+/// Streams opened at the same time.
 const OPENING: usize = 50;
 
-/// A stream must be open after this.
+/// Time limit for a stream to open.
 const OPEN_LIMIT: Duration = Duration::from_secs(30);
 
-/// What waits for the tunnel, waits in it rather than in the kernel.
+/// Small, so that data waits in the tunnel rather than in the kernel.
 const SEND_BUFFER_BYTES: u32 = 16 * 1024;
 
 /// Time for memory to settle after streams were opened.
 const SETTLE: Duration = Duration::from_millis(500);
 
-/// Shares are counted when every stream has brought something, or after this.
+/// Shares are counted once every stream has delivered data, or after this time.
 const WARM_MAX: Duration = Duration::from_secs(60);
 
-/// Written at once by a stream before it is the next one's turn.
+/// Bytes a stream writes before the next one takes its turn.
 const TURN_BYTES: usize = 8 * 1024;
 
-/// Files that this program has open beside its connections.
+/// Open files of this program besides its connections.
 const MORE_FILES: usize = 200;
 
-/// Few sessions under load, then `amount.sessions` of them: their memory while they do nothing, and their shares under load.
+/// A few sessions under load, then `amount.sessions` of them: memory while idle, and shares under load.
 pub(super) fn run(setup: Setup<'_>, amount: Amount) -> anyhow::Result<(Trial, Vec<String>)> {
     let sessions = amount.sessions.max(STEPS);
-    machine::open_files((sessions * STREAMS_PER_SESSION + MORE_FILES) as u64)?;
+    sys::open_files((sessions * STREAMS_PER_SESSION + MORE_FILES) as u64)?;
     let mut trial = Trial::default();
     let few = Crowd::start(setup, FEW_SESSIONS.min(sessions))?.loaded(amount.time)?;
-    trial.note("few_throughput_mbit", few.mbit());
+    trial.record("few_throughput_mbit", few.mbit());
     let mut crowd = Crowd::start(setup, sessions)?;
     let memory = crowd.grow()?;
-    note_memory(&mut trial, &memory);
-    // Shares are small, and frames are not.
+    record_memory(&mut trial, &memory);
+    // Shares are small compared with frames, so measure longer.
     let shares = crowd.loaded(amount.time * 4)?;
-    trial.note("throughput_mbit", shares.mbit());
-    trial.note("throughput_kept", shares.mbit() / few.mbit());
-    trial.note("jain_index", jain(&shares.bytes));
+    trial.record("throughput_mbit", shares.mbit());
+    trial.record("throughput_kept", shares.mbit() / few.mbit());
+    trial.record("jain_index", jain(&shares.bytes.iter().map(|bytes| *bytes as f64).collect::<Vec<_>>()));
     let served = shares.bytes.iter().filter(|bytes| **bytes > 0).count();
-    trial.note("streams_served_pct", served as f64 * 100.0 / (sessions * STREAMS_PER_SESSION) as f64);
-    trial.note("served_after_s", shares.served_after.as_secs_f64());
-    trial.note("memory_peak_mib", crowd.pair.memory_mib(true)?);
-    trial.note("sessions", sessions as f64);
-    trial.note("streams", shares.bytes.len() as f64);
+    trial.record("streams_served_pct", served as f64 * 100.0 / (sessions * STREAMS_PER_SESSION) as f64);
+    trial.record("served_after_s", shares.served_after.as_secs_f64());
+    trial.record("memory_peak_mib", crowd.pair.memory_mib(true)?);
+    trial.record("sessions", sessions as f64);
+    trial.record("streams", shares.bytes.len() as f64);
     Ok((trial, crowd.pair.commands()))
 }
 
-/// A pair of programs with streams through it.
+/// A pair of programs with many streams through it.
 struct Crowd {
     pair: Pair,
     sessions: usize,
@@ -79,11 +80,11 @@ struct Crowd {
     runtime: Runtime,
 }
 
-/// What arrived of each stream in a time.
+/// Bytes that arrived of each stream in a time.
 struct Shares {
     bytes: Vec<u64>,
     time: Duration,
-    /// From the first write until every stream had brought something.
+    /// From the first write until every stream had delivered data.
     served_after: Duration,
 }
 
@@ -102,13 +103,13 @@ impl Crowd {
         Ok(Self { pair, sessions, streams: Vec::new(), target, runtime })
     }
 
-    /// Opens streams step by step: sessions, and the memory of client and server with them.
+    /// Opens streams step by step: the number of sessions, and the memory of client and server.
     fn grow(&mut self) -> anyhow::Result<Vec<(f64, [f64; 2])>> {
         let mut memory = vec![(0.0, self.pair.memories_mib(false)?)];
         for step in 1..=STEPS {
             let sessions = self.sessions * step / STEPS;
             self.open(sessions * STREAMS_PER_SESSION)?;
-            std::thread::sleep(SETTLE);
+            sys::pause(SETTLE)?;
             memory.push((sessions as f64, self.pair.memories_mib(false)?));
         }
         Ok(memory)
@@ -124,7 +125,7 @@ impl Crowd {
         Ok(())
     }
 
-    /// Writes to all streams as fast as they take it; what arrived of each after a while.
+    /// Writes to all streams at full speed; the bytes of each that arrived within `time`.
     fn loaded(&mut self, time: Duration) -> anyhow::Result<Shares> {
         self.open(self.sessions * STREAMS_PER_SESSION)?;
         let block: Arc<[u8]> = noise(TURN_BYTES).into();
@@ -135,22 +136,22 @@ impl Crowd {
         }
         let served_after = self.served()?;
         let (before, start) = (self.target.counts()?, Instant::now());
-        std::thread::sleep(time);
+        sys::pause(time)?;
         let (after, time) = (self.target.counts()?, start.elapsed());
         self.pair.check()?;
         ensure!(writers.try_join_next().is_none(), "a stream was cut under load");
-        ensure!(before.len() == count, "{} streams came to the target, not {count}", before.len());
+        ensure!(before.len() == count, "{} streams reached the target, not {count}", before.len());
         let bytes: Vec<u64> = after.iter().zip(&before).map(|(after, before)| after - before).collect();
         ensure!(bytes.iter().any(|bytes| *bytes > 0), "nothing arrived in {time:?}");
         Ok(Shares { bytes, time, served_after })
     }
 
-    /// How long it takes until every stream has brought something.
+    /// Time until every stream has delivered data.
     fn served(&mut self) -> anyhow::Result<Duration> {
         let start = Instant::now();
         while start.elapsed() < WARM_MAX && self.target.counts()?.contains(&0) {
             self.pair.check()?;
-            std::thread::sleep(Duration::from_millis(50));
+            sys::pause(Duration::from_millis(50))?;
         }
         Ok(start.elapsed())
     }
@@ -173,7 +174,7 @@ async fn open(entry: SocketAddr, count: usize) -> anyhow::Result<Vec<TcpStream>>
     Ok(streams)
 }
 
-/// Opened means that the target answered.
+/// A stream counts as open once the target has answered.
 async fn open_one(entry: SocketAddr) -> std::io::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
@@ -191,27 +192,20 @@ async fn write(mut stream: TcpStream, block: Arc<[u8]>) -> std::io::Result<()> {
     }
 }
 
-/// Jain's index of fairness: 1 when all shares are equal, 1/n when one has everything.
-fn jain(shares: &[u64]) -> f64 {
-    let sum: f64 = shares.iter().map(|share| *share as f64).sum();
-    let squares: f64 = shares.iter().map(|share| (*share as f64).powi(2)).sum();
-    if squares == 0.0 { 0.0 } else { sum * sum / (shares.len() as f64 * squares) }
-}
-
-/// What memory costs per session, and how far it strays from a straight line.
-fn note_memory(trial: &mut Trial, memory: &[(f64, [f64; 2])]) {
+/// Records memory per session, and its greatest deviation from a straight line.
+fn record_memory(trial: &mut Trial, memory: &[(f64, [f64; 2])]) {
     let points: Vec<[f64; 2]> =
         memory.iter().map(|(sessions, [client, server])| [*sessions, client + server]).collect();
-    // What the first session brings with it is no matter of how many there are.
+    // The cost of the first session does not depend on their number.
     let (slope, strays) = line_through(&points[1..]);
-    trial.note("memory_kib_per_session", slope * 1024.0);
-    trial.note("memory_strays_pct", strays * 100.0);
+    trial.record("memory_kib_per_session", slope * 1024.0);
+    trial.record("memory_strays_pct", strays * 100.0);
     let side = |index: usize| memory.iter().map(move |(sessions, of)| [*sessions, of[index]]);
-    trial.draw("memory_client_mib", side(0));
-    trial.draw("memory_server_mib", side(1));
+    trial.record_curve("memory_client_mib", side(0));
+    trial.record_curve("memory_server_mib", side(1));
 }
 
-/// Slope of the straight line that fits best, and the greatest distance from it as a share of the whole growth.
+/// Slope of the least-squares line, and the greatest deviation from it as a share of the total growth.
 fn line_through(points: &[[f64; 2]]) -> (f64, f64) {
     let n = points.len() as f64;
     let mean = |of: usize| points.iter().map(|point| point[of]).sum::<f64>() / n;
@@ -227,13 +221,6 @@ fn line_through(points: &[[f64; 2]]) -> (f64, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_index_is_that_of_jain() {
-        assert!((jain(&[5; 100]) - 1.0).abs() < 1e-12);
-        assert!((jain(&[7, 0, 0, 0]) - 0.25).abs() < 1e-12);
-        assert!((jain(&[1, 2, 3]) - 36.0 / 42.0).abs() < 1e-12 && jain(&[0, 0]) == 0.0);
-    }
 
     #[test]
     fn a_bend_strays_from_the_line() {

@@ -1,11 +1,15 @@
-//! The load: a target that echoes or counts, bulk streams, and requests whose answers are timed.
+//! Traffic at full speed: a target that echoes or counts, bulk streams, and requests whose round trips are timed.
+//!
+//! Blocking threads, unlike the workloads of [`crate::load`], which wait for sockets and timers on one thread.
 
+use crate::ports::local;
+use crate::sys;
 use anyhow::{Context, ensure};
 use hdrhistogram::Histogram;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -15,64 +19,62 @@ const REQUEST_BYTES: usize = 64;
 /// Written and read at once by bulk streams.
 const BLOCK_BYTES: usize = 128 * 1024;
 
-/// How often a counting target says what it has.
+/// Interval of the reports of a counting target.
 const REPORT_EVERY: Duration = Duration::from_millis(20);
 
-/// A request without an answer for so long is an error.
+/// Time limit for the answer to a request.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
 /// Latencies up to a minute, to three digits.
 const HIGHEST_US: u64 = 60_000_000;
 
-/// What the target does with a connection: its first byte.
+/// Service of the target for a connection, as its first byte asks for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Work {
-    /// Sends everything back.
+pub(super) enum Work {
+    /// Sends all bytes back.
     Echo = b'E' as isize,
-    /// Counts, and sends back how many bytes came so far, now and then.
+    /// Counts the bytes, and reports the count every 20 ms.
     Count = b'C' as isize,
 }
 
-/// A service behind the tunnel.
-pub(crate) struct Target {
-    pub(crate) address: SocketAddr,
-    over: Arc<AtomicBool>,
+/// A service behind the tunnel; it accepts no more connections once dropped.
+pub(super) struct Target {
+    pub(super) address: SocketAddr,
+    listener: TcpListener,
 }
 
 impl Target {
-    /// Port 0 picks one.
-    pub(crate) fn start(listen: SocketAddr) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind(listen).with_context(|| format!("listening on {listen}"))?;
-        let address = listener.local_addr()?;
-        let over = Arc::new(AtomicBool::new(false));
-        let seen = Arc::clone(&over);
+    /// Listens on a port of this machine.
+    pub(super) fn start() -> io::Result<Self> {
+        Self::serve(TcpListener::bind(local(0))?)
+    }
+
+    /// Serves the connections of `listener`.
+    pub(super) fn serve(listener: TcpListener) -> io::Result<Self> {
+        let (address, accepting) = (listener.local_addr()?, listener.try_clone()?);
         std::thread::spawn(move || {
-            while let Ok((stream, _)) = listener.accept() {
-                if seen.load(Ordering::Relaxed) {
-                    return;
-                }
+            while let Ok((stream, _)) = accepting.accept() {
                 std::thread::spawn(move || serve(stream));
             }
         });
-        Ok(Self { address, over })
+        Ok(Self { address, listener })
     }
 }
 
 impl Drop for Target {
     fn drop(&mut self) {
-        self.over.store(true, Ordering::Relaxed);
-        // Lets it see that.
-        let _ = TcpStream::connect(self.address);
+        // Ends the wait for connections.
+        let _ = socket2::SockRef::from(&self.listener).shutdown(Shutdown::Both);
     }
 }
 
-/// A connection that breaks is over; who made it notices.
+/// Serves one connection until either end closes it.
 fn serve(mut stream: TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut work = [0];
     stream.read_exact(&mut work)?;
     let mut block = vec![0; BLOCK_BYTES];
-    let (mut total, mut told) = (0_u64, Instant::now());
+    let (mut total, mut reported) = (0_u64, Instant::now());
     loop {
         let n = stream.read(&mut block)?;
         if n == 0 {
@@ -83,43 +85,32 @@ fn serve(mut stream: TcpStream) -> io::Result<()> {
             continue;
         }
         total += n as u64;
-        if told.elapsed() >= REPORT_EVERY {
-            told = Instant::now();
+        if reported.elapsed() >= REPORT_EVERY {
+            reported = Instant::now();
             stream.write_all(&total.to_be_bytes())?;
         }
     }
 }
 
-/// Where connections begin.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Entry<'a> {
-    pub(crate) address: SocketAddr,
-    /// Congestion control; none for the machine's own.
-    pub(crate) control: Option<&'a str>,
-}
+/// Makes a connection whose other end is a [`Target`].
+pub(super) type Dial<'a> = &'a (dyn Fn() -> anyhow::Result<TcpStream> + Sync);
 
-impl From<SocketAddr> for Entry<'_> {
-    fn from(address: SocketAddr) -> Self {
-        Self { address, control: None }
-    }
+/// Connects to an address of this machine.
+pub(super) fn dial(address: SocketAddr) -> impl Fn() -> anyhow::Result<TcpStream> + Sync {
+    move || TcpStream::connect(address).with_context(|| format!("connecting to {address}"))
 }
 
 /// A connection for that work.
-pub(crate) fn connect(entry: Entry<'_>, work: Work) -> anyhow::Result<TcpStream> {
-    let address = entry.address;
-    let mut stream = TcpStream::connect(address).with_context(|| format!("connecting to {address}"))?;
-    if let Some(control) = entry.control {
-        let set = socket2::SockRef::from(&stream).set_tcp_congestion(control.as_bytes());
-        set.with_context(|| format!("congestion control {control}"))?;
-    }
+pub(super) fn connect(dial: Dial<'_>, work: Work) -> anyhow::Result<TcpStream> {
+    let mut stream = dial()?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(ANSWER_LIMIT))?;
     stream.write_all(&[work as u8])?;
     Ok(stream)
 }
 
-/// Sends a request and waits for its answer.
-pub(crate) fn ask(stream: &mut TcpStream) -> anyhow::Result<Duration> {
+/// Sends a request and waits for the answer; the round-trip time.
+pub(super) fn ask(stream: &mut TcpStream) -> anyhow::Result<Duration> {
     let (request, mut answer) = ([b'x'; REQUEST_BYTES], [0; REQUEST_BYTES]);
     let start = Instant::now();
     stream.write_all(&request).context("sending a request")?;
@@ -129,31 +120,31 @@ pub(crate) fn ask(stream: &mut TcpStream) -> anyhow::Result<Duration> {
     Ok(time)
 }
 
-/// Requests one after the other on a connection of their own, with `gap` between them, for `time`: microseconds.
-pub(crate) fn latencies(entry: Entry<'_>, gap: Duration, time: Duration) -> anyhow::Result<Histogram<u64>> {
+/// Round-trip times in microseconds of successive requests on their own connection, with `gap` between them, for `time`.
+pub(super) fn latencies(dial: Dial<'_>, gap: Duration, time: Duration) -> anyhow::Result<Histogram<u64>> {
     let mut latencies = Histogram::new_with_bounds(1, HIGHEST_US, 3)?;
-    let mut stream = connect(entry, Work::Echo)?;
-    // The first one opens the stream, perhaps the session.
+    let mut stream = connect(dial, Work::Echo)?;
+    // The first request opens the stream, perhaps the session.
     ask(&mut stream)?;
     let start = Instant::now();
     while start.elapsed() < time {
         latencies.saturating_record(ask(&mut stream)?.as_micros() as u64);
-        std::thread::sleep(gap);
+        sys::pause(gap)?;
     }
     Ok(latencies)
 }
 
-/// A stream that carries as much as it can until it is dropped.
-pub(crate) struct Bulk {
+/// A stream that sends at full speed until dropped.
+pub(super) struct Bulk {
     stream: TcpStream,
-    /// Bytes that came to where they should.
+    /// Bytes that the target received, or sent back.
     arrived: Arc<AtomicU64>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Bulk {
-    pub(crate) fn start(entry: Entry<'_>, work: Work) -> anyhow::Result<Self> {
-        let stream = connect(entry, work)?;
+    pub(super) fn start(dial: Dial<'_>, work: Work) -> anyhow::Result<Self> {
+        let stream = connect(dial, work)?;
         let arrived = Arc::new(AtomicU64::new(0));
         let (mut out, mut back, count) = (stream.try_clone()?, stream.try_clone()?, Arc::clone(&arrived));
         let write = move || {
@@ -172,13 +163,13 @@ impl Bulk {
         Ok(Self { stream, arrived, threads: vec![std::thread::spawn(write), std::thread::spawn(read)] })
     }
 
-    /// Bytes that arrived so far.
-    pub(crate) fn arrived(&self) -> u64 {
+    /// Bytes that arrived so far: those sent back, or those that the target reported.
+    pub(super) fn arrived(&self) -> u64 {
         self.arrived.load(Ordering::Relaxed)
     }
 }
 
-/// Bytes that came back, or what the target says it has.
+/// More bytes that came back, or the count that the target reported; None at the end.
 fn read(back: &mut TcpStream, work: Work, block: &mut [u8]) -> Option<u64> {
     match work {
         Work::Echo => back.read(block).ok().filter(|n| *n > 0).map(|n| n as u64),
@@ -196,8 +187,8 @@ impl Drop for Bulk {
     }
 }
 
-/// Bytes that do not compress, always the same.
-pub(crate) fn noise(len: usize) -> Vec<u8> {
+/// Incompressible bytes, the same in every run.
+pub(super) fn noise(len: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut byte = || {
         state ^= state << 13;
@@ -212,23 +203,19 @@ pub(crate) fn noise(len: usize) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    fn target() -> Target {
-        Target::start("127.0.0.1:0".parse().unwrap()).unwrap()
-    }
-
     #[test]
     fn requests_are_timed() {
-        let target = target();
+        let target = Target::start().unwrap();
         let found =
-            latencies(target.address.into(), Duration::from_millis(1), Duration::from_millis(100)).unwrap();
+            latencies(&dial(target.address), Duration::from_millis(1), Duration::from_millis(100)).unwrap();
         assert!(found.len() > 10 && found.value_at_quantile(0.5) < 50_000, "{}", found.len());
     }
 
     #[test]
     fn both_kinds_of_bulk_say_what_arrived() {
-        let target = target();
+        let target = Target::start().unwrap();
         for work in [Work::Echo, Work::Count] {
-            let bulk = Bulk::start(target.address.into(), work).unwrap();
+            let bulk = Bulk::start(&dial(target.address), work).unwrap();
             std::thread::sleep(Duration::from_millis(300));
             assert!(bulk.arrived() > 1_000_000, "{work:?}: {}", bulk.arrived());
         }
@@ -237,7 +224,7 @@ mod tests {
     #[test]
     fn a_target_that_is_gone_is_an_error_with_its_address() {
         let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let said = format!("{:#}", Bulk::start(gone.into(), Work::Count).err().unwrap());
+        let said = format!("{:#}", Bulk::start(&dial(gone), Work::Count).err().unwrap());
         assert!(said.contains(&gone.to_string()), "{said}");
     }
 }

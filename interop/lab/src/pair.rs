@@ -1,0 +1,153 @@
+//! A tunnel of real programs: the client and the server of a peer on this machine, with an emulated path between them if asked.
+
+use crate::path::Conditions;
+use crate::peers::Peer;
+use crate::ports::{Protocol, free_tcp, free_udp, local};
+use crate::process::Process;
+use crate::relay::Relay;
+use sim::Side;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// How a pair is started.
+#[derive(Debug, Clone, Copy)]
+pub struct Setup<'a> {
+    /// The programs.
+    pub peer: &'a Peer,
+    /// Flags of both, before those of the peer.
+    pub flags: &'a [String],
+    /// More flags of the client.
+    pub client_flags: &'a [String],
+    /// The processor core of both programs; None for any.
+    pub core: Option<usize>,
+    /// The path between the programs; None for the loopback device.
+    pub path: Option<&'a Conditions>,
+    /// Measure the start-up time of the client by connecting to it.
+    pub timed: bool,
+}
+
+impl<'a> Setup<'a> {
+    /// Both programs with `flags`, over the loopback device.
+    pub const fn new(peer: &'a Peer, flags: &'a [String]) -> Self {
+        Self { peer, flags, client_flags: &[], core: None, path: None, timed: false }
+    }
+}
+
+/// A running client and server.
+#[derive(Debug)]
+pub struct Pair {
+    client: Process,
+    server: Process,
+    relay: Option<Relay>,
+    /// Address to which applications connect.
+    pub entry: SocketAddr,
+    /// Time from the start of a program until it listens: client, server.
+    pub started: [Duration; 2],
+}
+
+impl Pair {
+    /// Starts the server, the relay and the client in front of `target`, each until it listens.
+    ///
+    /// # Errors
+    /// A program cannot be started, ends, or does not listen.
+    pub fn start(setup: Setup<'_>, target: SocketAddr) -> io::Result<Self> {
+        let (server_at, client_at) = (free_udp()?, free_tcp()?);
+        let relay = match setup.path {
+            Some(conditions) => Some(Relay::start_captured(local(0), server_at, conditions, None)?),
+            None => None,
+        };
+        let remote = relay.as_ref().map_or(server_at, Relay::address);
+        let addresses = Addresses { remote, server: server_at, client: client_at, target };
+        let flags = |side, more: &[String]| -> Vec<String> {
+            let own = addresses.flags(side).into_iter();
+            own.chain(setup.flags.iter().chain(more).chain(&setup.peer.extra).cloned()).collect()
+        };
+        let mut server = Process::start(&setup.peer.server, &flags(Side::Server, &[]), setup.core)?;
+        let server_started = server.listens(Protocol::Udp, server_at.port())?;
+        let flags = flags(Side::Client, setup.client_flags);
+        let mut client = Process::start(&setup.peer.client, &flags, setup.core)?;
+        let client_started = match setup.timed {
+            true => client.accepts(client_at)?,
+            false => client.listens(Protocol::Tcp, client_at.port())?,
+        };
+        Ok(Self { client, server, relay, entry: client_at, started: [client_started, server_started] })
+    }
+
+    /// The relay between the programs, if there is one.
+    pub const fn relay(&self) -> Option<&Relay> {
+        self.relay.as_ref()
+    }
+
+    /// The command lines: server, client.
+    pub fn commands(&self) -> Vec<String> {
+        [&self.server, &self.client].map(|process| process.command().to_owned()).into()
+    }
+
+    /// The last lines of output of both programs.
+    pub fn output(&self) -> String {
+        format!("client: {}\nserver: {}", self.client.output(), self.server.output())
+    }
+
+    /// Processor time of both in seconds, in hundredths.
+    ///
+    /// # Errors
+    /// A program has ended.
+    pub fn cpu_s(&self) -> io::Result<f64> {
+        Ok(self.client.cpu_s()? + self.server.cpu_s()?)
+    }
+
+    /// As [`Pair::cpu_s`] to the nanosecond, as long as no thread ends.
+    ///
+    /// # Errors
+    /// A program has ended.
+    pub fn fine_cpu_s(&self) -> io::Result<f64> {
+        Ok(self.client.fine_cpu_s()? + self.server.fine_cpu_s()?)
+    }
+
+    /// Resident memory of client and server in MiB; with `peak`, the maximum so far.
+    ///
+    /// # Errors
+    /// A program has ended.
+    pub fn memories_mib(&self, peak: bool) -> io::Result<[f64; 2]> {
+        Ok([self.client.memory_mib(peak)?, self.server.memory_mib(peak)?])
+    }
+
+    /// The sum of [`Pair::memories_mib`].
+    ///
+    /// # Errors
+    /// A program has ended.
+    pub fn memory_mib(&self, peak: bool) -> io::Result<f64> {
+        Ok(self.memories_mib(peak)?.iter().sum())
+    }
+
+    /// Checks that both programs still run.
+    ///
+    /// # Errors
+    /// One has ended; the message has its status and last output.
+    pub fn check(&mut self) -> io::Result<()> {
+        self.server.check()?;
+        self.client.check()
+    }
+}
+
+/// Where the parts of a tunnel listen, and where its client sends to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Addresses {
+    /// Where the client sends to: the server, or the relay in front of it.
+    pub(crate) remote: SocketAddr,
+    pub(crate) server: SocketAddr,
+    pub(crate) client: SocketAddr,
+    pub(crate) target: SocketAddr,
+}
+
+impl Addresses {
+    /// The flags of a program that name them.
+    pub(crate) fn flags(&self, side: Side) -> [String; 4] {
+        let [(first, one), (second, other)] = match side {
+            Side::Client => [("-r", self.remote), ("-l", self.client)],
+            Side::Server => [("-l", self.server), ("-t", self.target)],
+        };
+        [first.to_owned(), one.to_string(), second.to_owned(), other.to_string()]
+    }
+}

@@ -1,0 +1,89 @@
+//! The arguments of `karst-report lines`.
+
+use super::{command, create, point};
+use crate::performance::{aligned, goal_rows, lossy};
+use anyhow::{Context, ensure};
+use clap::Args;
+use lab::measure::lossy::{Lines, LossyPath};
+use lab::peers::Peer;
+use lab::results::Measurements;
+use lab::sys;
+use std::path::PathBuf;
+
+#[derive(Args)]
+#[command(after_help = "\
+One trial is a download and an echo of 64 bytes every 20 ms on a stream of its own, between two network namespaces that are joined by the
+links of a scenario (`karst-interop netns`, root). Contestants: karst with --mode auto and else the defaults (auto); kcptun of the PATH
+(go-fast3, go-fast2) with --sndwnd 1024 --rcvwnd 2048; kernel TCP (tcp-bbr, tcp-cubic). On the lines of files there is karst auto sending to
+kcptun, too: to a kcptun client (auto-to-go-down), and, the line turned round, to a kcptun server (auto-to-go-up), which have --rcvwnd 8192
+--smuxbuf 16777216 --streambuf 8388608; along curves karst in its four modes (fast3, fast2, fast, normal) with windows as kcptun's.
+What counts begins after 1.5 s and six round trips; nothing after the end of --time counts but echoes of messages sent before. Curves are over lines of 20 Mbit/s with a queue of 100 packets: over loss with a round trip of 100 ms, over
+round trips with a loss of 2 %. Run N has seed N for everybody.")]
+pub(crate) struct LinesArgs {
+    /// Scenarios whose links are measured; what else they say does not matter
+    #[arg(value_name = "SCENARIO")]
+    files: Vec<PathBuf>,
+    /// Points of the curve over loss, percent each way [default: none]
+    #[arg(long, value_delimiter = ',', value_name = "PERCENT", value_parser = point)]
+    loss_pct: Vec<f64>,
+    /// Points of the curve over round trips, milliseconds [default: none]
+    #[arg(long, value_delimiter = ',', value_name = "MS", value_parser = point)]
+    rtt_ms: Vec<f64>,
+    /// Also who shares a line how: auto beside auto, BBR and CUBIC; and how fast auto follows a line that changes
+    #[arg(long)]
+    shared: bool,
+    /// Only these contestants [default: all]
+    #[arg(long, value_delimiter = ',', value_name = "NAME")]
+    only: Vec<String>,
+    /// Runs of each contestant on each line
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    runs: u64,
+    /// Seconds that count of each trial on the lines of files
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    time: u64,
+    /// Seconds that count of each trial along curves
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    curve_time: u64,
+    /// Ignored: this program emulates paths itself
+    #[arg(long, value_name = "FILE", hide = true)]
+    interop: Option<PathBuf>,
+    /// Write everything measured, for `karst-report html` and `md`
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+impl LinesArgs {
+    /// Measures, prints, writes. Whether every run has a result.
+    pub(crate) fn run(&self) -> anyhow::Result<bool> {
+        create(self.json.as_deref())?;
+        sys::watch_signals();
+        let lines = Lines {
+            paths: self.paths()?,
+            shared: self.shared,
+            only: self.only.clone(),
+            runs: self.runs,
+            time: self.time,
+            curve_time: self.curve_time,
+        };
+        let something = !lines.paths.is_empty() || self.shared;
+        ensure!(something, "no line to measure: name scenarios, or points of a curve");
+        let results =
+            lines.run(command(), &Peer::find().karst_first(), &mut |results| self.write(results))?;
+        print!("{}", aligned(&lossy::line_rows(&results)));
+        print!("\n{}", aligned(&goal_rows(&lossy::verdicts(&results))));
+        Ok(results.is_complete())
+    }
+
+    fn paths(&self) -> anyhow::Result<Vec<LossyPath>> {
+        let files = self.files.iter().map(|file| LossyPath::of_file(file));
+        let loss = self.loss_pct.iter().map(|at| LossyPath::of_loss(*at));
+        let rtt = self.rtt_ms.iter().map(|at| LossyPath::of_rtt(*at));
+        files.chain(loss).chain(rtt).collect()
+    }
+
+    fn write(&self, results: &Measurements) -> anyhow::Result<()> {
+        let Some(path) = &self.json else { return Ok(()) };
+        let text = serde_json::to_string(results)? + "\n";
+        std::fs::write(path, text).with_context(|| path.display().to_string())
+    }
+}
