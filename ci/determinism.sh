@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The same scenario and seed give the same run: every scenario file twice in the optimised build, and the short ones in a
 # build of engine and sim without optimisation, all compared with the hashes pinned in scenarios/pins.json.
-#   ci/determinism.sh            build and compare; on a mismatch the first event that differs is printed
+#   ci/determinism.sh            build and compare; on a mismatch the first event that differs is printed. Further
+#                                arguments go to `karst-sim pins`: --events-max N leaves the long scenarios out
 #   ci/determinism.sh --update   pin the runs as they are, after a change that is meant to change them: review the difference
 #   ci/determinism.sh --build-unoptimised   build the second one only; it must come before the optimised build (ci/test.sh)
 #   ci/determinism.sh --built               compare what is built
@@ -29,4 +30,5 @@ case ${1:-} in
   *) build_unoptimised && build ;;
 esac
 "$programs/karst-sim" pins $pins "$@"
-ci/same-runs.sh "$programs/karst-sim" "$programs/karst-sim-unoptimised" --events-max "$unoptimised_events_max" "$@"
+[ $# -gt 0 ] || set -- --events-max "$unoptimised_events_max"
+ci/same-runs.sh "$programs/karst-sim" "$programs/karst-sim-unoptimised" --once "$@"
