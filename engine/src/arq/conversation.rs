@@ -66,6 +66,7 @@ pub(super) struct Params {
 
 impl Params {
     /// Payload bytes of a full segment.
+    #[inline]
     pub(super) const fn mss(&self) -> usize {
         self.mtu - OVERHEAD
     }
@@ -98,17 +99,20 @@ impl Conversation {
     }
 
     /// Segments that may be numbered from una on, as far as the two ends' windows go.
+    #[inline]
     pub(super) fn send_window(&self) -> u32 {
         self.outgoing.wnd.min(self.window.segments)
     }
 
     /// KCP-9: schedules a probe of a closed window.
+    #[inline]
     pub(super) fn schedule_probe(&mut self, now: Instant) {
         self.window.schedule_probe(now.ms(), self.params.generation, &mut self.observed.marks);
     }
 
     /// A reader took segments from the queue: moves up what waits behind it, and announces room in a queue that was full with
     /// the next flush (KCP-15).
+    #[inline]
     pub(super) fn refill(&mut self, was_full: bool) {
         self.receiver.move_in_order(&mut self.observed);
         if was_full && !self.receiver.is_full() {

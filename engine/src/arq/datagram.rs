@@ -16,25 +16,30 @@ pub(super) struct Datagram<'a> {
 
 impl<'a> Datagram<'a> {
     /// An empty datagram that may grow to the length of `bytes`.
+    #[inline]
     pub(super) const fn new(bytes: &'a mut [u8]) -> Self {
         Self { bytes, len: 0 }
     }
 
     /// Bytes written so far.
+    #[inline]
     pub(super) const fn len(&self) -> usize {
         self.len
     }
 
     /// Whether a segment with `payload_bytes` of payload fits.
+    #[inline]
     pub(super) const fn fits(&self, payload_bytes: usize) -> bool {
         self.len + OVERHEAD + payload_bytes <= self.bytes.len()
     }
 
     /// Segments without payload that still fit.
+    #[inline]
     pub(super) const fn headers_left(&self) -> usize {
         (self.bytes.len() - self.len) / OVERHEAD
     }
 
+    #[inline]
     fn push(&mut self, header: &Header, payload: &[u8]) {
         let (head, body) = (self.len, self.len + OVERHEAD);
         header.write(&mut self.bytes[head..body]);
@@ -58,6 +63,7 @@ pub(super) struct Transmission {
 impl Conversation {
     /// KCP-10: acknowledgements below `rcv_nxt` are redundant with una, except the last one, which carries the RTT sample.
     /// `false` when the datagram is full; `last` is the acknowledgement written last.
+    #[inline]
     pub(super) fn write_acks(&mut self, last: &mut Ack, datagram: &mut Datagram<'_>) -> bool {
         while let Some(&ack) = self.receiver.acks.front() {
             if diff(ack.sn, self.receiver.nxt) >= 0 || self.receiver.acks.len() == 1 {
@@ -73,7 +79,11 @@ impl Conversation {
     }
 
     /// Window probes, which repeat ts and sn of the acknowledgement written last (KCP-7). `false` when the datagram is full.
+    #[inline]
     pub(super) fn write_probes(&mut self, last: Ack, datagram: &mut Datagram<'_>) -> bool {
+        if !self.window.has_probes() {
+            return true;
+        }
         for command in [Command::Wask, Command::Wins] {
             let wanted = match command {
                 Command::Wask => self.window.ask,
@@ -95,6 +105,7 @@ impl Conversation {
     }
 
     /// One segment without payload.
+    #[inline]
     pub(super) fn write_control(
         &mut self,
         command: Command,
@@ -107,6 +118,7 @@ impl Conversation {
 
     /// The segment at `index` of the send buffer, which must fit. All transmissions go through here; a copy that is bundled
     /// with other segments ([`Cause::Redundant`]) does not count as one.
+    #[inline(always)]
     pub(super) fn write_data(
         &mut self,
         index: usize,
@@ -134,6 +146,7 @@ impl Conversation {
     /// A header with the window and una of this moment rather than of the flush's start, since input and reads come between
     /// two polls. An acknowledgement with an older una could be the last one for a segment, and the peer would keep that
     /// segment for ever.
+    #[inline]
     fn header(&self, command: Command) -> Header {
         let skips = planted!(self.params, AckOfGap) && self.receiver.waits_for_gap();
         let una = self.receiver.nxt.wrapping_add(skips.into());
@@ -141,6 +154,7 @@ impl Conversation {
     }
 
     /// Moves queued segments into the send buffer while they lie within `window` segments from una on; returns how many.
+    #[inline]
     pub(super) fn number_queued(&mut self, window: u32) -> usize {
         let window = window + u32::from(planted!(self.params, WindowOffByOne));
         let before = self.outgoing.segments.len();

@@ -66,6 +66,7 @@ impl Arq {
         Ok(())
     }
 
+    #[inline]
     fn segment_in(
         &mut self,
         header: &Header,
@@ -94,6 +95,7 @@ impl Arq {
     }
 
     /// KCP-18: una alone moves the window.
+    #[inline]
     fn una_in(&mut self, una: u32, now: Instant, progress: &mut Progress) {
         let Self { core, sender, .. } = self;
         let before = core.outgoing.una;
@@ -114,6 +116,7 @@ impl Arq {
     }
 
     /// KCP-17: marks the segment as acknowledged and counts this against older ones.
+    #[inline]
     fn ack_in(&mut self, sn: u32, ts: u32, now: Instant, progress: &mut Progress) {
         let Self { core, sender, .. } = self;
         let Some(index) = core.outgoing.index_of(sn) else { return };
@@ -128,6 +131,7 @@ impl Arq {
         progress.fast_retransmit |= sender.acknowledged(core, index, ts, now);
     }
 
+    #[inline]
     fn push_in(&mut self, header: &Header, payload: &[u8], source: Source) {
         let core = &mut self.core;
         let new = core.receiver.push(header, payload, &mut core.pool, &mut core.observed);
@@ -144,6 +148,7 @@ impl Arq {
     }
 
     /// KCP-19: one sample per datagram, of its last acknowledgement.
+    #[inline]
     fn sample_rtt(&mut self, now: Instant, source: Source, progress: &mut Progress) {
         let (Some(ts), Source::Regular) = (progress.sample_ts, source) else { return };
         let rtt_ms = diff(now.ms(), ts);

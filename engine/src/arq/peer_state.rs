@@ -45,6 +45,7 @@ impl PeerState {
     }
 
     /// Whether `rcv_nxt` has moved since the beginning.
+    #[inline]
     pub(super) const fn has_received(&self, rcv_nxt: u32) -> bool {
         rcv_nxt != self.rcv_first
     }
@@ -55,11 +56,13 @@ impl PeerState {
     }
 
     /// snd_una moved.
+    #[inline]
     pub(super) const fn una_moved(&mut self, now_ms: u32) {
         (self.una_moved_ms, self.probing) = (now_ms, false);
     }
 
     /// Reads the header of a segment that crossed the path, before its una takes effect.
+    #[inline]
     pub(super) fn read(&mut self, header: &Header, command: Command, outgoing: &SendBuffer, rcv_nxt: u32) {
         self.lost_state |= self.returns_to_first(header, command, outgoing.una)
             || waits_for_acknowledged(header, command, outgoing);
@@ -69,6 +72,7 @@ impl PeerState {
     /// KCP-31: compares the content of data that crossed the path with what came before under its number. A segment is never
     /// sent again with other content, but a restarted peer reuses the numbers for different data. Where both ends had
     /// confirmed no more than fits the new beginning, no number shows it, and the bytes of both would be taken for one stream.
+    #[inline]
     pub(super) fn compare(&mut self, sn: u32, payload: &[u8]) {
         self.lost_state |= self.beginning.contradicts(sn.wrapping_sub(self.rcv_first), payload);
     }
@@ -76,6 +80,7 @@ impl PeerState {
     /// KCP-23: a segment sent after una had reached snd_una cannot be acknowledged with a lower una, unless the peer started
     /// over. The answer to a probe shows the same when nothing is acknowledged, because everything in flight lies beyond the
     /// new window. A peer that started over never gets further than the first una, which tells its answers from overtaken ones.
+    #[inline]
     fn returns_to_first(&self, header: &Header, command: Command, snd_una: u32) -> bool {
         if diff(header.una, snd_una) >= 0 || header.una != self.snd_first {
             return false;
@@ -91,6 +96,7 @@ impl PeerState {
 /// KCP-28: a peer with room in its window passes on what it has in order. When it acknowledges a segment sent after it had
 /// acknowledged the oldest one in flight, and still waits for that one, it has lost it: it started over behind a gap that has
 /// closed since, and this end would never send that segment again.
+#[inline]
 fn waits_for_acknowledged(header: &Header, command: Command, outgoing: &SendBuffer) -> bool {
     let oldest = outgoing.segments.front().filter(|oldest| oldest.acked);
     command == Command::Ack
@@ -105,6 +111,7 @@ struct Beginning(Vec<Option<(usize, u32)>>);
 
 impl Beginning {
     /// Whether the segment at `place` came before with other content; remembers it if it is new.
+    #[inline]
     fn contradicts(&mut self, place: u32, payload: &[u8]) -> bool {
         let place = place as usize;
         if place >= FIRST_SEGMENTS {

@@ -19,6 +19,7 @@ impl BufferPool {
     }
 
     /// A buffer that holds `bytes`.
+    #[inline]
     pub(super) fn buffer_with(&mut self, bytes: &[u8]) -> Vec<u8> {
         let capacity = self.buffer_bytes.max(bytes.len());
         let mut buffer = self.buffers.pop().unwrap_or_else(|| Vec::with_capacity(capacity));
@@ -28,6 +29,7 @@ impl BufferPool {
     }
 
     /// Takes a buffer back.
+    #[inline]
     pub(super) fn recycle(&mut self, mut buffer: Vec<u8>) {
         if self.buffers.len() < BUFFERS_MAX && buffer.capacity() > 0 {
             buffer.clear();

@@ -72,11 +72,13 @@ impl Receiver {
     }
 
     /// Free receive window as announced to the peer; the reorder buffer does not count (KCP-6).
+    #[inline]
     pub(super) fn free_window(&self) -> u16 {
         self.wnd.saturating_sub(self.queue.len() as u32) as u16
     }
 
     /// Whether the next segment is missing and a later one is there.
+    #[inline]
     pub(super) fn waits_for_gap(&self) -> bool {
         self.reordered.front().is_some_and(Option::is_none)
     }
@@ -96,6 +98,7 @@ impl Receiver {
     }
 
     /// KCP-16: acknowledges and stores a segment that lies in the window. `false` for one that is not new.
+    #[inline]
     pub(super) fn push(
         &mut self,
         header: &Header,
@@ -170,11 +173,13 @@ impl Receiver {
     }
 
     /// Whether the queue takes no more.
+    #[inline]
     pub(super) fn is_full(&self) -> bool {
         self.queue.len() >= self.wnd as usize
     }
 
     /// Moves segments that are in order into the queue, as far as it has room.
+    #[inline]
     pub(super) fn move_in_order(&mut self, observed: &mut Observed) {
         while !self.is_full() {
             let Some(slot) = self.reordered.front_mut() else { return };

@@ -23,6 +23,7 @@ impl Rtt {
     }
 
     /// Whether a transmission at `ts_ms` gives a sample. Once one does, all later ones do.
+    #[inline]
     pub(super) fn trusts(&mut self, ts_ms: u32) -> bool {
         if self.trust_from_ms.is_some_and(|from_ms| diff(ts_ms, from_ms) < 0) {
             return false;
@@ -32,6 +33,7 @@ impl Rtt {
     }
 
     /// Takes one sample. A sample of 0 leaves the estimator unset, so the next one counts as the first again.
+    #[inline]
     pub(super) fn sample(&mut self, rtt_ms: i32, interval_ms: u32) {
         if self.srtt_ms == 0 {
             self.srtt_ms = rtt_ms;

@@ -25,6 +25,7 @@ pub enum Command {
 }
 
 impl Command {
+    #[inline]
     const fn from_byte(byte: u8) -> Option<Self> {
         match byte {
             81 => Some(Self::Push),
@@ -68,6 +69,7 @@ pub struct Header {
 
 impl Header {
     /// Splits the first header off `bytes`; `None` when fewer than 24 bytes are left.
+    #[inline]
     pub fn parse(bytes: &[u8]) -> Option<(Self, &[u8])> {
         let (head, rest) = bytes.split_first_chunk::<OVERHEAD>()?;
         let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
@@ -85,11 +87,13 @@ impl Header {
     }
 
     /// The command, if it is one of the four.
+    #[inline]
     pub const fn command(&self) -> Option<Command> {
         Command::from_byte(self.cmd)
     }
 
     /// Writes the header into the first 24 bytes of `out`.
+    #[inline]
     pub(super) fn write(&self, out: &mut [u8]) {
         out[0..4].copy_from_slice(&self.conv.to_le_bytes());
         out[4] = self.cmd;
@@ -102,6 +106,7 @@ impl Header {
     }
 
     /// A header with all numbers 0.
+    #[inline]
     pub(super) const fn new(conv: u32, command: Command) -> Self {
         Self { conv, cmd: command.byte(), frg: 0, wnd: 0, ts: 0, sn: 0, una: 0, len: 0 }
     }

@@ -34,6 +34,7 @@ pub(super) struct InFlight {
 }
 
 impl InFlight {
+    #[inline]
     fn new(Queued { frg, data }: Queued) -> Self {
         Self { frg, acked: false, acked_ms: 0, data, resendts: 0, rto_ms: 0, xmit: 0 }
     }
@@ -55,11 +56,13 @@ pub(super) struct SendBuffer {
 }
 
 impl SendBuffer {
+    #[inline]
     pub(super) const fn new() -> Self {
         Self { una: 0, nxt: 0, wnd: 32, queue: VecDeque::new(), segments: VecDeque::new(), dead: false }
     }
 
     /// Segments queued or in flight.
+    #[inline]
     pub(super) fn waiting(&self) -> usize {
         self.queue.len() + self.segments.len()
     }
@@ -71,6 +74,7 @@ impl SendBuffer {
     }
 
     /// Fills up the last queued segment to `mss` bytes; returns the rest of `data`.
+    #[inline]
     pub(super) fn extend_last<'a>(&mut self, data: &'a [u8], mss: usize) -> &'a [u8] {
         let Some(last) = self.queue.back_mut() else { return data };
         let room = mss.saturating_sub(last.data.len()).min(data.len());
@@ -79,11 +83,13 @@ impl SendBuffer {
     }
 
     /// The sn of the segment at `index`.
+    #[inline]
     pub(super) const fn sn_at(&self, index: usize) -> u32 {
         self.una.wrapping_add(index as u32)
     }
 
     /// Gives the oldest queued segment the next sn; `false` when none is queued.
+    #[inline]
     pub(super) fn number_one(&mut self) -> bool {
         let Some(queued) = self.queue.pop_front() else { return false };
         self.segments.push_back(InFlight::new(queued));
@@ -92,6 +98,7 @@ impl SendBuffer {
     }
 
     /// Removes the oldest segment in flight, which una has passed.
+    #[inline]
     pub(super) fn pop(&mut self) -> Option<InFlight> {
         let segment = self.segments.pop_front()?;
         self.una = self.una.wrapping_add(1);
@@ -99,6 +106,7 @@ impl SendBuffer {
     }
 
     /// The place of `sn` in the buffer; `None` for a number that is not in flight.
+    #[inline]
     pub(super) const fn index_of(&self, sn: u32) -> Option<usize> {
         if diff(sn, self.una) < 0 || diff(sn, self.nxt) >= 0 {
             return None;

@@ -18,6 +18,7 @@ pub(super) enum Sender {
 
 impl Sender {
     /// See [`super::Arq::flush`].
+    #[inline]
     pub(super) fn flush(&mut self, core: &mut Conversation, now: Instant, kind: Flush) {
         match self {
             Self::Kcp(kcp) => kcp.flush(core, now, kind),
@@ -26,6 +27,7 @@ impl Sender {
     }
 
     /// See [`super::Arq::poll_transmit`].
+    #[inline]
     pub(super) fn write(&mut self, core: &mut Conversation, now: Instant, datagram: &mut Datagram<'_>) {
         match self {
             Self::Kcp(kcp) => kcp.write(core, now, datagram),
@@ -34,6 +36,7 @@ impl Sender {
     }
 
     /// una passed the oldest segment in flight.
+    #[inline]
     pub(super) fn una_passed(&mut self, now: Instant) {
         match self {
             Self::Kcp(kcp) => kcp.overtaken.pop(),
@@ -42,6 +45,7 @@ impl Sender {
     }
 
     /// The segment at `index`, sent at `ts`, was acknowledged. `true` when a fast retransmission may be due.
+    #[inline]
     pub(super) fn acknowledged(
         &mut self,
         core: &mut Conversation,
@@ -59,6 +63,7 @@ impl Sender {
     }
 
     /// A datagram was taken in.
+    #[inline]
     pub(super) fn after_input(&mut self, core: &mut Conversation, now: Instant, progress: &Progress) {
         match self {
             Self::Kcp(kcp) => kcp.after_input(core, now, progress),

@@ -27,11 +27,13 @@ impl PeerWindow {
     }
 
     /// Whether the next flush sends a WASK or a WINS.
+    #[inline]
     pub(super) const fn has_probes(&self) -> bool {
         self.ask || self.tell
     }
 
     /// KCP-9: schedules a probe of a closed window at growing intervals.
+    #[inline]
     pub(super) fn schedule_probe(&mut self, now_ms: u32, generation: Generation, marks: &mut Marks) {
         if self.segments != 0 {
             (self.ts_probe, self.probe_wait_ms) = (0, 0);

@@ -1,4 +1,4 @@
-//! Detection of the peer's shape from the rhythm of data and parity packets (kcp-go autotune.go).
+//! Detection of the peer's shape from runs of data and parity packets (kcp-go autotune.go).
 
 use crate::time::diff;
 
@@ -23,6 +23,10 @@ pub(crate) struct Autotune {
 
 impl Autotune {
     pub(crate) fn sample(&mut self, data: bool, seqid: u32) {
+        debug_assert!(
+            self.oldest == 0 || self.samples.len() == SAMPLES_MAX,
+            "the window wrapped before it was full"
+        );
         if self.samples.len() < SAMPLES_MAX {
             return self.samples.push(Sample { seqid, data });
         }
@@ -34,10 +38,11 @@ impl Autotune {
         self.samples.len()
     }
 
-    /// Lengths of a run of data and of a run of parity packets, if both are seen whole (FEC-13).
+    /// Lengths of a run of data packets and of a run of parity packets, if the samples hold both from edge to edge
+    /// (FEC-13).
     ///
     /// Seqids are ordered by their distance from the oldest one: unlike a pairwise comparison that is an
-    /// order for any seqids. Equal ones, of a peer that started anew, keep their order of arrival.
+    /// order for any seqids. Equal ones, of a restarted peer, keep their order of arrival.
     pub(crate) fn detect(&mut self) -> Option<(usize, usize)> {
         let (newer, older) = self.samples.split_at(self.oldest);
         let pivot = older.first()?.seqid;
@@ -85,8 +90,8 @@ impl Autotune2021 {
         Some((self.period(true)?, self.period(false)?))
     }
 
-    /// Continuity counts at the first edge and from there to the next one. Without a first edge the run is
-    /// taken to start at the first sample.
+    /// Seqids must be contiguous at the first edge and from there to the next one. Without a first edge the run starts
+    /// at the first sample.
     fn period(&self, wanted: bool) -> Option<usize> {
         let follows = |pair: &[Sample]| pair[0].seqid.wrapping_add(1) == pair[1].seqid;
         let rises = |pair: &[Sample]| pair[0].data != wanted && pair[1].data == wanted && follows(pair);

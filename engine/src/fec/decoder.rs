@@ -1,4 +1,4 @@
-//! Incoming side: keeps packets by group, rebuilds lost data packets, detects the peer's shape.
+//! The receiving side: keeps packets by group, rebuilds lost data packets, detects the peer's shape.
 
 use super::autotune::{Autotune, Autotune2021};
 use super::groups::Groups;
@@ -8,14 +8,14 @@ use super::{HEADER_LEN, Kind, PACKET_BYTES_MAX, Shape, kind, seqid};
 use crate::Generation;
 use crate::observe::{Mark, Marks};
 
-/// Rebuilds what was lost. Data packets also go straight to the ARQ; the decoder only adds the missing ones.
+/// Rebuilds lost data packets. Those that arrive go straight to the ARQ as well.
 #[derive(Debug)]
 pub struct Decoder {
     shape: Shape,
     store: Store,
     rebuilder: Rebuilder,
     counters: Counters,
-    /// The peer was found to use another shape.
+    /// The peer was detected to use another shape.
     reshaped: bool,
 }
 
@@ -25,14 +25,14 @@ enum Store {
     Go2021 { list: List, autotune: Autotune2021 },
 }
 
-/// When the 2026 decoder leaves the tuning state, in which it recovers nothing (FEC-18).
+/// When the 2026 decoder leaves the tuning state, in which it rebuilds nothing (FEC-18).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TuneExit {
-    /// When it finds any shape, as kcp-go v5.6.64 and later.
+    /// When it detects any shape, as kcp-go v5.6.64 and later.
     #[default]
     AnyShape,
-    /// Only when it finds another shape than its own, as kcp-go v5.6.63: after one misplaced packet of an
-    /// otherwise unchanged peer it never recovers anything again.
+    /// Only when it detects another shape than its own, as kcp-go v5.6.63: after one misplaced packet of an
+    /// otherwise unchanged peer it never rebuilds anything again.
     OtherShape,
 }
 
@@ -43,7 +43,7 @@ pub struct Counters {
     pub full_shards: u64,
     /// Parity packets stored (FECParityShards).
     pub parity_shards: u64,
-    /// Rebuilt shards whose size field made no sense (FECErrs).
+    /// Rebuilt shards with an impossible size field (FECErrs).
     pub errs: u64,
     /// Data shards rebuilt (FECRecovered).
     pub recovered: u64,
@@ -60,7 +60,7 @@ pub struct DecoderState {
     pub data: usize,
     /// Parity shards per group.
     pub parity: usize,
-    /// A packet did not fit the shape; detection goes on.
+    /// A packet did not fit the shape; detection continues.
     pub tuning: bool,
     /// Number of the newest group.
     pub newest_group: u32,
@@ -91,7 +91,7 @@ impl Decoder {
         Self { shape, store, rebuilder: Rebuilder::new(), counters: Counters::default(), reshaped: false }
     }
 
-    /// Same, with another end of the tuning state; the 2021 generation has no such state.
+    /// Sets the end of the tuning state, which the 2021 generation does not have.
     #[must_use]
     pub fn with_tune_exit(mut self, tune_exit: TuneExit) -> Self {
         if let Store::Go2026 { exit, .. } = &mut self.store {
@@ -100,7 +100,7 @@ impl Decoder {
         self
     }
 
-    /// Same, with group `newest` as the newest one seen; for traces that start in the middle.
+    /// Sets the newest group seen, for traces that start in the middle.
     #[must_use]
     pub fn with_newest_group(mut self, newest: u32) -> Self {
         if let Store::Go2026 { groups, .. } = &mut self.store {
@@ -109,8 +109,8 @@ impl Decoder {
         self
     }
 
-    /// Takes a whole FEC packet from the seqid on. What it made possible to rebuild is polled afterwards;
-    /// what was not polled before is discarded.
+    /// Takes a whole FEC packet from the seqid on. Shards rebuilt with it are polled afterwards; shards that were not
+    /// polled before are discarded.
     ///
     /// Anything but a data or parity packet of [`HEADER_LEN`] to [`PACKET_BYTES_MAX`] bytes is ignored
     /// (FEC-16, FEC-17).
@@ -125,8 +125,8 @@ impl Decoder {
         }
     }
 
-    /// The next rebuilt KCP datagram, without size field and padding; valid until the next call. Shards whose
-    /// size field makes no sense are counted and skipped (FEC-9).
+    /// The next rebuilt KCP datagram, without size field and padding; valid until the next call. Shards with an
+    /// impossible size field are counted and skipped (FEC-9).
     pub fn poll_recovered(&mut self) -> Option<&[u8]> {
         loop {
             let size = match self.rebuilder.peek()? {
@@ -145,14 +145,12 @@ impl Decoder {
         }
     }
 
-    /// The next rebuilt shard as it is: size field, KCP bytes, zero padding to the longest shard of its
-    /// group.
+    /// The next rebuilt shard: size field, KCP bytes, zero padding to the longest shard of its group.
     pub fn poll_recovered_shard(&mut self) -> Option<&[u8]> {
         self.rebuilder.poll()
     }
 
-    /// The seqids of the data packets that `packet`, which was decoded last, made it possible to rebuild, and of the parity
-    /// packets that were used.
+    /// The seqids of the data packets rebuilt with `packet`, which was decoded last, and of the parity packets used.
     pub(crate) fn rebuilt_by(
         &self,
         packet: &[u8],
@@ -164,7 +162,7 @@ impl Decoder {
         (missing.iter().map(at), parity.map(at))
     }
 
-    /// The shape it decodes with.
+    /// The shape of the groups it decodes.
     pub const fn shape(&self) -> Shape {
         self.shape
     }
@@ -178,7 +176,7 @@ impl Decoder {
         Counters { shard_set: shard_set as u64, shard_min: u64::from(shard_min), ..self.counters }
     }
 
-    /// Rare paths that were taken.
+    /// Coverage marks that were hit.
     pub fn marks(&self) -> Marks {
         let mut marks = Marks::NONE;
         marks.hit_if(Mark::FecOtherShape, self.reshaped);

@@ -1,4 +1,4 @@
-//! Outgoing side: numbers data packets and computes parity while they are sent.
+//! The sending side: numbers data packets and computes parity while they are sent.
 
 use super::kernel::Kernel;
 use super::matrix::interpolate;
@@ -6,11 +6,11 @@ use super::{HEADER_LEN, Kind, SHARD_OFFSET, Shape, write_header};
 use crate::Generation;
 use crate::observe::{Mark, Marks};
 
-/// A longer pause before the last data packet of a group makes its parity worthless (FEC-5).
+/// A longer pause before the last data packet of a group makes its parity useless (FEC-5).
 const PARITY_GAP_MS: u64 = 500;
 
-/// Makes data packets and their parity. One per session; parity is accumulated as data packets pass, no
-/// packet is kept.
+/// Produces data packets and their parity. One per session; parity is accumulated as data packets pass, and no packet is
+/// kept.
 #[derive(Debug)]
 pub struct Encoder {
     shape: Shape,
@@ -75,7 +75,7 @@ impl Encoder {
         }
     }
 
-    /// Same, with the timing rule of `generation` (FEC-5).
+    /// Sets the timing rule to that of `generation` (FEC-5).
     #[must_use]
     pub fn with_generation(self, generation: Generation) -> Self {
         Self { generation, ..self }
@@ -100,6 +100,7 @@ impl Encoder {
             self.complete_group(now_ms);
         }
         self.latest_ms = Some(now_ms);
+        self.check_invariants();
     }
 
     /// Writes the next parity packet to `out` and returns its length. `None`: none is pending, or `out` is
@@ -127,11 +128,24 @@ impl Encoder {
         EncoderState { next_seqid: self.next_seqid, shards: self.shards, packet_bytes_max }
     }
 
-    /// Rare paths that were taken.
+    /// Coverage marks that were hit.
     pub const fn marks(&self) -> Marks {
         self.marks
     }
 
+    /// An open group is not full, its parity is as long as its longest shard, and pending parity exists.
+    fn check_invariants(&self) {
+        debug_assert!(self.shards < self.shape.data(), "a full group is open");
+        debug_assert!(self.next_seqid < self.shape.paws(), "a seqid beyond the wrap");
+        let rows = || self.parity.iter().all(|row| row.len() == self.shard_bytes_max);
+        debug_assert!(rows(), "parity of another length than the longest shard");
+        debug_assert!(
+            self.pending.is_none_or(|pending| pending.row < self.parity.len()),
+            "parity that does not exist"
+        );
+    }
+
+    /// Adds a shard to the parity of the open group.
     fn fold(&mut self, shard: &[u8]) {
         if self.shards == 0 {
             self.pending = None;

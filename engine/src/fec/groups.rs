@@ -22,7 +22,7 @@ struct Group {
 pub(crate) struct Groups {
     held: Vec<Group>,
     newest: u32,
-    /// The numbers wrapped.
+    /// Group numbers have wrapped.
     wrapped: bool,
     spare_groups: Vec<Group>,
     spare_shards: Vec<Vec<u8>>,
@@ -49,14 +49,13 @@ impl Groups {
         self.held.iter().map(|group| group.packets.len()).sum()
     }
 
-    /// Forgets all groups; their numbers mean nothing under another shape. The newest number stays, as in
+    /// Drops all groups; their numbers mean nothing under another shape. The newest number stays, as in
     /// kcp-go.
     pub(crate) fn clear(&mut self) {
         self.drop_where(|_| true);
     }
 
-    /// Stores a packet, rebuilds its group when `data` packets of it are there, drops old groups (FEC-9,
-    /// FEC-10).
+    /// Stores a packet, rebuilds its group once it has `data` packets, drops old groups (FEC-9, FEC-10).
     pub(crate) fn insert(
         &mut self,
         shape: Shape,
@@ -81,6 +80,14 @@ impl Groups {
             self.spare_shards.extend(group.packets.drain(..).map(|stored| stored.bytes));
         }
         self.advance(shape, number);
+        self.check_invariants(shape);
+    }
+
+    /// At most [`GROUPS_MAX`] groups, each of which waits for more packets.
+    fn check_invariants(&self, shape: Shape) {
+        debug_assert!(self.held.len() <= GROUPS_MAX, "too many groups held");
+        let waits = |group: &Group| group.packets.len() < shape.data();
+        debug_assert!(self.held.iter().all(waits), "a group with enough packets was not decoded");
     }
 
     fn find_or_open(&mut self, number: u32) -> usize {

@@ -1,6 +1,6 @@
-//! Multiply-accumulate over shards: the inner loop of the code, in the widest form the machine has (FEC-8).
+//! Multiply-accumulate over shards: the inner loop of the code, in the widest form that the processor supports (FEC-8).
 //!
-//! Multiplication by a constant is linear over bits. AVX2 and NEON look the two nibbles of each byte up in
+//! Multiplication by a constant is linear over bits. AVX2 and NEON map the two nibbles of each byte with
 //! 16-entry tables, GFNI multiplies each byte with an 8x8 bit matrix. All forms give the same bytes as the scalar one.
 
 use super::galois;
@@ -11,7 +11,7 @@ const LANES: usize = 4;
 /// PRODUCTS[c][x] = c * x.
 static PRODUCTS: [[u8; 256]; 256] = products();
 
-/// The form of the inner loop this machine runs; only [`Kernel::detect`] and [`Kernel::scalar`] make one.
+/// A form of the inner loop that the processor supports; constructed by [`Kernel::detect`] and [`Kernel::scalar`] only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Kernel(Form);
 
@@ -27,7 +27,7 @@ enum Form {
 }
 
 impl Kernel {
-    /// The fastest form of this machine.
+    /// The fastest form that the processor supports.
     pub(crate) fn detect() -> Self {
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2") {
@@ -40,7 +40,7 @@ impl Kernel {
         Self(Form::Scalar)
     }
 
-    /// The form that needs nothing from the machine; the twin the others are tested against.
+    /// The portable form, the twin against which the others are tested.
     #[cfg_attr(not(test), expect(dead_code, reason = "tests compare every form with it"))]
     pub(crate) const fn scalar() -> Self {
         Self(Form::Scalar)
@@ -181,7 +181,7 @@ mod x86 {
     /// Bytes of a vector.
     const BLOCK: usize = 32;
 
-    /// The 8x8 bit matrix of each constant, as `vgf2p8affineqb` wants it.
+    /// The 8x8 bit matrix of each constant, in the layout of `vgf2p8affineqb`.
     static MATRICES: [u64; 256] = matrices();
     /// The 32 bytes from offset n on select the last n bytes of a vector.
     static TAIL_MASK: [u8; 2 * BLOCK] = tail_mask();
@@ -285,7 +285,7 @@ mod x86 {
 mod tests {
     use super::*;
 
-    /// Every form this machine can run.
+    /// Every form that the processor supports.
     fn forms() -> Vec<Kernel> {
         let mut forms = vec![Kernel::scalar()];
         #[cfg(target_arch = "x86_64")]

@@ -5,9 +5,11 @@ use super::{Counters, Kind, Shape, seqid};
 use crate::time::diff;
 use std::collections::VecDeque;
 
-/// Packets kept, in groups.
+/// Packets kept at most, as a number of groups.
 const GROUPS_MAX: usize = 3;
-/// Packets older than this are dropped.
+/// Shards in the largest group.
+const SHARDS_MAX: usize = 256;
+/// Age at which packets are dropped.
 const AGE_MS_MAX: u64 = 60_000;
 
 #[derive(Debug)]
@@ -31,7 +33,7 @@ impl List {
         self.entries.len()
     }
 
-    /// Stores a packet, rebuilds its group when `data` packets of it are there, drops the oldest packets.
+    /// Stores a packet, rebuilds its group once it has `data` packets, drops the oldest packets.
     pub(crate) fn insert(
         &mut self,
         now_ms: u64,
@@ -52,6 +54,8 @@ impl List {
         while self.entries.front().is_some_and(|entry| now_ms.saturating_sub(entry.arrived_ms) > AGE_MS_MAX) {
             self.drop_oldest();
         }
+        debug_assert!(self.group.is_empty(), "a group was not given back");
+        debug_assert!(self.entries.len() <= GROUPS_MAX * SHARDS_MAX, "too many packets held");
     }
 
     /// Behind the last entry that is not newer; `None` for a duplicate met on the way there.
@@ -67,7 +71,7 @@ impl List {
         Some(0)
     }
 
-    /// Looks at the neighbours of the entry at `place` that can belong to its group.
+    /// Rebuilds the group of the entry at `place` from its neighbours, if they are enough.
     fn decode(&mut self, shape: Shape, place: usize, rebuilder: &mut Rebuilder, counters: &mut Counters) {
         let (total, seqid) = (shape.total(), self.entries[place].seqid);
         let index = usize::from(shape.index(seqid));

@@ -38,7 +38,7 @@ pub const PACKET_BYTES_MAX: usize = 1500;
 
 const SEQID_OUT_OF_BAND: u32 = u32::MAX;
 
-/// What an FEC packet carries (FEC-1).
+/// Type of an FEC packet (FEC-1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// KCP segments in clear; goes straight to the ARQ as well.
@@ -69,7 +69,7 @@ impl Kind {
     }
 }
 
-/// What an opened datagram is; `None` is plain KCP, whose command and frg at this offset cannot collide
+/// The type of an opened datagram; `None` for plain KCP, whose command and frg at this offset cannot collide
 /// (FEC-1).
 pub fn kind(payload: &[u8]) -> Option<Kind> {
     Kind::from_code(u16::from_le_bytes(payload.get(4..6)?.try_into().ok()?))
@@ -103,7 +103,7 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// What a session without FEC decodes with until it has detected the peer's shape (FEC-15).
+    /// The shape with which a session without FEC decodes until it has detected the peer's (FEC-15).
     pub const ONE_TO_ONE: Self = Self { data: 1, parity: 1 };
 
     /// A group of `data` and `parity` shards.
@@ -158,11 +158,11 @@ impl Shape {
     }
 }
 
-/// Why there is no such [`Shape`].
+/// Why a [`Shape`] was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ShapeError {
-    /// A group needs data and parity.
+    /// A group needs data and parity shards.
     #[error("data and parity shards must both be positive")]
     Zero,
     /// The field has 256 elements.

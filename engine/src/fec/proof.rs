@@ -1,40 +1,42 @@
+//! Proof of the peer's shape, before which nothing rebuilt is used (FEC-22).
+
 use super::{Kind, Shape};
 use crate::time::diff;
 
 /// Packets until a shape can be proven, at least.
 const PACKETS_MIN: usize = 40;
 
-/// Packets of a wrong shape that would not fit, in as many as are asked for: to lose just those six of all is the chance of a
-/// wrong proof. The other shape that looks most alike has groups of twice the size and as much parity.
+/// Packets of a wrong shape that would not fit, among those required: a wrong proof takes the loss of exactly these six. The
+/// wrong shape that is hardest to tell has groups of twice the size and as much parity.
 const MISFITS_MIN: usize = 6;
 
-/// Whether the peer's groups are known to have a shape (FEC-22).
+/// Evidence for the shape of the peer's groups (FEC-22).
 ///
 /// A decoder starts with a guess, this end's own shape, and a wrong guess shows only when a packet does not fit. Until then
-/// wrong bytes may be rebuilt, and nothing below the applications would notice: the code is linear, so what is equal in
-/// all packets of the false group (conversation, command, length) comes out right. A shape is proven once every place of
-/// a group was seen with the kind that belongs there, and the last parity packet of a group next to the first data packet
-/// of the following one; a packet that does not fit makes all that worthless. Packets that do not fit may have been
-/// lost, so that a number of those that do is asked for, too.
+/// it may rebuild wrong bytes, which no layer below the applications would detect: the code is linear, so the fields that are
+/// equal in all packets of the false group (conversation, command, length) are rebuilt correctly. A shape is proven once a
+/// packet of the right type was seen in every place of a group, and the last parity packet of a group next to the first data
+/// packet of the following one. A packet that does not fit voids the proof. Since packets that do not fit may have been
+/// lost, a minimum number of those that fit is required, too.
 #[derive(Debug)]
 pub struct ShapeProof {
     shape: Shape,
-    /// Places seen.
+    /// Places seen, as a bit set, and their number.
     seen: [u64; 4],
     count: usize,
-    /// Packets that fit, each further on than all before: copies prove nothing.
+    /// Packets that fit, each beyond all before: duplicates prove nothing.
     packets: usize,
-    /// The furthest of them.
+    /// The highest seqid of them.
     newest: Option<u32>,
     /// Seqids of the latest parity packet that ends a group, and of the latest data packet that begins one.
     end: Option<u32>,
     begin: Option<u32>,
-    /// They were neighbours once.
+    /// Those two were adjacent once.
     turned: bool,
 }
 
 impl ShapeProof {
-    /// Nothing is known.
+    /// No evidence yet.
     pub const fn new(shape: Shape) -> Self {
         Self {
             shape,
@@ -48,14 +50,14 @@ impl ShapeProof {
         }
     }
 
-    /// Whether the peer's groups have the shape of the decoder.
+    /// Whether the shape is proven.
     pub fn holds(&self) -> bool {
         let total = self.shape.total();
         let enough = || (MISFITS_MIN * 2 * total / self.shape.parity()).max(PACKETS_MIN);
         self.turned && self.count == total && self.packets >= enough()
     }
 
-    /// Takes note of a packet that arrived, and of the shape that the decoder has after it.
+    /// Takes in a packet that arrived; `shape` is the decoder's after it.
     pub fn note(&mut self, shape: Shape, seqid: u32, kind: Kind) {
         if shape != self.shape || !shape.fits(seqid, kind) {
             *self = Self::new(shape);
@@ -74,6 +76,8 @@ impl ShapeProof {
         } else if place + 1 == shape.total() {
             self.end = Some(seqid);
         }
+        debug_assert_eq!(self.seen.iter().map(|word| word.count_ones() as usize).sum::<usize>(), self.count);
+        debug_assert!(self.count <= shape.total(), "more places than the group has");
         if let (false, Some(end), Some(begin)) = (self.turned, self.end, self.begin) {
             self.turned = diff(begin, end) == 1 || (begin == 0 && end + 1 == shape.paws());
         }

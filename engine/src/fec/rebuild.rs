@@ -14,7 +14,7 @@ pub(crate) struct Stored {
     pub(crate) bytes: Vec<u8>,
 }
 
-/// Rebuilds, and keeps what it rebuilt until it is polled; its buffers are reused.
+/// Rebuilds shards and keeps them until they are polled; its buffers are reused.
 #[derive(Debug)]
 pub(crate) struct Rebuilder {
     kernel: Kernel,
@@ -33,17 +33,17 @@ impl Rebuilder {
         Self { kernel: Kernel::detect(), known, missing, weights, shards, polled: 0 }
     }
 
-    /// Forgets what was not polled.
+    /// Discards shards that were not polled.
     pub(crate) fn clear(&mut self) {
         self.missing.clear();
         self.polled = 0;
     }
 
-    /// Rebuilds from `group`, which holds at least `data` packets of different places, sorted by place; how
-    /// many shards that gave. With more than `data` packets the first ones count, as in klauspost's library.
+    /// Rebuilds the missing shards of `group`, which holds at least `data` packets of different places, sorted by
+    /// place; returns their number. Of more than `data` packets the first ones are used, as in klauspost's library.
     pub(crate) fn rebuild(&mut self, shape: Shape, group: &[Stored]) -> usize {
-        debug_assert!(group.len() >= shape.data());
-        debug_assert!(group.is_sorted_by(|a, b| a.index < b.index));
+        debug_assert!(group.len() >= shape.data(), "too few packets");
+        debug_assert!(group.is_sorted_by(|a, b| a.index < b.index), "packets out of order");
         self.clear();
         let absent = |place: &u8| group.binary_search_by_key(place, |stored| stored.index).is_err();
         self.missing.extend((0..shape.data).filter(absent));
@@ -64,10 +64,12 @@ impl Rebuilder {
         for (stored, weights) in used.iter().zip(self.weights.chunks(count.max(1))) {
             self.kernel.mul_add(weights, &stored.bytes, &mut self.shards[..count]);
         }
+        debug_assert_eq!(self.known.len(), shape.data(), "shards to rebuild from");
+        debug_assert!(count <= shape.parity(), "more shards missing than the parity rebuilds");
         count
     }
 
-    /// The places of what was rebuilt and not forgotten, and of what it was rebuilt from.
+    /// The places of the shards rebuilt last, and of those they were rebuilt from.
     pub(crate) fn places(&self) -> (&[u8], &[u8]) {
         if self.missing.is_empty() { (&[], &[]) } else { (&self.missing, &self.known) }
     }

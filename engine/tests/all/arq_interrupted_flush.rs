@@ -1,4 +1,4 @@
-//! A flush that is interrupted by input or reads goes on with what is true then (KCP-6).
+//! A flush that is interrupted by input or reads continues with the state of that time (KCP-6).
 
 use engine::arq::{Arq, Command, Flush, Header, Source, Tuning};
 use engine::{Generation, Instant};
@@ -29,7 +29,7 @@ fn headers(mut datagram: &[u8]) -> Vec<Header> {
     headers
 }
 
-/// A segment that is acknowledged but not covered by una is never sent again: its sender would hold it for ever.
+/// A segment that is acknowledged but not covered by una is never sent again: its sender would keep it until the session ends.
 // KCP-6, KCP-18
 #[test]
 fn an_acknowledgement_written_late_carries_the_una_of_its_own_time() {
@@ -47,7 +47,7 @@ fn an_acknowledgement_written_late_carries_the_una_of_its_own_time() {
 /// The reader made room before the announcement was written.
 // KCP-6, KCP-15
 #[test]
-fn a_window_announcement_tells_the_window_of_its_own_time() {
+fn a_window_announcement_carries_the_window_of_its_own_time() {
     let [mut a, mut b] = joined(2);
     for message in [b"one", b"two"] {
         a.send(message).unwrap();

@@ -1,4 +1,4 @@
-//! Which answers show that the peer started over (KCP-23).
+//! Answers that show that the peer lost its state (KCP-23).
 
 use engine::arq::{Arq, Flush, Source};
 use engine::{Generation, Instant};
@@ -34,16 +34,16 @@ fn probing() -> Arq {
 
 // KCP-23
 #[test]
-fn an_answer_of_someone_who_knows_nothing_shows_it() {
+fn an_answer_with_the_first_una_shows_a_restarted_peer() {
     let mut arq = probing();
     arq.input(NOW, &wins(0), Source::Regular, false).unwrap();
     assert!(arq.peer_lost_state());
 }
 
-/// It was sent before what was confirmed meanwhile, and overtaken.
+/// The answer was sent before segments that were confirmed meanwhile, and overtaken.
 // KCP-23
 #[test]
-fn a_late_answer_of_a_healthy_peer_shows_nothing() {
+fn a_late_answer_of_a_healthy_peer_is_no_sign() {
     let mut arq = probing();
     for una in [1, 4, 5] {
         arq.input(NOW, &wins(una), Source::Regular, false).unwrap();

@@ -1,13 +1,13 @@
-//! What holds for any two ARQs on any path: every byte arrives in order, the invariants hold at every step, and neither
-//! wraps of the numbers nor blocked sockets cost anything.
+//! Properties of any two ARQs on any path: every byte arrives in order, the invariants hold at every step, and neither
+//! wrapping numbers nor blocked sockets cause a retransmission.
 
 use engine::arq::{Arq, Flush, Header, Source, State, Tuning};
 use engine::{Entropy, Generation, Instant};
 use proptest::prelude::*;
 
-/// Loss and stalls end here, so that the rest must get through.
+/// Loss and stalls end here, so that the remaining messages must be delivered.
 const HEALED_AFTER_MS: u64 = 30_000;
-/// Then everything must arrive: window probes of the 2021 generation wait up to two minutes, timeouts up to one.
+/// By then everything must be delivered: window probes of the 2021 generation wait up to two minutes, timeouts up to one.
 const LIMIT_MS: u64 = HEALED_AFTER_MS + 900_000;
 const STEP_MS: u64 = 5;
 
@@ -35,7 +35,7 @@ struct EndPlan {
 struct PathPlan {
     seed: u64,
     delay_ms: u64,
-    /// All in percent.
+    /// Probabilities, percent.
     loss: u32,
     duplicate: u32,
     reorder: u32,
@@ -111,10 +111,10 @@ fn plans() -> impl Strategy<Value = Plan> {
 struct End {
     arq: Arq,
     plan: EndPlan,
-    /// What is still to be sent, in messages.
+    /// Messages to be sent.
     outgoing: Vec<Vec<u8>>,
     wanted: Vec<u8>,
-    /// Lengths of the messages that must come in.
+    /// Lengths of the messages that must be delivered.
     borders: Vec<usize>,
     got: Vec<u8>,
 }
@@ -141,7 +141,7 @@ impl End {
         assert!(state.rcv_queue <= self.plan.rcv_wnd as usize, "{state:?}");
         assert!(state.rcv_buf <= self.plan.rcv_wnd as usize, "{state:?}");
         assert!(self.wanted.starts_with(&self.got), "not the bytes that were sent, or not in order");
-        assert!(!self.arq.peer_lost_state(), "a healthy peer is taken for one that started over"); // KCP-23
+        assert!(!self.arq.peer_lost_state(), "a healthy peer is taken for a restarted one"); // KCP-23
     }
 
     fn send(&mut self) {
@@ -164,7 +164,7 @@ impl End {
     }
 }
 
-/// A message of more fragments than the peer's window would block for ever, as in kcp-go.
+/// A message of more fragments than the peer's window would block the session, as in kcp-go.
 fn messages(plan: &Plan, side: usize) -> Vec<Vec<u8>> {
     let own = &plan.ends[side];
     let fragments = plan.ends[1 - side].rcv_wnd.min(100) as usize;
@@ -246,7 +246,7 @@ impl World {
         self.elapsed_ms += STEP_MS;
     }
 
-    /// A blocked socket takes a few datagrams or none; the flush goes on in a later step.
+    /// A blocked socket takes a few datagrams or none; the flush continues in a later step.
     fn transmit(&mut self, side: usize, now: Instant) {
         let room = if self.chance(self.plan.path.blocked) { self.entropy.next_u32() % 3 } else { u32::MAX };
         let mut out = [0; 1500];
@@ -296,7 +296,7 @@ fn joined(generation: Generation, serial: u32, mtu: usize) -> [Arq; 2] {
 proptest! {
     #![proptest_config(config(200))]
 
-    /// On a path without loss and within one millisecond nothing may be sent twice, however the flush is interrupted.
+    /// On a path without loss and within one millisecond no segment is sent twice, however the flush is interrupted.
     // KCP-6, KCP-11
     #[test]
     fn an_interrupted_flush_loses_nothing_and_repeats_nothing(
@@ -344,7 +344,7 @@ proptest! {
         prop_assert_eq!((again, b.counters().repeat_segs), (0, 0));
     }
 
-    /// The same datagrams, received or rebuilt, deliver the same data; rebuilt ones teach nothing about the path.
+    /// The same datagrams, received or rebuilt, deliver the same data; rebuilt ones are no sample of the path.
     // KCP-19
     #[test]
     fn a_rebuilt_datagram_changes_neither_window_nor_rtt(
@@ -383,7 +383,7 @@ proptest! {
         prop_assert_eq!(a.recv(&mut rebuilt), peer.recv(&mut received));
         prop_assert_eq!(rebuilt, received);
         prop_assert_eq!(a.state().snd_una, peer.state().snd_una);
-        // The twin shows that the same datagrams would have told something.
+        // The twin shows that the same datagrams, received, are samples.
         prop_assert!(peer.state().srtt_ms == later_ms as i32);
     }
 }

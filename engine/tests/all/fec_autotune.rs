@@ -26,7 +26,7 @@ fn adopted_at(decoder: &mut Decoder, peer: Shape) -> Option<u32> {
 /// Rows of kcp-go's own detection (kcp-go autotune.go run on perfect input).
 // FEC-13, FEC-15
 #[test]
-fn shapes_are_found_with_the_same_packet_as_the_reference() {
+fn shapes_are_detected_with_the_same_packet_as_by_the_reference() {
     let rows = [(10, 3, 23), (3, 2, 8), (20, 10, 50), (100, 50, 250), (200, 55, 455)];
     for (data, parity, first) in rows {
         let mut decoder = Decoder::new(None, Generation::Go2026);

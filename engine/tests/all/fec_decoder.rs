@@ -1,4 +1,4 @@
-//! What the decoder rebuilds, keeps and forgets, in both generations.
+//! Packets that the decoder rebuilds, keeps and drops, in both generations.
 
 use engine::Generation;
 use engine::fec::{Counters, Decoder, Encoder, HEADER_LEN, PACKET_BYTES_MAX, Shape, TuneExit, seqid};
@@ -41,7 +41,7 @@ fn feed(decoder: &mut Decoder, packet: &[u8]) -> Vec<Vec<u8>> {
 
 // FEC-9
 #[test]
-fn lost_packets_come_back_in_order() {
+fn lost_packets_are_rebuilt_in_order() {
     for generation in GENERATIONS {
         let packets = packets(shape(10, 3), 0, 1);
         let mut decoder = Decoder::new(Some(shape(10, 3)), generation);
@@ -103,7 +103,7 @@ fn impossible_sizes_are_dropped_and_counted() {
 }
 
 #[test]
-fn what_was_not_polled_is_discarded() {
+fn shards_that_were_not_polled_are_discarded() {
     let packets = packets(shape(3, 2), 0, 1);
     let mut decoder = Decoder::new(Some(shape(3, 2)), Generation::Go2026);
     [0, 3, 4].iter().for_each(|&index| decoder.decode(0, &packets[index]));
@@ -227,7 +227,7 @@ fn stray(decoder: &mut Decoder) -> usize {
 
 // FEC-11, FEC-18
 #[test]
-fn tuning_ends_unless_told_to_stick() {
+fn tuning_ends_with_any_shape_unless_configured_otherwise() {
     let mut decoder = Decoder::new(Some(shape(3, 2)), Generation::Go2026);
     assert_eq!(stray(&mut decoder), 30);
     assert!(!decoder.state().tuning);

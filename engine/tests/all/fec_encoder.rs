@@ -147,9 +147,9 @@ fn seqids_wrap_aligned_with_the_groups() {
     assert_eq!(skipping.state().next_seqid, 0, "skipped ids wrap as well");
 }
 
-// FEC-3: what a group left behind must not leak into the next one.
+// FEC-3: bytes of one group must not leak into the next one.
 #[test]
-fn groups_are_independent_of_what_went_before() {
+fn groups_are_independent_of_earlier_ones() {
     let payloads: [&[u8]; 4] = [&[0x55; 900], b"", &[0xaa; 12], &[7; 300]];
     let mut used = Encoder::new(shape(2, 3)).with_generation(Generation::Go2021);
     let packets: Vec<_> = payloads.iter().flat_map(|payload| encode(&mut used, 0, payload)).collect();
@@ -179,7 +179,7 @@ fn parity_waits_until_the_next_data_packet() {
 
 // FEC-1
 #[test]
-fn kinds_are_told_from_plain_kcp() {
+fn packet_types_differ_from_plain_kcp() {
     let with_type = |code: u16| [&[0; 4], &code.to_le_bytes()[..], &[0; 20]].concat();
     assert_eq!(kind(&with_type(0xf1)), Some(Kind::Data));
     assert_eq!(kind(&with_type(0xf2)), Some(Kind::Parity));

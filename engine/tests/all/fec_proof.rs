@@ -1,4 +1,4 @@
-//! FEC-22: what is rebuilt with a guess at the peer's groups is not used.
+//! FEC-22: shards rebuilt with a guess at the peer's shape are not used.
 use crate::pair::{Pair, both, pattern};
 use engine::Mark;
 use engine::fec::{Kind, Shape, ShapeProof};
@@ -8,7 +8,7 @@ fn shape(data: usize, parity: usize) -> Shape {
     Shape::new(data, parity).unwrap()
 }
 
-/// What a peer of that shape sends, without the seqids in `lost`.
+/// Packets of a peer with that shape, without the seqids in `lost`.
 fn proven(own: Shape, peer: Shape, count: u32, lost: &[u32]) -> bool {
     let mut proof = ShapeProof::new(own);
     for seqid in (0..count).filter(|seqid| !lost.contains(seqid)) {
@@ -31,7 +31,7 @@ fn a_shape_is_proven_by_enough_packets_in_all_places() {
 }
 
 #[test]
-fn copies_prove_nothing() {
+fn duplicates_prove_nothing() {
     let own = shape(1, 1);
     let mut proof = ShapeProof::new(own);
     for seqid in (0..39).flat_map(|seqid| [seqid; 3]) {
@@ -59,7 +59,7 @@ fn another_shape_is_not_proven_whatever_is_lost_of_a_group() {
 }
 
 #[test]
-fn a_packet_that_does_not_fit_makes_a_proof_worthless() {
+fn a_packet_that_does_not_fit_voids_a_proof() {
     let own = shape(2, 1);
     let mut proof = ShapeProof::new(own);
     let kinds = [Kind::Data, Kind::Data, Kind::Parity].into_iter().cycle();
@@ -92,7 +92,7 @@ fn small_groups_are_not_proven_by_the_few_packets_that_fit() {
     assert!(!proven(shape(1, 1), shape(1, 1), 39, &[]) && proven(shape(1, 1), shape(1, 1), 40, &[]));
 }
 
-/// Every pair of shapes with every short rhythm of losses: all bytes arrive as they were.
+/// Every pair of shapes with every short pattern of losses: all bytes arrive unchanged.
 #[test]
 fn sides_with_different_groups_lose_datagrams_but_no_bytes() {
     let shapes = [(0, 0), (1, 1), (2, 2), (3, 8), (10, 3), (12, 1)];

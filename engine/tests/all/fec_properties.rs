@@ -156,7 +156,7 @@ proptest! {
 
     // FEC-17
     #[test]
-    fn any_packets_are_survived_in_bounded_memory(
+    fn any_packets_are_decoded_in_bounded_memory(
         shape in shapes(), detect: bool, old: bool, packets in prop::collection::vec(hostile(), 0..600),
     ) {
         let generation = if old { Generation::Go2021 } else { Generation::Go2026 };

@@ -1,4 +1,4 @@
-//! The sender under a controller: loss by time, pace, window, silence, acknowledgements, copies.
+//! The sender under a controller: loss detection by time, pacing, window, silence, acknowledgements, redundant copies.
 
 use engine::arq::{Arq, Command, Flush, Header, OVERHEAD, Source};
 use engine::congestion::{AckEvent, ControlState, Controller, Load};
@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 const MTU: usize = 1_000;
 const ONE_WAY_US: u64 = 50_000;
 
-/// Another controller than the shipped one: a window and a rate that never change.
+/// A controller with a constant window and a constant rate.
 #[derive(Debug)]
 struct Fixed {
     bytes_s: u64,
@@ -47,12 +47,12 @@ fn paced(bytes_s: u64, window_bytes: u64) -> Arq {
     arq(Some(Fixed { bytes_s, window_bytes }))
 }
 
-/// Two ends and what is under way between them.
+/// Two ends, and the datagrams on their way between them.
 struct Line {
     now: Instant,
     ends: [Arq; 2],
     under_way: [VecDeque<(u64, Vec<u8>)>; 2],
-    /// Every PUSH that left the first end: when, and its sn.
+    /// Every PUSH of the first end: time of transmission, microseconds, and sn.
     sent: Vec<(u64, u32)>,
     read: usize,
 }
@@ -67,7 +67,7 @@ impl Line {
         self.now.as_micros() - 10_000_000
     }
 
-    /// Runs in steps of 200 microseconds; `passes` says of each datagram whether it arrives.
+    /// Runs in steps of 200 microseconds; datagrams for which `passes` returns `false` are lost.
     fn run(&mut self, ms: u64, mut passes: impl FnMut(usize, &[u8]) -> bool) {
         for _ in 0..ms * 5 {
             self.now = Instant::from_micros(self.now.as_micros() + 200);
@@ -179,7 +179,7 @@ fn segments_leave_at_the_rate_in_trains_of_a_millisecond() {
 
 // CC-4, CC-5
 #[test]
-fn silence_is_answered_by_single_segments_at_growing_waits() {
+fn during_silence_single_probes_leave_at_growing_intervals() {
     let mut line = Line::new(paced(10_000_000, 20_000), arq(None));
     (0..100).for_each(|_| line.ends[0].send(&full()).unwrap());
     line.run(300, |_, _| true);
@@ -193,7 +193,7 @@ fn silence_is_answered_by_single_segments_at_growing_waits() {
     assert!((5..=12).contains(&probes.len()), "{probes:?}");
     let waits: Vec<u64> = probes.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert!(waits.is_sorted() && *waits.last().unwrap() <= 1_001_000, "{waits:?}");
-    // The path comes back: within a second all goes on.
+    // The path works again: everything is delivered within three seconds.
     line.run(3_000, |_, _| true);
     assert_eq!(line.read, 100 * full().len());
 }
@@ -224,7 +224,7 @@ fn acknowledgements_wait_four_milliseconds_or_for_32() {
         datagram[..bytes.len()].copy_from_slice(&bytes);
         receiver.input(now, &datagram[..bytes.len()], Source::Regular, false).unwrap();
     };
-    // Behind a gap each one is told.
+    // Beyond a gap each segment is acknowledged.
     feed(&mut receiver, 1);
     assert_eq!(acks(&mut receiver, now), 0);
     assert_eq!(receiver.poll_timeout(now), Some(Instant::from_millis(5)));
@@ -237,7 +237,7 @@ fn acknowledgements_wait_four_milliseconds_or_for_32() {
 
 // CC-7
 #[test]
-fn lost_acknowledgements_cost_no_retransmission_toward_a_peer_that_may_be_told_twice() {
+fn redundant_acknowledgements_prevent_retransmissions() {
     let again = |repeats: bool| {
         let mut receiver = paced(1_000_000, 100_000);
         receiver.repeat_acks(repeats);
@@ -259,7 +259,7 @@ fn lost_acknowledgements_cost_no_retransmission_toward_a_peer_that_may_be_told_t
 
 // CC-8
 #[test]
-fn small_messages_are_carried_along_by_the_next_ones() {
+fn datagrams_of_small_messages_carry_copies_of_the_ones_before() {
     let mut line = Line::new(paced(1_000_000, 300_000), paced(1_000_000, 300_000));
     for n in 0..20_usize {
         line.ends[0].send(&[n as u8; 60]).unwrap();
@@ -270,16 +270,16 @@ fn small_messages_are_carried_along_by_the_next_ones() {
             side == 1 || count > 1 || n % 4 != 3
         });
         if n > 8 && n % 4 == 2 {
-            // Three steps of 20 ms after a loss all has been read, within less than another round trip.
+            // Three steps of 20 ms after a loss everything was read, in less than another round trip.
             assert_eq!(line.read, (n - 1) * 60, "after message {n}");
         }
     }
 }
 
-/// Twin: full segments are not copied.
+/// The twin of the above.
 // CC-8
 #[test]
-fn full_segments_travel_alone() {
+fn full_segments_are_not_copied() {
     let mut line = Line::new(paced(1_000_000, 300_000), arq(None));
     for _ in 0..20 {
         line.ends[0].send(&full()).unwrap();
@@ -290,7 +290,7 @@ fn full_segments_travel_alone() {
 
 // CC-13
 #[test]
-fn little_waits_unnumbered() {
+fn few_segments_wait_without_a_number() {
     let mut arq = paced(1_000_000, 300_000);
     let mut taken = 0;
     while arq.wants_data() {

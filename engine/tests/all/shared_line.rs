@@ -1,4 +1,4 @@
-//! Two senders under the controller of `--mode auto` that share a line.
+//! Fairness of two senders under the controller of `--mode auto` that share a bottleneck.
 
 use engine::arq::{Arq, Flush, Source, Tuning};
 use engine::congestion::Auto;
@@ -10,7 +10,7 @@ const STEP_US: u64 = 200;
 const ONE_WAY_US: u64 = 30_000;
 const BYTES_S: u64 = 2_500_000;
 const QUEUE_PACKETS: usize = 100;
-/// Most that one may get of what both get, thousandths: Jain's index is 0.9 at two thirds.
+/// Largest share of one sender, thousandths: Jain's index is 0.9 at two thirds.
 const SHARE_MAX: u64 = 667;
 
 fn arq(conv: u32) -> Arq {
@@ -30,7 +30,7 @@ struct Pair {
     read: u64,
 }
 
-/// The way there is one for all: a queue, a transmitter, and a distance. The way back has room.
+/// One bottleneck for the data of all pairs: a queue, a rate, and a delay. Acknowledgements have a path without queue.
 struct Line {
     us: u64,
     pairs: Vec<Pair>,
@@ -52,7 +52,7 @@ impl Line {
         Self { us: 0, pairs, queue: VecDeque::new(), free_at_us: 0, under_way: VecDeque::new() }
     }
 
-    /// Bytes that each pair moved in that time.
+    /// Runs for `ms`; returns the bytes that each pair delivered in that time.
     fn run(&mut self, ms: u64) -> Vec<u64> {
         let before: Vec<u64> = self.pairs.iter().map(|pair| pair.read).collect();
         for _ in 0..ms * 1_000 / STEP_US {

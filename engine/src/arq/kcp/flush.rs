@@ -43,6 +43,7 @@ pub(super) struct Scan {
 impl Scan {
     /// The first sn to examine. Nothing before the first unsent segment could be due when none was overtaken and no timeout
     /// ends before the next flush.
+    #[inline]
     fn first_sn(&mut self, una: u32, now_ms: u32, interval_ms: u32) -> u32 {
         let soon = |at| diff(at, now_ms) < interval_ms as i32;
         if !self.suspects && !self.resend_ms_min.is_some_and(soon) {
@@ -53,6 +54,7 @@ impl Scan {
         una
     }
 
+    #[inline]
     fn note_timeout(&mut self, resendts: u32) {
         if self.resend_ms_min.is_none_or(|min| diff(resendts, min) < 0) {
             self.resend_ms_min = Some(resendts);
@@ -62,6 +64,7 @@ impl Scan {
 
 impl KcpSender {
     /// Starts a flush, which extends one that was not written to its end.
+    #[inline]
     pub(in crate::arq) fn flush(&mut self, core: &mut Conversation, now: Instant, kind: Flush) {
         let unfinished = self.plan.take();
         self.scan.suspects |= unfinished.as_ref().is_some_and(|plan| plan.cursor_sn.is_some());
@@ -87,6 +90,7 @@ impl KcpSender {
     }
 
     /// Fills the next datagram of the flush.
+    #[inline]
     pub(in crate::arq) fn write(
         &mut self,
         core: &mut Conversation,
@@ -107,6 +111,7 @@ impl KcpSender {
     }
 
     /// KCP-11: first transmissions and retransmissions, oldest first. `false` when the datagram is full.
+    #[inline]
     fn write_segments(
         &mut self,
         core: &mut Conversation,
@@ -124,14 +129,14 @@ impl KcpSender {
             let index = sn.wrapping_sub(una) as usize;
             let Some(segment) = core.outgoing.segments.get(index) else { return true };
             if !segment.acked {
+                let mut resendts = segment.resendts;
                 if let Some(cause) = self.due(core, index, segment, plan, now_ms) {
                     if !datagram.fits(segment.data.len()) {
                         return false;
                     }
-                    self.transmit(core, index, cause, plan, now_ms, datagram);
+                    resendts = self.transmit(core, index, cause, plan, now_ms, datagram);
                 }
                 self.scan.suspects |= self.overtaken.count(index).is_some_and(|count| count > 0);
-                let resendts = core.outgoing.segments[index].resendts;
                 self.scan.note_timeout(resendts);
                 let due = diff(resendts, now_ms);
                 if due > 0 && (due as u32) < plan.next_ms {
@@ -143,6 +148,7 @@ impl KcpSender {
     }
 
     /// Whether the segment is sent now: `Some(None)` for the first time, or again for a cause.
+    #[inline]
     fn due(
         &self,
         core: &Conversation,
@@ -163,6 +169,8 @@ impl KcpSender {
         }
     }
 
+    /// Writes the segment; returns the clock at which its timeout ends.
+    #[inline]
     fn transmit(
         &mut self,
         core: &mut Conversation,
@@ -171,7 +179,7 @@ impl KcpSender {
         plan: &mut Plan,
         now_ms: u32,
         datagram: &mut Datagram<'_>,
-    ) {
+    ) -> u32 {
         let rto_ms = core.rtt.rto_ms;
         let sn = core.outgoing.sn_at(index);
         let segment = &mut core.outgoing.segments[index];
@@ -202,12 +210,15 @@ impl KcpSender {
             }
         }
         segment.resendts = now_ms.wrapping_add(segment.rto_ms);
+        let resendts = segment.resendts;
         let transmission = Transmission { cause, now_ms, rto_ms: segment.rto_ms, waited_ms };
         self.overtaken.sent(index, now_ms, fastack);
         core.write_data(index, transmission, datagram);
+        resendts
     }
 
     /// KCP-13: the congestion window after losses, only without nc.
+    #[inline]
     fn finish(&mut self, core: &mut Conversation, plan: &Plan) {
         self.flush_next_ms = plan.next_ms;
         let (tuning, mss) = (core.params.tuning, core.params.mss() as u32);

@@ -54,12 +54,14 @@ impl KcpSender {
     }
 
     /// Whether a flush waits to be written.
+    #[inline]
     pub(super) const fn is_flushing(&self) -> bool {
         self.plan.is_some()
     }
 
     /// KCP-17: counts the acknowledgement of the segment at `index` against older ones. `true` when a fast retransmission may
     /// be due.
+    #[inline]
     pub(super) fn acknowledged(&mut self, core: &mut Conversation, index: usize, ts: u32) -> bool {
         if core.observed.notes.are_kept() {
             self.note_passed(core, index, ts);
@@ -79,6 +81,7 @@ impl KcpSender {
     }
 
     /// KCP-20: progress flushes everything at once; many acknowledgements flush themselves.
+    #[inline]
     pub(super) fn after_input(&mut self, core: &mut Conversation, now: Instant, progress: &Progress) {
         self.note_confirmed(core, now.ms(), progress.confirmed);
         let (tuning, newest) = (core.params.tuning, core.params.generation == Generation::Go2026);
@@ -96,6 +99,7 @@ impl KcpSender {
     }
 
     /// Segments that may be numbered from una on.
+    #[inline]
     fn send_window(&self, core: &Conversation) -> u32 {
         let window = core.send_window();
         if core.params.tuning.nc { window } else { window.min(self.cwnd.segments) }

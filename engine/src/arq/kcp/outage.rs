@@ -27,6 +27,7 @@ pub(in crate::arq) struct Outage {
 
 impl Outage {
     /// The oldest segment was sent for the first time.
+    #[inline]
     pub(super) const fn began(&mut self, now_ms: u32) {
         self.progress_ms = now_ms;
     }
@@ -41,6 +42,7 @@ impl KcpSender {
     }
 
     /// `count` segments in flight were confirmed.
+    #[inline]
     pub(super) fn note_confirmed(&mut self, core: &mut Conversation, now_ms: u32, count: u32) {
         if count == 0 || !self.outage.watched {
             return;

@@ -38,16 +38,19 @@ pub(super) struct Overtaking {
 
 impl Overtaken {
     /// A segment was numbered.
+    #[inline]
     pub(super) fn push(&mut self) {
         self.segments.push_back(Segment::default());
     }
 
     /// The oldest segment is gone.
+    #[inline]
     pub(in crate::arq) fn pop(&mut self) {
         self.segments.pop_front();
     }
 
     /// The segment at `index` was sent; `fastack` is where its count goes on, if not where it is.
+    #[inline]
     pub(super) fn sent(&mut self, index: usize, ts: u32, fastack: Option<u32>) {
         if let Some(segment) = self.segments.get_mut(index) {
             *segment = Segment { ts, fastack: fastack.unwrap_or(segment.fastack) };
@@ -55,6 +58,7 @@ impl Overtaken {
     }
 
     /// How often the segment at `index` was overtaken; `None` once it waits for its timeout whatever comes.
+    #[inline]
     pub(super) fn count(&self, index: usize) -> Option<u32> {
         self.segments.get(index).map(|segment| segment.fastack).filter(|&fastack| fastack != DONE)
     }
