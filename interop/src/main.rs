@@ -1,4 +1,4 @@
-//! `karst-interop`: golden replay, live matrix, bad networks in real time.
+//! `karst-interop`: golden replay, live matrix, and emulated networks in real time.
 
 mod commands;
 
@@ -24,24 +24,24 @@ struct Cli {
 enum Command {
     /// Replay recorded captures and traces through the engine and compare
     Golden(GoldenArgs),
-    /// Run clients against servers, with streams whose every byte is checked
+    /// Run clients against servers, and check every byte of the streams
     Live(LiveArgs),
-    /// Forward UDP datagrams over the two links of a scenario, in real time
+    /// Forward UDP datagrams over the links of a scenario in real time
     Relay(RelayArgs),
-    /// Measure the relay itself: datagrams per second, and the delay it adds
+    /// Measure the relay itself: datagrams per second, and the delay that it adds
     RelayBench(RelayBenchArgs),
-    /// Join two network namespaces by the links of a scenario; run commands there, or measure (root)
+    /// Join two network namespaces by the links of a scenario; run commands in them, or measure (root)
     Netns(NetnsArgs),
-    /// Compare the simulator with real programs on the same scenarios, and write a page
+    /// Compare the simulator with real programs on the same scenarios, as a Markdown page
     Reality(RealityArgs),
 }
 
 #[derive(Args)]
 struct GoldenArgs {
-    /// Folders (searched with all their folders) or single files
+    /// Folders, searched recursively, or files
     #[arg(required = true, value_name = "DIR")]
     dirs: Vec<PathBuf>,
-    /// Write the verdicts as JSON, too
+    /// Also write the verdicts as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
@@ -54,22 +54,22 @@ struct LiveArgs {
     /// Server program; may be repeated [default: kcptun-server of the PATH, karst-server next to this program]
     #[arg(long, value_name = "NAME=PATH")]
     server: Vec<String>,
-    /// Every cipher, mode, and more, instead of the six settings of the tests
+    /// Run all settings (ciphers, modes, sizes) instead of the six of the tests
     #[arg(long)]
     all: bool,
-    /// Run only the cells whose name contains this
+    /// Run only cells whose name contains this text
     #[arg(long, value_name = "TEXT", default_value = "")]
     only: String,
-    /// Streams at the same time
+    /// Concurrent streams
     #[arg(long, default_value_t = Work::default().streams)]
     streams: usize,
     /// Bytes of each stream in each direction
     #[arg(long, default_value_t = Work::default().stream_bytes)]
     stream_bytes: usize,
-    /// Seconds after which a cell has failed
+    /// Time limit of a cell, seconds
     #[arg(long, default_value_t = Work::default().limit.as_secs())]
     limit: u64,
-    /// Write the outcomes as JSON, too
+    /// Also write the outcomes as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
@@ -94,7 +94,7 @@ fn golden(args: &GoldenArgs) -> anyhow::Result<ExitCode> {
     println!("{report}");
     write_json(args.json.as_deref(), &report.to_json())?;
     if report.0.cases.is_empty() {
-        eprintln!("no capture and no trace found");
+        eprintln!("no captures or traces found");
     }
     Ok(exit(report.is_green()))
 }

@@ -35,9 +35,9 @@ enum Command {
     Html(Args),
     /// Markdown.
     Md(Args),
-    /// Measure pairs of tunnel programs against each other.
+    /// Compare pairs of tunnel programs: throughput, latency, processor time, memory
     Bench(Box<bench::Args>),
-    /// Measure everybody over lossy lines: karst in all modes, kcptun, kernel TCP (root).
+    /// Compare karst, kcptun and kernel TCP over lossy links (root)
     Lines(Box<bench::LinesArgs>),
     #[command(hide = true)]
     BenchSink(bench::SinkArgs),

@@ -1,14 +1,14 @@
-//! What a scenario says and real time does not do, by its place in the file.
+//! The parts of a scenario that are not applied in real time, by their JSON paths.
 
 use engine::Generation;
 use sim::Scenario;
 use sim::plan::{ClockPlan, FaultKind, HostPlan};
 use std::fmt;
 
-/// Who acts in a scenario in real time.
+/// The actors of a scenario in real time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
-    /// Only the network: what passes it comes from elsewhere.
+    /// Only the network: the traffic is the user's.
     Network,
     /// The network, the load, and programs started for it.
     Programs,
@@ -16,12 +16,12 @@ pub enum Stage {
     KernelTcp,
 }
 
-/// Something that is not done.
+/// A part that is not applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeftOut {
     /// JSON path such as `hosts.client.timer_slack_ms`.
     pub path: String,
-    /// Why.
+    /// Why real time cannot apply it.
     pub reason: &'static str,
 }
 
@@ -31,10 +31,10 @@ impl fmt::Display for LeftOut {
     }
 }
 
-const OWN_PROGRAMS: &str = "the programs on both sides are not of the scenario's making";
+const OWN_PROGRAMS: &str = "the scenario does not start the programs at the ends";
 const OWN_CLOCK: &str = "a program's clock is the machine's";
 
-/// Everything of `scenario` that is left out on that stage.
+/// All parts of `scenario` that are not applied on that stage.
 pub fn left_out(scenario: &Scenario, stage: Stage) -> Vec<LeftOut> {
     let mut found = List(Vec::new());
     for (index, fault) in scenario.faults.iter().enumerate() {
@@ -57,10 +57,11 @@ pub fn left_out(scenario: &Scenario, stage: Stage) -> Vec<LeftOut> {
         }
     }
     if scenario.baseline.is_some() {
-        found.add("baseline".to_owned(), "it is simulated; netns has the kernel's TCP instead");
+        found
+            .add("baseline".to_owned(), "the baseline is simulated; netns measures the kernel's TCP instead");
     }
     if !scenario.expect.is_empty() {
-        found.add("expect".to_owned(), "the figures are shown, and not judged");
+        found.add("expect".to_owned(), "figures are shown without a verdict");
     }
     found.0
 }

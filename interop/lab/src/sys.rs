@@ -1,4 +1,4 @@
-//! The calls of the operating system that std lacks. Nothing unsafe leaves this file.
+//! System calls that std lacks. Nothing unsafe leaves this file.
 
 use std::io;
 use std::mem::zeroed;
@@ -12,14 +12,14 @@ use std::time::{Duration, Instant};
 /// Interval at which sleeping code checks for signals.
 const SIGNAL_CHECK: Duration = Duration::from_millis(50);
 
-/// Files a thread waits for.
+/// A set of files that a thread waits for.
 #[derive(Debug, Default)]
 pub(crate) struct Waiter {
     files: Vec<libc::pollfd>,
 }
 
 impl Waiter {
-    /// Waits for that file, too; its number is the count of files before it.
+    /// Adds a file to wait for; its number is the count of files before it.
     pub(crate) fn add(&mut self, file: RawFd) {
         self.files.push(libc::pollfd { fd: file, events: libc::POLLIN, revents: 0 });
     }
@@ -60,8 +60,8 @@ impl Waiter {
     }
 }
 
-/// Lets this thread wake up when it asked to be woken: the system's default is up to 50 us later, and on a busy machine,
-/// unless the thread goes before others, milliseconds. Where that is not permitted it stays as it is.
+/// Reduces the timer slack of this thread from 50 us, and raises its priority, without which a busy machine wakes it milliseconds
+/// late. Has no effect where that is not permitted.
 pub(crate) fn wake_promptly() {
     let priority = libc::sched_param { sched_priority: 1 };
     // SAFETY: the option takes one number and the other call reads a local; both concern nothing but the calling thread.
@@ -87,7 +87,7 @@ extern "C" fn note_signal(signal: libc::c_int) {
     flag.store(true, Ordering::Relaxed);
 }
 
-/// From here on SIGINT, SIGTERM and SIGHUP only ask to stop, and SIGUSR1 for a report.
+/// Makes SIGINT, SIGTERM and SIGHUP set the flag of [`is_stopping`], and SIGUSR1 that of [`takes_report`].
 pub fn watch_signals() {
     for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGUSR1] {
         // SAFETY: all zeros is a valid sigaction; the handler does nothing but store to an atomic, which is allowed in one.
@@ -137,7 +137,7 @@ pub(crate) fn kill_group(child: &mut Child) {
     let _ = child.wait();
 }
 
-/// Stops a process where it is, or lets it go on.
+/// Suspends a process, or resumes it.
 pub(crate) fn suspend(child: &Child, stopped: bool) {
     let signal = if stopped { libc::SIGSTOP } else { libc::SIGCONT };
     if let Ok(id) = libc::pid_t::try_from(child.id()) {
@@ -146,7 +146,7 @@ pub(crate) fn suspend(child: &Child, stopped: bool) {
     }
 }
 
-/// Lets `command` be killed when the thread that started it ends, however it ends.
+/// Has `command` killed when the thread that starts it ends, for any reason.
 pub(crate) fn dies_with_parent(command: &mut Command) {
     // SAFETY: between fork and exec the closure makes one system call that takes numbers, and does nothing else.
     unsafe {

@@ -1,4 +1,4 @@
-//! Commands that make a network.
+//! Commands that emulate a network.
 
 mod decimals;
 mod netns;
@@ -19,20 +19,20 @@ use serde_json::Value;
 use sim::{Scenario, ScenarioFile};
 use std::path::Path;
 
-/// Says what of a scenario is not done.
+/// Prints the parts of a scenario that real time does not apply.
 fn tell_left_out(file: &Path, left_out: &[LeftOut]) {
     for one in left_out {
         eprintln!("karst-interop: {}: {one}", file.display());
     }
 }
 
-/// Adds to a report what was not done.
+/// Adds the parts that were not applied to a report.
 fn with_left_out(mut report: Value, left_out: &[LeftOut]) -> Value {
     report["left_out"] = left_out.iter().map(ToString::to_string).collect();
     report
 }
 
-/// A scenario with what it leaves to the seed drawn, and that seed: the file's own unless another is given.
+/// A scenario with its random values drawn from a seed, and the seed: the file's own unless another is given.
 fn read_scenario(path: &Path, seed: Option<u64>) -> anyhow::Result<(Scenario, u64)> {
     let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
     let file = ScenarioFile::parse(&path.display().to_string(), &text)?;

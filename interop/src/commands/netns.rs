@@ -17,12 +17,12 @@ use std::time::Duration;
 
 #[derive(Args)]
 #[command(after_help = "\
-Left is the client's side with 10.77.0.1, right the server's with 10.77.0.2; commands find them in KARST_LEFT and KARST_RIGHT. What
-goes from left to right meets the scenario's link up, what comes back its link down. When the left command ends, or the right
-one if there is no left one, everything ends with its exit status. The namespaces have no names and end with this program, however it ends.
+Left is the client's end with address 10.77.0.1, right the server's with 10.77.0.2; commands find them in KARST_LEFT and KARST_RIGHT.
+Packets from left to right pass the scenario's link up, packets from right to left its link down. When the left command ends (the
+right one if there is no left one), the program ends with its exit status. The namespaces have no names and end with this program.
 
-Without commands the scenario's own workloads run over kernel TCP and over pairs of kcptun programs with the
-scenario's options, one after the other, each on a fresh network with the same seeds. `wire/byte` is bytes of IP packets sent
+Without commands the scenario's workloads run over kernel TCP, and over pairs of kcptun programs with the
+scenario's options, one after the other, each on a new network with the same seeds. `wire/byte` is bytes of IP packets sent
 per byte of payload that arrived, in the direction with more payload; p50 and p99
 are latencies of the first workload that has any; `queue` is the median time there beyond the shortest.")]
 pub(crate) struct NetnsArgs {
@@ -38,7 +38,7 @@ pub(crate) struct NetnsArgs {
     /// Seed of the decisions; the first one when there are several [default: the scenario's]
     #[arg(long)]
     seed: Option<u64>,
-    /// With commands: write what arrives and what leaves to a pcapng file
+    /// With commands: capture arriving and departing packets to a pcapng file
     #[arg(long, value_name = "FILE")]
     pcap: Option<PathBuf>,
     /// Kernel TCP with these congestion controls; `none` for none
@@ -47,22 +47,22 @@ pub(crate) struct NetnsArgs {
     /// A pair of kcptun programs; may be repeated; `none` for none [default: kcptun of the PATH, karst next to this program or in KARST_BIN_DIR]
     #[arg(long, value_name = "NAME=CLIENT,SERVER[,FLAG...]", value_parser = peer)]
     peer: Vec<Option<Contestant>>,
-    /// More flags for all those programs, split at spaces
+    /// More flags for these programs, separated by spaces
     #[arg(long, default_value = "", allow_hyphen_values = true)]
     flags: String,
-    /// How many seeds, each with all contestants
+    /// Number of seeds; all contestants run with each
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1000))]
     seeds: u64,
-    /// Seconds of work instead of the scenario's
+    /// Duration of the workloads in seconds, instead of the scenario's
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     time: Option<u64>,
-    /// Write all trials as JSON, too
+    /// Also write all trials as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// All contestants at the same time: the first carries the first workload, the second the second one, and so on
+    /// Run all contestants at the same time: the first carries the first workload, the second the second, and so on
     #[arg(long)]
     together: bool,
-    /// Put into the JSON how far everything was every 20 ms
+    /// Add the progress of all workloads every 20 ms to the JSON
     #[arg(long, requires = "json")]
     progress: bool,
     /// Command in the left namespace, in the foreground
@@ -144,7 +144,7 @@ impl NetnsArgs {
         Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    /// The scenario of a seed, as long as asked for.
+    /// The scenario under a seed, with the duration of --time.
     fn drawn(&self, seed: u64) -> anyhow::Result<Scenario> {
         let (mut scenario, _) = read_scenario(&self.file, Some(seed))?;
         if let Some(time) = self.time {
@@ -162,7 +162,7 @@ impl NetnsArgs {
             self.peer.iter().flatten().cloned().collect()
         });
         if contestants.is_empty() {
-            bail!("nobody to measure");
+            bail!("no contestants: name programs (--peer) or congestion controls (--tcp)");
         }
         for contestant in &mut contestants {
             if let Contestant::Tunnel(peer) = contestant {

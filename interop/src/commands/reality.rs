@@ -12,8 +12,8 @@ use std::process::ExitCode;
 
 #[derive(Args)]
 #[command(after_help = "\
-Each scenario runs in the simulator under several seeds, and with real programs through a relay
-with the scenario's links, several times, the programs in turn. Run it on an idle machine: two programs, the load and the relay
+Each scenario runs in the simulator under several seeds, and several times with real programs in turn through a relay
+with the scenario's links. Run it on an idle machine: two programs, the load and the relay
 need about one core at 20 Mbit/s.")]
 pub(crate) struct RealityArgs {
     /// Scenarios of the simulator, or folders of them
@@ -22,10 +22,10 @@ pub(crate) struct RealityArgs {
     /// Write the page to this file instead of the standard output
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Write all figures as JSON, too
+    /// Also write all figures as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Markdown that ends the page
+    /// Markdown file appended to the page
     #[arg(long, value_name = "FILE")]
     notes: Option<PathBuf>,
     /// Real runs of each program on each scenario, with seeds from 1 on

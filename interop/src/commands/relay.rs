@@ -19,18 +19,18 @@ const LINK_FLAGS: [&str; 7] = ["loss", "duplicate", "reorder", "reorder_by", "de
 
 #[derive(Args)]
 #[command(after_help = "\
-All clients share the two links; the scenario's time, and with it its schedules and faults, starts with the first datagram. A
-nat_rebinding gives each client another port towards the server, as a mapping does that timed out (nat.timeout_ms), and an
-address_change another loopback address where the server is on one. SIGINT and SIGTERM end the relay, which then
+All clients share the two links. The scenario's time, and with it schedules and faults, starts with the first datagram. A
+nat_rebinding, or a mapping that times out (nat.timeout_ms), gives each client a new port towards the server; an
+address_change gives it a new loopback address if the server is on one. SIGINT and SIGTERM end the relay, which then
 prints its counters; SIGUSR1 prints them without ending it.
 
-Without a scenario the flags make the links. One value counts for both directions; THERE,BACK sets them apart (there: towards
+Without a scenario, flags define the links. One value applies to both directions; THERE,BACK sets them separately (there: towards
 the server).")]
 pub(crate) struct RelayArgs {
     /// Take both links from this scenario of the simulator
     #[arg(value_name = "SCENARIO", conflicts_with_all = LINK_FLAGS)]
     file: Option<PathBuf>,
-    /// The same, as a flag
+    /// The scenario, as a flag
     #[arg(long, value_name = "FILE", conflicts_with = "file", conflicts_with_all = LINK_FLAGS)]
     scenario: Option<PathBuf>,
     /// Address for clients
@@ -39,37 +39,37 @@ pub(crate) struct RelayArgs {
     /// Address of the server
     #[arg(long)]
     to: SocketAddr,
-    /// Seed of the decisions [default: the scenario's, or 1]
+    /// Seed of the random decisions [default: the scenario's, or 1]
     #[arg(long)]
     seed: Option<u64>,
-    /// Write what arrives and what leaves to a pcapng file
+    /// Capture arriving and departing datagrams to a pcapng file
     #[arg(long, value_name = "FILE")]
     pcap: Option<PathBuf>,
-    /// Print the counters every so many seconds, too
+    /// Also print the counters at this interval, seconds
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     report_every: Option<u64>,
     /// Write the counters as JSON at the end
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Percent lost, up to four decimals
+    /// Loss rate, percent, up to four decimals
     #[arg(long, default_value = "0", value_parser = percents)]
     loss: [u32; 2],
-    /// Percent forwarded twice
+    /// Share of duplicated datagrams, percent
     #[arg(long, default_value = "0", value_parser = percents)]
     duplicate: [u32; 2],
-    /// Percent held back so that later ones overtake
+    /// Share of datagrams held back so that later ones overtake them, percent
     #[arg(long, default_value = "0", value_parser = percents)]
     reorder: [u32; 2],
-    /// Milliseconds for which those are held back
+    /// How long reordered datagrams are held back, milliseconds
     #[arg(long, default_value = "20", value_parser = millis)]
     reorder_by: [u32; 2],
-    /// Milliseconds of delay of every datagram
+    /// One-way delay of every datagram, milliseconds
     #[arg(long, default_value = "0", value_parser = millis)]
     delay: [u32; 2],
-    /// Milliseconds of extra delay at most, without changing the order
+    /// Maximum extra delay, milliseconds; the order does not change
     #[arg(long, default_value = "0", value_parser = millis)]
     jitter: [u32; 2],
-    /// Percent with flipped bits
+    /// Share of datagrams with flipped bits, percent
     #[arg(long, default_value = "0", value_parser = percents)]
     corrupt: [u32; 2],
 }
@@ -87,7 +87,7 @@ impl RelayArgs {
         println!("{} -> {}, seed {}", relay.address(), self.to, conditions.seed);
         sys::watch_signals();
         self.watch(&relay);
-        // The relay notes its costs twice a second.
+        // The relay updates its costs twice a second.
         std::thread::sleep(Duration::from_millis(600));
         let report = relay.report();
         print!("{report}");
@@ -136,7 +136,7 @@ impl RelayArgs {
     }
 }
 
-/// Changes of address that can only be changes of port.
+/// Address changes that become port changes.
 fn only_ports(scenario: &Scenario) -> impl Iterator<Item = LeftOut> {
     let reason = "only the port changes: the relay has one address towards that server";
     let faults = scenario.faults.iter().enumerate();

@@ -19,9 +19,9 @@ pub struct Cell {
     pub server: Program,
     /// Flags of both.
     pub setting: Setting,
-    /// A relay between them; none: straight.
+    /// Links of a relay between the programs; None for a direct connection.
     pub impaired: Option<LinkPlan>,
-    /// What goes through.
+    /// The streams.
     pub work: Work,
 }
 
@@ -32,7 +32,7 @@ pub struct Passed {
     pub elapsed: Duration,
     /// Bytes that were checked, both directions.
     pub bytes: usize,
-    /// What the relay got and did not forward, if there was one, both directions together.
+    /// Counters of the relay, if there was one, both directions together.
     pub relay: Option<Lost>,
 }
 
@@ -62,7 +62,7 @@ impl Cell {
         format!("{} -> {}  {}  {path}", self.client.name, self.server.name, self.setting.name)
     }
 
-    /// Runs it: starts everything, checks every byte, stops everything.
+    /// Starts the programs, checks every byte, stops the programs.
     pub fn run(&self) -> Outcome {
         let start = Instant::now();
         let io = |error: std::io::Error| format!("setting up: {error}");

@@ -1,4 +1,4 @@
-//! Live interoperability: client and server programs as they are, streams through them, every byte checked.
+//! Live interoperability: unmodified client and server programs, with every byte of the streams checked.
 
 mod cell;
 mod table;
@@ -48,7 +48,7 @@ pub struct Setting {
     pub flags: &'static [&'static str],
 }
 
-/// The settings of the matrix; what is not named is each program's default.
+/// The settings of the matrix; other options have each program's defaults.
 pub const SETTINGS: &[Setting] = &[
     Setting { name: "smuxver-1", flags: &["--smuxver", "1"] },
     Setting { name: "smuxver-2", flags: &["--smuxver", "2"] },
@@ -87,7 +87,7 @@ pub const MORE_SETTINGS: &[Setting] = &[
     Setting { name: "acknodelay", flags: &["--smuxver", "1", "--acknodelay"] },
 ];
 
-/// The path of the impaired cells, in both directions: one datagram in ten is lost, some are held back or doubled.
+/// The links of the impaired cells, in both directions: 10 % loss, 10 % reordering, 1 % duplicates.
 pub fn impaired() -> LinkPlan {
     LinkPlan {
         loss: LossPlan::Bernoulli { ppm: 100_000 }.into(),
@@ -105,7 +105,7 @@ pub struct Work {
     pub streams: usize,
     /// Bytes of each stream in each direction.
     pub stream_bytes: usize,
-    /// The cell fails when it takes longer.
+    /// Time limit of the cell.
     pub limit: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! The streams of a cell: both ends of the tunnel live in this process, so both can say what arrived.
+//! The streams of a cell: both ends are in this process, which checks all bytes at both.
 
 use super::Work;
 use engine::Entropy;
@@ -13,11 +13,11 @@ const PIECE_BYTES: usize = 16 * 1024;
 /// A stream starts with its number, so that the target knows what to expect and what to answer.
 const NUMBER_BYTES: usize = 8;
 
-/// What one end of one stream found out: nothing, or why it is not content.
+/// Result of one end of one stream.
 type Finding = Result<(), String>;
 
-/// Ends that report, and the deadline for all of them.
-struct Ends {
+/// One end of the streams, with the deadline of all of them.
+struct Exchange {
     report: Sender<Finding>,
     work: Work,
     deadline: Instant,
@@ -25,7 +25,7 @@ struct Ends {
 
 /// Sends all streams through the client at `entry` to `target`; the first thing that went wrong.
 ///
-/// `failed` is asked now and then whether there is still hope.
+/// `failed` is polled for a reason to give up.
 pub(super) fn run(
     entry: SocketAddr,
     target: TcpListener,
@@ -35,10 +35,10 @@ pub(super) fn run(
     let (report, findings) = channel();
     let deadline = Instant::now() + work.limit;
     for number in 0..work.streams {
-        let ends = Ends { report: report.clone(), work, deadline };
-        std::thread::spawn(move || ends.client(entry, number));
+        let exchange = Exchange { report: report.clone(), work, deadline };
+        std::thread::spawn(move || exchange.client(entry, number));
     }
-    std::thread::spawn(move || Ends { report, work, deadline }.target(&target));
+    std::thread::spawn(move || Exchange { report, work, deadline }.target(&target));
     collect(&findings, work, deadline, &mut failed)
 }
 
@@ -66,7 +66,7 @@ fn collect(
     Ok(())
 }
 
-impl Ends {
+impl Exchange {
     fn client(&self, entry: SocketAddr, number: usize) {
         let finding = self.connect(entry).and_then(|mut stream| {
             stream.write_all(&(number as u64).to_le_bytes()).map_err(|error| error.to_string())?;

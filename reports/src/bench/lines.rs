@@ -12,15 +12,16 @@ use std::path::PathBuf;
 
 #[derive(Args)]
 #[command(after_help = "\
-One trial is a download and an echo of 64 bytes every 20 ms on a stream of its own, between two network namespaces that are joined by the
-links of a scenario (`karst-interop netns`, root). Contestants: karst with --mode auto and else the defaults (auto); kcptun of the PATH
-(go-fast3, go-fast2) with --sndwnd 1024 --rcvwnd 2048; kernel TCP (tcp-bbr, tcp-cubic). On the lines of files there is karst auto sending to
-kcptun, too: to a kcptun client (auto-to-go-down), and, the line turned round, to a kcptun server (auto-to-go-up), which have --rcvwnd 8192
---smuxbuf 16777216 --streambuf 8388608; along curves karst in its four modes (fast3, fast2, fast, normal) with windows as kcptun's.
-What counts begins after 1.5 s and six round trips; nothing after the end of --time counts but echoes of messages sent before. Curves are over lines of 20 Mbit/s with a queue of 100 packets: over loss with a round trip of 100 ms, over
-round trips with a loss of 2 %. Run N has seed N for everybody.")]
+One trial is a download, and an echo of 64 bytes every 20 ms on its own stream, between two network namespaces that are joined by the
+links of a scenario (root). Contestants: karst with --mode auto and otherwise defaults (auto); kcptun of the PATH (go-fast3, go-fast2)
+with --sndwnd 1024 --rcvwnd 2048; kernel TCP (tcp-bbr, tcp-cubic). On the links of files also karst auto sending to kcptun: to a
+client (auto-to-go-down), and over the reversed path to a server (auto-to-go-up), which have --rcvwnd 8192 --smuxbuf 16777216
+--streambuf 8388608; along curves also karst in its four modes (fast3, fast2, fast, normal) with the windows of kcptun.
+Counting starts after 1.5 s and six round trips and ends with --time; only echoes of messages sent before may arrive later. Curves are over
+links of 20 Mbit/s with a queue of 100 packets: over loss with a round trip of 100 ms, over round trips with a loss of 2 %. Run N has
+seed N for all contestants.")]
 pub(crate) struct LinesArgs {
-    /// Scenarios whose links are measured; what else they say does not matter
+    /// Scenarios; only their links are used
     #[arg(value_name = "SCENARIO")]
     files: Vec<PathBuf>,
     /// Points of the curve over loss, percent each way [default: none]
@@ -29,7 +30,7 @@ pub(crate) struct LinesArgs {
     /// Points of the curve over round trips, milliseconds [default: none]
     #[arg(long, value_delimiter = ',', value_name = "MS", value_parser = point)]
     rtt_ms: Vec<f64>,
-    /// Also who shares a line how: auto beside auto, BBR and CUBIC; and how fast auto follows a line that changes
+    /// Also measure how auto shares a bottleneck with auto, BBR and CUBIC, and how fast it adapts when the links change
     #[arg(long)]
     shared: bool,
     /// Only these contestants [default: all]
@@ -38,16 +39,16 @@ pub(crate) struct LinesArgs {
     /// Runs of each contestant on each line
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1000))]
     runs: u64,
-    /// Seconds that count of each trial on the lines of files
+    /// Counted seconds of each trial on the links of files
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..=3600))]
     time: u64,
-    /// Seconds that count of each trial along curves
+    /// Counted seconds of each trial along curves
     #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u64).range(1..=3600))]
     curve_time: u64,
     /// Ignored: this program emulates paths itself
     #[arg(long, value_name = "FILE", hide = true)]
     interop: Option<PathBuf>,
-    /// Write everything measured, for `karst-report html` and `md`
+    /// Write all results as JSON, for `karst-report html` and `md`
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }

@@ -15,15 +15,15 @@ pub(crate) use lines::LinesArgs;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
-Every row is measured on each side in turn, A B A B, `--runs` times; medians are compared, the first peer with all others. Bytes do
-not compress. The processor time is that of client plus server, and so is the memory. Over lines (loss, rtt, --scenario) the tunnels
-go through `karst-interop relay`, and TCP without a tunnel through `karst-interop netns` (root) with the same links and dice. All rows but
-`scale` have windows of 1024; what a scenario says about programs and work does not matter here.")]
+Every row is measured on each side in turn, A B A B, `--runs` times; medians are compared, the first peer with all others. The payload
+is incompressible. Processor time and memory are the sums of client and server. Over emulated paths (loss, rtt, --scenario) tunnels pass
+a UDP relay, and kernel TCP passes the same links with the same seeds between two network namespaces (root). All rows but `scale` use
+windows of 1024; of a scenario only the links and their faults are used.")]
 pub(crate) struct Args {
-    /// A pair of programs; repeated, the first is compared with the others [default: karst beside this program, kcptun of the PATH]
+    /// A pair of programs; may be repeated: the first is compared with the others [default: karst beside this program, kcptun of the PATH]
     #[arg(long, value_name = "NAME=CLIENT,SERVER[,FLAG...]", value_parser = Peer::parse)]
     peer: Vec<Peer>,
-    /// Runs of each side; goals ask for five
+    /// Runs of each side; goals need five
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=1000))]
     runs: u64,
     /// Seconds of each measurement
@@ -32,7 +32,7 @@ pub(crate) struct Args {
     /// Only these rows; `none` for --scenario alone [default: all]
     #[arg(long, value_delimiter = ',', value_name = "ROW", value_parser = row)]
     rows: Vec<Option<Row>>,
-    /// More flags for all programs, split at spaces
+    /// More flags for all programs, separated by spaces
     #[arg(long, default_value = "", allow_hyphen_values = true)]
     flags: String,
     /// Points of the curve over loss, percent each way
@@ -41,10 +41,10 @@ pub(crate) struct Args {
     /// Points of the curve over round trips, milliseconds
     #[arg(long, value_delimiter = ',', default_value = "10,30,60,120,240", value_parser = point)]
     rtt: Vec<f64>,
-    /// Measure over the links of this scenario, too; may be repeated
+    /// Also measure over the links of this scenario; may be repeated
     #[arg(long, value_name = "FILE")]
     scenario: Vec<PathBuf>,
-    /// Over lines: TCP without a tunnel, with these congestion controls; `none` for none
+    /// Kernel TCP over emulated paths, with these congestion controls; `none` for none
     #[arg(long, value_delimiter = ',', default_value = "cubic,bbr", value_parser = control)]
     tcp: Vec<String>,
     /// Sessions of the row `scale`
@@ -53,7 +53,7 @@ pub(crate) struct Args {
     /// Ignored: this program emulates paths itself
     #[arg(long, value_name = "FILE", hide = true)]
     interop: Option<PathBuf>,
-    /// Write everything measured, for `karst-report html` and `md`
+    /// Write all results as JSON, for `karst-report html` and `md`
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! A side's options as the command line of a kcptun program.
+//! The settings of a scenario as command-line flags of a kcptun program.
 
 use engine::Settings;
 use engine::settings::Mode;

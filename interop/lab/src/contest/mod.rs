@@ -1,4 +1,4 @@
-//! The same load over the same bad network by different means, measured alike: kernel TCP, pairs of kcptun programs.
+//! The same workloads over the same emulated path, carried by kernel TCP and by pairs of kcptun programs.
 
 mod flags;
 mod summary;

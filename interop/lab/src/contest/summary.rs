@@ -13,7 +13,7 @@ use std::fmt;
 pub struct Row {
     /// Its name.
     pub name: String,
-    /// Trials by seed; why there is none.
+    /// Trials by seed, or the reason why one failed.
     pub trials: Vec<(u64, Result<Trial, String>)>,
 }
 
@@ -24,7 +24,7 @@ pub struct Summary {
     pub scenario: String,
     /// The contestants.
     pub rows: Vec<Row>,
-    /// What of the scenario was not done.
+    /// The parts of the scenario that were not applied.
     pub left_out: Vec<LeftOut>,
 }
 
@@ -52,7 +52,7 @@ impl Row {
         self.trials.iter().filter_map(|(_, trial)| trial.as_ref().ok())
     }
 
-    /// What makes a result doubtful: failures, unfinished work, packets lost outside of the links.
+    /// Reasons to doubt the results: failures, unfinished workloads, packets lost outside the links.
     pub fn doubts(&self) -> Vec<String> {
         let mut doubts = Vec::new();
         for (seed, trial) in &self.trials {
@@ -106,7 +106,7 @@ impl Row {
     }
 }
 
-/// Median time on the data path beyond the shortest: what the queue in front of the bottleneck holds.
+/// Standing queue: median transit time on the data path minus the minimum.
 pub(super) fn standing_queue_us(trial: &Trial) -> Option<u64> {
     let transit = &trial.path.transit_us[crate::path::index(trial.data_path())];
     Some(transit.p50.saturating_sub(transit.min))

@@ -1,4 +1,4 @@
-//! A pair of programs under a scenario's restarts and stalls.
+//! A pair of programs that is restarted and suspended as the scenario says.
 
 use crate::load::Carrier;
 use crate::path::PathState;
@@ -10,7 +10,7 @@ use std::io;
 use std::net::TcpStream;
 use std::time::Duration;
 
-/// How a pair is started and reached.
+/// The place where a pair runs: this machine, or two namespaces.
 pub(super) trait Site {
     /// Starts the program of that side.
     fn start(&self, side: Side) -> io::Result<Process>;
@@ -18,14 +18,14 @@ pub(super) trait Site {
     fn listens(&self, side: Side) -> bool;
     /// Connects to the client.
     fn connect(&self) -> io::Result<TcpStream>;
-    /// How the line under them stands.
+    /// State of the path under the programs.
     fn path_state(&self) -> PathState;
 }
 
-/// How long a program may take until it listens.
+/// Time limit for a program to listen.
 const START_LIMIT: Duration = Duration::from_secs(5);
 
-/// The client and the server.
+/// A client and a server under supervision.
 pub(super) struct Supervisor<'a> {
     site: &'a dyn Site,
     ends: [Supervised; 2],
@@ -33,7 +33,7 @@ pub(super) struct Supervisor<'a> {
 
 const SIDES: [Side; 2] = [Side::Client, Side::Server];
 
-/// One of them.
+/// One program, and its faults to come.
 struct Supervised {
     side: Side,
     /// None while it does not run.
@@ -64,7 +64,7 @@ impl<'a> Supervisor<'a> {
         Ok(pair)
     }
 
-    /// What was said when something failed.
+    /// The last output of both programs.
     pub(super) fn output(&self) -> String {
         let output = |program: &Supervised| program.process.as_ref().map_or(String::new(), Process::output);
         format!("client: {}\nserver: {}", output(&self.ends[0]), output(&self.ends[1]))
@@ -134,7 +134,7 @@ impl Supervised {
     fn restart(&mut self, site: &dyn Site, now: Duration) -> Result<(), String> {
         for restart in self.restarts.iter_mut().filter(|restart| !restart.killed && restart.at <= now) {
             restart.killed = true;
-            // Kills it.
+            // Dropping the process kills it.
             self.process = None;
         }
         let down = self.restarts.iter().any(|restart| restart.at <= now && now < restart.at + restart.for_);

@@ -1,4 +1,4 @@
-//! One contestant on one network with one seed.
+//! One run of one contestant over an emulated path under one seed.
 
 use super::flags;
 use super::supervisor::{Site, Supervisor};
@@ -28,7 +28,7 @@ const SERVER_PORT: u16 = 29_900;
 /// Room of the load's sockets towards a tunnel.
 const SEND_BUFFER_BYTES: usize = 32 * 1024;
 
-/// Who carries the load.
+/// A means of carrying the workloads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Contestant {
     /// Kernel TCP with that congestion control.
@@ -46,7 +46,7 @@ impl Contestant {
         }
     }
 
-    /// Who acts when this one carries the load.
+    /// The actors when this contestant carries the workloads.
     pub const fn stage(&self) -> Stage {
         match self {
             Self::Tcp(_) => Stage::KernelTcp,
@@ -55,23 +55,23 @@ impl Contestant {
     }
 }
 
-/// What one trial found.
+/// Outcome of one run.
 #[derive(Debug, Clone)]
 pub struct Trial {
     /// The workloads, in the scenario's order.
     pub work: Vec<WorkOutcome>,
     /// The path under them.
     pub path: Report,
-    /// How far everything was every 20 ms.
+    /// Progress of the workloads every 20 ms.
     pub progress: Progress,
-    /// The machine's load average over the last minute, hundredths: processes that run or want to.
+    /// Load average of the machine over the last minute, hundredths.
     pub load_hundredths: Option<u64>,
 }
 
 /// Why a trial has no result.
 pub(super) type Failure = String;
 
-/// What a load found.
+/// Outcomes of the workloads, and their progress.
 pub(super) type Done = (Vec<WorkOutcome>, Progress);
 
 impl Trial {
@@ -85,7 +85,7 @@ impl Trial {
         load::data_path(&self.work)
     }
 
-    /// The same, without what was noted on the way.
+    /// The same without the progress.
     #[must_use]
     pub fn without_progress(self) -> Self {
         Self { progress: Progress::default(), ..self }
@@ -199,7 +199,7 @@ const fn end(side: Side) -> End {
     }
 }
 
-/// What a program listens on.
+/// Protocol of the port on which the program of that side listens.
 const fn protocol(side: Side) -> Protocol {
     match side {
         Side::Client => Protocol::Tcp,
@@ -267,8 +267,8 @@ fn run_programs(load: &Load, mut pair: Supervisor<'_>, target: &TcpListener) -> 
     load.follow(&mut pair, target).map_err(|why| format!("{why}\n{}", pair.output()))
 }
 
-/// Keeps what waits for a tunnel in the tunnel, where the simulator has it, instead of in megabytes of socket buffers. What a
-/// listener accepts is like the listener.
+/// Limits the send buffer, so that data waits in the tunnel, as in the simulator, rather than in megabytes of socket buffer.
+/// Accepted connections inherit the limit from the listener.
 pub(super) fn shallow<S: AsFd>(socket: S) -> io::Result<S> {
     socket2::SockRef::from(&socket).set_send_buffer_size(SEND_BUFFER_BYTES)?;
     Ok(socket)
@@ -288,7 +288,7 @@ fn all_flags(addresses: &Addresses, scenario: &Scenario, peer: &Peer) -> [Vec<St
 }
 
 pub(super) fn finish((work, progress): Done, report: impl FnOnce() -> Report) -> Result<Trial, Failure> {
-    // The line notes twice a second what it lost.
+    // The emulator updates its overflow counter twice a second.
     std::thread::sleep(Duration::from_millis(600));
     Ok(Trial { work, path: report(), progress, load_hundredths: load_hundredths() })
 }

@@ -1,4 +1,4 @@
-//! What the outcomes of workloads say together, in real time or in the simulator.
+//! Figures over the outcomes of several workloads, real or simulated.
 
 use sim::outcome::{Percentiles, WorkOutcome};
 use sim::{Direction, useful_bytes};

@@ -1,13 +1,13 @@
-//! A scenario's workloads over real TCP connections: the simulator's own applications, against the wall clock.
+//! A scenario's workloads over real TCP connections: the simulator's applications, driven by the wall clock.
 //!
 //! Both ends live in this process, on one thread, so latencies need one clock only, and each end knows what the other wrote: a
-//! connection that ends before all of it arrived was cut, and its application is told so as in the simulator. Each stream is a
+//! connection that ends before all of it arrived was cut, and its application is notified as in the simulator. Each stream is a
 //! connection of its own; its first bytes are its number, so that the target's end knows which one it is.
 
-mod ends;
 mod figures;
 mod pipe;
 mod run;
+mod streams;
 
 pub use figures::{data_path, goodput_kbit, is_complete, latency_us, streams_reset};
 
@@ -21,7 +21,7 @@ use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
-/// What carries the connections of a load.
+/// A means of making the connections of a load.
 pub trait Carrier {
     /// Makes a connection whose other end the target accepts. It may still be under way.
     ///
@@ -45,39 +45,39 @@ pub trait Carrier {
         Ok(())
     }
 
-    /// How the line under it stands; all zero when it is not known.
+    /// State of the path under it; zero when unknown.
     fn path_state(&self) -> PathState {
         PathState::default()
     }
 
-    /// Called every few milliseconds with the time since the load began; does what is to be done to the programs then.
-    /// Whether the client's end runs, and the server's.
+    /// Called every few milliseconds with the time since the load began; applies the faults that are due. Returns whether the client
+    /// runs, and the server.
     ///
     /// # Errors
-    /// There is no hope any more, and why.
+    /// The reason why the load cannot continue.
     fn tend(&mut self, _now: Duration) -> Result<[bool; 2], String> {
         Ok([true; 2])
     }
 }
 
-/// Time for the rest to arrive where the scenario does not say it.
+/// Default time for data in flight to arrive after the sources have stopped.
 const DRAIN: Duration = Duration::from_secs(30);
 
-/// What to do.
+/// The workloads of a run.
 #[derive(Debug, Clone)]
 pub struct Load {
     work: Vec<WorkPlan>,
-    /// Sources stop then.
+    /// Time after which sources stop.
     duration: Duration,
-    /// When the last fault is healed.
+    /// Time at which the last fault has healed.
     healed: Duration,
-    /// Time for the rest to arrive.
+    /// Time for data in flight to arrive.
     drain: Duration,
     seed: u64,
 }
 
 impl Load {
-    /// The workloads of `scenario` under the dice of `seed`.
+    /// The workloads of `scenario` under `seed`.
     pub fn new(scenario: &Scenario, seed: u64) -> Self {
         Self {
             work: scenario.work.clone(),
@@ -88,16 +88,16 @@ impl Load {
         }
     }
 
-    /// Does it: what each workload found, in the scenario's order.
+    /// Runs the workloads; their outcomes in the scenario's order.
     ///
     /// # Errors
-    /// Bytes that arrived wrong, a connection that cannot be made, what the carrier said, or a signal. That something did not
-    /// arrive in time, or that connections were cut, is no error: the outcomes say so.
+    /// Corrupted bytes, a connection that cannot be made, an error of the carrier, or a signal. Data that did not arrive in time,
+    /// and connections that were cut, are no errors: the outcomes count them.
     pub fn run(&self, carrier: &mut dyn Carrier, target: &TcpListener) -> Result<Vec<WorkOutcome>, String> {
         Ok(self.follow(carrier, target)?.0)
     }
 
-    /// As [`Load::run`], with how far everything was every 20 ms.
+    /// As [`Load::run`], with the progress every 20 ms.
     ///
     /// # Errors
     /// As [`Load::run`].
@@ -110,11 +110,11 @@ impl Load {
     }
 }
 
-/// How far everything was, moment by moment.
+/// Progress of a run, one entry every 20 ms.
 #[derive(Debug, Clone, Default)]
 pub struct Progress(pub Vec<Moment>);
 
-/// A moment of a run.
+/// Progress at one time.
 #[derive(Debug, Clone)]
 pub struct Moment {
     /// Time since the load began.

@@ -22,11 +22,11 @@ pub(super) struct Pipe {
     pub(super) ends: [Option<End>; 2],
     /// Bytes that each side has written.
     written: [u64; 2],
-    /// Each side will write no more.
+    /// That side has finished writing.
     finished: [bool; 2],
     /// That side's connection was cut.
     pub(super) cut: [bool; 2],
-    /// Its application knows.
+    /// Its application was notified.
     pub(super) told: [bool; 2],
 }
 
@@ -34,23 +34,23 @@ pub(super) struct Pipe {
 #[derive(Debug)]
 pub(super) struct End {
     pub(super) socket: TcpStream,
-    /// What of the header was not sent.
+    /// The unsent part of the header.
     header: Vec<u8>,
     buffer: Vec<u8>,
-    /// What of the buffer was consumed.
+    /// Consumed bytes of the buffer.
     used: usize,
     consumed: u64,
     /// The application waits for something to read.
     pub(super) wants_read: bool,
     /// The application waits for room to write.
     wants_write: bool,
-    /// Nothing more comes in.
+    /// The peer has finished, or the connection was reset.
     eof: bool,
     /// The application has read the end.
     end_seen: bool,
-    /// Nothing more goes out, although it should.
+    /// Writing failed.
     broken: bool,
-    /// The application wants no more of it.
+    /// The application has closed it.
     closed: bool,
 }
 
@@ -111,7 +111,7 @@ impl Pipe {
     pub(super) fn finish(&mut self, side: Side) {
         self.finished[index(side)] = true;
         if let Some(end) = self.ends[index(side)].as_ref().filter(|end| end.header.is_empty()) {
-            // A connection that is gone says so when it is read.
+            // A connection that was lost shows when it is read.
             let _ = end.socket.shutdown(Shutdown::Write);
         }
     }
@@ -123,7 +123,7 @@ impl Pipe {
         }
     }
 
-    /// Everything the other side wrote was read, and it said that this was all.
+    /// Whether the other side has finished and all it wrote was read.
     fn has_ended(&self, side: Side) -> bool {
         let peer = 1 - index(side);
         let Some(end) = &self.ends[index(side)] else { return false };
@@ -144,13 +144,13 @@ impl Pipe {
         end.eof && end.unread().is_empty() && !self.has_ended(side) && missing
     }
 
-    /// The application can go on: what it waited for came without the system saying so.
+    /// Whether the stream ended without a readiness event for the application.
     pub(super) fn is_end_unseen(&self, side: Side) -> bool {
         let seen = self.ends[index(side)].as_ref().is_none_or(|end| end.end_seen || end.closed);
         !seen && !self.cut[index(side)] && self.has_ended(side)
     }
 
-    /// Sends the rest of the header, and then what waited for that. Fails where nobody listens.
+    /// Sends the rest of the header, then a delayed end of stream. Fails if the connection is refused.
     pub(super) fn flush(&mut self, side: Side) -> io::Result<()> {
         let finished = self.finished[index(side)];
         let Some(end) = &mut self.ends[index(side)] else { return Ok(()) };
@@ -160,7 +160,7 @@ impl Pipe {
         Ok(())
     }
 
-    /// Closes connections that nobody needs; true when none is left and none can come.
+    /// Closes finished connections; true when none is left and none can arrive.
     pub(super) fn sweep(&mut self) -> bool {
         for own in 0..2 {
             let finished = self.finished[own];
@@ -193,13 +193,13 @@ impl End {
         }
     }
 
-    /// What it waits for: something to read, room to write.
+    /// Readiness it waits for: readable, writable.
     pub(super) const fn wants(&self) -> [bool; 2] {
         let header = !self.header.is_empty() && !self.broken;
         [self.wants_read && !self.eof && !self.closed && !header, self.wants_write || header]
     }
 
-    /// What it waited for is there.
+    /// Called when it became ready.
     pub(super) const fn wake(&mut self) {
         (self.wants_read, self.wants_write) = (false, false);
     }
@@ -215,7 +215,7 @@ impl End {
         Err(WriteError::Blocked)
     }
 
-    /// Whether all of it went out.
+    /// Whether the whole header was sent.
     fn send_header(&mut self) -> io::Result<bool> {
         match retried(|| (&self.socket).write(&self.header)) {
             Ok(n) => _ = self.header.drain(..n),
@@ -226,7 +226,7 @@ impl End {
         Ok(self.header.is_empty())
     }
 
-    /// Reads something unless something is left.
+    /// Reads more if all read bytes were consumed.
     fn fill(&mut self) {
         if self.eof || !self.header.is_empty() || !self.unread().is_empty() {
             return;

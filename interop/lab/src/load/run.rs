@@ -1,7 +1,7 @@
-//! One run of a load: waits for sockets and for the clock, and lets the applications go on.
+//! One run of a load: waits for sockets and timers, and advances the applications.
 
-use super::ends::{Ends, SocketPort, Wake};
 use super::pipe::index;
+use super::streams::{SocketPort, Streams, Wake};
 use super::{Carrier, Load, Moment, Progress};
 use crate::sys::{self, Waiter};
 use engine::Instant;
@@ -15,14 +15,13 @@ use std::net::TcpListener;
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
-/// How often the carrier is tended, and signals are looked for.
+/// Interval at which the carrier is tended and signals are checked.
 const TEND: Duration = Duration::from_millis(5);
 
-/// A connection that is cut sooner after its beginning is told so after that time: what opens another one at once must not do
-/// nothing else.
+/// Minimum age of a connection when its application is notified that it was cut: one that reconnects at once would otherwise spin.
 const RESET_AFTER: Duration = Duration::from_millis(100);
 
-/// How often it is noted how far everything is.
+/// Interval of progress records.
 const NOTE: Duration = Duration::from_millis(20);
 
 const SIDES: [Side; 2] = [Side::Client, Side::Server];
@@ -32,11 +31,11 @@ pub(super) struct Run<'a> {
     target: &'a TcpListener,
     start: std::time::Instant,
     work: Vec<Box<dyn Application>>,
-    ends: Ends,
+    streams: Streams,
     running: [bool; 2],
-    /// What the client's applications wanted to do while it did not run.
+    /// Timers of the client's applications that expired while the client did not run.
     held: Vec<Wake>,
-    /// Streams whose client's end was cut, which it was not told.
+    /// Streams that were cut at the client, whose application was not notified yet.
     cut: Vec<Stream>,
     stopped_at: Option<Instant>,
     tended: Option<std::time::Instant>,
@@ -46,17 +45,17 @@ pub(super) struct Run<'a> {
 impl<'a> Run<'a> {
     pub(super) fn new(load: &'a Load, target: &'a TcpListener) -> io::Result<Self> {
         target.set_nonblocking(true)?;
-        let mut ends = Ends::default();
+        let mut streams = Streams::default();
         for (work, plan) in load.work.iter().enumerate() {
             let wake = Wake { work, side: Side::Client, tag: START };
-            ends.wake_at(Instant::from_micros(plan.start_us), wake);
+            streams.wake_at(Instant::from_micros(plan.start_us), wake);
         }
         Ok(Self {
             load,
             target,
             start: std::time::Instant::now(),
             work: load.work.iter().map(|plan| application(plan, Seed(load.seed))).collect(),
-            ends,
+            streams,
             running: [true; 2],
             held: Vec::new(),
             cut: Vec::new(),
@@ -75,12 +74,12 @@ impl<'a> Run<'a> {
             for (stream, side) in ready {
                 self.show(carrier, side, stream);
             }
-            for stream in self.ends.accept(self.target, carrier) {
+            for stream in self.streams.accept(self.target, carrier) {
                 self.show(carrier, Side::Server, stream);
             }
             self.settle(carrier);
             self.stop_when_done(carrier);
-            if let Some(why) = self.ends.violation.take() {
+            if let Some(why) = self.streams.violation.take() {
                 return Err(why);
             }
         }
@@ -98,7 +97,7 @@ impl<'a> Run<'a> {
         self.progress.0.push(Moment { at_us, read_bytes, path: carrier.path_state() });
     }
 
-    /// Everything is done, or the time for it is up.
+    /// Whether all workloads are done, or the time limit has passed.
     fn is_over(&self) -> bool {
         let Some(stopped_at) = self.stopped_at else { return false };
         let healed_at = Instant::ZERO + self.load.healed;
@@ -121,16 +120,16 @@ impl<'a> Run<'a> {
         let running = carrier.tend(self.start.elapsed())?;
         let was = std::mem::replace(&mut self.running, running);
         if was[0] && !running[0] {
-            self.cut.extend(self.ends.cut_all(Side::Client));
+            self.cut.extend(self.streams.cut_all(Side::Client));
         }
         if was[1] && !running[1] {
-            for stream in self.ends.cut_all(Side::Server) {
+            for stream in self.streams.cut_all(Side::Server) {
                 self.reset(carrier, Side::Server, stream);
             }
         }
         if !was[0] && running[0] {
             let now = self.now();
-            std::mem::take(&mut self.held).into_iter().for_each(|wake| self.ends.wake_at(now, wake));
+            std::mem::take(&mut self.held).into_iter().for_each(|wake| self.streams.wake_at(now, wake));
             self.show_all(carrier, Side::Client);
         }
         Ok(())
@@ -139,13 +138,13 @@ impl<'a> Run<'a> {
     /// Applications see the time they asked for: being late does not add up, and counts.
     fn wake(&mut self, carrier: &dyn Carrier) {
         let now = self.now();
-        while let Some((at, wake)) = self.ends.take_wake(now) {
+        while let Some((at, wake)) = self.streams.take_wake(now) {
             let Wake { work, side, tag } = wake;
             if side == Side::Client && !self.running[0] {
                 self.held.push(wake);
                 continue;
             }
-            let mut port = SocketPort { now: at, side, work, ends: &mut self.ends, carrier };
+            let mut port = SocketPort { now: at, side, work, streams: &mut self.streams, carrier };
             self.work[work].tick(&mut port, tag);
         }
     }
@@ -154,10 +153,10 @@ impl<'a> Run<'a> {
     fn wait(&self) -> Vec<(Stream, Side)> {
         let mut waiter = Waiter::default();
         waiter.watch(self.target.as_raw_fd(), [true, false]);
-        self.ends.strangers().for_each(|socket| waiter.watch(socket.as_raw_fd(), [true, false]));
+        self.streams.strangers().for_each(|socket| waiter.watch(socket.as_raw_fd(), [true, false]));
         let first = waiter.len();
         let mut waiting = Vec::new();
-        for (stream, pipe) in &self.ends.pipes {
+        for (stream, pipe) in &self.streams.pipes {
             for side in SIDES.into_iter().filter(|side| self.running[index(*side)]) {
                 let Some(end) = pipe.ends[index(side)].as_ref() else { continue };
                 let wants = end.wants();
@@ -167,46 +166,46 @@ impl<'a> Run<'a> {
                 }
             }
         }
-        let idle = self.ends.wakes_at().map(|at| at.since(self.now()));
+        let idle = self.streams.wakes_at().map(|at| at.since(self.now()));
         waiter.wait(idle.map_or(TEND, |idle| idle.min(TEND)));
         let ready = |(at, end)| waiter.is_ready(first + at).then_some(end);
         waiting.into_iter().enumerate().filter_map(ready).collect()
     }
 
-    /// Lets the application of a stream go on at that side.
+    /// Advances the application of a stream at that side.
     fn show(&mut self, carrier: &dyn Carrier, side: Side, stream: Stream) {
         let now = self.now();
-        let Some(pipe) = self.ends.pipes.get_mut(&stream) else { return };
+        let Some(pipe) = self.streams.pipes.get_mut(&stream) else { return };
         let work = pipe.work;
         if let Err(error) = pipe.flush(side) {
             let name = &self.load.work[work].name;
-            self.ends.violation.get_or_insert_with(|| format!("workload `{name}`: connecting: {error}"));
+            self.streams.violation.get_or_insert_with(|| format!("workload `{name}`: connecting: {error}"));
         }
         let Some(end) = pipe.end(side) else { return };
         end.wake();
-        let mut port = SocketPort { now, side, work, ends: &mut self.ends, carrier };
+        let mut port = SocketPort { now, side, work, streams: &mut self.streams, carrier };
         self.work[work].advance(&mut port, stream);
     }
 
     fn show_all(&mut self, carrier: &dyn Carrier, side: Side) {
-        let streams: Vec<Stream> = self.ends.pipes.keys().copied().collect();
+        let streams: Vec<Stream> = self.streams.pipes.keys().copied().collect();
         streams.into_iter().for_each(|stream| self.show(carrier, side, stream));
     }
 
-    /// Tells applications of ends that became clear, and of connections that were cut.
+    /// Notifies applications of streams that ended, and of connections that were cut.
     fn settle(&mut self, carrier: &dyn Carrier) {
         for side in SIDES {
-            let pipes = self.ends.pipes.iter();
+            let pipes = self.streams.pipes.iter();
             let ended: Vec<Stream> =
                 pipes.filter(|(_, pipe)| pipe.is_end_unseen(side)).map(|(stream, _)| *stream).collect();
             ended.into_iter().for_each(|stream| self.show(carrier, side, stream));
         }
         for side in SIDES {
-            let pipes = self.ends.pipes.iter();
+            let pipes = self.streams.pipes.iter();
             let broken: Vec<Stream> =
                 pipes.filter(|(_, pipe)| pipe.is_broken(side)).map(|(stream, _)| *stream).collect();
             for stream in broken {
-                if let Some(pipe) = self.ends.pipes.get_mut(&stream) {
+                if let Some(pipe) = self.streams.pipes.get_mut(&stream) {
                     pipe.cut[index(side)] = true;
                 }
                 match side {
@@ -216,7 +215,7 @@ impl<'a> Run<'a> {
             }
         }
         self.tell_cut(carrier);
-        self.ends.sweep();
+        self.streams.sweep();
     }
 
     fn tell_cut(&mut self, carrier: &dyn Carrier) {
@@ -224,7 +223,7 @@ impl<'a> Run<'a> {
             return;
         }
         for stream in std::mem::take(&mut self.cut) {
-            let Some(pipe) = self.ends.pipes.get(&stream) else { continue };
+            let Some(pipe) = self.streams.pipes.get(&stream) else { continue };
             if pipe.opened.elapsed() < RESET_AFTER {
                 self.cut.push(stream);
                 continue;
@@ -235,10 +234,10 @@ impl<'a> Run<'a> {
 
     fn reset(&mut self, carrier: &dyn Carrier, side: Side, stream: Stream) {
         let now = self.now();
-        let Some(work) = self.ends.pipes.get(&stream).map(|pipe| pipe.work) else { return };
-        let mut port = SocketPort { now, side, work, ends: &mut self.ends, carrier };
+        let Some(work) = self.streams.pipes.get(&stream).map(|pipe| pipe.work) else { return };
+        let mut port = SocketPort { now, side, work, streams: &mut self.streams, carrier };
         self.work[work].reset(&mut port, stream);
-        if let Some(pipe) = self.ends.pipes.get_mut(&stream) {
+        if let Some(pipe) = self.streams.pipes.get_mut(&stream) {
             pipe.told[index(side)] = true;
         }
     }

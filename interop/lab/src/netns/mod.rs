@@ -1,4 +1,4 @@
-//! Two network namespaces joined by the links of a scenario, in real time: whatever speaks IP meets the scenario's network.
+//! Two network namespaces joined by an emulated path: all IP traffic between them passes the links of a scenario.
 //!
 //! Left is the client's side, right the server's. The namespaces have no names and do not outlive the process: they, their
 //! devices and the programs started in them are gone when it ends, however it ends.
@@ -11,7 +11,7 @@ mod tun;
 
 pub use commands::{Command, run_commands};
 
-use crate::path::{Capture, Carries, Conditions, Line, PathState, Pump, Report};
+use crate::path::{Capture, Carries, Conditions, Emulator, PathState, Pump, Report};
 use crate::ports::{self, Protocol};
 use crate::process::Process;
 use engine::Instant;
@@ -32,14 +32,14 @@ const PUBLIC: &str = "10.0.0.0/16";
 
 const DEVICE: &str = "karst0";
 
-/// Packets that may wait before the line reads them; more than a burst of any sender.
+/// Queue of a device; more than a burst of any sender.
 const DEVICE_QUEUE_PACKETS: u32 = 5_000;
 
 const MTU_BYTES: u32 = 1_500;
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 
-/// Why there is no network.
+/// Errors of setting up a network.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NetworkError {
@@ -85,7 +85,7 @@ impl Network {
         }
         let left = Namespace::new().map_err(NetworkError::NoNamespace)?;
         let right = Namespace::new().map_err(NetworkError::NoNamespace)?;
-        // A path that carries less later does not tell.
+        // A smaller MTU later is not announced, as on a real path.
         let mtu = |at: usize| {
             conditions.links[at].mtu_bytes.as_ref().map_or(MTU_BYTES, |mtu| mtu.at(Instant::ZERO))
         };
@@ -97,21 +97,21 @@ impl Network {
             right.run(move || ip(&route)).map_err(NetworkError::NoDevice)?;
         }
         let (devices, waiter) = Devices::new(files, tables, nat);
-        let line = Line::new(conditions, Carries::IpPackets, capture);
+        let line = Emulator::new(conditions, Carries::IpPackets, capture);
         Ok(Self { pump: Pump::start(line, devices, waiter), left, right })
     }
 
-    /// Lets the scenario's time begin, which otherwise begins with the first packet.
+    /// Starts the scenario's time, which otherwise starts with the first packet.
     pub fn begin(&self) {
         self.pump.begin();
     }
 
-    /// How the line stands.
+    /// Bytes sent and waiting.
     pub fn path_state(&self) -> PathState {
         self.pump.state()
     }
 
-    /// What the line has done so far.
+    /// Counters and distributions so far.
     pub fn report(&self) -> Report {
         self.pump.report()
     }
@@ -170,7 +170,7 @@ impl Network {
         self.end(end).run(move || Process::start(&path, &flags, None))
     }
 
-    /// Whether somebody is bound to that port there.
+    /// Whether a program listens on that port at that end.
     pub(crate) fn is_bound(&self, end: End, protocol: Protocol, port: u16) -> bool {
         ports::is_bound(self.end(end).tables(), protocol, port)
     }
@@ -183,7 +183,7 @@ impl Network {
     }
 }
 
-/// A TUN device inside `namespace`, with addresses and up; IPv6, which would chatter, is off.
+/// A TUN device inside `namespace`, with addresses and up; IPv6 is off, because its background traffic would be counted.
 fn device(
     namespace: &Namespace,
     own: Ipv4Addr,

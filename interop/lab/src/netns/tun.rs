@@ -2,7 +2,7 @@
 
 use super::LEFT;
 use super::address::{Field, Socket, readdress, receiver, sender};
-use crate::path::{Ends, Move, Translator};
+use crate::path::{AddressChange, Interfaces, Translator};
 use crate::sys::Waiter;
 use engine::Instant;
 use sim::Direction;
@@ -51,7 +51,7 @@ impl Devices {
     }
 }
 
-impl Ends for Devices {
+impl Interfaces for Devices {
     fn receive(
         &mut self,
         file: usize,
@@ -86,9 +86,9 @@ impl Ends for Devices {
         let _ = self.files[to].write(bytes);
     }
 
-    fn strike(&mut self, change: Move) {
+    fn apply(&mut self, change: AddressChange) {
         if let Some(clients) = &mut self.clients {
-            clients.strike(change);
+            clients.apply(change);
         }
     }
 

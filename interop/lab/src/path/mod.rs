@@ -1,7 +1,7 @@
-//! Two links of the simulator against the wall clock: the network of a scenario in real time.
+//! An emulated path: the two links of the simulator, driven by the wall clock.
 //!
 //! Time is that of the scenario and starts with the first packet. The links are the simulator's own; real time only decides
-//! when packets meet them, so two runs with one seed throw the same dice at slightly different packets.
+//! when packets reach them, so two runs with one seed make the same random decisions about slightly different packets.
 
 mod capture;
 mod pump;
@@ -9,9 +9,9 @@ mod report;
 mod translator;
 
 pub use capture::Capture;
-pub(crate) use pump::{Ends, Pump};
+pub(crate) use pump::{Interfaces, Pump};
 pub use report::{PathState, Report};
-pub(crate) use translator::{Move, Translator};
+pub(crate) use translator::{AddressChange, Translator};
 
 use engine::Instant;
 use sim::link::Link;
@@ -24,28 +24,28 @@ use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
-/// What a line does to packets.
+/// Impairments of a path.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Conditions {
     /// The links: towards the server, and back.
     pub links: [LinkPlan; 2],
-    /// What goes wrong, and when: what concerns the links, and the client's address. A restart of the client is about whether its
-    /// next socket keeps the address; other restarts and clocks are not a line's.
+    /// Faults of the links and of the client's address. A client restart decides whether the next socket keeps the address; other
+    /// restarts and clock faults are ignored.
     pub faults: Vec<FaultPlan>,
-    /// How long addresses of clients last.
+    /// Lifetime of the client's NAT mappings.
     pub nat: NatPlan,
-    /// Seed of the dice.
+    /// Seed of all random decisions.
     pub seed: u64,
 }
 
 impl Conditions {
-    /// The network of `scenario` under the dice of `seed`.
+    /// The network of `scenario` under `seed`.
     pub fn of(scenario: &Scenario, seed: u64) -> Self {
         let links = [scenario.up.clone(), scenario.down.clone()];
         Self { links, faults: scenario.faults.clone(), nat: scenario.nat, seed }
     }
 
-    /// The same, for programs that nobody restarts.
+    /// The same without client restarts.
     #[must_use]
     pub fn without_restarts(mut self) -> Self {
         self.faults.retain(|fault| !matches!(fault.kind, FaultKind::ClientRestart { .. }));
@@ -58,24 +58,24 @@ impl Conditions {
     }
 }
 
-/// What the packets of a line are; rates, queues and counters are about IP packets in any case.
+/// Kind of the packets; rates, queues and counters always refer to IP packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Carries {
-    /// UDP payloads; the headers are added in thought.
+    /// UDP payloads; header bytes are accounted for, not sent.
     Datagrams,
     /// Whole IP packets.
     IpPackets,
 }
 
-/// Packets on their way, and what has been measured so far.
+/// The packets in flight, and all measurements so far.
 #[derive(Debug)]
-pub(crate) struct Line {
+pub(crate) struct Emulator {
     start: Option<std::time::Instant>,
     net: Net,
     links: [Link; 2],
     faults: Vec<FaultPlan>,
-    /// When the client's address changes, ascending; those to come.
-    moves: VecDeque<(Instant, Move)>,
+    /// Coming changes of the client's address, by time.
+    moves: VecDeque<(Instant, AddressChange)>,
     /// Time each packet spent on the line as planned, from arrival to departure.
     transit: [Latency; 2],
     /// Departures, as they were minus as they were planned.
@@ -84,7 +84,7 @@ pub(crate) struct Line {
     capture_error: Option<io::Error>,
 }
 
-impl Line {
+impl Emulator {
     pub(crate) fn new(conditions: &Conditions, carries: Carries, capture: Option<Capture>) -> Self {
         let link = |direction| {
             let link = Link::new(direction, &conditions.links[index(direction)], Seed(conditions.seed));
@@ -103,42 +103,48 @@ impl Line {
         }
     }
 
-    /// Time begins, unless it has.
+    /// Starts the scenario's time unless it has started.
     pub(crate) fn begin(&mut self) {
         self.start.get_or_insert_with(std::time::Instant::now);
     }
 
-    /// A packet arrived that belongs to the flow of that number.
-    pub(crate) fn take(&mut self, ends: &mut dyn Ends, direction: Direction, flow: u16, bytes: &[u8]) {
+    /// Takes a packet of a flow that arrived.
+    pub(crate) fn take(
+        &mut self,
+        interfaces: &mut dyn Interfaces,
+        direction: Direction,
+        flow: u16,
+        bytes: &[u8],
+    ) {
         self.begin();
-        self.give(ends);
+        self.give(interfaces);
         let now = self.now();
         self.links[index(direction)].apply_faults(&self.faults, now);
-        self.record(ends, direction, flow, false, bytes);
+        self.record(interfaces, direction, flow, false, bytes);
         let packet = self.net.packets.insert_tagged(bytes, tag(now, flow));
         self.links[index(direction)].send(&mut self.net, now, packet);
     }
 
-    /// Addresses change whose time has come.
-    pub(crate) fn strike(&mut self, ends: &mut dyn Ends) {
+    /// Applies the address changes that are due.
+    pub(crate) fn apply(&mut self, interfaces: &mut dyn Interfaces) {
         let now = self.now();
         while let Some((_, change)) = self.moves.pop_front_if(|(at, _)| *at <= now) {
-            ends.strike(change);
+            interfaces.apply(change);
         }
     }
 
-    /// Everything that is due leaves.
-    pub(crate) fn give(&mut self, ends: &mut dyn Ends) {
+    /// Delivers all packets that are due.
+    pub(crate) fn give(&mut self, interfaces: &mut dyn Interfaces) {
         let mut now = self.now();
         while self.net.schedule.peek().is_some_and(|key| key.at <= now) {
             if let Some((at, event)) = self.net.schedule.pop() {
-                self.happen(ends, at, event);
+                self.happen(interfaces, at, event);
             }
             now = self.now();
         }
     }
 
-    /// Time until something is due; None when nothing is on its way.
+    /// Time until the next packet is due; None when no packet is in flight.
     pub(crate) fn idle(&self) -> Option<Duration> {
         let at = self.net.schedule.peek()?.at;
         // The clock of the links is in microseconds: what is due within one of them may leave.
@@ -146,7 +152,7 @@ impl Line {
         Some(Duration::from_nanos((at.as_micros() * 1000).saturating_sub(now_ns)))
     }
 
-    /// How it stands.
+    /// Bytes sent and waiting.
     pub(crate) fn state(&self) -> PathState {
         PathState {
             sent_bytes: [0, 1].map(|at| self.links[at].counters().sent_bytes),
@@ -173,7 +179,7 @@ impl Line {
     }
 
     /// Links see the time for which an event was planned: being late does not add up.
-    fn happen(&mut self, ends: &mut dyn Ends, at: Instant, event: Event) {
+    fn happen(&mut self, interfaces: &mut dyn Interfaces, at: Instant, event: Event) {
         match event {
             Event::Transmitted(direction) => self.links[index(direction)].transmitted(&mut self.net, at),
             Event::Deliver(direction, id) => {
@@ -182,17 +188,24 @@ impl Line {
                 let (arrived, flow) = untag(packet.tag);
                 self.transit[index(direction)].record(at.since(arrived));
                 self.added.record(self.now().since(at));
-                ends.send(at, direction, flow, &mut packet.bytes);
-                self.record(ends, direction, flow, true, &packet.bytes);
+                interfaces.send(at, direction, flow, &mut packet.bytes);
+                self.record(interfaces, direction, flow, true, &packet.bytes);
                 self.net.packets.restore(id, packet);
             }
             _ => {}
         }
     }
 
-    fn record(&mut self, ends: &dyn Ends, direction: Direction, flow: u16, left: bool, bytes: &[u8]) {
+    fn record(
+        &mut self,
+        interfaces: &dyn Interfaces,
+        direction: Direction,
+        flow: u16,
+        left: bool,
+        bytes: &[u8],
+    ) {
         let Some(capture) = &mut self.capture else { return };
-        let headers = ends.headers(direction, flow, bytes.len());
+        let headers = interfaces.headers(direction, flow, bytes.len());
         if let Err(error) = capture.write(direction, left, &headers, bytes) {
             self.give_up_capture(error);
         }
@@ -203,12 +216,12 @@ impl Line {
     }
 }
 
-fn moves(faults: &[FaultPlan]) -> VecDeque<(Instant, Move)> {
+fn moves(faults: &[FaultPlan]) -> VecDeque<(Instant, AddressChange)> {
     let change = |fault: &FaultPlan| {
         let change = match fault.kind {
-            FaultKind::NatRebinding => Move::Rebind,
-            FaultKind::AddressChange => Move::ChangeAddress,
-            FaultKind::ClientRestart { keep_address: true } => Move::HandOver,
+            FaultKind::NatRebinding => AddressChange::Rebind,
+            FaultKind::AddressChange => AddressChange::ChangeAddress,
+            FaultKind::ClientRestart { keep_address: true } => AddressChange::HandOver,
             _ => return None,
         };
         Some((fault.begins_at(), change))

@@ -1,6 +1,6 @@
-//! The thread that moves packets between a line and what it ends in.
+//! The thread that moves packets between the emulator and its interfaces.
 
-use super::{Line, Move, PathState, Report};
+use super::{AddressChange, Emulator, PathState, Report};
 use crate::sys::{Waiter, thread_cpu, wake_promptly};
 use engine::Instant;
 use sim::Direction;
@@ -15,14 +15,14 @@ const PACKET_BYTES_MAX: usize = 65_536;
 /// Packets read from one file before others get their turn.
 const BATCH: usize = 64;
 
-/// How often a waiting thread looks whether it was stopped.
+/// Interval at which the thread checks whether it was stopped.
 const STOP_CHECK: Duration = Duration::from_millis(50);
 
-/// How often the thread looks what was lost and what it cost.
+/// Interval at which drops and processor time are updated.
 const COSTS_CHECK: Duration = Duration::from_millis(500);
 
-/// Where packets come from and go to.
-pub(crate) trait Ends: Send {
+/// The sockets or devices at both ends of a path.
+pub(crate) trait Interfaces: Send {
     /// The next packet waiting at the file of that number in the waiter: direction, flow, length.
     fn receive(
         &mut self,
@@ -32,13 +32,13 @@ pub(crate) trait Ends: Send {
         buffer: &mut [u8],
     ) -> Option<(Direction, u16, usize)>;
 
-    /// Passes a packet on. Like a path, it does not tell when it could not deliver.
+    /// Forwards a packet; failures are silent, as on a real path.
     fn send(&mut self, now: Instant, direction: Direction, flow: u16, bytes: &mut [u8]);
 
-    /// The addresses of clients change.
-    fn strike(&mut self, change: Move);
+    /// Changes the addresses of clients.
+    fn apply(&mut self, change: AddressChange);
 
-    /// Packets dropped because nobody had the client's address any more that they went to.
+    /// Packets dropped because the NAT mapping of their destination had expired.
     fn nat_packets(&self) -> u64;
 
     /// Headers that a capture shows before a packet of `len` bytes.
@@ -47,11 +47,11 @@ pub(crate) trait Ends: Send {
     /// Files in the waiter.
     fn files(&self) -> usize;
 
-    /// Packets that the system dropped before anybody read them; must stay 0 for a line to be what it claims.
+    /// Packets that the system dropped before they were read; the emulation is valid only if this is 0.
     fn overflow_packets(&self) -> u64;
 }
 
-/// A running line; stops when dropped.
+/// A running path; stops when dropped.
 #[derive(Debug)]
 pub(crate) struct Pump {
     shared: Arc<Shared>,
@@ -61,7 +61,7 @@ pub(crate) struct Pump {
 #[derive(Debug)]
 struct Shared {
     stop: AtomicBool,
-    line: Mutex<Line>,
+    line: Mutex<Emulator>,
     costs: Mutex<Costs>,
 }
 
@@ -76,29 +76,29 @@ struct Costs {
 }
 
 impl Pump {
-    /// Runs `line` between `ends`, whose files `waiter` holds.
-    pub(crate) fn start(line: Line, ends: impl Ends + 'static, waiter: Waiter) -> Self {
+    /// Runs `line` between `interfaces`, whose files `waiter` holds.
+    pub(crate) fn start(line: Emulator, interfaces: impl Interfaces + 'static, waiter: Waiter) -> Self {
         let shared = Arc::new(Shared {
             stop: AtomicBool::new(false),
             line: Mutex::new(line),
             costs: Mutex::default(),
         });
         let running = Arc::clone(&shared);
-        let thread = std::thread::spawn(move || running.run(ends, waiter));
+        let thread = std::thread::spawn(move || running.run(interfaces, waiter));
         Self { shared, thread: Some(thread) }
     }
 
-    /// Lets the line's time begin, unless it has.
+    /// Starts the scenario's time unless it has started.
     pub(crate) fn begin(&self) {
         lock(&self.shared.line).begin();
     }
 
-    /// How the line stands.
+    /// Bytes sent and waiting.
     pub(crate) fn state(&self) -> PathState {
         lock(&self.shared.line).state()
     }
 
-    /// What has happened so far.
+    /// Counters and distributions so far.
     pub(crate) fn report(&self) -> Report {
         let Costs { overflow_packets, nat_packets, .. } = *lock(&self.shared.costs);
         Report { overflow_packets, nat_packets, ..lock(&self.shared.line).report() }
@@ -120,39 +120,41 @@ impl Drop for Pump {
 }
 
 impl Shared {
-    fn run(&self, mut ends: impl Ends, mut waiter: Waiter) {
+    fn run(&self, mut interfaces: impl Interfaces, mut waiter: Waiter) {
         wake_promptly();
         let mut buffer = vec![0; PACKET_BYTES_MAX];
         let mut checked = std::time::Instant::now();
         while !self.stop.load(Ordering::Relaxed) {
             let idle = lock(&self.line).idle();
             waiter.wait(idle.map_or(STOP_CHECK, |idle| idle.min(STOP_CHECK)));
-            self.turn(&mut ends, &mut waiter, &mut buffer);
+            self.turn(&mut interfaces, &mut waiter, &mut buffer);
             if checked.elapsed() > COSTS_CHECK {
                 checked = std::time::Instant::now();
                 *lock(&self.costs) = Costs {
-                    overflow_packets: ends.overflow_packets(),
-                    nat_packets: ends.nat_packets(),
+                    overflow_packets: interfaces.overflow_packets(),
+                    nat_packets: interfaces.nat_packets(),
                     cpu: thread_cpu(),
                 };
             }
         }
     }
 
-    fn turn(&self, ends: &mut impl Ends, waiter: &mut Waiter, buffer: &mut [u8]) {
+    fn turn(&self, interfaces: &mut impl Interfaces, waiter: &mut Waiter, buffer: &mut [u8]) {
         let mut line = lock(&self.line);
-        line.strike(ends);
+        line.apply(interfaces);
         let now = line.now();
-        for file in 0..ends.files() {
+        for file in 0..interfaces.files() {
             if !waiter.is_ready(file) {
                 continue;
             }
             for _ in 0..BATCH {
-                let Some((direction, flow, len)) = ends.receive(file, waiter, now, buffer) else { break };
-                line.take(ends, direction, flow, &buffer[..len]);
+                let Some((direction, flow, len)) = interfaces.receive(file, waiter, now, buffer) else {
+                    break;
+                };
+                line.take(interfaces, direction, flow, &buffer[..len]);
             }
         }
-        line.give(ends);
+        line.give(interfaces);
     }
 }
 

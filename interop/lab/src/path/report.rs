@@ -1,4 +1,4 @@
-//! What a line has done, for people and for programs.
+//! Counters and distributions of a path, as text and as JSON.
 
 use serde_json::{Value, json};
 use sim::Direction;
@@ -6,7 +6,7 @@ use sim::link::Counters;
 use sim::outcome::{LinkOutcome, Percentiles};
 use std::fmt;
 
-/// A line at one moment; index 0 is up (towards the server), 1 down.
+/// State of a path; index 0 is up (towards the server), 1 down.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PathState {
     /// Bytes of IP packets handed to the links so far.
@@ -15,25 +15,25 @@ pub struct PathState {
     pub waiting_bytes: [u64; 2],
 }
 
-/// Totals and distributions of a line so far; index 0 is up (towards the server), 1 down.
+/// Counters and distributions of a path; index 0 is up (towards the server), 1 down.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
     /// Counters of the links; bytes are those of IP packets.
     pub links: [Counters; 2],
     /// Time from arrival to departure as the links planned it: queueing, delay, jitter. Microseconds.
     pub transit_us: [Percentiles; 2],
-    /// How much later than planned packets left: what real time adds. Microseconds.
+    /// Lateness of departures relative to the plan, microseconds.
     pub added_us: Percentiles,
-    /// Packets the system dropped before they were read; the line is not what it claims unless this is 0.
+    /// Packets that the system dropped before they were read; the emulation is valid only if this is 0.
     pub overflow_packets: u64,
-    /// Packets dropped because nobody had the client's address any more that they went to.
+    /// Packets dropped because the NAT mapping of their destination had expired.
     pub nat_packets: u64,
     /// Why the capture ended early.
     pub capture_error: Option<String>,
 }
 
 impl Report {
-    /// The added delay for people.
+    /// The lateness as text.
     pub fn added(&self) -> impl fmt::Display {
         Spread(&self.added_us)
     }
@@ -74,7 +74,7 @@ impl fmt::Display for Report {
         }
         writeln!(f, "added by real time: {}", Spread(&self.added_us))?;
         if self.nat_packets > 0 {
-            writeln!(f, "{} packets went to addresses that nobody had any more", self.nat_packets)?;
+            writeln!(f, "{} packets were sent to expired NAT mappings", self.nat_packets)?;
         }
         if self.overflow_packets > 0 {
             writeln!(
@@ -84,7 +84,7 @@ impl fmt::Display for Report {
             )?;
         }
         if let Some(error) = &self.capture_error {
-            writeln!(f, "the capture is not complete: {error}")?;
+            writeln!(f, "the capture is incomplete: {error}")?;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The address translator before the clients of a line: the simulator's own, for sockets that are known by `K`.
+//! The NAT in front of the clients: the simulator's own, for sockets identified by `K`.
 
 use engine::Instant;
 use sim::host::{Nat, Place};
@@ -6,31 +6,37 @@ use sim::plan::NatPlan;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-/// What a fault does to the addresses of clients.
+/// Effect of a fault on the addresses of clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Move {
-    /// Every mapping is forgotten.
+pub(crate) enum AddressChange {
+    /// All mappings expire.
     Rebind,
-    /// The same, and what follows comes from another network.
+    /// All mappings expire, and new ones are in another network.
     ChangeAddress,
-    /// The next new socket gets the mapping of the one that was used last.
+    /// The next new socket inherits the mapping of the most recently used one.
     HandOver,
 }
 
-/// Sockets, and the public addresses they have at the moment.
+/// Sockets and their current public addresses.
 #[derive(Debug)]
 pub(crate) struct Translator<K> {
     nat: Nat,
     numbers: BTreeMap<K, u32>,
     sockets: Vec<K>,
     used_last: Option<u32>,
-    heir_of: Option<u32>,
+    inherits_address_of: Option<u32>,
 }
 
 impl<K: Copy + Ord> Translator<K> {
     pub(crate) fn new(plan: NatPlan) -> Self {
         let nat = Nat::new(plan);
-        Self { nat, numbers: BTreeMap::new(), sockets: Vec::new(), used_last: None, heir_of: None }
+        Self {
+            nat,
+            numbers: BTreeMap::new(),
+            sockets: Vec::new(),
+            used_last: None,
+            inherits_address_of: None,
+        }
     }
 
     /// Sockets seen so far.
@@ -42,13 +48,13 @@ impl<K: Copy + Ord> Translator<K> {
         self.numbers.contains_key(&socket)
     }
 
-    /// Something leaves that socket; where it seems to come from.
+    /// The public address of an outgoing packet.
     pub(crate) fn outbound(&mut self, now: Instant, socket: K) -> Place {
         let next = self.sockets.len() as u32;
         let number = *self.numbers.entry(socket).or_insert(next);
         if number == next {
             self.sockets.push(socket);
-            if let Some(old) = self.heir_of.take() {
+            if let Some(old) = self.inherits_address_of.take() {
                 self.nat.hand_over(old, number);
             }
         }
@@ -56,7 +62,7 @@ impl<K: Copy + Ord> Translator<K> {
         self.nat.outbound(now, number)
     }
 
-    /// Something arrives for that address; the socket it goes to, if somebody has it.
+    /// The socket of an incoming packet; None when the mapping has expired.
     pub(crate) fn inbound(&mut self, now: Instant, place: Place) -> Option<K> {
         let number = self.nat.inbound(now, place)?;
         self.sockets.get(number as usize).copied()
@@ -72,15 +78,15 @@ impl<K: Copy + Ord> Translator<K> {
         self.nat.place(address)
     }
 
-    pub(crate) fn strike(&mut self, change: Move) {
+    pub(crate) fn apply(&mut self, change: AddressChange) {
         match change {
-            Move::Rebind => self.nat.rebind(),
-            Move::ChangeAddress => self.nat.change_address(),
-            Move::HandOver => self.heir_of = self.used_last,
+            AddressChange::Rebind => self.nat.rebind(),
+            AddressChange::ChangeAddress => self.nat.change_address(),
+            AddressChange::HandOver => self.inherits_address_of = self.used_last,
         }
     }
 
-    /// Packets for addresses that nobody had any more.
+    /// Packets to expired mappings.
     pub(crate) const fn dropped(&self) -> u64 {
         self.nat.dropped()
     }
@@ -96,10 +102,10 @@ mod tests {
         let now = Instant::ZERO;
         let (a, b) = (translator.outbound(now, 'a'), translator.outbound(now, 'b'));
         assert_eq!((translator.inbound(now, a), translator.inbound(now, b)), (Some('a'), Some('b')));
-        translator.strike(Move::HandOver);
+        translator.apply(AddressChange::HandOver);
         assert_eq!((translator.outbound(now, 'c'), translator.inbound(now, b)), (b, Some('c')));
         assert_ne!(translator.outbound(now, 'd'), b);
-        translator.strike(Move::Rebind);
+        translator.apply(AddressChange::Rebind);
         assert_eq!((translator.inbound(now, b), translator.dropped()), (None, 1));
     }
 }

@@ -1,4 +1,4 @@
-//! Simulation against reality: the same scenarios in the simulator and with real programs over the same links in real time.
+//! The same scenarios in the simulator, and with real programs over the same links in real time.
 
 mod page;
 
@@ -13,12 +13,12 @@ use serde::Serialize;
 use sim::outcome::{Percentiles, WorkOutcome};
 use sim::{Direction, Outcome, Scenario, World};
 
-/// How far reality may be from the simulator, percent.
+/// Accepted difference between real programs and the simulator, percent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tolerance {
-    /// Of goodputs.
+    /// For goodput.
     pub goodput: u64,
-    /// Of latency percentiles.
+    /// For latency percentiles.
     pub latency: u64,
 }
 
@@ -28,7 +28,7 @@ impl Default for Tolerance {
     }
 }
 
-/// A scenario in both worlds.
+/// A scenario, simulated and with real programs.
 #[derive(Debug, Clone)]
 pub struct Comparison {
     /// Name of the scenario.
@@ -39,11 +39,11 @@ pub struct Comparison {
     pub simulated: Vec<Run>,
     /// The real programs.
     pub rows: Vec<Row>,
-    /// What of the scenario real programs cannot be given.
+    /// The parts of the scenario that are not applied to real programs.
     pub left_out: Vec<LeftOut>,
 }
 
-/// What one run found, in either world.
+/// Outcome of one run, simulated or real.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Run {
     /// The workloads.
@@ -76,16 +76,16 @@ impl From<&Outcome> for Run {
     }
 }
 
-/// A quantity that both worlds have.
+/// A quantity of simulated and of real runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Quantity {
     /// Goodput of all transfers in that direction.
     Goodput(Direction),
-    /// Half of the latencies are at most this: those of the first workload that has any.
+    /// Median latency of the first workload that has latencies.
     P50,
-    /// Nine out of ten do.
+    /// 90th percentile of those latencies.
     P90,
-    /// 99 out of a hundred do.
+    /// 99th percentile of those latencies.
     P99,
     /// Size of an IP packet on the data path.
     Packet,
@@ -148,7 +148,7 @@ impl Comparison {
     /// Plays `scenario` under that many seeds, from 1 on.
     ///
     /// # Errors
-    /// A run that broke a rule.
+    /// A run with a violation.
     pub fn simulate(scenario: &Scenario, seeds: u64) -> Result<Self, String> {
         let mut simulated = Vec::new();
         for seed in 1..=seeds {
@@ -183,7 +183,7 @@ impl Comparison {
     }
 }
 
-/// The middle of ascending values.
+/// The median of ascending values.
 pub(crate) fn median(values: &[u64]) -> Option<u64> {
     values.get(values.len() / 2).copied()
 }

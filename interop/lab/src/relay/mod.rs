@@ -1,13 +1,13 @@
 //! A UDP relay that behaves as the network of a scenario, in real time: `clients -> relay -> server` and back.
 //!
-//! All clients share the two links, as the users of one line do; each has a socket of its own towards the server.
+//! All clients share the two links; each has its own socket towards the server.
 
 mod bench;
 mod udp;
 
 pub use bench::{Bench, BenchReport};
 
-use crate::path::{Capture, Carries, Conditions, Line, Pump, Report};
+use crate::path::{Capture, Carries, Conditions, Emulator, Pump, Report};
 use sim::plan::LinkPlan;
 use std::io;
 use std::net::SocketAddr;
@@ -22,7 +22,7 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Listens on `listen` (port 0 picks one) and forwards to `to`: over `plans[0]` on the way there, `plans[1]` back.
+    /// Listens on `listen` (port 0 lets the system choose) and forwards to `to`: over `plans[0]` on the way there, `plans[1]` back.
     ///
     /// # Errors
     /// The address cannot be bound.
@@ -42,21 +42,21 @@ impl Relay {
     ) -> io::Result<Self> {
         let (sockets, waiter) = Sockets::bind(listen, to, conditions.nat)?;
         let address = sockets.address();
-        let line = Line::new(conditions, Carries::Datagrams, capture);
+        let line = Emulator::new(conditions, Carries::Datagrams, capture);
         Ok(Self { address, pump: Pump::start(line, sockets, waiter) })
     }
 
-    /// Where clients send to.
+    /// Address to which clients send.
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Lets the scenario's time begin, which otherwise begins with the first datagram.
+    /// Starts the scenario's time, which otherwise starts with the first datagram.
     pub fn begin(&self) {
         self.pump.begin();
     }
 
-    /// What has happened so far.
+    /// Counters and distributions so far.
     pub fn report(&self) -> Report {
         self.pump.report()
     }

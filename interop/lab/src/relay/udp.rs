@@ -1,6 +1,6 @@
 //! The sockets of a relay.
 
-use crate::path::{Ends, Move, Translator};
+use crate::path::{AddressChange, Interfaces, Translator};
 use crate::sys::Waiter;
 use engine::Instant;
 use sim::Direction;
@@ -111,7 +111,7 @@ impl Sockets {
     }
 }
 
-impl Ends for Sockets {
+impl Interfaces for Sockets {
     fn receive(
         &mut self,
         file: usize,
@@ -140,8 +140,8 @@ impl Ends for Sockets {
         }
     }
 
-    fn strike(&mut self, change: Move) {
-        self.clients.strike(change);
+    fn apply(&mut self, change: AddressChange) {
+        self.clients.apply(change);
     }
 
     fn nat_packets(&self) -> u64 {

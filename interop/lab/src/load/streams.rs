@@ -1,4 +1,4 @@
-//! All streams of a load, and one side of them as an application sees it.
+//! All streams of a load, and the port through which an application uses one side of them.
 
 use super::Carrier;
 use super::pipe::{End, HEADER_BYTES, Pipe, index};
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read};
 use std::net::{TcpListener, TcpStream};
 
-/// Something that an application wants to do later.
+/// A timer of an application.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wake {
     pub(super) work: usize,
@@ -20,11 +20,11 @@ pub(super) struct Wake {
     pub(super) tag: u64,
 }
 
-/// Streams, and what applications asked for.
+/// The streams, and the timers of the applications.
 #[derive(Debug, Default)]
-pub(super) struct Ends {
+pub(super) struct Streams {
     pub(super) pipes: BTreeMap<Stream, Pipe>,
-    /// Connections at the target that have not said which stream they are.
+    /// Accepted connections whose header has not arrived.
     strangers: Vec<(TcpStream, Vec<u8>)>,
     wakes: BTreeMap<(Instant, u64), Wake>,
     streams_opened: u32,
@@ -32,7 +32,7 @@ pub(super) struct Ends {
     pub(super) violation: Option<String>,
 }
 
-impl Ends {
+impl Streams {
     pub(super) fn wake_at(&mut self, at: Instant, wake: Wake) {
         self.wakes_made += 1;
         self.wakes.insert((at, self.wakes_made), wake);
@@ -50,7 +50,7 @@ impl Ends {
         Some((at, entry.remove()))
     }
 
-    /// Takes what connected to the target; streams that arrived.
+    /// Accepts connections at the target; the streams whose header has arrived.
     pub(super) fn accept(&mut self, target: &TcpListener, carrier: &dyn Carrier) -> Vec<Stream> {
         while let Ok((socket, _)) = target.accept() {
             if socket.set_nonblocking(true).and_then(|()| socket.set_nodelay(true)).is_ok() {
@@ -62,19 +62,19 @@ impl Ends {
             match read_header(&socket, &mut header) {
                 Ok(()) if header.len() < HEADER_BYTES => self.strangers.push((socket, header)),
                 Ok(()) => arrived.extend(self.arrive(socket, &header, carrier)),
-                // Cut before anybody knew it; the client's end notices.
+                // Cut before its header arrived; the client's end detects that.
                 Err(_) => {}
             }
         }
         arrived
     }
 
-    /// Sockets of connections at the target that have not said which stream they are.
+    /// Sockets of accepted connections whose header has not arrived.
     pub(super) fn strangers(&self) -> impl Iterator<Item = &TcpStream> {
         self.strangers.iter().map(|(socket, _)| socket)
     }
 
-    /// A stream arrived; None when the client has given it up.
+    /// Attaches a connection to its stream; None when the client has given the stream up.
     fn arrive(&mut self, socket: TcpStream, header: &[u8], carrier: &dyn Carrier) -> Option<Stream> {
         let number = header.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
         let stream = Stream(number);
@@ -90,7 +90,7 @@ impl Ends {
         Some(stream)
     }
 
-    /// Everything that side has at the moment is lost.
+    /// Cuts all connections of a side.
     pub(super) fn cut_all(&mut self, side: Side) -> Vec<Stream> {
         let mut cut = Vec::new();
         for (stream, pipe) in &mut self.pipes {
@@ -102,7 +102,7 @@ impl Ends {
         cut
     }
 
-    /// Closes what is over.
+    /// Removes finished streams.
     pub(super) fn sweep(&mut self) {
         self.pipes.retain(|_, pipe| !pipe.sweep());
     }
@@ -126,7 +126,7 @@ pub(super) struct SocketPort<'r> {
     pub(super) now: Instant,
     pub(super) side: Side,
     pub(super) work: usize,
-    pub(super) ends: &'r mut Ends,
+    pub(super) streams: &'r mut Streams,
     pub(super) carrier: &'r dyn Carrier,
 }
 
@@ -135,18 +135,18 @@ impl SocketPort<'_> {
         let socket = self.carrier.connect_for(self.work)?;
         socket.set_nonblocking(true)?;
         socket.set_nodelay(true)?;
-        let number = self.ends.streams_opened;
-        self.ends.streams_opened += 1;
+        let number = self.streams.streams_opened;
+        self.streams.streams_opened += 1;
         let stream = Stream(u64::from(number));
         let end = End::new(socket, number.to_be_bytes().to_vec());
         let mut pipe = Pipe::new(self.work, std::time::Instant::now(), end);
         pipe.flush(Side::Client)?;
-        self.ends.pipes.insert(stream, pipe);
+        self.streams.pipes.insert(stream, pipe);
         Ok(stream)
     }
 
     fn pipe(&mut self, stream: Stream) -> Option<&mut Pipe> {
-        self.ends.pipes.get_mut(&stream)
+        self.streams.pipes.get_mut(&stream)
     }
 }
 
@@ -208,11 +208,11 @@ impl Port for SocketPort<'_> {
 
     fn wake_at(&mut self, at: Instant, tag: u64) {
         let wake = Wake { work: self.work, side: self.side, tag };
-        self.ends.wake_at(at, wake);
+        self.streams.wake_at(at, wake);
     }
 
     fn violate(&mut self, rule: Rule, detail: String) {
         let said = || format!("{}: {}: {detail}", self.side.name(), rule.name());
-        self.ends.violation.get_or_insert_with(said);
+        self.streams.violation.get_or_insert_with(said);
     }
 }
