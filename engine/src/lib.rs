@@ -79,6 +79,7 @@ pub mod observe;
 #[cfg(feature = "planted")]
 pub mod planted;
 pub mod qpp;
+mod sampled;
 pub mod server;
 pub mod settings;
 pub mod snappy;

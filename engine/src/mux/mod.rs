@@ -295,4 +295,7 @@ pub trait Mux: Send {
 
     /// Whether the peer announced that it half-closes.
     fn peer_half_closes(&self) -> bool;
+
+    /// Asserts what must hold between any two calls, in time proportional to the number of streams.
+    fn assert_invariants(&self);
 }

@@ -10,6 +10,7 @@ mod stream;
 use super::{Mux, OpenError, ProtocolError, ReadError, Role, Settings, WriteError};
 use crate::event::{CloseReason, Event, StreamId};
 use crate::observe::{Mark, Marks};
+use crate::sampled::Sampled;
 use crate::time::{Deadline, Instant, Timer};
 use core::time::Duration;
 use frame::{Command, HEADER_LEN, Header, UPDATE_LEN};
@@ -48,6 +49,7 @@ pub struct Smux {
     events: VecDeque<Event>,
     closed: bool,
     marks: Marks,
+    checks: Sampled,
 }
 
 impl Smux {
@@ -81,35 +83,16 @@ impl Smux {
             events: VecDeque::new(),
             closed: false,
             marks: Marks::NONE,
+            checks: Sampled::default(),
             settings,
             role,
         }
     }
 
-    /// Asserts what must hold between any two calls: the bucket's account and the queue of turns.
-    pub fn assert_invariants(&self) {
-        if self.closed {
-            return assert!(self.streams.is_empty() && self.turns.is_empty());
+    fn check(&mut self) {
+        if self.checks.is_due(self.streams.len()) {
+            self.assert_invariants();
         }
-        let unread: usize = self.streams.values().map(|stream| stream.receive.readable_bytes()).sum();
-        let receive_bytes_max = self.settings.receive_bytes_max as i64;
-        assert_eq!(self.bucket, receive_bytes_max - unread as i64, "the bucket lost count");
-        assert!(self.bucket > -i64::from(u16::MAX), "overdrawn by more than a frame");
-        let partial: usize = self.streams.values().map(|stream| stream.receive.partial_bytes()).sum();
-        assert!(partial < usize::from(u16::MAX), "more than one frame is incomplete");
-        assert!(self.refused.len() <= REFUSALS_MAX);
-        let waits = self.streams.iter().filter(|(_, stream)| stream.has_turn);
-        let waiting: Vec<StreamId> = waits.map(|(id, _)| *id).collect();
-        let has_frames = self.streams.iter().filter(|(_, stream)| stream.send.has_frames());
-        assert!(has_frames.map(|(id, _)| *id).eq(waiting.iter().copied()), "a turn for nothing, or none");
-        let stream_of = |turn: &Turn| if let Turn::Stream(id) = turn { Some(*id) } else { None };
-        let mut turns: Vec<StreamId> = self.turns.iter().filter_map(stream_of).collect();
-        turns.sort_unstable();
-        assert_eq!(turns, waiting, "every stream that waits has one turn");
-        let announcements = self.turns.iter().filter(|turn| **turn == Turn::Announcement).count();
-        assert!(announcements <= 1, "announced twice");
-        let others = usize::from(self.nop_queued) + usize::from(!self.refused.is_empty()) + announcements;
-        assert_eq!(self.turns.len(), turns.len() + others, "keepalive or refusals without their turn");
     }
 
     fn unused_id(&mut self) -> Option<StreamId> {
@@ -383,6 +366,7 @@ impl Mux for Smux {
         let id = self.unused_id().ok_or(OpenError::IdsExhausted)?;
         self.streams.insert(id, Stream::new(true));
         self.take_turn(id);
+        self.check();
         Ok(id)
     }
 
@@ -412,6 +396,7 @@ impl Mux for Smux {
         let half_closed = stream.receive.peer_finished;
         self.marks.hit_if(Mark::HalfClose, half_closed);
         self.take_turn(id);
+        self.check();
         Ok(n)
     }
 
@@ -429,6 +414,7 @@ impl Mux for Smux {
             stream.receive.end_told = true;
             self.stop_receiving(id);
             self.forget_if_done(id);
+            self.check();
             return Ok(&mut []);
         }
         // Found above; looked up again because a borrow returned on one path only cannot be held across the others.
@@ -449,6 +435,7 @@ impl Mux for Smux {
             self.take_turn(id);
         }
         self.judge_hold(id);
+        self.check();
     }
 
     fn finish(&mut self, id: StreamId) -> Result<(), WriteError> {
@@ -462,6 +449,7 @@ impl Mux for Smux {
         }
         stream.send.fin = if forgets && stream.send.queued_bytes() > 0 { Fin::Sent } else { Fin::Queued };
         self.take_turn(id);
+        self.check();
         Ok(())
     }
 
@@ -474,6 +462,7 @@ impl Mux for Smux {
         self.stop_receiving(id);
         self.take_turn(id);
         self.forget_if_done(id);
+        self.check();
     }
 
     fn input(&mut self, bytes: &[u8]) -> Result<usize, ProtocolError> {
@@ -494,6 +483,7 @@ impl Mux for Smux {
                 }
             }
         }
+        self.check();
         Ok(used)
     }
 
@@ -514,6 +504,7 @@ impl Mux for Smux {
                 Header { command: Command::Nop, len: 0, id: ANNOUNCEMENT }.put(self.settings.version, out);
             }
         }
+        self.check();
         true
     }
 
@@ -570,6 +561,7 @@ impl Mux for Smux {
         self.keepalive = None;
         self.peer_check = None;
         self.events.push_back(Event::Closed(reason));
+        self.check();
     }
 
     fn stream_count(&self) -> usize {
@@ -596,11 +588,38 @@ impl Mux for Smux {
     fn probe(&mut self) {
         if !self.closed && !std::mem::replace(&mut self.nop_queued, true) {
             self.turns.push_back(Turn::Keepalive);
+            self.check();
         }
     }
 
     fn peer_half_closes(&self) -> bool {
         self.peer_announced
+    }
+
+    /// The bucket's account and the queue of turns.
+    fn assert_invariants(&self) {
+        if self.closed {
+            return assert!(self.streams.is_empty() && self.turns.is_empty());
+        }
+        let unread: usize = self.streams.values().map(|stream| stream.receive.readable_bytes()).sum();
+        let receive_bytes_max = self.settings.receive_bytes_max as i64;
+        assert_eq!(self.bucket, receive_bytes_max - unread as i64, "the bucket lost count");
+        assert!(self.bucket > -i64::from(u16::MAX), "overdrawn by more than a frame");
+        let partial: usize = self.streams.values().map(|stream| stream.receive.partial_bytes()).sum();
+        assert!(partial < usize::from(u16::MAX), "more than one frame is incomplete");
+        assert!(self.refused.len() <= REFUSALS_MAX);
+        let waits = self.streams.iter().filter(|(_, stream)| stream.has_turn);
+        let waiting: Vec<StreamId> = waits.map(|(id, _)| *id).collect();
+        let has_frames = self.streams.iter().filter(|(_, stream)| stream.send.has_frames());
+        assert!(has_frames.map(|(id, _)| *id).eq(waiting.iter().copied()), "a turn for nothing, or none");
+        let stream_of = |turn: &Turn| if let Turn::Stream(id) = turn { Some(*id) } else { None };
+        let mut turns: Vec<StreamId> = self.turns.iter().filter_map(stream_of).collect();
+        turns.sort_unstable();
+        assert_eq!(turns, waiting, "every stream that waits has one turn");
+        let announcements = self.turns.iter().filter(|turn| **turn == Turn::Announcement).count();
+        assert!(announcements <= 1, "announced twice");
+        let others = usize::from(self.nop_queued) + usize::from(!self.refused.is_empty()) + announcements;
+        assert_eq!(self.turns.len(), turns.len() + others, "keepalive or refusals without their turn");
     }
 }
 

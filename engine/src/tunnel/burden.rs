@@ -46,12 +46,12 @@ impl Traffic {
 impl Tunnel {
     /// What the session carries.
     pub fn burden(&self, now: Instant) -> Burden {
-        let bulk = self.traffic.is_bulk(now, self.stream_bytes());
+        let bulk = self.health.traffic.is_bulk(now, self.stream_bytes());
         Burden { bulk, streams: self.stream_count() }
     }
 
     /// Bytes of the multiplexed stream, framing included, sent and received since creation.
     pub fn stream_bytes(&self) -> u64 {
-        self.stats.bytes_sent + self.stats.bytes_received
+        self.reports.stats.bytes_sent + self.reports.stats.bytes_received
     }
 }

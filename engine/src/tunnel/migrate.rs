@@ -18,7 +18,7 @@ impl Tunnel {
     /// # Errors
     /// Gives the datagram back when it is a replay, when moves are switched off, or when the session moved just before.
     pub(crate) fn migrate<'d>(&mut self, now: Instant, incoming: Incoming<'d>) -> Result<(), Incoming<'d>> {
-        let moved_just_now = self.moved_at.is_some_and(|at| now.since(at) < MOVE_INTERVAL);
+        let moved_just_now = self.health.moved_at.is_some_and(|at| now.since(at) < MOVE_INTERVAL);
         let may = self.config.migrate && self.role == Role::Server && !self.is_closed() && !moved_just_now;
         let Ok(identity) = Identity::of(incoming.payload) else { return Err(incoming) };
         let segments = match identity.kind {
@@ -29,14 +29,14 @@ impl Tunnel {
         let advances = self.arq.advanced_by(segments);
         if !may || !advances {
             let too_soon = advances && moved_just_now;
-            self.stats.marks.hit_if(Mark::MigrationTooSoon, too_soon);
-            self.stats.marks.hit_if(Mark::MigrationReplay, may && !advances);
+            self.reports.stats.marks.hit_if(Mark::MigrationTooSoon, too_soon);
+            self.reports.stats.marks.hit_if(Mark::MigrationReplay, may && !advances);
             // Its first data is not that of a new conversation: it comes again, and moves this session then.
             return Err(Incoming { may_start: incoming.may_start && !too_soon, ..incoming });
         }
         self.peer = incoming.from;
-        self.moved_at = Some(now);
-        self.stats.migrations += 1;
+        self.health.moved_at = Some(now);
+        self.reports.stats.migrations += 1;
         // What the layers make of it is in their counters.
         let _ = self.handle_payload(now, incoming.payload, identity);
         Ok(())

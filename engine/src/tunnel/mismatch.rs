@@ -1,4 +1,4 @@
-//! Which flag differs, when the peer's bytes do not parse: the first bytes of its stream tell (overview section 11).
+//! Which option differs when the peer's bytes do not parse, derived from the first bytes of its stream (overview section 11).
 
 /// A setting that differs between the two sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,18 +12,39 @@ pub enum Mismatch {
     PeerSmuxVersion(u8),
 }
 
-impl Mismatch {
-    /// Judges the first bytes of the peer's stream, before (`raw`) and after decompression (`plain`, where it worked).
-    pub(super) fn find(compress: bool, smux_version: u8, raw: &[u8], plain: &[u8]) -> Option<Self> {
-        let identifier = raw.starts_with(b"\xff\x06\x00\x00");
+/// The first bytes of the peer's stream, before and after decompression.
+#[derive(Debug, Default)]
+pub(super) struct FirstBytes {
+    raw: [u8; 4],
+    plain: [u8; 4],
+}
+
+impl FirstBytes {
+    /// Notes bytes from `offset` of the stream, before decompression.
+    pub(super) fn note_raw(&mut self, offset: u64, bytes: &[u8]) {
+        let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+        for (slot, byte) in self.raw.iter_mut().skip(offset).zip(bytes) {
+            *slot = *byte;
+        }
+    }
+
+    /// Notes the first bytes after decompression; later ones are ignored.
+    pub(super) fn note_plain(&mut self, bytes: &[u8]) {
+        if self.plain[0] == 0 {
+            self.plain.iter_mut().zip(bytes).for_each(|(slot, byte)| *slot = *byte);
+        }
+    }
+
+    /// The option that differs, given this side's options.
+    pub(super) fn mismatch(&self, compress: bool, smux_version: u8) -> Option<Mismatch> {
+        let identifier = self.raw.starts_with(b"\xff\x06\x00\x00");
         match (compress, identifier) {
-            (false, true) => return Some(Self::PeerCompresses),
-            (true, false) if is_smux(raw) => return Some(Self::PeerDoesNotCompress),
+            (false, true) => return Some(Mismatch::PeerCompresses),
+            (true, false) if is_smux(&self.raw) => return Some(Mismatch::PeerDoesNotCompress),
             _ => {}
         }
-        let first = if compress { plain } else { raw };
-        let version = *first.first()?;
-        (is_smux(first) && version != smux_version).then_some(Self::PeerSmuxVersion(version))
+        let first = if compress { &self.plain } else { &self.raw };
+        (is_smux(first) && first[0] != smux_version).then_some(Mismatch::PeerSmuxVersion(first[0]))
     }
 }
 

@@ -6,13 +6,19 @@
 
 mod burden;
 mod config;
+mod flush_timer;
+mod health;
 mod identity;
+mod inbound;
 mod liveness;
 mod migrate;
 mod mismatch;
-mod pacer;
+mod outbound;
+mod pads;
 mod queue_delay;
+mod rate_limiter;
 mod receive;
+mod reports;
 mod stall;
 mod transmit;
 
@@ -26,19 +32,17 @@ use crate::arq::{Arq, Flush};
 use crate::congestion::Auto;
 use crate::entropy::Entropy;
 use crate::event::{CloseReason, Event, StreamId};
-use crate::fec;
 use crate::mux::{Mux, OpenError, ReadError, Role, Smux, WriteError};
 use crate::observe::{Mark, Marks, Note, Stats};
-use crate::qpp::Generator;
-use crate::snappy;
 use crate::time::{Deadline, Instant, Timer};
-use burden::Traffic;
 use core::time::Duration;
-use liveness::Liveness;
-use pacer::Pacer;
-use queue_delay::QueueDelay;
-use stall::Stall;
-use std::collections::{BTreeMap, VecDeque};
+use flush_timer::FlushTimer;
+use health::Health;
+use inbound::Inbound;
+use outbound::Outbound;
+use pads::Pads;
+use rate_limiter::RateLimiter;
+use reports::Reports;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -78,12 +82,6 @@ pub enum DropReason {
     Closed,
 }
 
-/// How often buffers that were not needed meanwhile are freed.
-const TRIM_INTERVAL: Duration = Duration::from_secs(10);
-
-/// Lateness that no busy machine explains.
-const PAUSE_MIN: Duration = Duration::from_secs(1);
-
 /// One association. See the crate's manual for the order of calls.
 pub struct Tunnel {
     config: Arc<TunnelConfig>,
@@ -91,51 +89,13 @@ pub struct Tunnel {
     peer: SocketAddr,
     entropy: Entropy,
     arq: Arq,
-    fec_out: Option<fec::Encoder>,
-    fec_in: Option<fec::Decoder>,
-    fec_proof: fec::ShapeProof,
-    snappy_out: Option<snappy::Encoder>,
-    snappy_in: Option<snappy::Decoder>,
     mux: Box<dyn Mux>,
-    pads: BTreeMap<StreamId, StreamPads>,
-    events: VecDeque<Event>,
-    closed: Option<CloseReason>,
-    stats: Stats,
-    liveness: Liveness,
-    pacer: Option<Pacer>,
-    stall: Stall,
-    traffic: Traffic,
-    queue_delay: QueueDelay,
-    /// The driver has no memory for more: what arrives stays in the ARQ, whose window closes.
-    input_held: bool,
-    trim_at: Instant,
-    moved_at: Option<Instant>,
-    /// Number of the last data packet that came with FEC.
-    shard_seqid: Option<u32>,
-    /// First bytes of the peer's stream, before and after decompression.
-    first_raw: [u8; 4],
-    first_plain: [u8; 4],
-    mismatch: Option<Mismatch>,
-    /// Next periodic flush (KCP-12).
-    flush_at: Instant,
-    /// `flush_at`, or later, if a flush could have anything to do then.
-    flush_deadline: Option<Instant>,
-    /// A periodic flush is being polled; its end decides when the next one is due.
-    flush_periodic: bool,
-    /// A received segment that the multiplexer has not taken completely (without compression).
-    plain: Vec<u8>,
-    plain_at: usize,
-    frame: Vec<u8>,
-    chunk: Vec<u8>,
-    held: Vec<u8>,
-}
-
-/// Permutation pad state of one stream (QPP-1).
-struct StreamPads {
-    out: Generator,
-    inward: Generator,
-    /// Bytes at the head of the receive queue that are already decrypted.
-    opened: usize,
+    pads: Pads,
+    inbound: Inbound,
+    outbound: Outbound,
+    flush: FlushTimer,
+    health: Health,
+    reports: Reports,
 }
 
 impl Tunnel {
@@ -181,46 +141,21 @@ impl Tunnel {
             let segment_bytes = config.segment_bytes_max();
             arq.set_controller(Box::new(Auto::new(segment_bytes, config.rate_bytes_s)));
         }
-        let (fec_out, fec_in) = fec_ends(config);
-        let interval_ms = arq.interval_ms();
-        // Keepalives of many sessions fall together.
+        // In phase, so that the keepalives of many sessions fall together.
         let ticks_from = now.ms_multiple_after(config.mux.keepalive_ms / 5);
         Self {
             config: Arc::clone(config),
             role,
             peer,
             entropy,
-            arq,
-            fec_out,
-            fec_in,
-            fec_proof: fec::ShapeProof::new(config.fec.unwrap_or(fec::Shape::ONE_TO_ONE)),
-            snappy_out: config.compress.then(snappy::Encoder::new),
-            snappy_in: config.compress.then(snappy::Decoder::new),
             mux: Box::new(Smux::new(config.mux.clone(), role, ticks_from)),
-            pads: BTreeMap::new(),
-            events: VecDeque::new(),
-            closed: None,
-            stats: Stats::default(),
-            liveness: Liveness::default(),
-            pacer: Pacer::new(config.rate_bytes_s, now),
-            stall: Stall::default(),
-            traffic: Traffic::default(),
-            queue_delay: QueueDelay::default(),
-            input_held: false,
-            trim_at: now + TRIM_INTERVAL,
-            moved_at: None,
-            shard_seqid: None,
-            first_raw: [0; 4],
-            first_plain: [0; 4],
-            mismatch: None,
-            flush_at: now.ms_multiple_after(interval_ms),
-            flush_deadline: None,
-            flush_periodic: false,
-            plain: Vec::new(),
-            plain_at: 0,
-            frame: Vec::new(),
-            chunk: Vec::new(),
-            held: Vec::new(),
+            pads: Pads::new(config.qpp.clone()),
+            inbound: Inbound::new(config),
+            outbound: Outbound::new(config, now),
+            flush: FlushTimer::new(now, arq.interval_ms()),
+            health: Health::new(now),
+            reports: Reports::default(),
+            arq,
         }
     }
 
@@ -236,12 +171,12 @@ impl Tunnel {
 
     /// Why the tunnel is closed, if it is.
     pub fn closed(&self) -> Option<CloseReason> {
-        self.closed
+        self.reports.closed
     }
 
     /// Whether the tunnel is closed.
     pub fn is_closed(&self) -> bool {
-        self.closed.is_some()
+        self.reports.closed.is_some()
     }
 
     /// Whether every byte that was written has been acknowledged.
@@ -251,17 +186,17 @@ impl Tunnel {
 
     /// Which setting differs from the peer's, once a session failed because of one.
     pub fn mismatch(&self) -> Option<Mismatch> {
-        self.mismatch
+        self.inbound.mismatch
     }
 
     /// How long nothing has been heard since something was sent that the peer must answer; zero while it answers.
     pub fn silent_for(&self, now: Instant) -> Duration {
-        self.liveness.silent_for(now)
+        self.health.liveness.silent_for(now)
     }
 
     /// Whether the peer ever sent a valid datagram.
     pub fn was_heard(&self) -> bool {
-        self.stats.in_pkts > 0
+        self.reports.stats.in_pkts > 0
     }
 
     /// Whether the peer passes on the end of one direction alone (SMUX-26).
@@ -271,9 +206,7 @@ impl Tunnel {
 
     /// Bytes that wait in this session: to be framed, sent or acknowledged, and to be read.
     pub fn queued_bytes(&self) -> usize {
-        let inward =
-            self.plain.len() - self.plain_at + self.snappy_in.as_ref().map_or(0, |d| d.decoded().len());
-        self.mux.queued_bytes() + self.arq.queued_bytes() + inward
+        self.mux.queued_bytes() + self.arq.queued_bytes() + self.inbound.queued_bytes()
     }
 
     /// Streams alive.
@@ -302,9 +235,9 @@ impl Tunnel {
             ring_buffer_rcv_queue: state.rcv_queue as u64,
             ring_buffer_snd_buffer: state.snd_buf as u64,
             marks: self.marks(),
-            ..self.stats
+            ..self.reports.stats
         };
-        if let Some(decoder) = &self.fec_in {
+        if let Some(decoder) = &self.inbound.shards.decoder {
             let fec = decoder.counters();
             stats.fec_full_shards = fec.full_shards;
             stats.fec_parity_shards = fec.parity_shards;
@@ -317,15 +250,15 @@ impl Tunnel {
     }
 
     fn marks(&self) -> Marks {
-        let mut marks = self.stats.marks.or(self.arq.marks()).or(self.mux.marks());
-        marks = self.fec_out.iter().fold(marks, |marks, encoder| marks.or(encoder.marks()));
-        marks = self.fec_in.iter().fold(marks, |marks, decoder| marks.or(decoder.marks()));
-        marks.hit_if(Mark::Damaged, self.stats.in_csum_errors > 0);
-        marks.hit_if(Mark::Migration, self.stats.migrations > 0);
-        marks.hit_if(Mark::StreamCut, self.stats.streams_cut > 0);
-        marks.hit_if(Mark::SessionRotated, self.closed == Some(CloseReason::Local));
-        marks.hit_if(Mark::SessionReplaced, self.closed == Some(CloseReason::Replaced));
-        marks.hit_if(Mark::PeerTimeout, self.closed == Some(CloseReason::PeerTimeout));
+        let mut marks = self.reports.stats.marks.or(self.arq.marks()).or(self.mux.marks());
+        marks = self.outbound.encoder.iter().fold(marks, |marks, encoder| marks.or(encoder.marks()));
+        marks = self.inbound.shards.decoder.iter().fold(marks, |marks, decoder| marks.or(decoder.marks()));
+        marks.hit_if(Mark::Damaged, self.reports.stats.in_csum_errors > 0);
+        marks.hit_if(Mark::Migration, self.reports.stats.migrations > 0);
+        marks.hit_if(Mark::StreamCut, self.reports.stats.streams_cut > 0);
+        marks.hit_if(Mark::SessionRotated, self.reports.closed == Some(CloseReason::Local));
+        marks.hit_if(Mark::SessionReplaced, self.reports.closed == Some(CloseReason::Replaced));
+        marks.hit_if(Mark::PeerTimeout, self.reports.closed == Some(CloseReason::PeerTimeout));
         marks
     }
 
@@ -338,7 +271,7 @@ impl Tunnel {
             return Err(OpenError::Closed);
         }
         let id = self.mux.open()?;
-        self.attach_pads(id);
+        self.pads.add(id);
         self.settle(now);
         Ok(id)
     }
@@ -351,21 +284,15 @@ impl Tunnel {
         if self.is_closed() {
             return Err(WriteError::Closed);
         }
-        let taken = match (&self.config.qpp, self.pads.get_mut(&id)) {
-            (Some(qpp), Some(pads)) => {
-                let room = self.mux.write_room(id)?.min(data.len());
-                self.frame.clear();
-                self.frame.extend_from_slice(&data[..room]);
-                if room > 0 {
-                    pads.out.encrypt(qpp, &mut self.frame);
-                }
-                // Without room the multiplexer must see that something was to be written: it says blocked and wakes.
-                self.mux.write(id, if room > 0 { &self.frame } else { data })?
-            }
-            _ => self.mux.write(id, data)?,
+        let taken = if self.pads.has(id) {
+            let room = self.mux.write_room(id)?.min(data.len());
+            // Without room the multiplexer must see the attempt: it returns blocked, and wakes the writer later.
+            self.mux.write(id, if room > 0 { self.pads.encrypt(id, &data[..room]) } else { data })?
+        } else {
+            self.mux.write(id, data)?
         };
         self.follow_write(now, id);
-        self.liveness.active(now);
+        self.health.liveness.active(now);
         self.settle(now);
         Ok(taken)
     }
@@ -376,22 +303,16 @@ impl Tunnel {
     /// [`ReadError::Blocked`] when nothing is there yet; [`Event::Readable`] follows.
     pub fn peek(&mut self, id: StreamId) -> Result<&[u8], ReadError> {
         let bytes = self.mux.peek(id)?;
-        if let (Some(qpp), Some(pads)) = (&self.config.qpp, self.pads.get_mut(&id)) {
-            let opened = pads.opened.min(bytes.len());
-            pads.inward.decrypt(qpp, &mut bytes[opened..]);
-            pads.opened = pads.opened.max(bytes.len());
-        }
+        self.pads.decrypt(id, bytes);
         Ok(bytes)
     }
 
     /// Marks the first `n` peeked bytes as read.
     pub fn consume(&mut self, now: Instant, id: StreamId, n: usize) {
-        if let Some(pads) = self.pads.get_mut(&id) {
-            pads.opened = pads.opened.saturating_sub(n);
-        }
+        self.pads.consumed(id, n);
         self.mux.consume(id, n);
         self.note_read(id);
-        self.liveness.active(now);
+        self.health.liveness.active(now);
         self.settle(now);
     }
 
@@ -423,7 +344,7 @@ impl Tunnel {
     /// Ends a stream in both directions: what was written is still sent, what arrives is discarded.
     pub fn close_stream(&mut self, now: Instant, id: StreamId) {
         self.mux.close(id);
-        self.pads.remove(&id);
+        self.pads.remove(id);
         self.settle(now);
     }
 
@@ -434,9 +355,9 @@ impl Tunnel {
             return;
         }
         self.settle(now);
-        self.shut(reason);
+        self.reports.close(reason);
         self.arq.flush(now, Flush::Full);
-        self.flush_deadline = None;
+        self.flush.disarm();
     }
 
     /// Frees buffers kept for reuse: a driver short of memory asks for them.
@@ -446,20 +367,13 @@ impl Tunnel {
 
     /// Stops taking in stream bytes, or goes on: a driver short of memory lets the peer wait.
     pub fn hold_input(&mut self, now: Instant, hold: bool) {
-        self.input_held = hold;
+        self.inbound.held = hold;
         self.settle(now);
-    }
-
-    fn shut(&mut self, reason: CloseReason) {
-        if self.closed.is_none() {
-            self.closed = Some(reason);
-            self.events.push_back(Event::Closed(reason));
-        }
     }
 
     /// The next event, or `None`.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        self.reports.events.pop_front()
     }
 
     /// From here on keeps [`Note`]s of what happens and why, to be taken by [`Tunnel::poll_note`].
@@ -477,10 +391,11 @@ impl Tunnel {
         if self.is_closed() {
             return None;
         }
-        let flush = self.flush_deadline.map(|at| Deadline { at, why: Timer::Flush });
-        let probe = self.liveness.probe_at().filter(|_| self.probes());
+        let flush = self.flush.deadline().map(|at| Deadline { at, why: Timer::Flush });
+        let probe = self.health.liveness.probe_at().filter(|_| self.probes());
         let probe = probe.map(|at| Deadline { at, why: Timer::Probe });
-        let pace = self.pacer.as_ref().and_then(Pacer::resume_at).map(|at| Deadline { at, why: Timer::Pace });
+        let limiter = self.outbound.limiter.as_ref();
+        let pace = limiter.and_then(RateLimiter::resume_at).map(|at| Deadline { at, why: Timer::Pace });
         [self.mux.poll_timeout(), probe, pace, self.stall_deadline()]
             .into_iter()
             .fold(flush, Deadline::earliest)
@@ -495,15 +410,12 @@ impl Tunnel {
         self.mux.handle_timeout(now);
         self.probe_if_silent(now);
         self.cut_if_stalled(now);
-        if self.trim_at <= now {
-            self.trim_at = now + TRIM_INTERVAL;
+        if self.health.trim_due(now) {
             self.arq.trim();
         }
         self.arq.handle_timeout(now);
-        if !self.config.auto && self.flush_deadline.is_some() && self.flush_at <= now {
+        if !self.config.auto && self.flush.start(now, self.arq.interval_ms()) {
             self.arq.flush(now, Flush::Full);
-            self.flush_periodic = true;
-            self.flush_at = now.ms_boundary_after(self.arq.interval_ms());
         }
         self.settle(now);
     }
@@ -516,18 +428,18 @@ impl Tunnel {
     /// KCP-25: while acknowledgements are awaited a flush is due every interval, so that a call long after it shows that
     /// this end stood still, or that its clock jumped. The path had no part in that time.
     pub(super) fn note_pause(&mut self, now: Instant) {
-        if self.flush_deadline.is_some_and(|at| now.since(at) >= PAUSE_MIN) {
+        if self.flush.was_paused(now) {
             self.arq.distrust_samples_before(now);
         }
     }
 
     fn probe_if_silent(&mut self, now: Instant) {
         if self.stream_count() == 0 {
-            self.liveness.forget_streams();
+            self.health.liveness.forget_streams();
         }
-        if self.probes() && self.liveness.probe_due(now, self.arq.state().rto_ms) {
+        if self.probes() && self.health.liveness.probe_due(now, self.arq.state().rto_ms) {
             self.arq.probe_peer();
-            self.stats.marks.hit(Mark::Probe);
+            self.reports.stats.marks.hit(Mark::Probe);
             self.mux.probe();
             self.arq.flush(now, Flush::Full);
         }
@@ -541,57 +453,42 @@ impl Tunnel {
         }
         self.collect_events();
         self.watch_stall(now);
-        self.traffic.note(now, self.stats.bytes_sent + self.stats.bytes_received);
+        self.health.traffic.note(now, self.stream_bytes());
         self.arm_flush(now);
+        self.check();
+    }
+
+    fn check(&self) {
+        let waits = self.inbound.queued_bytes() > 0;
+        let may_wait = self.is_closed() || self.inbound.held || !self.mux.input_ready();
+        debug_assert!(may_wait || !waits, "bytes wait that the multiplexer would take");
+        debug_assert!(!self.is_closed() || self.flush.deadline().is_none(), "a closed tunnel has a deadline");
+        debug_assert!(self.outbound.held.len() <= self.config.mtu, "a datagram above the mtu waits");
+        let moved = self.health.moved_at.is_some();
+        debug_assert!(self.role == Role::Server || !moved, "a client's session moved");
     }
 
     fn collect_events(&mut self) {
         while let Some(event) = self.mux.poll_event() {
             match event {
-                Event::Opened(id) => {
-                    self.attach_pads(id);
-                    self.events.push_back(event);
+                Event::Closed(reason) => self.reports.close(reason),
+                event => {
+                    if let Event::Opened(id) = event {
+                        self.pads.add(id);
+                    }
+                    self.reports.events.push_back(event);
                 }
-                Event::Closed(reason) => self.shut(reason),
-                event => self.events.push_back(event),
             }
         }
     }
 
-    fn attach_pads(&mut self, id: StreamId) {
-        if let Some(qpp) = &self.config.qpp {
-            let pads = StreamPads { out: qpp.generator(), inward: qpp.generator(), opened: 0 };
-            self.pads.insert(id, pads);
-        }
-    }
-
-    /// KCP-12, with one liberty: while a flush could not do anything the timer sleeps. It goes on in the phase of the
-    /// driver's clock, so that all sessions that have little to do wake the machine together.
+    /// Re-arms the flush timer.
     fn arm_flush(&mut self, now: Instant) {
-        let interval_ms = self.arq.interval_ms();
-        // A flush that is due stays due.
-        if self.flush_deadline != Some(self.flush_at) && self.flush_at <= now {
-            self.flush_at = now.ms_multiple_after(interval_ms);
+        match self.is_closed() {
+            true => self.flush.disarm(),
+            false => self.flush.arm(now, &self.arq, self.config.auto),
         }
-        self.flush_deadline = if self.is_closed() {
-            None
-        } else if self.config.auto {
-            self.arq.poll_timeout(now)
-        } else if self.arq.wants_flush() {
-            Some(self.flush_at)
-        } else {
-            self.arq.probe_due_ms(now).map(|wait_ms| self.flush_at.max(now.ms_boundary_after(wait_ms)))
-        };
     }
-}
-
-/// What a session sends parity with, and rebuilds with.
-fn fec_ends(config: &TunnelConfig) -> (Option<fec::Encoder>, Option<fec::Decoder>) {
-    let Some(shape) = config.fec else { return (None, None) };
-    let newest = config.first_shard / shape.total() as u32;
-    let encoder = fec::Encoder::with_next_seqid(shape, config.first_shard).with_generation(config.generation);
-    let decoder = fec::Decoder::new(Some(shape), config.generation).with_newest_group(newest);
-    (Some(encoder).filter(|_| config.sends_shards()), Some(decoder))
 }
 
 impl core::fmt::Debug for Tunnel {
@@ -600,7 +497,7 @@ impl core::fmt::Debug for Tunnel {
             .field("role", &self.role)
             .field("peer", &self.peer)
             .field("conv", &self.conv())
-            .field("closed", &self.closed)
+            .field("closed", &self.reports.closed)
             .field("streams", &self.mux.stream_count())
             .finish_non_exhaustive()
     }

@@ -13,22 +13,23 @@ pub(super) struct QueueDelay {
 impl Tunnel {
     /// Bytes were just written to `id`.
     pub(super) fn follow_write(&mut self, now: Instant, id: StreamId) {
-        if self.queue_delay.followed.is_none() {
-            self.queue_delay.followed = self.mux.sent_bytes(id).map(|(written, _)| (id, written, now));
+        if self.health.queue_delay.followed.is_none() {
+            self.health.queue_delay.followed = self.mux.sent_bytes(id).map(|(written, _)| (id, written, now));
         }
     }
 
     /// Frames were just made.
     pub(super) fn note_framed(&mut self, now: Instant) {
-        let Some((id, byte, since)) = self.queue_delay.followed else { return };
+        let Some((id, byte, since)) = self.health.queue_delay.followed else { return };
         match self.mux.sent_bytes(id) {
             Some((_, framed)) if diff(framed, byte) < 0 => return,
             Some(_) => {
-                let (before_us, sample_us) = (self.stats.queue_delay_us, now.since(since).as_micros() as u64);
-                self.stats.queue_delay_us = before_us - before_us / 8 + sample_us / 8;
+                let (before_us, sample_us) =
+                    (self.reports.stats.queue_delay_us, now.since(since).as_micros() as u64);
+                self.reports.stats.queue_delay_us = before_us - before_us / 8 + sample_us / 8;
             }
             None => {}
         }
-        self.queue_delay.followed = None;
+        self.health.queue_delay.followed = None;
     }
 }

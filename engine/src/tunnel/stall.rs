@@ -23,24 +23,24 @@ impl Tunnel {
     /// How long the session has stood still in one direction, because readers here or at the peer have stopped; zero
     /// while it moves. New streams are better off elsewhere.
     pub fn blocked_for(&self, now: Instant) -> Duration {
-        self.stall.blocked_since.map_or(Duration::ZERO, |since| now.since(since))
+        self.health.stall.blocked_since.map_or(Duration::ZERO, |since| now.since(since))
     }
 
     pub(super) fn stall_deadline(&self) -> Option<Deadline> {
-        self.stall.holder.map(|(_, since)| Deadline { at: since + CUT_AFTER, why: Timer::Stall })
+        self.health.stall.holder.map(|(_, since)| Deadline { at: since + CUT_AFTER, why: Timer::Stall })
     }
 
     /// A stream was read.
     pub(super) fn note_read(&mut self, id: StreamId) {
-        self.stall.holder = self.stall.holder.filter(|(holder, _)| *holder != id);
+        self.health.stall.holder = self.health.stall.holder.filter(|(holder, _)| *holder != id);
     }
 
     pub(super) fn watch_stall(&mut self, now: Instant) {
         let full = !self.mux.input_ready() && !self.is_closed();
         let blocked = full || self.arq.waits_for_window();
-        self.stall.blocked_since = blocked.then(|| self.stall.blocked_since.unwrap_or(now));
+        self.health.stall.blocked_since = blocked.then(|| self.health.stall.blocked_since.unwrap_or(now));
         let crowded = full && self.mux.stream_count() > 1;
-        self.stall.holder = match self.stall.holder {
+        self.health.stall.holder = match self.health.stall.holder {
             Some(holder) if crowded => Some(holder),
             None if crowded => self.mux.fullest().map(|id| (id, now)),
             _ => None,
@@ -48,14 +48,14 @@ impl Tunnel {
     }
 
     pub(super) fn cut_if_stalled(&mut self, now: Instant) {
-        let Some((id, since)) = self.stall.holder else { return };
+        let Some((id, since)) = self.health.stall.holder else { return };
         if now < since + CUT_AFTER {
             return;
         }
-        self.stall.holder = None;
+        self.health.stall.holder = None;
         self.mux.close(id);
-        self.pads.remove(&id);
-        self.stats.streams_cut += 1;
-        self.events.push_back(Event::Cut(id));
+        self.pads.remove(id);
+        self.reports.stats.streams_cut += 1;
+        self.reports.events.push_back(Event::Cut(id));
     }
 }

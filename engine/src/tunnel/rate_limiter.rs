@@ -6,7 +6,7 @@ use crate::time::Instant;
 const BURST_BYTES: u64 = 96_000;
 
 #[derive(Debug)]
-pub(super) struct Pacer {
+pub(super) struct RateLimiter {
     bytes_per_s: u64,
     /// Filled up to here; a datagram may leave while the bucket holds one mtu.
     bytes: u64,
@@ -15,7 +15,7 @@ pub(super) struct Pacer {
     resume_at: Option<Instant>,
 }
 
-impl Pacer {
+impl RateLimiter {
     /// A full bucket; `None` for a rate of 0, which means no limit.
     pub(super) fn new(bytes_per_s: u64, now: Instant) -> Option<Self> {
         (bytes_per_s > 0).then_some(Self { bytes_per_s, bytes: BURST_BYTES, filled_at: now, resume_at: None })
@@ -59,19 +59,19 @@ mod tests {
     #[test]
     fn long_run_rate_is_exact_and_bursts_are_bounded() {
         let mut now = Instant::from_millis(5);
-        let mut pacer = Pacer::new(1_000_000, now).unwrap();
+        let mut limiter = RateLimiter::new(1_000_000, now).unwrap();
         let mut sent = 0;
         let end = now.as_micros() + 10_000_000;
         while now.as_micros() < end {
-            let room = pacer.allowance(now, 1350);
+            let room = limiter.allowance(now, 1350);
             if room == 0 {
-                let resume = pacer.resume_at().unwrap();
+                let resume = limiter.resume_at().unwrap();
                 assert!(resume > now, "the limiter spins");
                 now = resume;
                 continue;
             }
             let bytes = room.min(20 * 1350);
-            pacer.spend(bytes);
+            limiter.spend(bytes);
             sent += bytes;
         }
         assert!((9_990_000..=10_100_000).contains(&sent), "{sent} bytes in 10 s at 1 MB/s");
@@ -80,10 +80,10 @@ mod tests {
     #[test]
     fn tiny_rates_neither_stop_nor_overflow() {
         let now = Instant::from_millis(1);
-        let mut pacer = Pacer::new(1, now).unwrap();
-        pacer.spend(96_000);
-        assert_eq!(pacer.allowance(now, 1500), 0);
-        let resume = pacer.resume_at().unwrap();
-        assert!(pacer.allowance(resume, 1500) >= 1500);
+        let mut limiter = RateLimiter::new(1, now).unwrap();
+        limiter.spend(96_000);
+        assert_eq!(limiter.allowance(now, 1500), 0);
+        let resume = limiter.resume_at().unwrap();
+        assert!(limiter.allowance(resume, 1500) >= 1500);
     }
 }
