@@ -27,7 +27,7 @@ pub(crate) struct Census {
     totals: Cell<Totals>,
     /// Memory to stay below, bytes; 0 for no limit.
     memory_bytes_max: Cell<usize>,
-    /// Memory was short when it was looked at last, which it is until a little more is free.
+    /// Memory was short at the last check; it stays so until a tenth more is free.
     short: Cell<bool>,
 }
 
@@ -88,7 +88,7 @@ impl Census {
         }
     }
 
-    /// A datagram was refused unopened: it came from somebody else than the peer, or memory is short.
+    /// A datagram was refused: it came from an address other than the peer's, or memory is short.
     pub(crate) fn refused(&self) {
         let mut totals = self.totals.get();
         totals.stats.in_errs += 1;
@@ -99,7 +99,7 @@ impl Census {
         self.memory_bytes_max.set(bytes);
     }
 
-    /// Whether memory is short: nothing new is begun (CLI-54).
+    /// Whether memory is short: no session or stream is started (CLI-54).
     pub(crate) fn is_short(&self) -> bool {
         let limit_bytes = self.memory_bytes_max.get();
         if limit_bytes == 0 {

@@ -27,13 +27,13 @@ use tokio::time::{sleep, sleep_until};
 /// Pause after a failed dial, and after a failed accept.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// How often a connection that waits for memory looks for it.
+/// Interval at which a connection that waits for memory checks for it.
 const MEMORY_STEP: Duration = Duration::from_millis(20);
 
 /// How long one of several addresses may take to answer.
 const ADDRESS_PATIENCE: Duration = Duration::from_secs(3);
 
-/// How long a connection that ended one way may rest toward kcptun's server.
+/// Idle timeout of a half-closed connection toward kcptun's server.
 const REST: Duration = Duration::from_secs(30);
 
 /// When a server that never answered is reported, and one that acknowledges but never sends stream data. The latter waits
@@ -55,11 +55,11 @@ pub(crate) struct Client {
     socket_options: SocketOptions,
     smuxver: i64,
     quiet: bool,
-    /// What both sides must agree on, for the line about a silent server.
+    /// The options that must be equal on both sides, for the log line about a silent server.
     flags: String,
     limits: Limits,
     entropy: RefCell<Entropy>,
-    /// Dials that were given up for another address of the server's name.
+    /// Dials that got no answer while the server's name had other addresses.
     unanswered: Rc<Cell<usize>>,
 }
 
@@ -100,12 +100,12 @@ impl Client {
         }
     }
 
-    /// The sessions, for those who count them.
+    /// The sessions' counters.
     pub(crate) fn census(&self) -> &Rc<Census> {
         &self.scratch.census
     }
 
-    /// Forwards until the program is told to stop.
+    /// Forwards until the program is stopped.
     pub(crate) async fn run(&self, listener: Listener, mut stop: Stop) {
         tokio::select! {
             biased;
@@ -229,7 +229,7 @@ async fn run(hub: Rc<Hub>, session: SessionId, hubs: Hubs) {
 /// CLI-18
 fn on_notice(hub: &Rc<Hub>, notice: Notice) {
     match notice {
-        // kcptun's servers open no streams.
+        // Servers open no streams, kcptun's neither.
         Notice::Opened(session, id) => hub.close_stream(session, id),
         Notice::Ended(_, CloseReason::Local, _) => {}
         Notice::Ended(peer, reason, mismatch) => {

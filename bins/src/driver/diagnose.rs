@@ -1,5 +1,5 @@
-//! Tells the operator which flag differs (CLI-50): a few datagrams per source that do not open are tried with the other
-//! ciphers. Off the hot path: only strangers' datagrams, a bounded number of them.
+//! Names the option that differs (CLI-50): a few datagrams per source that do not open are tried with the other ciphers.
+//! Off the hot path: only datagrams without a session, a bounded number of them.
 
 use crate::log::log_line;
 use engine::crypt::{Cipher, MasterKey};
@@ -7,16 +7,16 @@ use engine::diagnose::Diagnosis;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-/// Datagrams of one source that are looked at.
+/// Datagrams tried per source.
 const DATAGRAMS_MAX: u8 = 3;
 
-/// Sources that are looked at; then the program is being flooded and says no more.
+/// Sources tried; beyond them the program is being flooded and logs nothing more.
 const SOURCES_MAX: usize = 256;
 
 pub(crate) struct Diagnose {
     own: Cipher,
     key: MasterKey,
-    /// Made when first needed.
+    /// Derives keys, so it is created by the first datagram that needs it.
     diagnosis: Option<Diagnosis>,
     seen: BTreeMap<IpAddr, u8>,
 }
@@ -35,7 +35,7 @@ impl Diagnose {
         }
     }
 
-    /// Looks at a sealed datagram that could not be used, and says what it found.
+    /// Tries a sealed datagram that could not be used, and logs the result.
     pub(crate) fn judge(&mut self, from: SocketAddr, datagram: &[u8]) {
         let count = self.seen.entry(from.ip()).or_default();
         *count += 1;

@@ -23,10 +23,10 @@ use tokio::time::Sleep;
 /// Bytes one segmented send can carry.
 const SEND_BYTES: usize = 65_507;
 
-/// Receive calls in a row before others get their turn.
+/// Receive calls in a row before other tasks run.
 const RECEIVE_CALLS_MAX: usize = 8;
 
-/// Buffers that every hub and stream of the thread uses in turn, never across an await.
+/// The clock, and buffers that all hubs and streams of the thread share; never held across an await.
 pub(crate) struct Scratch {
     pub(crate) clock: Clock,
     pub(crate) census: Rc<Census>,
@@ -48,14 +48,14 @@ impl Scratch {
     }
 }
 
-/// What the owner of a hub should know.
+/// What a hub reports to the program.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Notice {
     /// The server accepted a session.
     Accepted(SocketAddr),
     /// The peer opened a stream.
     Opened(SessionId, StreamId),
-    /// A session ended, its streams with it; the option that differs, if one does.
+    /// A session with that peer ended, and its streams with it; the option that differs, if one does.
     Ended(SocketAddr, CloseReason, Option<Mismatch>),
 }
 
@@ -70,7 +70,7 @@ pub(crate) struct Hub {
 struct State {
     tunnels: Tunnels,
     sessions: BTreeMap<SessionId, Session>,
-    /// Sessions that may have something to send or to tell.
+    /// Sessions that may have datagrams or events.
     marked: VecDeque<SessionId>,
     timers: BTreeSet<(Instant, SessionId)>,
     unsent: Option<Unsent>,
@@ -84,9 +84,9 @@ struct State {
 struct Session {
     streams: BTreeMap<StreamId, Rc<Signals>>,
     marked: bool,
-    /// Waits for memory.
+    /// The session waits for memory.
     held: bool,
-    /// So do streams that had something to write.
+    /// Streams of it wait for memory to write.
     writers_wait: bool,
     armed_at: Option<Instant>,
 }
@@ -298,7 +298,7 @@ impl Hub {
         self.marked.notify_one();
     }
 
-    /// Drives the sessions until the client's one is over; for ever on a server.
+    /// Drives the sessions: a client's until it ended, a server's without end.
     pub(crate) async fn run(self: Rc<Self>, mut on_notice: impl FnMut(&Rc<Self>, Notice)) {
         let clock = self.scratch.clock;
         let mut sleep = Box::pin(tokio::time::sleep_until(clock.moment(clock.now())));
@@ -325,7 +325,7 @@ impl Hub {
         std::mem::take(&mut state.notices)
     }
 
-    /// Until there is something to do.
+    /// Waits for a datagram, a timer, room in a blocked socket, or a marked session.
     async fn wait(&self, mut sleep: Pin<&mut Sleep>) {
         let (next, blocked, marked) = self.state.borrow().waits();
         if marked && !blocked {
@@ -334,7 +334,7 @@ impl Hub {
         let timed = next.filter(|_| !blocked);
         if let Some(at) = timed {
             let moment = self.scratch.clock.moment(at);
-            // Setting it to an earlier time costs calls of the system, waking once too early less than doing so each time.
+            // Each reset to an earlier time costs system calls; waking up once too early costs less.
             if sleep.deadline() > moment || sleep.is_elapsed() {
                 sleep.as_mut().reset(moment);
             }
@@ -382,11 +382,11 @@ impl Hub {
                 state.mark(id);
                 return;
             }
-            state.tell(id);
+            state.report(id);
         }
     }
 
-    /// Everything the tunnel has to send; what is left over when the socket would block.
+    /// Sends the tunnel's datagrams; returns the rest when the socket would block.
     fn send_all(&self, now: Instant, tunnel: &mut Tunnel) -> Option<Unsent> {
         let buffer = &mut *self.scratch.send.borrow_mut();
         while let Some(transmit) = tunnel.poll_transmit(now, buffer) {
@@ -480,8 +480,8 @@ impl State {
         }
     }
 
-    /// Passes a session's events on and re-arms its timer; the end of the contract's round.
-    fn tell(&mut self, id: SessionId) {
+    /// Passes a session's events on and re-arms its timer, which ends the contract's round.
+    fn report(&mut self, id: SessionId) {
         let Self { tunnels, sessions, notices, timers, .. } = self;
         let Some(session) = sessions.get_mut(&id) else { return };
         let drained = tunnels.with(id, |tunnel| {

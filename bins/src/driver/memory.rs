@@ -1,7 +1,7 @@
 //! Gives memory back after a load, and `--memlimit`: what happens when memory runs short (CLI-54).
 //!
-//! Memory is what sessions hold: bytes that wait for a path or for a reader. Short of it, nothing new is begun and the
-//! sessions above their share wait, which the others do not feel. Only if that does not help the fullest session ends.
+//! Sessions hold memory: bytes that wait for a path or for a reader. When it is short, no session or stream is started, and
+//! sessions above their share wait, without effect on the others. Only if that does not help, the fullest session is closed.
 
 use super::census::Census;
 use crate::heap;
@@ -12,16 +12,16 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::time::interval;
 
-/// How often the program looks whether there is memory to give back, how often in a row there must be, and how much.
+/// Interval of checks for memory to give back, the number of checks in a row that must find it, and the least amount.
 const TRIM_LOOK: Duration = Duration::from_secs(1);
 const TRIM_LOOKS: u32 = 10;
 const TRIM_BYTES_MIN: usize = 4 << 20;
 
-/// How often memory is looked at under a limit.
+/// Interval of checks under a limit.
 const LOOK: Duration = Duration::from_millis(10);
 
 /// Gives memory back to the system when most of what was in use since the last time is free: the allocator keeps what lies
-/// between pieces that are still in use. Runs for ever.
+/// between pieces that are still in use. Runs without end.
 pub(crate) async fn trim_after_load() {
     let (mut high_bytes, mut looks) = (0, 0);
     let mut ticks = interval(TRIM_LOOK);
@@ -38,7 +38,7 @@ pub(crate) async fn trim_after_load() {
     }
 }
 
-/// Watches for ever; `limit_bytes` is above zero.
+/// Applies the limit, without end; `limit_bytes` is above zero.
 pub(crate) async fn watch(limit_bytes: usize, census: Rc<Census>) {
     census.limit_memory(limit_bytes);
     let mut was_short = false;
@@ -47,7 +47,7 @@ pub(crate) async fn watch(limit_bytes: usize, census: Rc<Census>) {
         ticks.tick().await;
         let short = census.is_short();
         if short != was_short {
-            let state = if short { "short, sessions wait" } else { "there again" };
+            let state = if short { "short, sessions wait" } else { "sufficient again, sessions resume" };
             let (used_kib, limit_kib) = (heap_bytes() / 1024, limit_bytes / 1024);
             log_line!("memlimit: memory is {state}: {used_kib} of {limit_kib} KiB used");
         }

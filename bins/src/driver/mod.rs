@@ -2,8 +2,9 @@
 //!
 //! A [`hub::Hub`] owns one datagram socket and the sessions behind it. Stream tasks read from their connection straight
 //! into the tunnel and write from the tunnel straight to their connection, so that a slow end slows the other one. Every
-//! change marks its session; the hub's own task then sends what there is to send, wakes who has to be woken, and arms one
-//! timer.
+//! change marks its session; the hub's own task then sends its datagrams, wakes its streams, and arms one timer.
+//!
+//! Which session a datagram or stream belongs to is decided by [`engine::Server`] and [`engine::Client`].
 
 mod census;
 mod client;

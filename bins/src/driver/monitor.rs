@@ -1,4 +1,4 @@
-//! What tells about the program while it runs: counters to a file, to the log and over HTTP.
+//! Counters of the running program: to a file, to the log and over HTTP.
 
 use super::census::Census;
 use crate::config::Config;
@@ -21,7 +21,7 @@ pub(crate) struct Pages {
     pub(crate) profiles: Option<Listener>,
 }
 
-/// Starts what `config` asks for; it ends with the program.
+/// Starts the outputs that `config` enables; they end with the program.
 ///
 /// # Errors
 /// The system refuses the signal's handler.
@@ -51,7 +51,7 @@ async fn dump(mut signal: Signal, census: Rc<Census>) {
 /// The first row after the first period (CLI-31). A row that cannot be written is lost; the next one is tried all the same.
 async fn write_rows(path: String, period: Duration, census: Rc<Census>) {
     let start = Instant::now();
-    // Longer than the clock reaches is never.
+    // A period beyond the clock's range never ends.
     let Some(first) = start.checked_add(period) else { return };
     let mut ticks = interval_at(first, period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -12,24 +12,24 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout};
 
-/// How long one direction may rest once the other one ended, toward a peer that half-closes: long polls are legitimate.
+/// Idle timeout of one direction once the other ended, toward a peer that half-closes: long polls are legitimate.
 const HALF_CLOSED_REST: Duration = Duration::from_secs(600);
 
-/// How long the last bytes may take to be read.
+/// Time for the peer to read the last bytes.
 const DISCARD_MAX: Duration = Duration::from_secs(30);
 
-/// The same when the other end of the tunnel has left, which a target that sends without end must hear soon.
+/// The same once the other end of the tunnel stopped reading: a target that sends without end must be closed soon.
 const DISCARD_STOPPED_MAX: Duration = Duration::from_secs(1);
 
-/// How often a held-back end looks whether it may go.
+/// Interval at which a deferred end checks whether it may be sent.
 const HOLD_STEP: Duration = Duration::from_millis(20);
 
-/// How a pipe treats a peer that knows no half-close (CLI-52).
+/// How a pipe treats a peer without half-close (CLI-52).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// How long the end of the connection is held back from it.
+    /// How long the end of the connection is deferred.
     pub(crate) hold_end: Duration,
-    /// How long one direction may rest once the other one ended.
+    /// Idle timeout of one direction once the other ended.
     pub(crate) rest: Duration,
 }
 
@@ -49,7 +49,7 @@ pub(crate) enum PipeError {
     /// The stream was closed here (SMUX-28).
     #[error("given up: its reader stopped and held up the other streams")]
     Cut,
-    /// One direction ended, and the other one rested too long.
+    /// One direction ended, and the other one was idle too long.
     #[error("half-closed and idle")]
     Idle,
 }
@@ -57,7 +57,7 @@ pub(crate) enum PipeError {
 /// Runs until both directions ended, the peer closed the stream, or something failed.
 ///
 /// # Errors
-/// The connection's peer is told by a reset when it has not got the whole stream.
+/// The connection is reset if its peer did not get the whole stream.
 pub(crate) async fn pipe(stream: &Stream, wire: &Wire, limits: Limits) -> Result<(), PipeError> {
     let Limits { hold_end, rest } = limits;
     let progress = Progress::default();
@@ -99,7 +99,7 @@ async fn upload(
             Err(PipeError::Wire(error)) if error.kind() == io::ErrorKind::WouldBlock => {
                 wire.readable().await?
             }
-            // Whatever the peer sent before it closed is still on its way down.
+            // What the peer sent before it closed is still on its way to the connection.
             Err(PipeError::Write(WriteError::PeerFinished)) => return Ok(()),
             Err(error) => return Err(error),
         }
@@ -114,8 +114,8 @@ async fn upload(
     Ok(())
 }
 
-/// CLI-52: kcptun's server closes the whole stream when it hears of the end of one direction. So the end is kept back while
-/// the reply flows, until nothing has moved for `limit`; a server that half-closes says so with its first frame.
+/// CLI-52: kcptun's server closes the whole stream when one direction ends. So the end is deferred while the reply flows,
+/// until nothing has moved for `limit`; a server that half-closes announces it with its first frame.
 async fn hold(stream: &Stream, progress: &Progress, limit: Duration) {
     while !stream.peer_half_closes() && !progress.downloaded.get() {
         let until = progress.moved_at.get() + limit;
@@ -157,7 +157,7 @@ async fn write_waiting(
                 written += taken;
                 progress.moved();
             }
-            // Nobody reads here meanwhile, so a reset has to be waited for.
+            // Nothing is read meanwhile, so a reset has to be waited for.
             Err(WriteError::Blocked) => tokio::select! {
                 biased;
                 () = stream.writable() => {}
@@ -210,7 +210,7 @@ async fn discard(stream: &Stream, wire: &Wire) {
     }
 }
 
-/// How far a pipe is.
+/// Progress of a pipe.
 struct Progress {
     moved_at: Cell<Instant>,
     uploaded: Cell<bool>,
@@ -242,8 +242,8 @@ impl Progress {
         self.half_closed.notify_one();
     }
 
-    /// Until one direction ended and the other one rested for `rest`, or [`HALF_CLOSED_REST`] if the peer half-closes; or
-    /// until everything was delivered to a side whose peer reads nothing any more.
+    /// Waits until one direction ended and the other one was idle for `rest`, or [`HALF_CLOSED_REST`] if the peer half-closes; or
+    /// until everything was delivered and the peer stopped reading.
     async fn idle(&self, stream: &Stream, rest: Duration) {
         self.half_closed.notified().await;
         loop {

@@ -31,7 +31,7 @@ pub(crate) struct Server {
     smuxver: i64,
 }
 
-/// What every stream needs.
+/// What all streams share.
 struct Streams {
     network: Rc<dyn Network>,
     target: Address,
@@ -58,7 +58,7 @@ impl Server {
             Hub::server(&scratch, socket, server, diagnose)
         };
         let hubs = sockets.into_iter().map(hub).collect();
-        // kcptun's client must hear of the target's end at once: its application may be waiting for it.
+        // kcptun's client must get the end of the target's data at once: its application may be waiting for it.
         let rest = Duration::from_secs(u64::try_from(config.closewait).unwrap_or(0));
         let limits = Limits { hold_end: Duration::ZERO, rest };
         let streams = Rc::new(Streams { network, target, quiet: config.quiet, limits });
@@ -66,12 +66,12 @@ impl Server {
         Self { hubs, census, streams, smuxver: config.settings.smuxver }
     }
 
-    /// The sessions, for those who count them.
+    /// The sessions' counters.
     pub(crate) fn census(&self) -> &Rc<Census> {
         &self.census
     }
 
-    /// Forwards until the program is told to stop.
+    /// Forwards until the program is stopped.
     pub(crate) async fn run(&self, mut stop: Stop) {
         for hub in &self.hubs {
             let streams = Rc::clone(&self.streams);

@@ -8,11 +8,11 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 
-/// How long queued data may take to leave.
+/// Time for queued data to be acknowledged.
 const DRAIN_MS_MAX: u64 = 1000;
 const DRAIN_STEP_MS: u64 = 5;
 
-/// Waits for SIGTERM and SIGINT, or for whoever else may end the program.
+/// Waits for SIGTERM and SIGINT, or for the simulated host that ends the program.
 #[derive(Debug)]
 pub(crate) enum Stop {
     Signals { terminate: Signal, interrupt: Signal },
@@ -38,7 +38,7 @@ impl Stop {
     }
 }
 
-/// Ends all streams and gives what they had taken a moment to arrive.
+/// Ends all streams, and waits a moment for their data to be acknowledged.
 pub(crate) async fn drain(hubs: &[Rc<Hub>]) {
     hubs.iter().for_each(|hub| hub.close_all_streams());
     for _ in 0..DRAIN_MS_MAX / DRAIN_STEP_MS {

@@ -13,9 +13,9 @@ use tokio::sync::Notify;
 pub(crate) struct Signals {
     pub(crate) readable: Notify,
     pub(crate) writable: Notify,
-    /// The stream was given up here.
+    /// The tunnel closed the stream: its reader stalled.
     pub(crate) cut: Notify,
-    /// The peer reads nothing any more.
+    /// The peer stopped reading.
     pub(crate) stopped: Notify,
     pub(crate) is_stopped: Cell<bool>,
 }
@@ -33,7 +33,7 @@ pub(crate) struct Stream {
     session: SessionId,
     id: StreamId,
     signals: Rc<Signals>,
-    /// Of the session, which may be gone when it is logged.
+    /// Address of the session's peer; the session may have ended when it is logged.
     peer: Option<SocketAddr>,
 }
 
@@ -65,7 +65,7 @@ impl Stream {
         written.unwrap_or(Err(WriteError::Closed))
     }
 
-    /// Offers the unread bytes (none at the end of the stream) to `take`, which says how many it took.
+    /// Passes the unread bytes (none at the end of the stream) to `take`, which returns how many it took.
     pub(crate) fn read_with<E>(
         &self,
         take: impl FnOnce(&[u8]) -> Result<usize, E>,
@@ -85,33 +85,33 @@ impl Stream {
         finished.unwrap_or(Err(WriteError::Closed))
     }
 
-    /// Whether the peer, having ended its direction, still takes what is written here.
+    /// Whether the peer still takes data after it ended its own direction.
     pub(crate) fn peer_half_closes(&self) -> bool {
         let looked = self.hub.look_at_tunnel(self.session, |tunnel| tunnel.peer_half_closes());
         looked.unwrap_or(false)
     }
 
-    /// Waits until the stream is given up for the others of its session (SMUX-28).
+    /// Waits until the tunnel closes the stream because its stalled reader blocks the others (SMUX-28).
     pub(crate) async fn cut(&self) {
         self.signals.cut.notified().await;
     }
 
-    /// Whether the peer reads nothing of the stream any more (SMUX-29).
+    /// Whether the peer stopped reading the stream (SMUX-29).
     pub(crate) fn is_stopped(&self) -> bool {
         self.signals.is_stopped.get()
     }
 
-    /// Waits until the peer reads nothing of the stream any more (SMUX-29).
+    /// Waits until the peer stops reading the stream (SMUX-29).
     pub(crate) async fn stopped(&self) {
         self.signals.stopped.notified().await;
     }
 
-    /// Waits until a write that was refused as blocked is worth another try.
+    /// Waits until a write that returned blocked can be retried.
     pub(crate) async fn writable(&self) {
         self.signals.writable.notified().await;
     }
 
-    /// Waits until a read that was refused as blocked is worth another try.
+    /// Waits until a read that returned blocked can be retried.
     pub(crate) async fn readable(&self) {
         self.signals.readable.notified().await;
     }

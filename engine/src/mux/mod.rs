@@ -1,8 +1,8 @@
 //! Streams over one ordered byte stream: one trait, one file per dialect.
 //!
-//! A dialect holds no clock and no transport. Bytes from the peer go into [`Mux::input`], frames for the peer come out of
-//! [`Mux::poll_frame`], and what the application should know comes out of [`Mux::poll_event`]. After every call that
-//! changes state the driver takes all frames it has room for, all events, and then reads [`Mux::poll_timeout`].
+//! A dialect holds no clock and no transport. [`Mux::input`] takes bytes from the peer, [`Mux::poll_frame`] returns frames
+//! for the peer, and [`Mux::poll_event`] returns events for the application. After every call that changes state the driver
+//! takes all frames it has room for, then all events, and then reads [`Mux::poll_timeout`].
 
 mod smux;
 
@@ -21,7 +21,7 @@ pub enum Role {
     Server,
 }
 
-/// Limits and intervals of one session (overview section 9). [`Settings::validate`] says whether Go would take them.
+/// Limits and intervals of one session (overview section 9). [`Settings::validate`] applies smux's own checks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Wire version, 1 or 2; equal on both sides.
@@ -36,19 +36,19 @@ pub struct Settings {
     pub receive_bytes_max: usize,
     /// Window announced per stream in version 2, bytes (`streambuf`).
     pub stream_bytes_max: usize,
-    /// Unread bytes at which a stream is paused at the latest (SMUX-27). What waited behind a gap comes at once, so this
-    /// should be more than what a path can have in flight.
+    /// Unread bytes at which a stream is paused at the latest (SMUX-27). Data queued behind a gap arrives all at once, so
+    /// this should exceed the bytes in flight.
     pub unread_bytes_max: usize,
     /// Streams held at once; a peer's stream beyond them is refused (SMUX-22).
     pub streams_max: usize,
     /// Bytes one stream accepts before they are framed.
     pub send_bytes_max: usize,
-    /// Whether writing goes on after the peer finished. `false` is what smux v1.5.52 does (SMUX-17).
+    /// Whether writing may continue after the peer finished; `false` in smux v1.5.52 (SMUX-17).
     pub half_close: bool,
-    /// Tells the peer that this end half-closes, by a NOP with an id that others ignore, and half-closes (SMUX-26) and
-    /// steers single streams (SMUX-27, SMUX-29) only toward peers that say the same.
+    /// Announces half-close to the peer, by a NOP with an id that other peers ignore. Half-close (SMUX-26) and flow control of
+    /// single streams (SMUX-27, SMUX-29) are used only toward peers that announce it, too.
     pub announce: bool,
-    /// The bug on purpose.
+    /// The seeded bug.
     #[cfg(feature = "planted")]
     pub planted: Option<crate::planted::Planted>,
 }
@@ -75,21 +75,21 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Whether both ends said that they know more than smux: set up so that `half_close` only comes with that (SMUX-26).
+    /// Whether both ends announced the extensions; `half_close` is only set with them (SMUX-26).
     const fn is_extended(&self) -> bool {
         self.announce && self.half_close
     }
 
-    /// Window of a stream of version 1 between ends that know credits, bytes (SMUX-27). Two streams fit a buffer like this
+    /// Window of a version 1 stream between ends that use credits, bytes (SMUX-27). Two streams fit a buffer like this
     /// side's.
     fn credit_window(&self) -> usize {
         self.stream_bytes_max.min(self.receive_bytes_max / 2)
     }
 
-    /// Checks what smux v1.5.52 checks (mux.go `VerifyConfig`, SMUX-23), in its order.
+    /// Applies the checks of smux v1.5.52 (mux.go `VerifyConfig`, SMUX-23), in its order.
     ///
     /// # Errors
-    /// The first rule that is broken, in Go's words.
+    /// The first violated rule, with smux's text.
     pub fn validate(&self) -> Result<(), SettingsError> {
         let rules = [
             (matches!(self.version, 1 | 2), SettingsError::Version),
@@ -182,18 +182,18 @@ pub enum WriteError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {
-    /// Nothing there yet; a `Readable` event follows.
+    /// No data yet; a `Readable` event follows.
     #[error("nothing to read now")]
     Blocked,
     /// No such stream: closed here, or finished by both sides and its end was read.
     #[error("unknown stream")]
     UnknownStream,
-    /// The session is closed or its input is broken; nothing will come any more.
+    /// The session is closed or its input is broken; no more data will arrive.
     #[error("session is closed")]
     Closed,
 }
 
-/// How the peer broke the protocol. The session reads nothing more; close it.
+/// How the peer violated the protocol. The session reads nothing more; close it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProtocolError {
@@ -207,13 +207,13 @@ pub enum ProtocolError {
 
 /// One multiplexing dialect, one end of one session.
 pub trait Mux: Send {
-    /// Opens a stream and queues the frame that tells the peer.
+    /// Opens a stream and queues the frame that announces it.
     ///
     /// # Errors
     /// See [`OpenError`].
     fn open(&mut self) -> Result<StreamId, OpenError>;
 
-    /// Bytes [`Self::write`] would take now; `Ok(0)` where it would say blocked.
+    /// Bytes [`Self::write`] would take now; `Ok(0)` where it would return blocked.
     ///
     /// # Errors
     /// See [`WriteError`], except blocked.
@@ -225,7 +225,7 @@ pub trait Mux: Send {
     /// See [`WriteError`].
     fn write(&mut self, id: StreamId, data: &[u8]) -> Result<usize, WriteError>;
 
-    /// The unread bytes; empty at the end of the stream. The end is told once when both sides have finished: with that
+    /// The unread bytes; empty at the end of the stream. The end is returned once when both sides have finished: then
     /// the stream is forgotten. The slice starts with the same bytes until they are consumed, so they may be deciphered
     /// in place.
     ///
@@ -237,7 +237,7 @@ pub trait Mux: Send {
     fn consume(&mut self, id: StreamId, n: usize);
 
     /// Ends the sending side once everything taken is sent; reading goes on. The stream is forgotten when both sides
-    /// have finished and its end was read; who does not read on calls [`Self::close`].
+    /// have finished and its end was read; callers that stop reading call [`Self::close`].
     ///
     /// # Errors
     /// Unknown stream, session closed, or finished before.
@@ -247,10 +247,10 @@ pub trait Mux: Send {
     fn close(&mut self, id: StreamId);
 
     /// Consumes bytes from the peer, cut anywhere; how many. Fewer than given only when too much is unread: offer the
-    /// rest again when [`Self::input_ready`] says so.
+    /// rest again once [`Self::input_ready`] returns true.
     ///
     /// # Errors
-    /// The peer broke the protocol; every later call says the same.
+    /// The peer violated the protocol; every later call returns the same error.
     fn input(&mut self, bytes: &[u8]) -> Result<usize, ProtocolError>;
 
     /// Whether [`Self::input`] would consume anything.
@@ -259,7 +259,7 @@ pub trait Mux: Send {
     /// Appends the next whole frame to `out`; `false` when there is none.
     fn poll_frame(&mut self, out: &mut Vec<u8>) -> bool;
 
-    /// Whether [`Self::poll_frame`] has one.
+    /// Whether [`Self::poll_frame`] would append a frame.
     fn has_frames(&self) -> bool;
 
     /// The next event.
@@ -268,11 +268,11 @@ pub trait Mux: Send {
     /// Runs the timers due at `now`.
     fn handle_timeout(&mut self, now: Instant);
 
-    /// When [`Self::handle_timeout`] wants to be called; `None` when closed or without timers.
+    /// When [`Self::handle_timeout`] has to be called; `None` when closed or without timers.
     fn poll_timeout(&self) -> Option<Deadline>;
 
-    /// Ends the session here: every stream is gone, nothing more is sent, and a `Closed` event says why. The peer is not
-    /// told; it notices by its own timeout.
+    /// Ends the session here: all streams end, nothing more is sent, and a `Closed` event gives the reason. The peer detects
+    /// it by its own timeout.
     fn shut(&mut self, reason: CloseReason);
 
     /// Streams held, those included that only wait for their last frames to be taken.
@@ -287,10 +287,10 @@ pub trait Mux: Send {
     /// Bytes written to a stream, and those of them that were framed, both modulo 2^32; `None` for unknown streams.
     fn sent_bytes(&self, id: StreamId) -> Option<(u32, u32)>;
 
-    /// Queues a keepalive frame at once, if none waits: something new for a peer that is silent to answer.
+    /// Queues a keepalive frame, if none waits: new data that a silent peer has to acknowledge.
     fn probe(&mut self);
 
-    /// Rare paths that were taken.
+    /// Coverage marks of the session.
     fn marks(&self) -> Marks;
 
     /// Whether the peer announced that it half-closes.

@@ -1,6 +1,6 @@
 //! smux, versions 1 and 2, as smux v1.5.52 speaks it (protocol smux.md; smux session.go, stream.go, shaper.go).
 //!
-//! Own rules where Go has none: a peer's stream beyond `streams_max` is answered with a FIN and otherwise ignored
+//! Additional rules where smux has none: a peer's stream beyond `streams_max` is answered with a FIN and otherwise ignored
 //! (SMUX-22), UPDs of one stream that wait to be sent are merged into the latest (SMUX-15), and adjacent writes that wait
 //! together share frames (SMUX-16). All three look like a Go peer to a Go peer.
 
@@ -23,7 +23,7 @@ const REFUSALS_MAX: usize = 1024;
 /// Stream id of the NOP that announces half-close; every smux reads a NOP without looking at its id (SMUX-26).
 const ANNOUNCEMENT: StreamId = StreamId(0x6b61_7273);
 
-/// A check that comes so late shows that the process stood still or its clock jumped (SMUX-31).
+/// Lateness of a check from which the process must have been paused, or its clock jumped (SMUX-31).
 const LATE: Duration = Duration::from_secs(1);
 
 /// One end of a smux session.
@@ -111,7 +111,7 @@ impl Smux {
         self.streams.get_mut(&id).filter(|stream| !stream.closed)
     }
 
-    /// Queues the stream for its next frame, if it has one and does not stand in the queue.
+    /// Queues the stream for its next frame, if it has one and is not queued.
     fn take_turn(&mut self, id: StreamId) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
         if stream.has_turn || !stream.send.has_frames() {
@@ -127,7 +127,7 @@ impl Smux {
         }
     }
 
-    /// Takes back the turn of a stream that has nothing to send any more.
+    /// Removes a stream that has nothing to send from the queue.
     fn give_up_turn(&mut self, id: StreamId) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
         if stream.has_turn && !stream.send.has_frames() {
@@ -136,7 +136,7 @@ impl Smux {
         }
     }
 
-    /// Nothing more is wanted from the peer on this stream: gives its bytes back to the bucket and takes back an UPD.
+    /// This side stops reading the stream: returns its bytes to the bucket and cancels a queued UPD.
     fn stop_receiving(&mut self, id: StreamId) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
         self.bucket += stream.receive.discard() as i64;
@@ -154,7 +154,7 @@ impl Smux {
         }
     }
 
-    /// One frame of the stream whose turn it is; then it stands at the end of the queue again.
+    /// Appends one frame of the stream whose turn it is, and queues the stream again if it has more.
     fn put_stream_frame(&mut self, id: StreamId, out: &mut Vec<u8>) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
         stream.has_turn = false;
@@ -177,7 +177,7 @@ impl Smux {
 
 /// Receiving (SMUX-2 to SMUX-9).
 impl Smux {
-    /// Consumes the start of `bytes`; how many. 0 when there is nothing to do.
+    /// Consumes the start of `bytes`; returns how many, 0 while the bucket is empty.
     fn step(&mut self, bytes: &[u8]) -> Result<usize, ProtocolError> {
         match &mut self.reading {
             Reading::Header(_) if self.bucket <= 0 => {
@@ -216,7 +216,7 @@ impl Smux {
         }
     }
 
-    /// Acts on a header; what to read next. Lengths of frames that have no payload are ignored (SMUX-7).
+    /// Handles a header; returns what to read next. Lengths of frames that have no payload are ignored (SMUX-7).
     fn handle_header(&mut self, header: Header) -> Reading {
         let id = header.id;
         match header.command {
@@ -236,7 +236,7 @@ impl Smux {
         Reading::Header(Partial::default())
     }
 
-    /// SMUX-26: the server answers, so that a peer that does not announce sees nothing unusual.
+    /// SMUX-26: the server only answers an announcement, so that a peer without extensions sees nothing unusual.
     fn handle_announcement(&mut self) {
         if std::mem::replace(&mut self.peer_announced, true) || !self.half_close_offered {
             return;
@@ -247,8 +247,8 @@ impl Smux {
         }
     }
 
-    /// What a NOP with the id of a stream says about the peer's reader: without length it asks for a pause, or ends it;
-    /// the largest length says that it is gone; others are KiB that it read (SMUX-27, SMUX-29).
+    /// A NOP with the id of a stream reports about the peer's reader: length 0 starts or ends a pause, the largest length
+    /// means that it stopped reading, and others are KiB that it read (SMUX-27, SMUX-29).
     fn handle_steering(&mut self, id: StreamId, len: u16) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
         match len {
@@ -274,8 +274,7 @@ impl Smux {
         self.forget_if_done(id);
     }
 
-    /// Asks the peer to pause a stream whose unread bytes would leave too little for the others, or to go on with it
-    /// (SMUX-27). A share of what is free, not of the whole, leaves room however many readers stall.
+    /// Makes the peer pause a stream whose unread bytes would leave too little for the others, or resume it (SMUX-27). A share of what is free, not of the whole, leaves room however many readers stall.
     fn judge_hold(&mut self, id: StreamId) {
         if !self.settings.is_extended() || id == ANNOUNCEMENT {
             return;
@@ -284,7 +283,7 @@ impl Smux {
             return;
         };
         let unread = stream.receive.readable_bytes() as i64;
-        // An overdrawn bucket has no share, but a stream without unread bytes has nothing that would end its pause.
+        // An overdrawn bucket has no share to give, but without unread bytes nothing would end the pause of a stream.
         let share = (self.bucket / 8).clamp(0, self.settings.unread_bytes_max as i64);
         let hold = unread > if stream.send.hold_wanted { share / 2 } else { share };
         if hold != stream.send.hold_wanted {
@@ -537,7 +536,7 @@ impl Mux for Smux {
             *ticker = Ticker { next: now + ticker.period, ..*ticker }; // SMUX-31
         }
         if self.peer_check.as_mut().is_some_and(|ticker| ticker.tick(now)) {
-            // SMUX-21: while the bucket is empty nothing is read, so silence proves nothing.
+            // SMUX-21: while the bucket is empty nothing is read, so silence has no meaning.
             let heard = std::mem::take(&mut self.heard);
             if !heard && self.bucket > 0 {
                 self.shut(CloseReason::PeerTimeout);
@@ -623,7 +622,7 @@ impl Mux for Smux {
     }
 }
 
-/// Who sends the next frame; each stands in the queue at most once (SMUX-15).
+/// Source of the next frame; each is queued at most once (SMUX-15).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Turn {
     Stream(StreamId),
@@ -640,7 +639,7 @@ enum Reading {
     Payload { id: StreamId, left: usize, wanted: bool },
 }
 
-/// A field of fixed size of which some bytes have come.
+/// A field of fixed size that was received in part.
 #[derive(Debug)]
 struct Partial<const N: usize> {
     bytes: [u8; N],
@@ -666,7 +665,7 @@ impl<const N: usize> Partial<N> {
     }
 }
 
-/// A timer on a fixed grid; ticks that were missed are skipped, as Go's tickers do.
+/// A timer on a fixed grid; missed ticks are skipped, as by Go's tickers.
 #[derive(Clone, Copy, Debug)]
 struct Ticker {
     next: Instant,

@@ -1,28 +1,28 @@
-//! Whether a session carries bulk, and which one a new stream should take (CC-12).
+//! Whether a session carries bulk data, which new streams avoid (CC-12).
 //!
-//! A session delivers in order, so a stream behind somebody else's lost segments waits with them. Under a controller the client
-//! has several sessions over the same path and gives a new stream one that carries no bulk.
+//! A session delivers in order, so the loss of another stream's segment delays every stream. With congestion control the
+//! client has several sessions over the same path, and a new stream uses one that carries no bulk data.
 
 use super::Tunnel;
 use crate::time::Instant;
 use core::time::Duration;
 
-/// Time over which bytes are counted.
+/// Time over which the rate is measured.
 const SPAN: Duration = Duration::from_millis(500);
 
-/// Bytes per second from which on a session carries bulk.
+/// Rate above which a session carries bulk data, bytes per second.
 const BULK_BYTES_S: u64 = 32_768;
 
-/// What a session carries: less is better for new streams.
+/// Load of a session; new streams use the session with the least.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Burden {
-    /// It moves many bytes.
+    /// Its rate is above the bulk threshold.
     pub bulk: bool,
-    /// Streams alive.
+    /// Streams held.
     pub streams: usize,
 }
 
-/// Bytes of the stream in both directions, now and a span ago.
+/// Stream bytes of both directions at the last two samples, at least [`SPAN`] apart.
 #[derive(Debug, Default)]
 pub(super) struct Traffic {
     before: (Instant, u64),
@@ -44,7 +44,7 @@ impl Traffic {
 }
 
 impl Tunnel {
-    /// What the session carries.
+    /// The session's load, for the choice of a session ([`crate::Client`]).
     pub fn burden(&self, now: Instant) -> Burden {
         let bulk = self.health.traffic.is_bulk(now, self.stream_bytes());
         Burden { bulk, streams: self.stream_count() }

@@ -1,4 +1,4 @@
-//! What a session needs to know, and the MTU arithmetic.
+//! Configuration of a session, and the MTU arithmetic.
 
 use crate::Generation;
 use crate::arq::{OVERHEAD, Tuning};
@@ -10,16 +10,16 @@ use crate::qpp::Pads;
 /// Largest datagram kcptun sends or receives, bytes of UDP payload.
 pub const MTU_MAX: usize = 1500;
 
-/// Everything a session needs to know; made by [`crate::Settings::tunnel_config`].
+/// Configuration of a session, derived from the options by [`crate::Settings::tunnel_config`].
 #[derive(Clone, Debug)]
 pub struct TunnelConfig {
     /// Packet cipher with its keys.
     pub suite: Suite,
-    /// Which kcp-go this end behaves like.
+    /// The generation of kcp-go whose behaviour this end reproduces.
     pub generation: Generation,
     /// ARQ tuning numbers.
     pub tuning: Tuning,
-    /// A controller decides what is sent when, instead of the tuning numbers ([`crate::congestion`]).
+    /// Congestion control paces segments, instead of the tuning numbers ([`crate::congestion`]).
     pub auto: bool,
     /// Send window, segments.
     pub snd_wnd: u32,
@@ -27,34 +27,34 @@ pub struct TunnelConfig {
     pub rcv_wnd: u32,
     /// Largest datagram this end sends, bytes of UDP payload.
     pub mtu: usize,
-    /// Shards this end expects, and sends unless a controller decides.
+    /// Shards this end expects, and sends unless `auto` is set.
     pub fec: Option<fec::Shape>,
     /// Snappy below the multiplexer; both ends must agree.
     pub compress: bool,
-    /// Acknowledge every datagram at once.
+    /// Acknowledge every datagram immediately.
     pub ack_nodelay: bool,
     /// The multiplexer.
     pub mux: mux::Settings,
     /// Pads applied to the bytes of every stream; both ends must agree.
     pub qpp: Option<Pads>,
-    /// Bytes per second that this end sends at most, whole datagrams; 0 for no limit.
+    /// Limit of the sending rate, bytes per second of whole datagrams; 0 for no limit.
     pub rate_bytes_s: u64,
-    /// Ask a silent peer whether it is there, and notice when it lost its state (KCP-23).
+    /// Probe a silent peer, and detect that it lost its state (KCP-23).
     pub probe: bool,
     /// Follow a peer whose address changes (KCP-24).
     pub migrate: bool,
     /// Use what FEC rebuilt only once the shape of the peer's groups is known (FEC-22); kcp-go does not wait for that.
     pub prove_groups: bool,
-    /// Number of the first segment in both directions; both ends must agree. kcptun begins at 0, and so does everything
-    /// but a test that wants to see the wrap.
+    /// Number of the first segment in both directions; both ends must agree. 0, as in kcptun, except in tests of the
+    /// wrap-around.
     pub first_sn: u32,
-    /// Number of the first shard this end sends, and of its own shape's first group that it expects: where a group begins.
-    /// kcptun begins at 0, as above.
+    /// Number of the first shard this end sends, and of the first group of its own shape that it expects: a multiple of the
+    /// group size. 0, as above.
     pub first_shard: u32,
-    /// The bug on purpose.
+    /// The seeded bug.
     #[cfg(feature = "planted")]
     pub planted: Option<crate::planted::Planted>,
-    /// Values that had to be replaced, in words, for the operator.
+    /// Log lines about values that had to be replaced.
     pub warnings: Vec<String>,
 }
 
@@ -69,7 +69,7 @@ impl TunnelConfig {
         self.segment_bytes_max().saturating_sub(OVERHEAD)
     }
 
-    /// A controller sends again what is lost instead: parity would cost as much of the path in any case.
+    /// Congestion control retransmits instead of sending parity, which would cost bandwidth even without loss.
     pub(super) fn sends_shards(&self) -> bool {
         self.fec.is_some() && !self.auto
     }

@@ -1,4 +1,4 @@
-//! What an opened datagram says about itself before any session sees it (overview section 6).
+//! Kind and conversation of an opened datagram, before it is passed to a session (overview section 6).
 
 use super::DropReason;
 use crate::arq::{Command, Header, OVERHEAD};

@@ -1,30 +1,30 @@
-//! Whether the peer answers (KCP-23): unanswered data is followed by probes, so that a peer that restarted, or a path that
-//! came back, shows within about a second instead of a keepalive timeout. Who only waits for data sends nothing that could
-//! stay unanswered, and asks once when its streams fall quiet (KCP-27).
+//! Whether the peer answers (KCP-23): unanswered data is followed by probes, so that a restarted peer or a restored path is
+//! detected within about a second instead of a keepalive timeout. A side that only waits for data sends nothing that could
+//! stay unanswered; it probes once when its streams become idle (KCP-27).
 
 use crate::time::Instant;
 use core::time::Duration;
 
-/// Silence after which the peer is asked, unless twice the RTO is longer.
+/// Silence after which the peer is probed, unless twice the RTO is longer.
 const PROBE_AFTER: Duration = Duration::from_secs(1);
 
-/// Longest wait between two probes.
+/// Longest interval between probes.
 const PROBE_AFTER_MAX: Duration = Duration::from_secs(5);
 
-/// Time without a byte of any stream after which the peer is asked.
+/// Time without a byte of any stream after which the peer is probed.
 const QUIET: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Default)]
 pub(super) struct Liveness {
-    /// When the streams will have been quiet for so long, until the peer was asked.
+    /// When the streams will have been idle for [`QUIET`]; `None` once the peer was probed.
     quiet_at: Option<Instant>,
-    /// When the oldest datagram was sent that nothing has been heard since.
+    /// When the oldest datagram was sent after which nothing was received.
     unanswered_since: Option<Instant>,
     probe_at: Option<Instant>,
 }
 
 impl Liveness {
-    /// Something was sent that the peer must answer.
+    /// A datagram was sent that the peer must answer.
     pub(super) fn sent(&mut self, now: Instant, rto_ms: u32) {
         if self.unanswered_since.is_none() {
             self.unanswered_since = Some(now);
@@ -32,7 +32,7 @@ impl Liveness {
         }
     }
 
-    /// Something valid came from the peer: for how long it had not answered.
+    /// A valid datagram was received; returns how long the peer had not answered.
     pub(super) fn heard(&mut self, now: Instant) -> Duration {
         let silent_for = self.silent_for(now);
         *self = Self { quiet_at: self.quiet_at, ..Self::default() };
@@ -44,7 +44,7 @@ impl Liveness {
         self.quiet_at = Some(now + QUIET);
     }
 
-    /// No stream is left that could wait for anything.
+    /// No stream is left that could wait for data.
     pub(super) fn forget_streams(&mut self) {
         self.quiet_at = None;
     }
@@ -53,7 +53,7 @@ impl Liveness {
     pub(super) fn probe_due(&mut self, now: Instant, rto_ms: u32) -> bool {
         if self.quiet_at.is_some_and(|at| at <= now) {
             self.quiet_at = None;
-            // Who waits for an answer asks anyway.
+            // While an answer is awaited, probes follow anyway.
             if self.unanswered_since.is_none() {
                 return true;
             }
@@ -74,7 +74,7 @@ impl Liveness {
     }
 }
 
-/// Silence that says something.
+/// Silence long enough to trigger a probe.
 pub(super) fn silence(rto_ms: u32) -> Duration {
     Duration::from_millis(2 * u64::from(rto_ms)).clamp(PROBE_AFTER, PROBE_AFTER_MAX)
 }

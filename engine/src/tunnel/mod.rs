@@ -64,11 +64,11 @@ pub enum DropReason {
     Short,
     /// CRC or tag wrong: damaged, or another key or cipher.
     Checksum,
-    /// Another conversation that does not start with sn 0.
+    /// Of another conversation, and not its first segment.
     ForeignConv,
     /// The ARQ could not parse it.
     Malformed,
-    /// No session, and nothing that could start one.
+    /// No session has its address, and it does not start one.
     NoSession,
     /// The server holds as many sessions as it may.
     TooManySessions,
@@ -76,7 +76,7 @@ pub enum DropReason {
     NotAccepting,
     /// From an unknown address, but it does not advance its conversation, or that moved just before (KCP-24).
     MoveRefused,
-    /// Out-of-band packets carry nothing for kcptun (FEC-7).
+    /// An out-of-band packet, which kcptun does not use (FEC-7).
     OutOfBand,
     /// The tunnel is closed.
     Closed,
@@ -184,12 +184,12 @@ impl Tunnel {
         self.arq.waitsnd() == 0 && !self.mux.has_frames()
     }
 
-    /// Which setting differs from the peer's, once a session failed because of one.
+    /// The option that differs from the peer's, once the session failed because of it.
     pub fn mismatch(&self) -> Option<Mismatch> {
         self.inbound.mismatch
     }
 
-    /// How long nothing has been heard since something was sent that the peer must answer; zero while it answers.
+    /// How long the peer has left sent data unanswered; zero while it answers.
     pub fn silent_for(&self, now: Instant) -> Duration {
         self.health.liveness.silent_for(now)
     }
@@ -199,22 +199,22 @@ impl Tunnel {
         self.reports.stats.in_pkts > 0
     }
 
-    /// Whether the peer passes on the end of one direction alone (SMUX-26).
+    /// Whether the peer supports half-closed streams (SMUX-26).
     pub fn peer_half_closes(&self) -> bool {
         self.mux.peer_half_closes()
     }
 
-    /// Bytes that wait in this session: to be framed, sent or acknowledged, and to be read.
+    /// Bytes queued in this session: to be framed, sent, acknowledged or read.
     pub fn queued_bytes(&self) -> usize {
         self.mux.queued_bytes() + self.arq.queued_bytes() + self.inbound.queued_bytes()
     }
 
-    /// Streams alive.
+    /// Streams held by the multiplexer.
     pub fn stream_count(&self) -> usize {
         self.mux.stream_count()
     }
 
-    /// The state of the ARQ, for status pages and checks.
+    /// The ARQ, for status pages and checks.
     pub fn arq(&self) -> &Arq {
         &self.arq
     }
@@ -348,8 +348,8 @@ impl Tunnel {
         self.settle(now);
     }
 
-    /// Ends the session on this side. The peer is not told (the protocol has no message for it) and finds out by its
-    /// keepalive timeout; callers who care wait for [`Tunnel::drained`] first.
+    /// Ends the session on this side. The protocol has no message for it: the peer detects it by its keepalive timeout. To
+    /// lose no data, wait for [`Tunnel::drained`] first.
     pub fn close(&mut self, now: Instant, reason: CloseReason) {
         if self.is_closed() {
             return;
@@ -360,12 +360,12 @@ impl Tunnel {
         self.flush.disarm();
     }
 
-    /// Frees buffers kept for reuse: a driver short of memory asks for them.
+    /// Frees buffers kept for reuse; for drivers that are short of memory.
     pub fn release_buffers(&mut self) {
         self.arq.release_buffers();
     }
 
-    /// Stops taking in stream bytes, or goes on: a driver short of memory lets the peer wait.
+    /// Stops or resumes passing received bytes to streams; for drivers that are short of memory. The receive window closes.
     pub fn hold_input(&mut self, now: Instant, hold: bool) {
         self.inbound.held = hold;
         self.settle(now);
@@ -376,17 +376,17 @@ impl Tunnel {
         self.reports.events.pop_front()
     }
 
-    /// From here on keeps [`Note`]s of what happens and why, to be taken by [`Tunnel::poll_note`].
+    /// Starts recording [`Note`]s of decisions and their causes, read by [`Tunnel::poll_note`].
     pub fn keep_notes(&mut self) {
         self.arq.notes().keep();
     }
 
-    /// The next note, if any are kept.
+    /// The next note, if notes are recorded.
     pub fn poll_note(&mut self) -> Option<Note> {
         self.arq.notes().poll()
     }
 
-    /// When [`Tunnel::handle_timeout`] wants to be called.
+    /// When [`Tunnel::handle_timeout`] has to be called.
     pub fn poll_timeout(&self) -> Option<Deadline> {
         if self.is_closed() {
             return None;
@@ -401,7 +401,7 @@ impl Tunnel {
             .fold(flush, Deadline::earliest)
     }
 
-    /// Does what is due at `now`.
+    /// Runs the timers that are due at `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.is_closed() {
             return;
@@ -420,13 +420,12 @@ impl Tunnel {
         self.settle(now);
     }
 
-    /// Servers do not probe: it is the client that can dial anew.
+    /// Only clients probe: they can dial another session.
     fn probes(&self) -> bool {
         self.config.probe && self.role == Role::Client
     }
 
-    /// KCP-25: while acknowledgements are awaited a flush is due every interval, so that a call long after it shows that
-    /// this end stood still, or that its clock jumped. The path had no part in that time.
+    /// KCP-25: after a pause of this process, or a jump of its clock, elapsed times are not the path's.
     pub(super) fn note_pause(&mut self, now: Instant) {
         if self.flush.was_paused(now) {
             self.arq.distrust_samples_before(now);

@@ -4,21 +4,21 @@ use super::Tunnel;
 use crate::event::StreamId;
 use crate::time::{Instant, diff};
 
-/// One byte at a time is followed from the write that brought it to the frame that took it.
+/// Follows one byte at a time, from the write that queued it to the frame that carries it.
 #[derive(Debug, Default)]
 pub(super) struct QueueDelay {
     followed: Option<(StreamId, u32, Instant)>,
 }
 
 impl Tunnel {
-    /// Bytes were just written to `id`.
+    /// Starts a sample, if none is under way, for bytes just written to `id`.
     pub(super) fn follow_write(&mut self, now: Instant, id: StreamId) {
         if self.health.queue_delay.followed.is_none() {
             self.health.queue_delay.followed = self.mux.sent_bytes(id).map(|(written, _)| (id, written, now));
         }
     }
 
-    /// Frames were just made.
+    /// Ends the sample if a frame just made carries its byte.
     pub(super) fn note_framed(&mut self, now: Instant) {
         let Some((id, byte, since)) = self.health.queue_delay.followed else { return };
         match self.mux.sent_bytes(id) {

@@ -2,7 +2,7 @@
 
 use crate::time::Instant;
 
-/// What may leave at once after a pause, bytes; kcp-go's 64 datagrams of 1500.
+/// Largest burst after a pause, bytes; kcp-go's 64 datagrams of 1500.
 const BURST_BYTES: u64 = 96_000;
 
 #[derive(Debug)]

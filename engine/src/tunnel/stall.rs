@@ -1,27 +1,27 @@
-//! Readers that stop while everybody waits behind them (SMUX-28).
+//! Head-of-line blocking by a stalled reader (SMUX-28).
 //!
 //! All streams of a session share one receive buffer. Between two ends that pause single streams (SMUX-27) no reader can
-//! fill it; toward others the only cure for a session that stands still is to give up the stream that holds the buffer.
+//! fill it. Toward other peers, the only remedy for a blocked session is to close the stream that fills the buffer.
 
 use super::Tunnel;
 use crate::event::{Event, StreamId};
 use crate::time::{Deadline, Instant, Timer};
 use core::time::Duration;
 
-/// How long the fullest stream may hold up the others without reading a byte.
+/// How long the fullest stream may block the others without being read.
 const CUT_AFTER: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Default)]
 pub(super) struct Stall {
-    /// Since when nothing moves in one direction: the buffer here is full, or the peer's window is closed.
+    /// Since when one direction is blocked: the buffer here is full, or the peer's window is closed.
     blocked_since: Option<Instant>,
-    /// The stream that holds up others, and since when it has not been read.
+    /// The stream that blocks others, and since when it has not been read.
     holder: Option<(StreamId, Instant)>,
 }
 
 impl Tunnel {
-    /// How long the session has stood still in one direction, because readers here or at the peer have stopped; zero
-    /// while it moves. New streams are better off elsewhere.
+    /// How long one direction of the session has been blocked by stalled readers here or at the peer; zero if neither is.
+    /// New streams should use another session.
     pub fn blocked_for(&self, now: Instant) -> Duration {
         self.health.stall.blocked_since.map_or(Duration::ZERO, |since| now.since(since))
     }

@@ -7,16 +7,16 @@ use crate::time::Instant;
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
 
-/// Datagrams in one run at most: what the kernel's UDP segmentation offload takes.
+/// Most datagrams in one run: the limit of the kernel's UDP segmentation offload.
 const RUN_DATAGRAMS_MAX: usize = 64;
 
-/// Bytes in one run at most: the largest UDP payload.
+/// Most bytes in one run: the largest UDP payload.
 const RUN_BYTES_MAX: usize = 65_507;
 
 /// A run of sealed datagrams for one destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transmit {
-    /// Where to.
+    /// Destination address.
     pub to: SocketAddr,
     /// Bytes written to the caller's buffer.
     pub len: usize,

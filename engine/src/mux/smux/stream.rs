@@ -12,16 +12,16 @@ const INITIAL_WINDOW: u32 = 262_144;
 /// Unit of credits (SMUX-27).
 pub(super) const CREDIT_BYTES: u32 = 1024;
 
-/// Length of the NOP that says that a reader is gone (SMUX-29).
+/// Length of the NOP sent once the reader stopped (SMUX-29).
 pub(super) const STOP: u16 = u16::MAX;
 
 #[derive(Debug)]
 pub(super) struct Stream {
     pub(super) send: SendHalf,
     pub(super) receive: ReceiveHalf,
-    /// Whether the stream stands in the queue for the next frame.
+    /// Whether the stream is queued for its next frame.
     pub(super) has_turn: bool,
-    /// Closed here: the application does not know it any more, only its last frames are still to be sent.
+    /// Closed here: hidden from the application, and held only to send its last frames.
     pub(super) closed: bool,
 }
 
@@ -36,7 +36,7 @@ impl Stream {
         }
     }
 
-    /// Both directions are over (SMUX-18, SMUX-19), and the peer knows.
+    /// Both directions ended (SMUX-18, SMUX-19), and every frame about that is sent.
     pub(super) fn is_done(&self) -> bool {
         self.send.fin == Fin::Sent && (self.closed || self.receive.end_told) && !self.send.stop_queued
     }
@@ -57,7 +57,7 @@ impl Stream {
         self.send.room(settings)
     }
 
-    /// Takes the writer's wish to be woken if a new attempt would tell it something.
+    /// Whether to wake a blocked writer now: a new attempt would succeed, or fail for another reason.
     ///
     /// Half a queue must be free, so that a bulk writer is not woken for every frame.
     pub(super) fn take_writable(&mut self, settings: &Settings) -> bool {
@@ -85,14 +85,14 @@ pub(super) enum Fin {
 pub(super) struct SendHalf {
     pub(super) fin: Fin,
     pub(super) writer_waits: bool,
-    /// The peer's reader asks for a pause: no PSH is sent (SMUX-27).
+    /// The peer paused the stream: no PSH is sent (SMUX-27).
     pub(super) held: bool,
-    /// This side's reader asks for a pause, and whether the peer was told so (SMUX-27).
+    /// This side wants the peer to pause, and whether a frame said so (SMUX-27).
     pub(super) hold_wanted: bool,
     hold_told: bool,
-    /// The peer's reader is gone (SMUX-29).
+    /// The peer stopped reading (SMUX-29).
     pub(super) stopped: bool,
-    /// This side's reader is gone, which the peer must hear (SMUX-29).
+    /// This side stopped reading, and the frame that reports it is queued (SMUX-29).
     stop_queued: bool,
     syn_queued: bool,
     /// Total to announce.
@@ -101,7 +101,7 @@ pub(super) struct SendHalf {
     written: u32,
     peer_consumed: u32,
     peer_window: u32,
-    /// Bytes consumed here that credits told the peer of (SMUX-27).
+    /// Bytes consumed here that credits have reported (SMUX-27).
     credited: u32,
 }
 
@@ -164,24 +164,24 @@ impl SendHalf {
         self.peer_window = (settings.credit_window() as u32).max(INITIAL_WINDOW);
     }
 
-    /// The peer's reader is gone: what waits for it is dropped.
+    /// The peer stopped reading: queued bytes are dropped.
     pub(super) fn stop(&mut self) {
         self.stopped = true;
         self.queue = ByteQueue::default();
     }
 
-    /// Queues the news that nobody reads here any more; nothing else about reading matters then.
+    /// Queues the frame that reports that this side stopped reading; it supersedes all others about reading.
     pub(super) fn queue_stop(&mut self) {
         self.forget_reader();
         self.stop_queued = true;
     }
 
-    /// Queues an UPD, or brings the one still waiting up to date.
+    /// Queues an UPD, or updates the queued one.
     pub(super) fn queue_update(&mut self, consumed: u32) {
         self.update_queued = Some(consumed);
     }
 
-    /// The peer has nothing more to send, or nobody wants it: it need not hear of reading any more.
+    /// The peer sends nothing more, or its data is not read: cancels frames about reading.
     pub(super) fn forget_reader(&mut self) {
         self.update_queued = None;
         (self.hold_wanted, self.hold_told) = (false, false);
@@ -194,7 +194,7 @@ impl SendHalf {
             || if self.queue.is_empty() { self.fin == Fin::Queued } else { !self.held }
     }
 
-    /// Appends the next frame: SYN and all about reading before PSH and FIN (SMUX-15).
+    /// Appends the next frame: SYN and those about reading before PSH and FIN (SMUX-15).
     pub(super) fn put_frame(&mut self, id: StreamId, settings: &Settings, out: &mut Vec<u8>) {
         debug_assert!(self.has_frames());
         let header = |command, len: usize| Header { command, len: len as u16, id };
@@ -229,9 +229,9 @@ impl SendHalf {
 #[derive(Debug, Default)]
 pub(super) struct ReceiveHalf {
     pub(super) peer_finished: bool,
-    /// The application was told the end of the stream; what the peer still sends is dropped (SMUX-24).
+    /// The application read the end of the stream; later data of the peer is dropped (SMUX-24).
     pub(super) end_told: bool,
-    /// A Readable event was given and no read was refused since.
+    /// A Readable event was reported, and no read returned blocked since.
     pub(super) reader_told: bool,
     queue: ByteQueue,
     /// Bytes at the end of the queue whose frame is not complete; a frame becomes readable as a whole (SMUX-25).
@@ -272,14 +272,14 @@ impl ReceiveHalf {
         readable
     }
 
-    /// Takes the reader's wish to be woken.
+    /// Whether to wake a blocked reader; true once per blocked read.
     pub(super) fn take_wake(&mut self) -> bool {
         !std::mem::replace(&mut self.reader_told, true)
     }
 
     /// Drops `n` readable bytes; the total to announce when an UPD is due: after the first read and after every half
-    /// window (SMUX-12). A credit cannot tell of less than its unit, so the first one waits for that; the others
-    /// come soon enough for the smallest window a peer may use (SMUX-27).
+    /// window (SMUX-12). A credit cannot report less than its unit, so the first one waits for that; later ones
+    /// are early enough for the smallest window a peer may use (SMUX-27).
     pub(super) fn consume(&mut self, n: usize, settings: &Settings) -> Option<u32> {
         debug_assert!(0 < n && n <= self.readable_bytes());
         self.queue.consume(n);
