@@ -1,6 +1,16 @@
-//! What a report says about a run, in words and rounded figures, whatever it is written in.
+//! The rows of a report about a run: labels and rounded figures, whatever they are written in. Every field of an
+//! [`Outcome`] shows in one of them.
 
-use crate::results::{Activity, Bulk, Echo, Expectation, Link, Run, Side, Workload};
+use engine::Cause;
+use sim::outcome::{
+    Activity, BulkOutcome, Counters, EchoOutcome, ExpectationOutcome, FaultOutcome, HostCounters,
+    LivenessOutcome, Percentiles, SessionsOutcome, SideOutcome, Unit, WorkOutcome,
+};
+use sim::plan::Transport;
+use sim::record::{Recording, What};
+use sim::{Direction, Outcome};
+use std::collections::BTreeMap;
+use std::mem::discriminant;
 
 /// One run: a heading, a sentence, and a table.
 pub(crate) struct Facts {
@@ -10,30 +20,27 @@ pub(crate) struct Facts {
     pub(crate) rows: Vec<(String, String)>,
 }
 
-pub(crate) fn facts(run: &Run) -> Facts {
+pub(crate) fn facts(run: &Outcome) -> Facts {
     let mut rows = Vec::new();
-    for workload in &run.workloads {
-        rows.push(match workload {
-            Workload::Bulk(bulk) => bulk_row(bulk),
-            Workload::Echo(echo) => echo_row(echo),
-            Workload::Activity(activity) => activity_row(activity),
-        });
-    }
+    run.workloads.iter().for_each(|work| work_rows(&mut rows, work));
     link_rows(&mut rows, "up", &run.links.up, run.useful_bytes.up);
     link_rows(&mut rows, "down", &run.links.down, run.useful_bytes.down);
-    side_rows(&mut rows, "client", &run.client);
-    side_rows(&mut rows, "server", &run.server);
-    rows.push(("simulated time".into(), seconds(run.sim_us)));
-    if run.wall_us > 0 {
-        let speed = run.sim_us as f64 / run.wall_us as f64;
-        rows.push(("real time".into(), format!("{} ({speed:.1} times faster)", seconds(run.wall_us))));
-    }
-    rows.push(("trace hash".into(), run.trace_hash.clone()));
+    side_rows(&mut rows, "client", &run.client, &run.hosts.client);
+    side_rows(&mut rows, "server", &run.server, &run.hosts.server);
+    rows.push(("sessions".into(), sessions(&run.sessions)));
+    rows.extend(run.faults.iter().map(fault_row));
+    rows.push(("time".into(), time(run)));
+    rows.push(("drained".into(), drained(run.stopped_us, &run.liveness)));
+    rows.push(("coverage marks".into(), listed(run.marks.iter().map(|mark| mark.name().into()))));
+    rows.push(("trace hash".into(), format!("{:016x}", run.trace_hash)));
     rows.extend(run.expectations.iter().map(expectation_row));
     rows.push(("checks".into(), verdict(run.passed()).into()));
     for violation in &run.violations {
         let at = millis(violation.at_us);
-        rows.push((format!("broken rule: {}", violation.rule), format!("at {at}: {}", violation.detail)));
+        rows.push((
+            format!("broken rule: {}", violation.rule.name()),
+            format!("at {at}: {}", violation.detail),
+        ));
     }
     Facts {
         heading: format!("{}, seed {}{}", run.scenario, run.seed, over(run)),
@@ -41,6 +48,35 @@ pub(crate) fn facts(run: &Run) -> Facts {
         ok: run.passed(),
         rows,
     }
+}
+
+/// Rows about a recording: what it holds beside the outcome.
+pub(crate) fn recorded(recording: &Recording) -> Vec<(String, String)> {
+    let mut causes: BTreeMap<(Direction, Cause), u64> = BTreeMap::new();
+    // One event of each kind stands for all of them.
+    let mut kinds: Vec<(&What, u64)> = Vec::new();
+    for event in &recording.events {
+        match kinds.iter_mut().find(|(kind, _)| discriminant(*kind) == discriminant(&event.what)) {
+            Some((_, count)) => *count += 1,
+            None => kinds.push((&event.what, 1)),
+        }
+        if let What::Sent(sent) = &event.what {
+            for again in sent.segments.iter().filter_map(|segment| segment.again.as_ref()) {
+                *causes.entry((sent.side.sends(), again.cause)).or_default() += 1;
+            }
+        }
+    }
+    let mut rows: Vec<(String, String)> = [Direction::Up, Direction::Down]
+        .map(|direction| {
+            let of_it = causes.iter().filter(|((of, _), _)| *of == direction);
+            let listed = listed(of_it.map(|((_, cause), count)| format!("{cause} {count}")));
+            (format!("causes of retransmission {}", direction.name()), listed)
+        })
+        .into();
+    let name = |what: &What| serde_json::json!(what)["e"].as_str().unwrap_or_default().to_owned();
+    let events = kinds.into_iter().map(|(what, count)| format!("{} {count}", name(what)));
+    rows.push(("recorded events".into(), listed(events)));
+    rows
 }
 
 /// Column heads of the table over all runs.
@@ -56,23 +92,25 @@ pub(crate) const SUMMARY_HEADS: [&str; 8] = [
 ];
 
 /// One line of the table over all runs.
-pub(crate) fn summary(run: &Run) -> [String; SUMMARY_HEADS.len()] {
-    let goodput = |direction: &str| {
-        let kbit: u64 =
-            bulks(run).filter(|bulk| bulk.direction == direction).map(|bulk| bulk.goodput_kbit).sum();
-        mbit(kbit)
+pub(crate) fn summary(run: &Outcome) -> [String; SUMMARY_HEADS.len()] {
+    let goodput = |direction: Direction| {
+        let kbit = run.workloads.iter().filter_map(|work| match work {
+            WorkOutcome::Bulk(bulk) if bulk.direction == direction => Some(bulk.goodput_kbit),
+            _ => None,
+        });
+        mbit(kbit.sum())
     };
-    let echo = run.workloads.iter().find_map(|workload| match workload {
-        Workload::Echo(echo) => Some(&echo.latency_us),
-        Workload::Bulk(_) | Workload::Activity(_) => None,
+    let echo = run.workloads.iter().find_map(|work| match work {
+        WorkOutcome::Echo(echo) => Some(&echo.latency_us),
+        _ => None,
     });
     let down = per_useful(&run.links.down, run.useful_bytes.down);
     let up = per_useful(&run.links.up, run.useful_bytes.up);
     [
         format!("{}{}", run.scenario, over(run)),
         run.seed.to_string(),
-        goodput("down"),
-        goodput("up"),
+        goodput(Direction::Down),
+        goodput(Direction::Up),
         echo.map_or_else(|| "-".into(), |latency| millis(latency.p50)),
         echo.map_or_else(|| "-".into(), |latency| millis(latency.p99)),
         format!("{down}, {up}"),
@@ -80,84 +118,184 @@ pub(crate) fn summary(run: &Run) -> [String; SUMMARY_HEADS.len()] {
     ]
 }
 
-fn bulks(run: &Run) -> impl Iterator<Item = &Bulk> {
-    run.workloads.iter().filter_map(|workload| match workload {
-        Workload::Bulk(bulk) => Some(bulk),
-        Workload::Echo(_) | Workload::Activity(_) => None,
-    })
+fn work_rows(rows: &mut Vec<(String, String)>, work: &WorkOutcome) {
+    match work {
+        WorkOutcome::Bulk(bulk) => rows.push(bulk_row(bulk)),
+        WorkOutcome::Echo(echo) => rows.push(echo_row(echo)),
+        _ => {
+            if let Some((kind, activity)) = work.activity() {
+                activity_rows(rows, kind, activity);
+            }
+        }
+    }
 }
 
-fn bulk_row(bulk: &Bulk) -> (String, String) {
-    let elapsed = seconds(bulk.end_us.saturating_sub(bulk.start_us));
-    let incomplete = if bulk.complete { "" } else { ", incomplete" };
+fn bulk_row(bulk: &BulkOutcome) -> (String, String) {
+    let BulkOutcome { name, direction, bytes_written, bytes_read, complete, start_us, end_us, .. } = bulk;
+    let elapsed = seconds(end_us.saturating_sub(*start_us));
+    let unread = bytes_written.saturating_sub(*bytes_read);
+    let notes = [
+        (*start_us > 0).then(|| format!(", from {} on", seconds(*start_us))),
+        (unread > 0).then(|| {
+            format!(", {} of {} written did not arrive", megabytes(unread), megabytes(*bytes_written))
+        }),
+        (!complete).then(|| ", incomplete".into()),
+        resets(bulk.streams_reset),
+    ];
     let value = format!(
-        "{} Mbit/s: {} in {elapsed}{incomplete}",
+        "{} Mbit/s: {} in {elapsed}{}",
         mbit(bulk.goodput_kbit),
-        megabytes(bulk.bytes_read)
+        megabytes(*bytes_read),
+        notes.into_iter().flatten().collect::<String>()
     );
-    (format!("goodput {}, {}", bulk.direction, bulk.name), value)
+    (format!("goodput {}, {name}", direction.name()), value)
 }
 
-fn echo_row(echo: &Echo) -> (String, String) {
-    let latency = &echo.latency_us;
-    let [p50, p90, p99, max] = [latency.p50, latency.p90, latency.p99, latency.max].map(millis);
-    let value =
-        format!("p50 {p50}, p90 {p90}, p99 {p99}, max {max} ({} of {} back)", echo.received, echo.sent);
-    (format!("latency, {}", echo.name), value)
+fn echo_row(echo: &EchoOutcome) -> (String, String) {
+    let EchoOutcome { name, message_bytes, interval_us, sent, received, bytes_written, bytes_read, .. } =
+        echo;
+    let value = format!(
+        "{}; {received} of {sent} messages of {message_bytes} bytes came back, one every {}; {} written, {} read{}",
+        percentiles(&echo.latency_us),
+        millis(*interval_us),
+        kilobytes(*bytes_written),
+        kilobytes(*bytes_read),
+        resets(echo.streams_reset).unwrap_or_default(),
+    );
+    (format!("latency, {name}"), value)
 }
 
-fn activity_row(activity: &Activity) -> (String, String) {
-    let latency = &activity.latency_us;
-    let [p50, p99, max] = [latency.p50, latency.p99, latency.max].map(millis);
-    let reset = match activity.streams_reset {
-        0 => String::new(),
-        count => format!(", {count} streams reset"),
-    };
-    let (done, begun) = (activity.done, activity.begun);
-    (
-        format!("time, {}", activity.name),
-        format!("p50 {p50}, p99 {p99}, max {max} ({done} of {begun} done{reset})"),
+fn activity_rows(rows: &mut Vec<(String, String)>, kind: &str, activity: &Activity) {
+    let Activity { name, begun, done, lost, streams_opened, streams_completed, .. } = activity;
+    let done = format!("{}; {done} of {begun} done, {lost} lost", percentiles(&activity.latency_us));
+    rows.push((format!("{kind}, {name}"), done));
+    let streams = format!(
+        "{}; {streams_completed} of {streams_opened} completed{}; {} up, {} down",
+        percentiles(&activity.stream_us),
+        resets(activity.streams_reset).unwrap_or_default(),
+        kilobytes(activity.bytes_up),
+        kilobytes(activity.bytes_down),
+    );
+    rows.push((format!("streams, {name}"), streams));
+    if let Some(one_way) = &activity.one_way_us {
+        rows.push((format!("one way up, {name}"), percentiles(&one_way.up)));
+        rows.push((format!("one way down, {name}"), percentiles(&one_way.down)));
+    }
+    if let Some(stall) = &activity.stall {
+        let value = format!(
+            "the other stream read {} during the stall, longest gap {}; the stalled one read {}",
+            kilobytes(stall.healthy_bytes),
+            millis(stall.healthy_gap_us),
+            kilobytes(stall.stalled_bytes),
+        );
+        rows.push((format!("stalled reader, {name}"), value));
+    }
+}
+
+fn resets(streams: u64) -> Option<String> {
+    (streams > 0).then(|| format!(", {streams} reset"))
+}
+
+fn percentiles(latency: &Percentiles) -> String {
+    let Percentiles { count, min, p50, p90, p99, p999, max } = *latency;
+    let [min, p50, p90, p99, p999, max] = [min, p50, p90, p99, p999, max].map(millis);
+    format!("p50 {p50}, p90 {p90}, p99 {p99}, p99.9 {p999}, min {min}, max {max} ({count} samples)")
+}
+
+fn link_rows(rows: &mut Vec<(String, String)>, name: &str, link: &Counters, useful: u64) {
+    let wire = format!(
+        "{} in {} packets, {} per useful byte; {} in {} packets delivered, {} in flight at the end",
+        megabytes(link.sent_bytes),
+        link.sent_packets,
+        per_useful(link, useful),
+        megabytes(link.delivered_bytes),
+        link.delivered_packets,
+        link.in_flight_packets,
+    );
+    rows.push((format!("on the wire {name}"), wire));
+    let impaired = listed(link.impairments().into_iter().map(|(reason, count)| format!("{count} {reason}")));
+    let queue = kilobytes(link.queue_peak_bytes);
+    rows.push((format!("dropped and impaired {name}"), format!("{impaired}; the queue held up to {queue}")));
+}
+
+fn side_rows(rows: &mut Vec<(String, String)>, name: &str, side: &SideOutcome, host: &HostCounters) {
+    let stats = &side.stats;
+    let retransmissions = format!(
+        "timeout {}, fast {}, early {} of {} segments",
+        stats.lost_segs, stats.fast_retrans_segs, stats.early_retrans_segs, stats.out_segs
+    );
+    rows.push((format!("retransmissions by the {name}"), retransmissions));
+    let recovered = format!("{} packets, {} rebuilds failed", stats.fec_recovered, stats.fec_errs);
+    rows.push((format!("rebuilt by FEC at the {name}"), recovered));
+    let counters = std::iter::once(("refused_datagrams", side.refused_datagrams)).chain(stats.counters());
+    let counters = counters.filter(|(_, count)| *count > 0);
+    rows.push((
+        format!("counters of the {name}"),
+        listed(counters.map(|(field, count)| format!("{field} {count}"))),
+    ));
+    let HostCounters { dropped_socket, socket_peak_bytes, cpu_busy_us, clock_offset_us } = host;
+    let host = format!(
+        "{dropped_socket} datagrams dropped by the socket, which held up to {}; busy {}; clock offset {}",
+        kilobytes(*socket_peak_bytes),
+        millis(*cpu_busy_us),
+        seconds(*clock_offset_us),
+    );
+    rows.push((format!("host of the {name}"), host));
+}
+
+fn sessions(sessions: &SessionsOutcome) -> String {
+    let SessionsOutcome { dials, accepted, ended, moved, addresses, dropped_nat, dropped_down } = sessions;
+    format!(
+        "{dials} dialled, {accepted} accepted, {ended} ended, {moved} migrated; {addresses} client addresses; datagrams dropped: \
+         {dropped_nat} to an old address, {dropped_down} to a stopped process"
     )
 }
 
-fn link_rows(rows: &mut Vec<(String, String)>, name: &str, link: &Link, useful: u64) {
-    let wire = format!(
-        "{} in {} packets, {} per useful byte",
-        megabytes(link.sent_bytes),
-        link.sent_packets,
-        per_useful(link, useful)
+fn fault_row(fault: &FaultOutcome) -> (String, String) {
+    let recovery = |us: Option<u64>| us.map_or_else(|| "never".into(), millis);
+    let value = format!(
+        "from {} to {}; recovered up {}, down {}",
+        millis(fault.at_us),
+        millis(fault.healed_us),
+        recovery(fault.recovery_us.up),
+        recovery(fault.recovery_us.down)
     );
-    rows.push((format!("on the wire {name}"), wire));
-    let drops = format!(
-        "loss {}, queue {}, mtu {}; the queue held up to {:.1} kB",
-        link.dropped_loss,
-        link.dropped_queue,
-        link.dropped_mtu,
-        link.queue_peak_bytes as f64 / 1e3
-    );
-    rows.push((format!("dropped {name}"), drops));
+    (format!("fault: {}", fault.kind.name()), value)
 }
 
-fn side_rows(rows: &mut Vec<(String, String)>, name: &str, side: &Side) {
-    let retransmissions = format!(
-        "timeout {}, fast {}, early {} of {} segments",
-        side.lost_segs, side.fast_retrans_segs, side.early_retrans_segs, side.out_segs
-    );
-    rows.push((format!("retransmissions by the {name}"), retransmissions));
-    let recovered = format!("{} packets, {} rebuilds failed", side.fec_recovered, side.fec_errs);
-    rows.push((format!("rebuilt by FEC at the {name}"), recovered));
+fn time(run: &Outcome) -> String {
+    let simulated = format!("{} simulated, {} events", seconds(run.sim_us), run.events);
+    if run.wall_us == 0 {
+        return simulated;
+    }
+    let speed = run.sim_us as f64 / run.wall_us as f64;
+    format!("{simulated}, {} real ({speed:.1} times faster)", seconds(run.wall_us))
 }
 
-/// What carried the streams, where it was not the tunnel.
-fn over(run: &Run) -> String {
-    if run.transport == "karst" { String::new() } else { format!(", over {}", run.transport) }
+fn drained(stopped_us: u64, liveness: &LivenessOutcome) -> String {
+    let needed = liveness.needed_us.map_or_else(|| "never".into(), |us| format!("in {}", seconds(us)));
+    let bound = liveness.bound.map_or_else(String::new, |bound| {
+        let terms = bound.terms().map(|(term, us)| format!("{term} {}", seconds(us)));
+        format!(" ({})", terms.join(" + "))
+    });
+    format!(
+        "{needed} of at most {}{bound}, from {} on; sources stopped at {}",
+        seconds(liveness.limit_us),
+        seconds(liveness.from_us),
+        seconds(stopped_us)
+    )
 }
 
-fn expectation_row(expectation: &Expectation) -> (String, String) {
-    let figure = |value: u64| match expectation.unit.as_str() {
-        "kbit/s" => format!("{} Mbit/s", mbit(value)),
-        "us" => millis(value),
-        _ => format!("{:.3}", value as f64 / 1e3),
+/// The transport, unless it is the tunnel.
+fn over(run: &Outcome) -> String {
+    if run.transport == Transport::Karst { String::new() } else { format!(", over {}", run.transport.name()) }
+}
+
+fn expectation_row(expectation: &ExpectationOutcome) -> (String, String) {
+    let figure = |value: u64| match expectation.unit {
+        Unit::KbitS => format!("{} Mbit/s", mbit(value)),
+        Unit::Us => millis(value),
+        Unit::Thousandths => format!("{:.3}", value as f64 / 1e3),
     };
     let measured = expectation.measured.map_or_else(|| "not measured".into(), figure);
     let limits = [("at least", expectation.at_least), ("at most", expectation.at_most)];
@@ -167,11 +305,16 @@ fn expectation_row(expectation: &Expectation) -> (String, String) {
     (format!("expected: {}", expectation.what), format!("{limits}, was {measured}: {verdict}"))
 }
 
+fn listed(parts: impl Iterator<Item = String>) -> String {
+    let parts: Vec<String> = parts.collect();
+    if parts.is_empty() { "none".into() } else { parts.join(", ") }
+}
+
 const fn verdict(ok: bool) -> &'static str {
     if ok { "ok" } else { "FAILED" }
 }
 
-fn per_useful(link: &Link, useful: u64) -> String {
+fn per_useful(link: &Counters, useful: u64) -> String {
     if useful == 0 { "-".into() } else { format!("{:.3}", link.sent_bytes as f64 / useful as f64) }
 }
 
@@ -181,6 +324,10 @@ fn mbit(kbit: u64) -> String {
 
 fn megabytes(bytes: u64) -> String {
     format!("{:.2} MB", bytes as f64 / 1e6)
+}
+
+fn kilobytes(bytes: u64) -> String {
+    format!("{:.1} kB", bytes as f64 / 1e3)
 }
 
 fn seconds(us: u64) -> String {

@@ -1,7 +1,7 @@
 //! A report as one HTML page that needs nothing else.
 
 use crate::facts::{SUMMARY_HEADS, facts, summary};
-use crate::results::Run;
+use sim::Outcome;
 
 const HEAD: &str = r#"<!DOCTYPE html>
 <html lang="en">
@@ -25,7 +25,7 @@ section { margin-top: 2.5rem; }
 "#;
 
 /// A table over all runs, then one per run.
-pub(crate) fn page(runs: &[Run]) -> String {
+pub(crate) fn page(runs: &[Outcome]) -> String {
     let mut out = String::from(HEAD);
     let heads: String = SUMMARY_HEADS.iter().map(|head| format!("<th>{}</th>", escaped(head))).collect();
     out.push_str(&format!("<div class=\"wide\"><table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n"));
@@ -39,7 +39,7 @@ pub(crate) fn page(runs: &[Run]) -> String {
     out
 }
 
-fn section(out: &mut String, run: &Run) {
+fn section(out: &mut String, run: &Outcome) {
     let facts = facts(run);
     let (heading, description) = (escaped(&facts.heading), escaped(&facts.description));
     out.push_str(&format!("<section{}>\n<h2>{heading}</h2>\n", class(facts.ok)));

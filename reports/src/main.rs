@@ -9,15 +9,16 @@ mod html;
 mod markdown;
 mod page;
 mod performance;
-mod recording;
-mod results;
 mod series;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use clap::{Parser, Subcommand};
 use lab::results::Measurements;
-use recording::Recording;
-use results::{FORMAT, Results, Run};
+use sim::Outcome;
+use sim::outcome::Results;
+use sim::record::Recording;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -94,6 +95,7 @@ fn write(args: &Args, page: &str) -> anyhow::Result<bool> {
 fn markdown(args: &Args) -> anyhow::Result<String> {
     match measured(args)? {
         Some(bench) => Ok(performance::markdown(&bench, &args.notes()?)),
+        None if are_recordings(args)? => Ok(markdown::recordings(&recordings(args)?)),
         None => Ok(markdown::page(&results(args)?)),
     }
 }
@@ -102,17 +104,19 @@ fn html(args: &Args) -> anyhow::Result<String> {
     if let Some(bench) = measured(args)? {
         return Ok(performance::html(&bench, &args.notes()?));
     }
-    let recordings: Vec<bool> =
-        args.files.iter().map(|path| Recording::is_one(path)).collect::<Result<_, _>>()?;
-    match (recordings.iter().all(|is| *is), recordings.contains(&true)) {
-        (true, _) if recordings.len() > 2 => bail!("a page compares at most two recordings"),
-        (true, _) => {
-            let read = args.files.iter().map(|path| Recording::read(path));
-            Ok(page::page(&read.collect::<anyhow::Result<Vec<_>>>()?))
-        }
-        (false, true) => bail!("results and recordings do not go on one page"),
-        (false, false) => Ok(html::page(&results(args)?)),
+    if !are_recordings(args)? {
+        return Ok(html::page(&results(args)?));
     }
+    ensure!(args.files.len() <= 2, "a page compares at most two recordings");
+    Ok(page::page(&recordings(args)?))
+}
+
+/// Whether the files are recordings rather than results.
+fn are_recordings(args: &Args) -> anyhow::Result<bool> {
+    let are: Vec<bool> = args.files.iter().map(|path| is_recording(path)).collect::<anyhow::Result<_>>()?;
+    let all = are.iter().all(|is| *is);
+    ensure!(all || !are.contains(&true), "results and recordings do not go on one page");
+    Ok(all)
 }
 
 /// What `bench` or `lines` measured, if that is what the files are.
@@ -127,14 +131,28 @@ fn measured(args: &Args) -> anyhow::Result<Option<Measurements>> {
     Ok(None)
 }
 
-fn results(args: &Args) -> anyhow::Result<Vec<Run>> {
+/// Whether the file's first line says that it is a recording.
+fn is_recording(path: &Path) -> anyhow::Result<bool> {
+    let file = File::open(path).with_context(|| path.display().to_string())?;
+    let mut first = String::new();
+    // A file that is not text is not a recording.
+    let read = BufReader::new(file.take(4_096)).read_line(&mut first);
+    Ok(read.is_ok() && Recording::is_one(&first))
+}
+
+fn recordings(args: &Args) -> anyhow::Result<Vec<Recording>> {
+    let read = |path: &PathBuf| {
+        let file = File::open(path).with_context(|| path.display().to_string())?;
+        Recording::read(BufReader::new(file)).with_context(|| path.display().to_string())
+    };
+    args.files.iter().map(read).collect()
+}
+
+fn results(args: &Args) -> anyhow::Result<Vec<Outcome>> {
     Ok(args.files.iter().map(|path| read(path)).collect::<anyhow::Result<Vec<_>>>()?.concat())
 }
 
-fn read(path: &Path) -> anyhow::Result<Vec<Run>> {
-    let name = || path.display().to_string();
-    let text = std::fs::read_to_string(path).with_context(name)?;
-    let results: Results = serde_json::from_str(&text).with_context(name)?;
-    ensure!(results.format == FORMAT, "{}: format is `{}`, not `{FORMAT}`", name(), results.format);
-    Ok(results.runs)
+fn read(path: &Path) -> anyhow::Result<Vec<Outcome>> {
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    Ok(Results::read(&text).with_context(|| path.display().to_string())?.runs)
 }

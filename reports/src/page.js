@@ -14,9 +14,11 @@ const marks = (raw) => ({ t: sum(raw.t), v: sum(raw.v), of: raw.of });
 for (const run of runs) {
   for (const way of [run.up, run.down]) {
     for (const key of ["queue", "rtt", "srtt", "rto", "flight", "cwnd", "window", "backlog"]) way[key] = curve(way[key]);
-    for (const key of ["fast", "early", "timeout", "rebuilt"]) way[key] = sum(way[key]);
+    way.rebuilt = sum(way.rebuilt);
+    for (const cause in way.again) way.again[cause] = sum(way.again[cause]);
     for (const by in way.lost) way.lost[by] = sum(way.lost[by]);
-    for (const key of ["sent", "fast", "early", "timeout", "lost", "rebuilt", "acked"]) way.marks[key] = marks(way.marks[key]);
+    for (const key of ["sent", "lost", "rebuilt", "acked"]) way.marks[key] = marks(way.marks[key]);
+    for (const cause in way.marks.again) way.marks.again[cause] = marks(way.marks.again[cause]);
   }
 }
 const end = Math.max(SECOND / 100, ...runs.map((run) => run.end));
@@ -71,6 +73,8 @@ const sessions = (run, way, at) => {
   for (const session of run[way].marks.sessions) if (session[1] <= at) found = session;
   return `segment ${at - found[1]}${run[way].marks.sessions.length > 1 ? ` of session ${found[0]}` : ""}`;
 };
+/** The causes of retransmission that occurred, in their order. */
+const causes = (again) => runs[0].causes.filter(({ key }) => again[key]);
 const all = (lists) => Float64Array.from(lists.flatMap((list) => [...list])).sort();
 
 const CHARTS = [
@@ -95,9 +99,7 @@ const CHARTS = [
   { id: "events", title: "Losses and repairs", unit: "per interval", panels: each((way) => [
     counts("lost", all(Object.values(way.lost)), "--red", "cross"),
     counts("rebuilt by FEC", way.rebuilt, "--green", "diamond"),
-    counts("sent again: fast", way.fast, "--orange", "triangle"),
-    counts("early", way.early, "--blue", "triangle"),
-    counts("timeout", way.timeout, "--violet", "triangle"),
+    ...causes(way.again).map(({ key, label, hue }) => counts(label, way.again[key], hue, "triangle")),
   ]) },
   { id: "latency", title: "Latency", unit: "ms from writing to reading", curve: true, panels: (way) => [{
     series: runs.flatMap((run, index) => run[way].latency.map((one, nth) => ({
@@ -109,9 +111,7 @@ const CHARTS = [
   { id: "sequence", title: "Segments", unit: "sequence number over time", wide: true, sequence: true, panels: each((way, run) => [
     dots("acknowledged", way.marks.acked, "--grey", "", { shape: "bar" }),
     dots("sent", way.marks.sent, "--blue", "", { shape: "dot" }),
-    dots("sent again: fast", way.marks.fast, "--orange", "", { shape: "triangle" }),
-    dots("early", way.marks.early, "--blue", "", { shape: "triangle" }),
-    dots("timeout", way.marks.timeout, "--violet", "", { shape: "triangle" }),
+    ...causes(way.marks.again).map(({ key, label, hue }) => dots(label, way.marks.again[key], hue, "", { shape: "triangle" })),
     dots("lost", way.marks.lost, "--red", "", { shape: "cross" }),
     dots("rebuilt by FEC", way.marks.rebuilt, "--green", "", { shape: "diamond" }),
   ].filter((series) => series.t.length > 0).map((series) => ({ ...series, run }))) },

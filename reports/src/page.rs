@@ -1,10 +1,11 @@
 //! Recorded runs as one HTML page that needs nothing else: charts over time, one run or two side by side.
 
-use crate::facts::facts;
+use crate::facts::{facts, recorded};
 use crate::html::escaped;
-use crate::recording::{Header, Recording};
 use crate::series::series;
 use serde_json::{Value, json};
+use sim::plan::Transport;
+use sim::record::{Header, Options, Recording};
 use std::collections::{BTreeMap, BTreeSet};
 
 const STYLE: &str = include_str!("page.css");
@@ -62,7 +63,7 @@ fn data(((recording, label), letter): ((&Recording, &String), &str)) -> Value {
     data["letter"] = letter.into();
     let header = &recording.header;
     // Without a congestion window there is nothing to draw of it.
-    data["nc"] = json!(header.client["nc"] == true && header.server["nc"] == true);
+    data["nc"] = json!(header.client.nc && header.server.nc);
     data
 }
 
@@ -98,7 +99,7 @@ const OF_MODE: [&str; 3] = ["interval_ms", "resend", "nc"];
 fn said(headers: &[&Header]) -> Vec<Said> {
     let mut all: Vec<Said> = headers.iter().map(|header| general(header)).collect();
     // The tunnel's options mean nothing to what it is compared with.
-    if headers.iter().any(|header| header.transport != "karst") {
+    if headers.iter().any(|header| header.transport != Transport::Karst) {
         return all;
     }
     let options = |header: &Header| [options(&header.client), options(&header.server)];
@@ -123,20 +124,21 @@ fn general(header: &Header) -> Said {
     Said::from([
         ((0, String::new()), header.scenario.clone()),
         ((1, "seed".into()), header.seed.to_string()),
-        ((2, "over".into()), header.transport.clone()),
+        ((2, "over".into()), header.transport.name().into()),
     ])
 }
 
-fn options(side: &Value) -> BTreeMap<String, String> {
+fn options(side: &Options) -> BTreeMap<String, String> {
+    let side = json!(side);
     let follows = |key: &str| side["mode"] != "manual" && OF_MODE.contains(&key);
     let options = side.as_object().into_iter().flatten().filter(|(key, _)| !follows(key));
-    options.map(|(key, value)| (key.clone(), plain(value))).collect()
+    options.map(|(key, value)| (key.clone(), text(value))).collect()
 }
 
-fn plain(value: &Value) -> String {
+fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
-        Value::Array(parts) => parts.iter().map(plain).collect::<Vec<_>>().join(":"),
+        Value::Array(parts) => parts.iter().map(text).collect::<Vec<_>>().join(":"),
         other => other.to_string(),
     }
 }
@@ -157,7 +159,7 @@ fn head(recordings: &[Recording], labels: &[String]) -> String {
     for ((recording, label), (letter, colour)) in
         recordings.iter().zip(labels).zip(LETTERS.iter().zip(["--blue", "--orange"]))
     {
-        let verdict = match &recording.outcome {
+        let verdict = match recording.outcome() {
             Some(run) if run.passed() => "",
             Some(_) => " <span class=\"failed\">checks FAILED</span>",
             None => " <span class=\"failed\">cut off</span>",
@@ -178,13 +180,13 @@ fn head(recordings: &[Recording], labels: &[String]) -> String {
 
 /// The settings of a single run in a line.
 fn setting(header: &Header) -> String {
-    let [client, server] = [&header.client, &header.server];
-    let one = |key: &str| match (plain(&client[key]), plain(&server[key])) {
+    let [client, server] = [json!(header.client), json!(header.server)];
+    let one = |key: &str| match (text(&client[key]), text(&server[key])) {
         (a, b) if a == b => a,
         (a, b) => format!("{a} / {b}"),
     };
-    if header.transport != "karst" {
-        return format!("Seed {}, over {}.", header.seed, header.transport);
+    if header.transport != Transport::Karst {
+        return format!("Seed {}, over {}.", header.seed, header.transport.name());
     }
     format!(
         "Seed {}. Mode {}, cipher {}, FEC {}, mtu {}, send window {}, receive window {} (client / server where they differ).",
@@ -208,8 +210,12 @@ fn chart(&(id, title, unit, wide): &(&str, &str, &str, bool)) -> String {
 
 /// The facts of all runs, a column for each.
 fn tables(recordings: &[Recording]) -> String {
-    let columns: Vec<_> =
-        recordings.iter().filter_map(|recording| Some(facts(recording.outcome.as_ref()?))).collect();
+    let rows = |recording: &Recording| {
+        let mut rows = recording.outcome().map_or_else(Vec::new, |run| facts(run).rows);
+        rows.extend(recorded(recording));
+        rows
+    };
+    let columns: Vec<_> = recordings.iter().map(rows).collect();
     let Some(first) = columns.first() else { return String::new() };
     let mut out = String::from("<h2>Totals</h2>\n<div class=\"scroll\"><table>\n");
     if columns.len() > 1 {
@@ -217,8 +223,8 @@ fn tables(recordings: &[Recording]) -> String {
         out.push_str(&format!("<thead><tr><td></td>{heads}</tr></thead>\n"));
     }
     out.push_str("<tbody>\n");
-    let mut labels: Vec<&String> = first.rows.iter().map(|(label, _)| label).collect();
-    let others = columns.iter().skip(1).flat_map(|facts| facts.rows.iter().map(|(label, _)| label));
+    let mut labels: Vec<&String> = first.iter().map(|(label, _)| label).collect();
+    let others = columns.iter().skip(1).flat_map(|rows| rows.iter().map(|(label, _)| label));
     let new: Vec<&String> = others.filter(|label| !labels.contains(label)).collect();
     labels.extend(new);
     for label in labels {
@@ -226,7 +232,7 @@ fn tables(recordings: &[Recording]) -> String {
             let found = rows.iter().find(|(of, _)| of == label).map_or("", |(_, value)| value);
             format!("<td>{}</td>", escaped(found))
         };
-        let cells: String = columns.iter().map(|facts| cell(&facts.rows)).collect();
+        let cells: String = columns.iter().map(|rows| cell(rows)).collect();
         out.push_str(&format!("<tr><th scope=\"row\">{}</th>{cells}</tr>\n", escaped(label)));
     }
     out.push_str("</tbody>\n</table></div>\n");
@@ -237,17 +243,11 @@ fn tables(recordings: &[Recording]) -> String {
 mod tests {
     use super::*;
 
-    fn recording(transport: &str, client: Value, server: Value) -> Recording {
-        let header = Header {
-            format: String::new(),
-            scenario: "line".into(),
-            description: String::new(),
-            seed: 1,
-            transport: transport.into(),
-            client,
-            server,
-        };
-        Recording { header, events: Vec::new(), end_us: 0, outcome: None }
+    fn recording(transport: Transport, client: &Options, server: &Options) -> Recording {
+        let (client, server) = (client.clone(), server.clone());
+        let header =
+            Header { scenario: "line".into(), seed: 1, transport, client, server, ..Header::default() };
+        Recording { header, events: Vec::new() }
     }
 
     fn label(first: Recording, second: Recording) -> [String; 2] {
@@ -256,15 +256,17 @@ mod tests {
 
     #[test]
     fn labels_say_what_differs_and_nothing_else() {
-        let fast = |interval: u64| json!({ "mode": "fast", "interval_ms": interval, "mtu": 1350 });
-        let slow = json!({ "mode": "normal", "interval_ms": 40, "mtu": 1350, "fec": [10, 3] });
-        let karst = |client: &Value, server: &Value| recording("karst", client.clone(), server.clone());
+        let options =
+            |mode: &str, interval_ms| Options { mode: mode.into(), interval_ms, ..Options::default() };
+        let fast = |interval| options("fast", interval);
+        let slow = Options { fec: Some((10, 3)), ..options("normal", 40) };
+        let karst = |client: &Options, server: &Options| recording(Transport::Karst, client, server);
         let both = label(karst(&fast(30), &fast(30)), karst(&slow, &slow));
         assert_eq!(both, ["fec off, mode fast", "fec 10:3, mode normal"]);
         let one = label(karst(&fast(30), &fast(30)), karst(&slow, &fast(30)));
         let expected = ["client fec off, client mode fast", "client fec 10:3, client mode normal"];
         assert_eq!(one, expected);
-        let tcp = label(karst(&fast(30), &fast(30)), recording("tcp-cubic", slow.clone(), slow));
+        let tcp = label(karst(&fast(30), &fast(30)), recording(Transport::TcpCubic, &slow, &slow));
         assert_eq!(tcp, ["over karst", "over tcp-cubic"]);
         assert_eq!(label(karst(&fast(30), &fast(30)), karst(&fast(30), &fast(30))), ["seed 1", "seed 1"]);
     }

@@ -1,7 +1,10 @@
-//! What a recording looks like over time: the numbers that a page draws, small enough to be in it.
+//! Time series of a recording: the numbers that a page draws, thinned to a size that fits in it.
 
-use crate::recording::{Direction, Recording, Segment, Side, Span, State, What};
+use engine::Cause;
 use serde_json::{Value, json};
+use sim::Direction;
+use sim::plan::{FaultName, Transport};
+use sim::record::{Command, Element, Recording, Sent, Span, State, What};
 use std::collections::BTreeMap;
 
 /// Bytes of IPv4 and UDP headers, which a packet has on the wire; recorded TCP packets have theirs.
@@ -10,7 +13,7 @@ const HEADERS_BYTES: u64 = 28;
 /// Bins of a rate at most.
 const BINS_MAX: u64 = 2_000;
 
-/// Points of a curve at most: more are thinned, each of the rest the highest of its neighbours.
+/// Points of a curve at most; of more, the highest of each group of neighbours is kept.
 const POINTS_MAX: usize = 4_000;
 
 /// Marks of one kind in a sequence plot at most.
@@ -19,7 +22,7 @@ const MARKS_MAX: usize = 30_000;
 /// Points of a percentile curve.
 const QUANTILES: usize = 120;
 
-/// Everything of one direction.
+/// The series of one direction.
 #[derive(Default)]
 struct Way {
     useful: Vec<u64>,
@@ -32,8 +35,8 @@ struct Way {
     cwnd: Points,
     window: Points,
     backlog: Points,
-    again: [Vec<u64>; 3],
-    lost: BTreeMap<String, Vec<u64>>,
+    again: BTreeMap<Cause, Vec<u64>>,
+    lost: BTreeMap<Element, Vec<u64>>,
     rebuilt: Vec<u64>,
     marks: Marks,
     latency: BTreeMap<String, Vec<u64>>,
@@ -43,7 +46,7 @@ struct Way {
 #[derive(Default)]
 struct Marks {
     sent: Points,
-    again: [Points; 3],
+    again: BTreeMap<Cause, Points>,
     lost: Points,
     rebuilt: Points,
     acked: Points,
@@ -65,14 +68,15 @@ struct Builder {
     works: BTreeMap<(u32, u32), String>,
     /// Ends of writes that were not read completely: place and time, by session, stream and direction.
     written: BTreeMap<(u32, u32, Direction), std::collections::VecDeque<(u64, u64)>>,
-    faults: Vec<(u64, Option<u64>, String)>,
+    faults: Vec<(u64, Option<u64>, FaultName)>,
 }
 
 /// The data of a page about this run.
 pub(crate) fn series(recording: &Recording) -> Value {
-    let is_tcp = recording.header.transport != "karst";
+    let is_tcp = recording.header.transport != Transport::Karst;
+    let end_us = recording.end_us();
     let mut builder = Builder {
-        bin_us: bin_us(recording.end_us),
+        bin_us: bin_us(end_us),
         headers_bytes: if is_tcp { 0 } else { HEADERS_BYTES },
         ways: Default::default(),
         carried: BTreeMap::new(),
@@ -84,10 +88,25 @@ pub(crate) fn series(recording: &Recording) -> Value {
         builder.add(event.t, &event.what);
     }
     let Builder { bin_us, ways: [up, down], faults, .. } = builder;
-    let end_us = recording.end_us;
-    let faults: Vec<Value> =
-        faults.iter().map(|(from, until, kind)| json!([from, until.unwrap_or(end_us), kind])).collect();
-    json!({ "end": end_us, "bin": bin_us, "faults": faults, "up": up.json(), "down": down.json() })
+    let faults: Vec<Value> = faults
+        .iter()
+        .map(|(from, until, kind)| json!([from, until.unwrap_or(end_us), kind.name()]))
+        .collect();
+    let causes: Vec<Value> = Cause::ALL.iter().map(|&cause| style(cause)).collect();
+    json!({ "end": end_us, "causes": causes, "bin": bin_us, "faults": faults, "up": up.json(), "down": down.json() })
+}
+
+/// How retransmissions of a cause are drawn: the key of their times in each direction, their label, their colour.
+fn style(cause: Cause) -> Value {
+    let (label, hue) = match cause {
+        Cause::Fast => ("retransmitted: fast", "--orange"),
+        Cause::Early => ("early", "--blue"),
+        Cause::Timeout => ("timeout", "--violet"),
+        Cause::Overdue => ("overdue", "--brown"),
+        Cause::TailProbe => ("tail probe", "--red"),
+        Cause::Redundant => ("redundant copy", "--grey"),
+    };
+    json!({ "key": cause.name(), "label": label, "hue": hue })
 }
 
 /// A round time that cuts the run into at most [`BINS_MAX`] bins, and at least 10 ms.
@@ -100,44 +119,60 @@ fn bin_us(end_us: u64) -> u64 {
 impl Builder {
     fn add(&mut self, t: u64, what: &What) {
         match what {
-            What::Sent { n, side, session, bytes, segments } => {
-                self.sent(t, *n, *side, *session, *bytes, segments);
+            What::Sent(sent) => self.sent(t, sent),
+            What::Dropped { n, dir, by } => self.dropped(t, *n, *dir, *by),
+            What::Queued { dir, queue, .. } | What::Left { dir, queue, .. } => {
+                self.way(*dir).queue.add(t, *queue);
             }
-            What::Dropped { n, dir, by } => self.dropped(t, *n, *dir, by),
-            What::Queued { dir, queue } | What::Left { dir, queue } => self.way(*dir).queue.add(t, *queue),
-            What::Rebuilt { side, seqids } => {
+            What::Rebuilt { side, seqids, .. } => {
                 self.way(side.receives()).rebuilt.extend(seqids.iter().map(|_| t));
             }
-            What::Got { side, session, rebuilt } => {
+            What::Got { side, session, rebuilt, .. } => {
                 let marks = &mut self.way(side.receives()).marks;
                 for &sn in rebuilt {
                     let place = marks.place(*session, sn);
                     marks.rebuilt.add(t, place);
                 }
             }
-            What::Acked { side, session, sns, una } => {
+            What::Acked { side, session, sns, una, .. } => {
                 let marks = &mut self.way(side.sends()).marks;
                 for &sn in sns.iter().chain(una) {
                     let place = marks.place(*session, sn);
                     marks.acked.add(t, place);
                 }
             }
-            What::Rtt { side, ms } => self.way(side.sends()).rtt.add(t, *ms),
+            What::Rtt { side, ms, .. } => self.way(side.sends()).rtt.add(t, u64::from(*ms)),
             What::State(state) => self.way(state.side.sends()).state(t, state),
-            What::Opened { session, stream, work: Some(work) } => {
+            What::Opened { session, stream, work: Some(work), .. } => {
                 self.works.insert((*session, *stream), work.clone());
             }
             What::Wrote(span) => {
                 let key = (span.session, span.stream, span.side.sends());
-                self.written.entry(key).or_default().push_back((span.at + span.len, t));
+                self.written.entry(key).or_default().push_back((span.at + u64::from(span.len), t));
             }
             What::Read(span) => self.read(t, span),
-            What::Fault { kind, healed: false } => self.faults.push((t, None, kind.clone())),
+            What::Fault { kind, healed: false } => self.faults.push((t, None, *kind)),
             What::Fault { kind, healed: true } => {
                 let open = self.faults.iter_mut().find(|(_, until, of)| until.is_none() && of == kind);
                 open.into_iter().for_each(|fault| fault.1 = Some(t));
             }
-            What::Opened { .. } | What::Outcome { .. } | What::Other => {}
+            // These have no place in the charts; the page lists them by kind.
+            What::Session { .. }
+            | What::Carries { .. }
+            | What::Copied { .. }
+            | What::Waits { .. }
+            | What::Received { .. }
+            | What::Refused { .. }
+            | What::InOrder { .. }
+            | What::Path(_)
+            | What::Opened { .. }
+            | What::Finished(_)
+            | What::Ended(_)
+            | What::Closed(_)
+            | What::Reset(_)
+            | What::Violation { .. }
+            | What::Outcome { .. }
+            | What::Other => {}
         }
     }
 
@@ -145,28 +180,28 @@ impl Builder {
         &mut self.ways[direction as usize]
     }
 
-    fn sent(&mut self, t: u64, n: u64, side: Side, session: u32, bytes: u64, segments: &[Segment]) {
-        let (bin, bytes) = ((t / self.bin_us) as usize, bytes + self.headers_bytes);
-        let way = self.way(side.sends());
+    fn sent(&mut self, t: u64, sent: &Sent) {
+        let (bin, bytes) = ((t / self.bin_us) as usize, u64::from(sent.bytes) + self.headers_bytes);
+        let way = self.way(sent.side.sends());
         add_to_bin(&mut way.wire, bin, bytes);
-        let pushes: Vec<&Segment> = segments.iter().filter(|segment| segment.cmd == "push").collect();
-        for segment in &pushes {
-            let place = way.marks.place(session, segment.sn);
+        let pushes = || sent.segments.iter().filter(|segment| segment.cmd == Command::Push);
+        for segment in pushes() {
+            let place = way.marks.place(sent.session, segment.sn);
             match &segment.again {
                 None => way.marks.sent.add(t, place),
                 Some(again) => {
-                    way.marks.again[again.cause as usize].add(t, place);
-                    way.again[again.cause as usize].push(t);
+                    way.marks.again.entry(again.cause).or_default().add(t, place);
+                    way.again.entry(again.cause).or_default().push(t);
                 }
             }
         }
-        self.carried.insert(n, (session, pushes.iter().map(|segment| segment.sn).collect()));
+        self.carried.insert(sent.n, (sent.session, pushes().map(|segment| segment.sn).collect()));
     }
 
-    fn dropped(&mut self, t: u64, n: u64, direction: Direction, by: &str) {
+    fn dropped(&mut self, t: u64, n: u64, direction: Direction, by: Element) {
         let (session, sns) = self.carried.remove(&n).unwrap_or_default();
         let way = self.way(direction);
-        way.lost.entry(by.into()).or_default().push(t);
+        way.lost.entry(by).or_default().push(t);
         for sn in sns {
             let place = way.marks.place(session, sn);
             way.marks.lost.add(t, place);
@@ -177,33 +212,34 @@ impl Builder {
         let (bin, direction) = ((t / self.bin_us) as usize, span.side.receives());
         let work = self.works.get(&(span.session, span.stream)).cloned().unwrap_or_default();
         let writes = self.written.entry((span.session, span.stream, direction)).or_default();
-        let end = span.at + span.len;
+        let end = span.at + u64::from(span.len);
         // The write that the last byte of this read came from, which later reads may need again.
         while writes.front().is_some_and(|(until, _)| *until < end) {
             writes.pop_front();
         }
         let written_at = writes.front().map(|(_, at)| *at);
         let way = &mut self.ways[direction as usize];
-        add_to_bin(&mut way.useful, bin, span.len);
+        add_to_bin(&mut way.useful, bin, span.len.into());
         way.latency.entry(work).or_default().extend(written_at.map(|at| t.saturating_sub(at)));
     }
 }
 
 impl Way {
     fn state(&mut self, t: u64, state: &State) {
-        self.srtt.add(t, state.srtt_ms);
-        self.rto.add(t, state.rto_ms);
+        self.srtt.add(t, state.srtt_ms.into());
+        self.rto.add(t, state.rto_ms.into());
         self.flight.add(t, state.snd_nxt.wrapping_sub(state.snd_una).into());
-        self.cwnd.add(t, state.cwnd);
-        self.window.add(t, state.rmt_wnd);
-        self.backlog.add(t, state.snd_queue);
+        self.cwnd.add(t, state.cwnd.into());
+        self.window.add(t, state.rmt_wnd.into());
+        self.backlog.add(t, state.snd_queue as u64);
     }
 
     fn json(self) -> Value {
         let latency: Vec<Value> = self.latency.into_iter().map(|(work, times)| curve(&work, times)).collect();
-        let lost: BTreeMap<&String, Value> =
-            self.lost.iter().map(|(by, times)| (by, deltas(times))).collect();
-        let [fast, early, timeout] = self.again.each_ref().map(|times| deltas(times));
+        let lost: BTreeMap<&str, Value> =
+            self.lost.iter().map(|(by, times)| (by.name(), deltas(times))).collect();
+        let again: BTreeMap<&str, Value> =
+            self.again.iter().map(|(cause, times)| (cause.name(), deltas(times))).collect();
         json!({
             "useful": self.useful,
             "wire": self.wire,
@@ -215,9 +251,7 @@ impl Way {
             "cwnd": self.cwnd.curve(),
             "window": self.window.curve(),
             "backlog": self.backlog.curve(),
-            "fast": fast,
-            "early": early,
-            "timeout": timeout,
+            "again": again,
             "lost": lost,
             "rebuilt": deltas(&self.rebuilt),
             "marks": self.marks.json(),
@@ -236,14 +270,13 @@ impl Marks {
     }
 
     fn json(self) -> Value {
-        let [fast, early, timeout] = self.again.map(Points::marks);
+        let again: BTreeMap<&str, Value> =
+            self.again.into_iter().map(|(cause, points)| (cause.name(), points.marks())).collect();
         let offsets: Vec<Value> =
             self.offsets.iter().map(|(session, offset)| json!([session, offset])).collect();
         json!({
             "sent": self.sent.marks(),
-            "fast": fast,
-            "early": early,
-            "timeout": timeout,
+            "again": again,
             "lost": self.lost.marks(),
             "rebuilt": self.rebuilt.marks(),
             "acked": self.acked.marks(),
@@ -265,7 +298,7 @@ impl Points {
         json!({ "t": deltas(&times(&points)), "v": values(&points) })
     }
 
-    /// For marks: every so manieth, and how many there are.
+    /// For marks: every n-th, and how many there are.
     fn marks(self) -> Value {
         let step = self.0.len().div_ceil(MARKS_MAX).max(1);
         let points: Vec<_> = self.0.iter().copied().step_by(step).collect();
@@ -312,7 +345,7 @@ fn curve(work: &str, mut times: Vec<u64>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recording::Event;
+    use sim::record::{Event, Header};
 
     #[test]
     fn bins_are_round_and_few() {
@@ -343,14 +376,12 @@ mod tests {
 
     #[test]
     fn faults_last_until_they_heal_or_the_run_ends() {
-        let fault = |t, kind: &str, healed| Event { t, what: What::Fault { kind: kind.into(), healed } };
-        let events =
-            vec![fault(5, "blackout", false), fault(7, "restart", false), fault(9, "blackout", true)];
-        let header = serde_json::from_value(json!({
-            "format": "", "scenario": "", "description": "", "seed": 1, "transport": "karst", "client": {}, "server": {}
-        }));
-        let recording = Recording { header: header.unwrap(), events, end_us: 20, outcome: None };
-        assert_eq!(series(&recording)["faults"], json!([[5, 9, "blackout"], [7, 20, "restart"]]));
+        let fault = |t, kind, healed| Event { t, what: What::Fault { kind, healed } };
+        let end = Event { t: 20, what: What::Waits { n: 1, side: sim::Side::Client } };
+        let (blackout, restart) = (FaultName::Blackout, FaultName::ServerRestart);
+        let events = vec![fault(5, blackout, false), fault(7, restart, false), fault(9, blackout, true), end];
+        let recording = Recording { header: Header::default(), events };
+        assert_eq!(series(&recording)["faults"], json!([[5, 9, "blackout"], [7, 20, "server_restart"]]));
     }
 
     #[test]

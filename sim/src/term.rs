@@ -66,3 +66,32 @@ pub mod list {
         json_schema!({ "type": "array", "items": super::schema::<T>(generator) })
     }
 }
+
+/// Implements serde's traits and the schema for a [`Term`] of this crate.
+macro_rules! in_json {
+    ($($Type:ty)+) => {
+        $(impl serde::Serialize for $Type {
+            fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                $crate::term::serialize(self, to)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $Type {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                $crate::term::deserialize(from)
+            }
+        }
+
+        impl schemars::JsonSchema for $Type {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($Type).into()
+            }
+
+            fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                $crate::term::schema::<Self>(generator)
+            }
+        })+
+    };
+}
+
+pub(crate) use in_json;

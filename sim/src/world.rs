@@ -1,13 +1,13 @@
 use crate::check::{
-    BYTES_EVERY_EVENTS, EVENTS_PER_INSTANT_MAX, Excuses, Limits, Loss, Rule, SpinGuard, is_conserved,
+    BYTES_EVERY_EVENTS, EVENTS_PER_INSTANT_MAX, Excuses, Limits, Loss, SpinGuard, is_conserved,
 };
 use crate::host::{Arrival, Machine};
 use crate::ids::{Node, PacketId, ServerId, Stream};
 use crate::link::Link;
 use crate::net::{Event, Key};
 use crate::outcome::{
-    FaultOutcome, HostsOutcome, LinkOutcome, LivenessOutcome, Outcome, PerDirection, SessionsOutcome,
-    SideOutcome, ViolationOutcome, WorkOutcome,
+    FaultOutcome, HostsOutcome, LivenessOutcome, Outcome, PerDirection, Rule, SessionsOutcome, SideOutcome,
+    WorkOutcome,
 };
 use crate::plan::{FaultKind, FaultPlan, Scenario};
 use crate::record::{Element, Fate, Recorder};
@@ -601,7 +601,7 @@ impl<'s> World<'s> {
             transport: self.scenario.transport(),
             seed: self.seed,
             ok: wire.violations.is_empty(),
-            violations: wire.violations.iter().map(ViolationOutcome::from).collect(),
+            violations: wire.violations.clone(),
             expectations: Vec::new(),
             stopped_us: self.stopped_at.unwrap_or(self.now).as_micros(),
             sim_us: self.now.as_micros(),
@@ -611,11 +611,8 @@ impl<'s> World<'s> {
             liveness: self.liveness,
             useful_bytes: useful_bytes(&workloads),
             workloads,
-            links: PerDirection {
-                up: LinkOutcome::from(wire.up.counters()),
-                down: LinkOutcome::from(wire.down.counters()),
-            },
-            hosts: HostsOutcome::new(wire.machines().each_ref().map(Machine::counters)),
+            links: PerDirection { up: wire.up.counters().at_end(), down: wire.down.counters().at_end() },
+            hosts: HostsOutcome::new(wire.machines().each_ref().map(|machine| *machine.counters())),
             faults: self.faults(),
             sessions: SessionsOutcome {
                 dials: u64::from(client.dials()),
@@ -627,8 +624,8 @@ impl<'s> World<'s> {
                 dropped_down: wire.dropped_down,
             },
             marks: marks(&client_stats, &server_stats, server.marks()),
-            client: SideOutcome::sum(&client_stats, client.refused_datagrams),
-            server: SideOutcome::sum(&server_stats, server.refused_datagrams),
+            client: SideOutcome::new(client_stats, client.refused_datagrams),
+            server: SideOutcome::new(server_stats, server.refused_datagrams),
         }
     }
 }
@@ -720,10 +717,10 @@ impl Ends {
     }
 }
 
-/// Names of the marks of both sides.
-fn marks(client: &[Stats], server: &[Stats], endpoint: Marks) -> Vec<&'static str> {
+/// The coverage marks of both sides.
+fn marks(client: &[Stats], server: &[Stats], endpoint: Marks) -> Vec<Mark> {
     let all = client.iter().chain(server).fold(endpoint, |marks, stats| marks.or(stats.marks));
-    all.iter().map(Mark::name).collect()
+    all.iter().collect()
 }
 
 /// Payload that receivers got in each direction. What an echo got back went both ways.
@@ -731,7 +728,7 @@ pub fn useful_bytes(workloads: &[WorkOutcome]) -> PerDirection<u64> {
     let mut useful = PerDirection::default();
     for workload in workloads {
         match workload {
-            WorkOutcome::Bulk(bulk) if bulk.direction == Direction::Up.name() => useful.up += bulk.bytes_read,
+            WorkOutcome::Bulk(bulk) if bulk.direction == Direction::Up => useful.up += bulk.bytes_read,
             WorkOutcome::Bulk(bulk) => useful.down += bulk.bytes_read,
             WorkOutcome::Echo(echo) => {
                 useful.up += echo.bytes_read;

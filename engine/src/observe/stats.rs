@@ -90,6 +90,11 @@ stats! {
 }
 
 impl Stats {
+    /// Every counter with the name of its field.
+    pub fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Self::COUNTERS.iter().map(|counter| (counter.field, (counter.of)(self)))
+    }
+
     /// What remains of an ended session: totals, without current values.
     #[must_use]
     pub fn ended(mut self) -> Self {

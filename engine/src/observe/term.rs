@@ -43,6 +43,12 @@ macro_rules! terms {
             }
         }
 
+        impl core::fmt::Display for $Type {
+            fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                out.pad(self.name())
+            }
+        }
+
         impl $crate::observe::Term for $Type {
             const ALL: &'static [Self] = Self::ALL;
 

@@ -5,7 +5,7 @@ use lab::pair::{Pair, Setup};
 use lab::path::Conditions;
 use lab::peers::Peer;
 use lab::ports::local;
-use sim::link::Counters;
+use sim::outcome::Counters;
 use sim::plan::LinkPlan;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};

@@ -3,6 +3,7 @@
 
 mod bench;
 mod common;
+mod follow;
 mod instructions;
 mod lossy;
 mod page;

@@ -1,4 +1,5 @@
 //! The page of recorded runs: what is in it, and that a browser draws it, lets people zoom and point, and has no errors.
+use serde_json::Value;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -18,7 +19,7 @@ fn page(recordings: &[&str]) -> String {
 }
 
 /// The data in a page.
-fn data(page: &str) -> serde_json::Value {
+pub(crate) fn data(page: &str) -> serde_json::Value {
     let from = page.find("id=\"data\">").unwrap() + 10;
     let until = from + page[from..].find("</script>").unwrap();
     serde_json::from_str(&page[from..until]).unwrap()
@@ -49,12 +50,13 @@ fn the_data_are_those_of_the_recording() {
             assert_eq!(sum("useful"), outcome["useful_bytes"][way].as_u64().unwrap());
             assert_eq!(sum("wire"), outcome["links"][way]["sent_bytes"].as_u64().unwrap());
         }
-        let count = |key: &str| run["up"][key].as_array().unwrap().len() as u64;
+        let count = |value: &Value| value.as_array().map_or(0, Vec::len) as u64;
+        let again = &run["up"]["again"];
         let client = &outcome["client"];
-        assert_eq!(count("fast"), client["fast_retrans_segs"]);
-        assert_eq!(count("early"), client["early_retrans_segs"]);
-        assert_eq!(count("timeout"), client["lost_segs"]);
-        assert_eq!(count("rebuilt"), outcome["server"]["fec_recovered"]);
+        assert_eq!(count(&again["fast"]), client["fast_retrans_segs"]);
+        assert_eq!(count(&again["early"]), client["early_retrans_segs"]);
+        assert_eq!(count(&again["timeout"]), client["lost_segs"]);
+        assert_eq!(count(&run["up"]["rebuilt"]), outcome["server"]["fec_recovered"]);
         assert_eq!(
             run["up"]["lost"]["loss"].as_array().unwrap().len() as u64,
             outcome["links"]["up"]["dropped_loss"]
@@ -78,7 +80,7 @@ fn what_cannot_be_shown_is_refused_by_name() {
     std::fs::write(&cut, &text[..text.len() / 2]).unwrap();
     refused(&["html", cut.to_str().unwrap()], "cut.jsonl: line ");
     std::fs::write(&cut, text.replacen("karst-events/1", "karst-events/9", 1)).unwrap();
-    refused(&["html", cut.to_str().unwrap()], "format is `karst-events/9`");
+    refused(&["html", cut.to_str().unwrap()], "format: is `karst-events/9`");
     let whole_lines = text.lines().take(40).collect::<Vec<_>>().join("\n");
     std::fs::write(&cut, whole_lines).unwrap();
     assert!(page(&[cut.to_str().unwrap()]).contains("cut off"));
@@ -89,9 +91,9 @@ fn folder() -> PathBuf {
 }
 
 /// What a browser makes of a page: its document in the end, and what it said on its console.
-struct Shown {
-    document: String,
-    console: Vec<String>,
+pub(crate) struct Shown {
+    pub(crate) document: String,
+    pub(crate) console: Vec<String>,
 }
 
 impl Shown {
@@ -103,7 +105,7 @@ impl Shown {
 }
 
 /// Shows `page`, followed by one more script; `None` when there is no browser.
-fn show(name: &str, page: &str, script: &str, width: u32) -> Option<Shown> {
+pub(crate) fn show(name: &str, page: &str, script: &str, width: u32) -> Option<Shown> {
     let path = folder().join(format!("{name}.html"));
     std::fs::write(&path, page.replace("</body>", &format!("<script>{script}</script>\n</body>"))).unwrap();
     let profile = folder().join(format!("{name}-profile"));

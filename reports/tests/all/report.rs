@@ -25,7 +25,7 @@ fn html_holds_every_run_and_nothing_from_elsewhere() {
     assert!(
         page.contains("<tr><th>goodput down, download</th><td>80.00 Mbit/s: 200.00 MB in 20.00 s</td></tr>")
     );
-    assert!(page.contains("<td>280.04 MB in 210000 packets, 1.400 per useful byte</td>"));
+    assert!(page.contains("<td>280.04 MB in 210000 packets, 1.400 per useful byte; 0.00 MB in 205000 packets delivered, 0 in flight at the end</td>"));
     assert!(page.contains("<section class=\"failed\">\n<h2>broken, seed 1</h2>"));
     assert!(!page.contains("http") && !page.contains("src=") && !page.contains("<script"));
 }
@@ -41,7 +41,7 @@ fn markdown_has_a_line_per_run_and_a_table_per_run() {
     );
     assert!(
         page.contains(
-            "| time, web | p50 700.0 ms, p99 800.0 ms, max 800.0 ms (3 of 3 done, 1 streams reset) |"
+            "| pages, web | p50 700.0 ms, p90 800.0 ms, p99 800.0 ms, p99.9 800.0 ms, min 0.0 ms, max 800.0 ms (3 samples); 3 of 3 done, 0 lost |"
         )
     );
     assert!(page.contains("| broken rule: bytes | at 1.5 ms: stream 3: byte 77 differs |"));

@@ -1,5 +1,5 @@
 //! How long it may take until everything has arrived, once the sources have stopped and all that was cut is whole again.
-//! A run that needs longer breaks [`Rule::Liveness`](crate::check::Rule::Liveness).
+//! A run that needs longer breaks [`Rule::Liveness`](crate::outcome::Rule::Liveness).
 //!
 //! The bound is computed from the scenario and from what is outstanding at the stop. It is what a healthy engine needs on
 //! the worst day these settings allow, and no more: an engine that forgets to try again, or waits too long before it does,
@@ -18,31 +18,12 @@
 //! regular stalls, `rto = min(3 * round trip + interval, 60 s)` since samples between 0 and `r` have a mean deviation of at
 //! most `r / 2` and four of those are added, and everything is stretched by the share of time that regular stalls take.
 
+use crate::outcome::{Bound, LivenessOutcome};
 use crate::plan::{
     FaultKind, FaultPlan, HEADERS_BYTES, HostPlan, LinkPlan, LossPlan, Scenario, SidePlan, Stall, Timeline,
     WorkKind, WorkPlan, all_healed_at,
 };
 use engine::Instant;
-use schemars::JsonSchema;
-use serde::Serialize;
-use std::fmt::{self, Display, Formatter};
-
-/// A bound by its terms, microseconds each.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Bound {
-    /// Outstanding bytes over the slowest rate.
-    pub transfer_us: u64,
-    /// Rounds of full windows.
-    pub windows_us: u64,
-    /// One segment with the worst luck.
-    pub losses_us: u64,
-    /// Ends of streams.
-    pub closing_us: u64,
-    /// Waits of the work itself.
-    pub pauses_us: u64,
-    /// What cuts leave behind.
-    pub silence_us: u64,
-}
 
 /// The engine's largest retransmission timeout (KCP-14).
 const RTO_MAX_US: u64 = 60_000_000;
@@ -80,6 +61,16 @@ const CONGESTION_WINDOW_MIN: u64 = 2;
 /// Trips of a last request, its reply, and both ends of the stream.
 const CLOSING_ROUND_TRIPS: u64 = 4;
 
+impl LivenessOutcome {
+    /// The sources of a run of `scenario` stop at `now`.
+    pub fn new(scenario: &Scenario, now: Instant, outstanding_bytes: u64) -> Self {
+        let bound = scenario.drain_us.is_none().then(|| Bound::new(scenario, now, outstanding_bytes));
+        let limit_us = scenario.drain_us.or_else(|| bound.map(|bound| bound.total_us())).unwrap_or(0);
+        let from_us = now.max(whole_from(scenario)).as_micros();
+        Self { from_us, needed_us: None, limit_us, bound }
+    }
+}
+
 impl Bound {
     /// For a run of `scenario` whose sources stop at `now` with `outstanding_bytes` written or promised and not read.
     pub fn new(scenario: &Scenario, now: Instant, outstanding_bytes: u64) -> Self {
@@ -97,22 +88,6 @@ impl Bound {
         hosts(scenario).into_iter().flat_map(|host| &host.stalls).fold(whole, Self::stretched)
     }
 
-    /// The whole time.
-    pub fn total_us(&self) -> u64 {
-        self.terms().into_iter().map(|(_, us)| us).fold(0, u64::saturating_add)
-    }
-
-    const fn terms(&self) -> [(&'static str, u64); 6] {
-        [
-            ("transfer", self.transfer_us),
-            ("windows", self.windows_us),
-            ("losses", self.losses_us),
-            ("closing", self.closing_us),
-            ("pauses", self.pauses_us),
-            ("silence", self.silence_us),
-        ]
-    }
-
     /// While a process does not run again and again, everything takes longer by that share.
     fn stretched(self, stall: &Stall) -> Self {
         let Stall::Every { period_us, for_us } = *stall else { return self };
@@ -127,23 +102,9 @@ impl Bound {
     }
 }
 
-/// The terms that are not zero, in seconds.
-impl Display for Bound {
-    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        let tenths = |us: u64| (us.div_ceil(100_000) / 10, us.div_ceil(100_000) % 10);
-        let (whole, part) = tenths(self.total_us());
-        write!(out, "{whole}.{part} s")?;
-        for (index, (name, us)) in self.terms().into_iter().filter(|(_, us)| *us > 0).enumerate() {
-            let (whole, part) = tenths(us);
-            write!(out, "{} {name} {whole}.{part}", if index == 0 { ":" } else { "," })?;
-        }
-        Ok(())
-    }
-}
-
 /// When nothing is cut any more: faults are healed, links carry packets, and processes run. A link whose schedule ends
 /// dark is not waited for.
-pub fn whole_from(scenario: &Scenario) -> Instant {
+fn whole_from(scenario: &Scenario) -> Instant {
     let links = [&scenario.up, &scenario.down].into_iter().flat_map(|link| dark(&link.blackout));
     let stalls = hosts(scenario).into_iter().flat_map(|host| &host.stalls).filter_map(once);
     let ends = links.chain(stalls).map(|(begin_us, for_us)| Instant::from_micros(begin_us + for_us));
@@ -400,7 +361,7 @@ fn pause_us(plan: &WorkPlan, now: Instant, is_cut: bool) -> u64 {
             // Whoever met a closed window asks again after up to as long as it was closed.
             resumes_us.saturating_sub(now.as_micros()) + for_us.max(WINDOW_PROBE_US)
         }
-        WorkKind::HalfClose(half) => half.reply_after_us * if is_cut { 2 } else { 1 },
+        WorkKind::HalfClose(half) => half.response_after_us * if is_cut { 2 } else { 1 },
         WorkKind::Storm(storm) => storm.interval_us,
         _ => 0,
     }

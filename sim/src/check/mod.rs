@@ -7,70 +7,12 @@ mod recovery;
 mod window;
 
 pub use excuse::{Excuses, Loss};
-pub use liveness::{Bound, whole_from};
 pub use memory::{BYTES_EVERY_EVENTS, Limits, TunnelLimits};
 pub use recovery::Recovery;
 pub use window::WindowLimits;
 
-use crate::link::Counters;
+use crate::outcome::Counters;
 use engine::{Deadline, Instant};
-
-/// A rule of the simulator, or of the engine's contract.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rule {
-    /// A reader gets what its peer wrote, in order, and nothing else.
-    Bytes,
-    /// A stream in good order can be opened, read, written and ended.
-    Stream,
-    /// Packets into a link = packets delivered + dropped + in flight.
-    Conservation,
-    /// After draining, the deadline is not in the past.
-    Deadline,
-    /// Time moves on: no timer fires again and again at one instant, and events do not cause each other for ever.
-    Spin,
-    /// A session ends only when somebody ends it.
-    Closed,
-    /// An undamaged datagram is never taken for a damaged one.
-    Refused,
-    /// A datagram goes to the peer and has one of the lengths announced.
-    Transmit,
-    /// What waits in tunnels, links and sockets stays within what the settings allow.
-    Memory,
-    /// Windows are neither negative nor larger than announced.
-    Window,
-    /// Everything written arrives, and is acknowledged, in a bounded time after the sources stopped.
-    Liveness,
-}
-
-impl Rule {
-    /// The name in reports.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Bytes => "bytes",
-            Self::Stream => "stream",
-            Self::Conservation => "conservation",
-            Self::Deadline => "deadline",
-            Self::Spin => "spin",
-            Self::Closed => "closed",
-            Self::Refused => "refused",
-            Self::Transmit => "transmit",
-            Self::Memory => "memory",
-            Self::Window => "window",
-            Self::Liveness => "liveness",
-        }
-    }
-}
-
-/// A rule that was broken.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation {
-    /// When, microseconds.
-    pub at_us: u64,
-    /// Which rule.
-    pub rule: Rule,
-    /// How.
-    pub detail: String,
-}
 
 /// Most timeouts of one side at one instant.
 pub const TIMEOUTS_PER_INSTANT_MAX: u32 = 16;
@@ -102,12 +44,12 @@ impl SpinGuard {
     }
 }
 
-/// The rule [`Rule::Deadline`].
+/// The rule [`Deadline`](crate::outcome::Rule::Deadline).
 pub fn deadline_is_sane(now: Instant, deadline: Option<Deadline>) -> bool {
     deadline.is_none_or(|deadline| deadline.at >= now)
 }
 
-/// The rule [`Rule::Conservation`]: `live` packet buffers are in use, and no packet is anywhere but in a link or among
+/// The rule [`Conservation`](crate::outcome::Rule::Conservation): `live` packet buffers are in use, and no packet is anywhere but in a link or among
 /// the `held` that wait in a socket.
 pub fn is_conserved(links: [&Counters; 2], held: u64, live: usize) -> bool {
     let in_flight = links.map(Counters::in_flight);

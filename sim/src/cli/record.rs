@@ -3,8 +3,7 @@
 use super::timed;
 use anyhow::{Context, ensure};
 use engine::Instant;
-use sim::record::{Files, Header};
-use sim::tools::explain::Recording;
+use sim::record::{Files, Header, Recording};
 use sim::{Outcome, Run, ScenarioFile};
 use std::fs::File;
 use std::io::BufWriter;

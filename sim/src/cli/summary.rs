@@ -54,7 +54,7 @@ pub(crate) fn summary(file: &ScenarioFile, runs: &[Outcome]) -> anyhow::Result<S
     let json = runs.iter().map(serde_json::to_value).collect::<Result<Vec<_>, _>>()?;
     let failed: Vec<String> =
         runs.iter().filter(|run| !run.passed()).map(|run| run.seed.to_string()).collect();
-    let transport = runs.first().map_or("", |run| run.transport);
+    let transport = runs.first().map_or("", |run| run.transport.name());
     let mut out = format!("{}  {} runs over {transport}\n", file.name(), runs.len());
     for line in wrapped(file.description(), 98) {
         out.push_str(&format!("  {line}\n"));

@@ -91,7 +91,7 @@ impl Makes {
 struct Kept {
     seed: u64,
     events: u64,
-    marks: Vec<&'static str>,
+    marks: Vec<Mark>,
     failure: Option<Failure>,
 }
 
@@ -144,7 +144,7 @@ fn played(weights: &Weights, seed: u64, prepare: &impl Fn(&mut Scenario)) -> any
 fn marks(runs: &[Kept], out: &mut String) -> anyhow::Result<Vec<&'static str>> {
     let mut missed = Vec::new();
     for mark in Mark::ALL {
-        let hits = runs.iter().filter(|run| run.marks.contains(&mark.name())).count();
+        let hits = runs.iter().filter(|run| run.marks.contains(mark)).count();
         writeln!(out, "{hits:>8}  {:<22} {}", mark.name(), mark.meaning())?;
         if hits == 0 {
             missed.push(mark.name());

@@ -1,5 +1,6 @@
 use crate::Side;
 use crate::ids::PacketId;
+use crate::outcome::HostCounters;
 use crate::plan::{ClockPlan, HostPlan};
 use crate::rng::{Seed, below};
 use engine::{Deadline, Entropy, Instant};
@@ -24,19 +25,6 @@ impl ClockPlan {
             Self::Seeded => 0,
         }
     }
-}
-
-/// Totals of one machine.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct HostCounters {
-    /// Datagrams that arrived when the socket's buffer was full.
-    pub dropped_socket: u64,
-    /// Most bytes that ever waited there.
-    pub socket_peak_bytes: u64,
-    /// Time the processor worked, microseconds.
-    pub cpu_busy_us: u64,
-    /// What the clock showed at the beginning, plus its steps, microseconds.
-    pub clock_offset_us: u64,
 }
 
 /// What becomes of a datagram that arrives.

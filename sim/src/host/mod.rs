@@ -5,5 +5,5 @@ mod machine;
 mod nat;
 
 pub use alarm::Alarm;
-pub use machine::{Arrival, HostCounters, Machine};
+pub use machine::{Arrival, Machine};
 pub use nat::{Nat, Place};

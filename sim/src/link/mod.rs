@@ -3,7 +3,6 @@
 
 mod codel;
 mod corrupt;
-mod counters;
 mod delay;
 mod delay_list;
 mod drop_list;
@@ -19,7 +18,6 @@ mod wander;
 
 pub use codel::{Codel, Leaving};
 pub use corrupt::Corrupt;
-pub use counters::Counters;
 pub use delay::Delay;
 pub use delay_list::DelayList;
 pub use drop_list::DropList;
@@ -35,6 +33,7 @@ pub use wander::Wander;
 use crate::Direction;
 use crate::ids::PacketId;
 use crate::net::{Event, Net};
+use crate::outcome::Counters;
 use crate::plan::{HEADERS_BYTES, LinkPlan, Timeline};
 use crate::record::{Element, Fate};
 use crate::rng::Seed;

@@ -2,11 +2,12 @@
 
 use super::{PerDirection, Percentiles};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A workload of messages, requests, objects or streams; what is counted and timed is said at each
 /// [`crate::outcome::WorkOutcome`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Activity {
     /// Name of the workload.
     pub name: String,
@@ -39,7 +40,8 @@ pub struct Activity {
 }
 
 /// Two downloads side by side while the reader of one of them stalls.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Stall {
     /// Bytes the healthy one read during the stall.
     pub healthy_bytes: u64,

@@ -2,6 +2,8 @@
 
 use super::{FaultOutcome, Outcome, Percentiles};
 use crate::plan::{Expectation, Measure, Quantile};
+use crate::term::in_json;
+use engine::terms;
 
 impl Expectation {
     /// What `outcome` makes of it: the figure, `None` when there is none, and whether the expectation is met. A figure
@@ -41,15 +43,26 @@ impl Measure {
         }
     }
 
-    /// Unit of the figure: `kbit/s`, `us`, or `thousandths`.
-    pub const fn unit(&self) -> &'static str {
+    /// Unit of the figure.
+    pub const fn unit(&self) -> Unit {
         match self {
-            Self::GoodputKbit(_) => "kbit/s",
-            Self::LatencyUs(..) | Self::RecoveryUs | Self::DrainUs => "us",
-            Self::AmplificationUp | Self::AmplificationDown => "thousandths",
+            Self::GoodputKbit(_) => Unit::KbitS,
+            Self::LatencyUs(..) | Self::RecoveryUs | Self::DrainUs => Unit::Us,
+            Self::AmplificationUp | Self::AmplificationDown => Unit::Thousandths,
         }
     }
 }
+
+terms! {
+    /// Units of expectations.
+    pub enum Unit {
+        KbitS "kbit/s" "Thousands of bits per second."
+        Us "us" "Microseconds."
+        Thousandths "thousandths" "Thousandths of one."
+    }
+}
+
+in_json!(Unit);
 
 impl Quantile {
     const fn of(self, latency: &Percentiles) -> u64 {

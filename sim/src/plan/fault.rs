@@ -1,5 +1,6 @@
+use crate::term::in_json;
 use crate::{Direction, Side};
-use engine::Instant;
+use engine::{Instant, terms};
 use std::time::Duration;
 
 /// One fault.
@@ -75,21 +76,38 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
-    /// The name in scenario files and results.
-    pub const fn name(self) -> &'static str {
+    /// Its name in scenario files and results.
+    pub const fn name(self) -> FaultName {
         match self {
-            Self::ServerRestart => "server_restart",
-            Self::ClientRestart { .. } => "client_restart",
-            Self::NatRebinding => "nat_rebinding",
-            Self::AddressChange => "address_change",
-            Self::Blackout(Ways::Both) => "blackout",
-            Self::Blackout(_) => "one_way",
-            Self::ClockStep { .. } => "clock_step",
-            Self::DuplicateStorm { .. } => "duplicate_storm",
-            Self::Corruption { .. } => "corruption",
+            Self::ServerRestart => FaultName::ServerRestart,
+            Self::ClientRestart { .. } => FaultName::ClientRestart,
+            Self::NatRebinding => FaultName::NatRebinding,
+            Self::AddressChange => FaultName::AddressChange,
+            Self::Blackout(Ways::Both) => FaultName::Blackout,
+            Self::Blackout(_) => FaultName::OneWay,
+            Self::ClockStep { .. } => FaultName::ClockStep,
+            Self::DuplicateStorm { .. } => FaultName::DuplicateStorm,
+            Self::Corruption { .. } => FaultName::Corruption,
         }
     }
 }
+
+terms! {
+    /// The kinds of faults, as scenario files and results name them.
+    pub enum FaultName {
+        ServerRestart "server_restart" "The server stops with all its sessions and restarts without them."
+        ClientRestart "client_restart" "The client stops with all its tunnels and restarts without them."
+        NatRebinding "nat_rebinding" "The client's public port changes."
+        AddressChange "address_change" "The client's public address changes."
+        Blackout "blackout" "No packet passes in either direction."
+        OneWay "one_way" "No packet passes in one direction."
+        ClockStep "clock_step" "The clock of one side jumps ahead."
+        DuplicateStorm "duplicate_storm" "Packets are duplicated."
+        Corruption "corruption" "Bits of datagrams are flipped."
+    }
+}
+
+in_json!(FaultName);
 
 /// One direction or both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

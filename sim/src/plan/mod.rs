@@ -1,5 +1,5 @@
-//! The contents of a scenario, typed: what is simulated, before anything is. Imports nothing else of the crate but sides and
-//! units.
+//! The contents of a scenario, typed: what is simulated, before anything is. Imports nothing else of the crate but sides,
+//! units and the JSON of names.
 
 mod expect;
 mod fault;
@@ -9,7 +9,7 @@ mod timeline;
 mod work;
 
 pub use expect::{Expectation, Limit, Measure, Quantile};
-pub use fault::{FaultKind, FaultPlan, Ways, all_healed_at};
+pub use fault::{FaultKind, FaultName, FaultPlan, Ways, all_healed_at};
 pub use host::{ClockPlan, HostPlan, NatPlan, Stall};
 pub use link::{
     CodelPlan, HEADERS_BYTES, LinkPlan, LossPlan, Penalty, PolicerPlan, QueuePlan, ReorderPlan, WANDER_STEPS,
@@ -21,11 +21,27 @@ pub use work::{
     RequestResponsePlan, ShortStreamsPlan, StalledReaderPlan, StormPlan, TypingPlan, WorkKind, WorkPlan,
 };
 
-use engine::{Settings, TunnelConfig};
+use crate::term::in_json;
+use engine::{Settings, TunnelConfig, terms};
 use std::sync::Arc;
 
-/// [`Scenario::transport`] of a run over the tunnel.
-pub const KARST: &str = "karst";
+terms! {
+    /// The protocol that carries the streams of a run.
+    pub enum Transport {
+        Karst "karst" "The tunnel."
+        TcpCubic "tcp-cubic" "Direct TCP with CUBIC congestion control."
+        TcpReno "tcp-reno" "Direct TCP with Reno congestion control."
+    }
+}
+
+in_json!(Transport);
+
+/// Files that do not name a transport are of the tunnel.
+impl Default for Transport {
+    fn default() -> Self {
+        Self::Karst
+    }
+}
 
 /// Everything that decides a run, except its seed. Made by [`Scenario::parse`].
 #[derive(Clone, Debug)]
@@ -39,7 +55,7 @@ pub struct Scenario {
     /// Time after which sources stop offering bytes, microseconds.
     pub duration_us: u64,
     /// Time after the sources stopped within which everything must have arrived, microseconds; `None` is what
-    /// [`Bound`](crate::check::Bound) computes.
+    /// [`Bound`](crate::outcome::Bound) computes.
     pub drain_us: Option<u64>,
     /// Client to server.
     pub up: LinkPlan,
@@ -69,11 +85,11 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// The name of what carries the streams: [`KARST`], or the baseline's.
-    pub const fn transport(&self) -> &'static str {
+    /// The protocol that carries the streams: the tunnel, or the baseline.
+    pub const fn transport(&self) -> Transport {
         match self.baseline {
-            None => KARST,
-            Some(baseline) => baseline.name(),
+            None => Transport::Karst,
+            Some(baseline) => baseline.transport(),
         }
     }
 }
@@ -118,11 +134,11 @@ pub enum Baseline {
 }
 
 impl Baseline {
-    /// The name in results: `tcp-cubic`, `tcp-reno`.
-    pub const fn name(self) -> &'static str {
+    /// The transport that it is.
+    pub const fn transport(self) -> Transport {
         match self {
-            Self::Cubic => "tcp-cubic",
-            Self::Reno => "tcp-reno",
+            Self::Cubic => Transport::TcpCubic,
+            Self::Reno => Transport::TcpReno,
         }
     }
 }

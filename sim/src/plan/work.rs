@@ -1,184 +1,275 @@
+//! Workloads. Each is defined once, as the plan that runs and as the keys of scenario files.
+
 use crate::Direction;
+use crate::units::Millis;
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer};
 
 /// One workload, on streams of its own.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(from = "Workload")]
+#[schemars(with = "Workload")]
 pub struct WorkPlan {
     /// Unique name.
     pub name: String,
-    /// When it starts, microseconds.
+    /// Start time, microseconds.
     pub start_us: u64,
-    /// What it does.
+    /// The work.
     pub kind: WorkKind,
 }
 
-/// What a workload does.
-#[derive(Clone, Debug)]
-pub enum WorkKind {
-    /// Moves bytes one way.
-    Bulk(BulkPlan),
-    /// Sends small messages at an interval and has them sent back.
-    Echo(EchoPlan),
-    /// Asks and is answered, one request after the other.
-    RequestResponse(RequestResponsePlan),
-    /// Opens a stream at an interval for each request.
-    ShortStreams(ShortStreamsPlan),
-    /// Asks for many objects at once.
-    Page(PagePlan),
-    /// Sends small messages both ways at a tick rate.
-    GameTicks(GameTicksPlan),
-    /// Sends irregular keystrokes that are echoed.
-    Typing(TypingPlan),
-    /// Downloads twice, and stops reading one of them for a while.
-    StalledReader(StalledReaderPlan),
-    /// Ends its direction and waits for a late reply.
-    HalfClose(HalfClosePlan),
-    /// Opens and closes streams at a high rate.
-    Storm(StormPlan),
-    /// Rests, then moves many bytes at once.
-    IdleThenBurst(IdleThenBurstPlan),
+/// Defines the plan of each kind of workload, and its keys in scenario files: the plan's fields, `name` and `start_ms`. The
+/// attributes of a field are those of its key.
+macro_rules! workloads {
+    ($($(#[doc = $meaning:literal])+ $Kind:ident $kind:literal $Plan:ident $Keys:ident {
+        $($(#[doc = $doc:literal])+ $(#[serde($($serde:tt)+)])? $(#[schemars($($schema:tt)+)])? $field:ident: $type:ty,)+
+    })+) => {
+        /// The work of a workload.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum WorkKind {
+            $($(#[doc = $meaning])+ $Kind($Plan),)+
+        }
+
+        impl WorkKind {
+            /// The name in scenario files.
+            pub const fn name(&self) -> &'static str {
+                match self { $(Self::$Kind(_) => $kind,)+ }
+            }
+        }
+
+        $($(#[doc = $meaning])+
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub struct $Plan {
+            $($(#[doc = $doc])+ pub $field: $type,)+
+        }
+
+        #[derive(Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        struct $Keys {
+            name: String,
+            $($(#[serde($($serde)+)])? $(#[schemars($($schema)+)])? $field: $type,)+
+            #[serde(default)]
+            start_ms: Millis,
+        })+
+
+        #[derive(Deserialize, JsonSchema)]
+        enum Workload {
+            $(#[serde(rename = $kind)] $Kind($Keys),)+
+        }
+
+        impl From<Workload> for WorkPlan {
+            fn from(workload: Workload) -> Self {
+                match workload {
+                    $(Workload::$Kind($Keys { name, $($field,)+ start_ms }) => {
+                        Self { name, start_us: start_ms.us, kind: WorkKind::$Kind($Plan { $($field,)+ }) }
+                    })+
+                }
+            }
+        }
+    };
 }
 
-/// A transfer in one direction.
-#[derive(Clone, Debug)]
-pub struct BulkPlan {
-    /// Which way the bytes go.
-    pub direction: Direction,
-    /// How many; `None` is as many as fit until the sources stop.
-    pub bytes: Option<u64>,
-    /// What they are like.
-    pub content: Content,
-    /// The receiver expects another byte at this offset: tests use it to prove that the comparison can fail. Scenario
-    /// files cannot set it.
-    pub tampered_at: Option<u64>,
+workloads! {
+    /// A transfer in one direction.
+    Bulk "bulk" BulkPlan BulkKeys {
+        /// Direction of the bytes.
+        direction: Direction,
+        /// Number of bytes; `None` is as many as fit until the sources stop.
+        bytes: Option<u64>,
+        /// Kind of payload.
+        #[serde(default)]
+        content: Content,
+        /// Offset at which the receiver expects another byte: tests prove with it that the comparison can fail. Scenario
+        /// files cannot set it.
+        #[serde(skip)]
+        tampered_at: Option<u64>,
+    }
+
+    /// Small messages at an interval, each sent back by the server.
+    Echo "echo" EchoPlan EchoKeys {
+        /// Bytes per message.
+        message_bytes: u32,
+        /// Time between two messages, microseconds.
+        #[serde(rename = "interval_ms", deserialize_with = "us")]
+        #[schemars(with = "Millis")]
+        interval_us: u64,
+    }
+
+    /// Requests one after the other on one stream, each after the reply to the previous one.
+    RequestResponse "request_response" RequestResponsePlan RequestResponseKeys {
+        /// Bytes of a request.
+        #[serde(default = "request_default")]
+        request_bytes: u64,
+        /// Bytes of its reply.
+        response_bytes: u64,
+        /// Time between a reply and the next request, microseconds.
+        #[serde(rename = "think_ms", deserialize_with = "us", default)]
+        #[schemars(with = "Millis")]
+        think_us: u64,
+        /// Number of requests; `None` is until the sources stop.
+        count: Option<u64>,
+    }
+
+    /// Streams opened at an interval, each for one request and its reply.
+    ShortStreams "short_streams" ShortStreamsPlan ShortStreamsKeys {
+        /// Time between two openings, microseconds.
+        #[serde(rename = "interval_ms", deserialize_with = "us")]
+        #[schemars(with = "Millis")]
+        interval_us: u64,
+        /// Number of streams; `None` is until the sources stop.
+        count: Option<u64>,
+        /// Bytes of a request.
+        #[serde(default = "request_default")]
+        request_bytes: u64,
+        /// Bytes of its reply.
+        response_bytes: u64,
+    }
+
+    /// Web pages: many objects requested at once, each on its own stream.
+    Page "page" PagePlan PageKeys {
+        /// Objects of a page.
+        #[serde(default = "objects_default")]
+        objects: u64,
+        /// Bytes of each request.
+        #[serde(default = "page_request_default")]
+        request_bytes: u64,
+        /// Bytes of the smallest object.
+        object_bytes_min: u64,
+        /// Bytes of the largest object; sizes are uniformly distributed.
+        object_bytes_max: u64,
+        /// Number of pages, one after the other.
+        #[serde(default = "one")]
+        pages: u64,
+        /// Time between the end of a page and the next, microseconds.
+        #[serde(rename = "think_ms", deserialize_with = "us", default)]
+        #[schemars(with = "Millis")]
+        think_us: u64,
+    }
+
+    /// A game: both sides send small messages at a tick rate.
+    GameTicks "game_ticks" GameTicksPlan GameTicksKeys {
+        /// Time between two ticks, microseconds.
+        #[serde(rename = "interval_ms", deserialize_with = "us")]
+        #[schemars(with = "Millis")]
+        interval_us: u64,
+        /// Bytes of a message to the server.
+        up_bytes: u64,
+        /// Bytes of a message to the client.
+        down_bytes: u64,
+    }
+
+    /// A user typing into a remote shell: irregular keystrokes, each echoed.
+    Typing "typing" TypingPlan TypingKeys {
+        /// Typical time between two keystrokes, microseconds: drawn between 1/8 and 15/8 of it, one in sixteen eight times
+        /// longer.
+        #[serde(rename = "interval_ms", deserialize_with = "us")]
+        #[schemars(with = "Millis")]
+        interval_us: u64,
+        /// Bytes of a keystroke on the stream.
+        #[serde(default = "key_default")]
+        key_bytes: u64,
+        /// Bytes of its echo.
+        #[serde(default = "key_echo_default")]
+        echo_bytes: u64,
+    }
+
+    /// Two endless downloads; the reader of one of them stalls for a while.
+    StalledReader "stalled_reader" StalledReaderPlan StalledReaderKeys {
+        /// Time from the start to the stall, microseconds.
+        #[serde(rename = "stall_after_ms", deserialize_with = "us")]
+        #[schemars(with = "Millis")]
+        stall_after_us: u64,
+        /// Length of the stall, microseconds. `None` never ends, which no run survives: tests prove with it that the
+        /// liveness check can fail. Scenario files cannot leave it out.
+        #[serde(rename = "stall_for_ms", deserialize_with = "some_us")]
+        #[schemars(with = "Millis")]
+        stall_for_us: Option<u64>,
+    }
+
+    /// A client that sends a request and ends its direction at once; the server replies much later.
+    HalfClose "half_close" HalfClosePlan HalfCloseKeys {
+        /// Bytes of the request.
+        request_bytes: u64,
+        /// Bytes of the reply.
+        response_bytes: u64,
+        /// Time from the end of the request to the reply, microseconds.
+        #[serde(rename = "response_after_ms", deserialize_with = "us", default)]
+        #[schemars(with = "Millis")]
+        response_after_us: u64,
+        /// Number of requests, one after the other, each on its own stream.
+        #[serde(default = "one")]
+        count: u64,
+    }
+
+    /// Streams that are opened and closed at a high rate, as port scans and broken clients do.
+    Storm "storm" StormPlan StormKeys {
+        /// Time between two openings, microseconds.
+        #[serde(rename = "interval_ms", deserialize_with = "us")]
+        #[schemars(with = "Millis")]
+        interval_us: u64,
+        /// Number of streams.
+        count: u64,
+        /// Bytes written to each before it is closed.
+        #[serde(default)]
+        bytes: u64,
+        /// Streams open at a time; opening one more closes the oldest.
+        #[serde(default)]
+        open_max: u64,
+    }
+
+    /// A stream that is idle for a long time between bursts.
+    IdleThenBurst "idle_then_burst" IdleThenBurstPlan IdleThenBurstKeys {
+        /// Time from one burst to the request for the next, microseconds.
+        #[serde(rename = "idle_ms", deserialize_with = "us")]
+        #[schemars(with = "Millis")]
+        idle_us: u64,
+        /// Bytes of a burst.
+        burst_bytes: u64,
+        /// Number of bursts.
+        count: u64,
+    }
 }
 
-/// Small messages at an interval, each sent back by the server.
-#[derive(Clone, Copy, Debug)]
-pub struct EchoPlan {
-    /// Bytes per message.
-    pub message_bytes: u32,
-    /// Time between two messages, microseconds.
-    pub interval_us: u64,
-}
-
-/// Requests one after the other on one stream, each after the reply to the one before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RequestResponsePlan {
-    /// Bytes of a request.
-    pub request_bytes: u64,
-    /// Bytes of its reply.
-    pub response_bytes: u64,
-    /// Time between a reply and the next request, microseconds.
-    pub think_us: u64,
-    /// How many; `None` is until the sources stop.
-    pub count: Option<u64>,
-}
-
-/// Streams opened one after the other, each for one request and its reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ShortStreamsPlan {
-    /// Time between two openings, microseconds.
-    pub interval_us: u64,
-    /// How many; `None` is until the sources stop.
-    pub count: Option<u64>,
-    /// Bytes each sends up.
-    pub request_bytes: u64,
-    /// Bytes each gets back.
-    pub reply_bytes: u64,
-}
-
-/// Web pages: many objects asked for at once, each on its own stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PagePlan {
-    /// Objects of a page.
-    pub objects: u64,
-    /// Bytes of each request.
-    pub request_bytes: u64,
-    /// Bytes of the smallest object.
-    pub object_bytes_min: u64,
-    /// Bytes of the largest; sizes are drawn uniformly.
-    pub object_bytes_max: u64,
-    /// Pages one after the other.
-    pub pages: u64,
-    /// Time between the end of a page and the next, microseconds.
-    pub think_us: u64,
-}
-
-/// A game: both sides send small messages at a tick rate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct GameTicksPlan {
-    /// Time between two ticks, microseconds.
-    pub interval_us: u64,
-    /// Bytes of a message to the server.
-    pub up_bytes: u64,
-    /// Bytes of a message to the client.
-    pub down_bytes: u64,
-}
-
-/// Somebody who types into a remote shell: irregular keystrokes, each echoed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TypingPlan {
-    /// Usual time between two keystrokes, microseconds: drawn between 1/8 and 15/8 of it, one in sixteen eight times longer.
-    pub interval_us: u64,
-    /// Bytes of a keystroke on the stream.
-    pub key_bytes: u64,
-    /// Bytes that come back.
-    pub echo_bytes: u64,
-}
-
-/// Two endless downloads; the reader of one of them stops reading for a while.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StalledReaderPlan {
-    /// When the reader stops, after the start, microseconds.
-    pub stall_after_us: u64,
-    /// For how long, microseconds; `None` is for ever, which no run survives: tests use it to prove that the liveness
-    /// check can fail. Scenario files cannot leave it out.
-    pub stall_for_us: Option<u64>,
-}
-
-/// A client that sends a request and ends its direction at once; the server replies much later.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HalfClosePlan {
-    /// Bytes of the request.
-    pub request_bytes: u64,
-    /// Bytes of the reply.
-    pub reply_bytes: u64,
-    /// Time from the end of the request to the reply, microseconds.
-    pub reply_after_us: u64,
-    /// Requests one after the other, each on its own stream.
-    pub count: u64,
-}
-
-/// Streams that are opened and closed again at a high rate, as port scans and broken clients do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StormPlan {
-    /// Time between two openings, microseconds.
-    pub interval_us: u64,
-    /// How many.
-    pub count: u64,
-    /// Bytes written to each before it is closed.
-    pub bytes: u64,
-    /// Streams that stay open at a time; one more closes the oldest.
-    pub open_max: u64,
-}
-
-/// A stream that rests for a long time and then gets many bytes at once, again and again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IdleThenBurstPlan {
-    /// Time from one burst to the request for the next, microseconds.
-    pub idle_us: u64,
-    /// Bytes the server sends at once.
-    pub burst_bytes: u64,
-    /// How many bursts.
-    pub count: u64,
-}
-
-/// What the payload is like.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Kind of payload.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Content {
     /// Random bytes, which do not compress, like most of today's traffic.
     #[default]
     Random,
     /// Words, which compress to about half.
     Text,
+}
+
+fn us<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    Millis::deserialize(from).map(|time| time.us)
+}
+
+fn some_us<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    us(from).map(Some)
+}
+
+const fn request_default() -> u64 {
+    200
+}
+
+const fn page_request_default() -> u64 {
+    400
+}
+
+const fn objects_default() -> u64 {
+    60
+}
+
+const fn one() -> u64 {
+    1
+}
+
+/// A keystroke and its echo as ssh encrypts them.
+const fn key_default() -> u64 {
+    36
+}
+
+const fn key_echo_default() -> u64 {
+    52
 }

@@ -1,7 +1,10 @@
 //! The lines of a recording.
 
+use crate::outcome::{Outcome, Rule};
+use crate::plan::{FaultName, Transport};
+use crate::term::in_json;
 use crate::{Direction, Side, term};
-use engine::Cause;
+use engine::{Cause, terms};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -10,7 +13,7 @@ use std::net::SocketAddr;
 pub const FORMAT: &str = "karst-events/1";
 
 /// The first line of a recording.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Header {
     /// [`FORMAT`].
     pub format: String,
@@ -20,8 +23,8 @@ pub struct Header {
     pub description: String,
     /// Seed of the run.
     pub seed: u64,
-    /// `karst`, `tcp-cubic` or `tcp-reno`.
-    pub transport: String,
+    /// The protocol that carried the streams.
+    pub transport: Transport,
     /// The client's options.
     pub client: Options,
     /// The server's.
@@ -29,7 +32,8 @@ pub struct Header {
 }
 
 /// What matters of one side's options, as kcptun names them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 #[expect(missing_docs, reason = "kcptun's own names")]
 pub struct Options {
     pub crypt: String,
@@ -255,23 +259,27 @@ pub enum What {
     /// A fault begins, or heals.
     Fault {
         /// Its kind, as in scenario files.
-        kind: String,
+        kind: FaultName,
         /// It is over.
         #[serde(skip_serializing_if = "is_false", default)]
         healed: bool,
     },
     /// A rule was broken.
     Violation {
-        /// Which.
-        rule: String,
+        /// Name of the rule.
+        rule: Rule,
         /// How.
         detail: String,
     },
     /// The run is over; what `--json` writes about it.
     Outcome {
-        /// As in [`crate::Outcome`].
-        run: Box<serde_json::Value>,
+        /// As in results files.
+        run: Box<Outcome>,
     },
+    /// An event of a later version; never written.
+    #[serde(other, skip_serializing)]
+    #[schemars(skip)]
+    Other,
 }
 
 /// A datagram that was sent.
@@ -472,28 +480,38 @@ fn is_zero<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-/// What drops packets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Element {
-    /// It is larger than the link takes.
-    Mtu,
-    /// Nothing enters the link at that time.
-    Blackout,
-    /// Its number is on the list of packets to drop.
-    List,
-    /// Random loss.
-    Loss,
-    /// It exceeds the policer's rate.
-    Policer,
-    /// The queue has no room.
-    Queue,
-    /// CoDel found that the queue stands.
-    Codel,
-    /// Nobody has the address it goes to.
-    Nat,
-    /// The receiver's socket has no room.
-    Socket,
-    /// The process it goes to does not run.
-    Down,
+terms! {
+    /// What drops packets.
+    pub enum Element {
+        Mtu "mtu" "The packet is larger than the link's MTU."
+        Blackout "blackout" "The link is down."
+        List "list" "The packet's number is on the list of packets to drop."
+        Loss "loss" "Random loss."
+        Policer "policer" "The packet exceeds the policer's rate."
+        Queue "queue" "The queue is full."
+        Codel "codel" "CoDel found a standing queue."
+        Nat "nat" "The destination address is no longer mapped."
+        Socket "socket" "The receiver's socket buffer is full."
+        Down "down" "The destination process is not running."
+    }
+}
+
+in_json!(Element);
+
+impl Element {
+    /// The reason in a few words.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Mtu => "larger than the MTU",
+            Self::Blackout => "blackout",
+            Self::List => "on the list of packets to drop",
+            Self::Loss => "random loss",
+            Self::Policer => "policer, over its rate",
+            Self::Queue => "queue full",
+            Self::Codel => "CoDel, standing queue",
+            Self::Nat => "address no longer mapped",
+            Self::Socket => "socket full",
+            Self::Down => "process not running",
+        }
+    }
 }

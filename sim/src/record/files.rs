@@ -1,6 +1,7 @@
 //! Recordings as files.
 
 use super::{Captured, Event, Header, Recorder, What};
+use crate::outcome::Outcome;
 use crate::pcapng::{Pcapng, udp_headers};
 use engine::Instant;
 use serde::Serialize;
@@ -59,9 +60,9 @@ impl<W: Write> Files<W> {
     ///
     /// # Errors
     /// One of them cannot be written.
-    pub fn end(mut self, now: Instant, outcome: &impl Serialize) -> io::Result<()> {
+    pub fn end(mut self, now: Instant, outcome: &Outcome) -> io::Result<()> {
         if let Some(out) = &mut self.events {
-            let run = Box::new(serde_json::to_value(outcome)?);
+            let run = Box::new(outcome.clone());
             line(out, &Event { t: now.as_micros(), what: What::Outcome { run } })?;
             out.flush()?;
         }

@@ -12,6 +12,7 @@
 mod event;
 mod files;
 mod frames;
+mod recording;
 mod tunnels;
 pub(crate) mod words;
 
@@ -21,8 +22,11 @@ pub use event::{
 };
 
 pub use files::Files;
+pub use recording::{Recording, RecordingError};
 
 use crate::ids::{Node, PacketId, Stream};
+use crate::outcome::Rule;
+use crate::plan::FaultName;
 use crate::{Direction, Scenario, Side};
 use engine::{Instant, Tunnel, TunnelConfig};
 use std::collections::{BTreeMap, BTreeSet};
@@ -246,13 +250,13 @@ impl Recorder {
     }
 
     /// A fault begins or heals.
-    pub fn fault(&mut self, now: Instant, kind: &str, healed: bool) {
-        self.add(now, What::Fault { kind: kind.into(), healed });
+    pub fn fault(&mut self, now: Instant, kind: FaultName, healed: bool) {
+        self.add(now, What::Fault { kind, healed });
     }
 
     /// A rule was broken.
-    pub fn violation(&mut self, now: Instant, rule: &str, detail: &str) {
-        self.add(now, What::Violation { rule: rule.into(), detail: detail.into() });
+    pub fn violation(&mut self, now: Instant, rule: Rule, detail: &str) {
+        self.add(now, What::Violation { rule, detail: detail.into() });
     }
 
     fn add(&mut self, now: Instant, what: What) {
@@ -299,13 +303,12 @@ impl Recorder {
 impl Header {
     /// The first line of a recording of `scenario`.
     pub fn new(scenario: &Scenario, seed: u64) -> Self {
-        let transport = scenario.transport();
         Self {
             format: FORMAT.into(),
             scenario: scenario.name.clone(),
             description: scenario.description.clone(),
             seed,
-            transport: transport.into(),
+            transport: scenario.transport(),
             client: Options::new(&scenario.client),
             server: Options::new(&scenario.server),
         }

@@ -1,6 +1,6 @@
 //! Recorded things in words.
 
-use super::{Again, Command, Element, Frame, FrameCommand, Segment, Sent};
+use super::{Again, Command, Frame, FrameCommand, Segment, Sent};
 use engine::Cause;
 
 /// A datagram on one line, in the manner of packet analysers; for captures, whose readers know no KCP.
@@ -79,22 +79,6 @@ fn ordinal(number: u32) -> String {
         3 => "third".into(),
         4 => "fourth".into(),
         _ => format!("{number}th"),
-    }
-}
-
-/// What dropped a datagram.
-pub(crate) const fn lost_by(element: Element) -> &'static str {
-    match element {
-        Element::Mtu => "too large for the link",
-        Element::Blackout => "dead line",
-        Element::List => "on the list of packets to drop",
-        Element::Loss => "random loss",
-        Element::Policer => "policer, over its rate",
-        Element::Queue => "queue full",
-        Element::Codel => "CoDel, the queue stands",
-        Element::Nat => "nobody has that address any more",
-        Element::Socket => "socket full",
-        Element::Down => "the process does not run",
     }
 }
 

@@ -4,11 +4,11 @@ mod table;
 
 pub use table::{table, wrapped};
 
+use crate::outcome::Counters;
 use crate::outcome::{
-    BulkOutcome, ExpectationOutcome, FaultOutcome, LinkOutcome, Outcome, Percentiles, SideOutcome,
-    WorkOutcome,
+    BulkOutcome, ExpectationOutcome, FaultOutcome, Outcome, Percentiles, SideOutcome, Unit, WorkOutcome,
 };
-use crate::plan::KARST;
+use crate::plan::Transport;
 use std::fmt::{self, Display, Formatter};
 
 const WIDTH: usize = 100;
@@ -25,7 +25,7 @@ impl Display for Report<'_> {
         workloads(out, &outcome.workloads)?;
         links(out, outcome)?;
         hosts(out, outcome)?;
-        if outcome.transport == KARST {
+        if outcome.transport == Transport::Karst {
             sides(out, [&outcome.client, &outcome.server])?;
         }
         faults(out, &outcome.faults)?;
@@ -70,7 +70,7 @@ fn bulk_row(bulk: &BulkOutcome) -> [String; 6] {
     let elapsed_us = bulk.end_us.saturating_sub(bulk.start_us);
     [
         format!("  {}", bulk.name),
-        bulk.direction.clone(),
+        bulk.direction.name().into(),
         format!("{:.2}", bulk.goodput_kbit as f64 / 1e3),
         format!("{:.2}", bulk.bytes_read as f64 / 1e6),
         format!("{:.2}", elapsed_us as f64 / 1e6),
@@ -113,7 +113,7 @@ fn stream_row(work: &WorkOutcome) -> Option<[String; 7]> {
 }
 
 fn links(out: &mut Formatter<'_>, outcome: &Outcome) -> fmt::Result {
-    let row = |name: &str, link: &LinkOutcome, useful: u64| {
+    let row = |name: &str, link: &Counters, useful: u64| {
         let per_useful = if useful == 0 { 0.0 } else { link.sent_bytes as f64 / useful as f64 };
         [
             format!("  {name}"),
@@ -126,27 +126,14 @@ fn links(out: &mut Formatter<'_>, outcome: &Outcome) -> fmt::Result {
     };
     let (links, useful) = (&outcome.links, &outcome.useful_bytes);
     let rows = [row("up", &links.up, useful.up), row("down", &links.down, useful.down)];
-    let heads = ["link", "packets", "MB", "per useful byte", "queue peak kB", "dropped and done to packets"];
+    let heads = ["link", "packets", "MB", "per useful byte", "queue peak kB", "drops and impairments"];
     section(out, heads, &rows)
 }
 
-/// What was not zero, by reason.
-fn drops(link: &LinkOutcome) -> String {
-    let counts = [
-        ("lost", link.dropped_loss),
-        ("queue full", link.dropped_queue),
-        ("codel", link.dropped_codel),
-        ("policed", link.dropped_policer),
-        ("too large", link.dropped_mtu),
-        ("dead line", link.dropped_blackout),
-        ("listed", link.dropped_list),
-        ("reordered", link.reordered_packets),
-        ("doubled", link.duplicated_packets),
-        ("damaged", link.corrupted_packets),
-        ("penalties", link.penalties),
-    ];
-    let shown = counts.into_iter().filter(|(_, count)| *count > 0);
-    let shown: Vec<String> = shown.map(|(reason, count)| format!("{count} {reason}")).collect();
+/// Impairments by reason.
+fn drops(link: &Counters) -> String {
+    let shown = link.impairments().into_iter().map(|(reason, count)| format!("{count} {reason}"));
+    let shown: Vec<String> = shown.collect();
     if shown.is_empty() { "nothing".into() } else { shown.join(", ") }
 }
 
@@ -168,13 +155,13 @@ fn hosts(out: &mut Formatter<'_>, outcome: &Outcome) -> fmt::Result {
 fn sides(out: &mut Formatter<'_>, sides: [&SideOutcome; 2]) -> fmt::Result {
     let rows = ["  client", "  server"].into_iter().zip(sides).map(|(name, side)| {
         let counts = [
-            side.out_segs,
-            side.lost_segs,
-            side.fast_retrans_segs,
-            side.early_retrans_segs,
-            side.repeat_segs,
-            side.fec_recovered,
-            side.fec_errs,
+            side.stats.out_segs,
+            side.stats.lost_segs,
+            side.stats.fast_retrans_segs,
+            side.stats.early_retrans_segs,
+            side.stats.repeat_segs,
+            side.stats.fec_recovered,
+            side.stats.fec_errs,
             side.refused_datagrams,
         ];
         let [sent, timeout, fast, early, twice, recovered, failed, refused] = counts.map(|n| n.to_string());
@@ -203,9 +190,9 @@ fn expectations(out: &mut Formatter<'_>, expectations: &[ExpectationOutcome]) ->
             (None, most) => ("at most", most.unwrap_or(0)),
         };
         let unit = match expectation.unit {
-            "kbit/s" => "Mbit/s",
-            "us" => "ms",
-            _ => "",
+            Unit::KbitS => "Mbit/s",
+            Unit::Us => "ms",
+            Unit::Thousandths => "",
         };
         [
             format!("  {}", expectation.what),

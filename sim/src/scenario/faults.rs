@@ -3,7 +3,7 @@
 use super::Refusal;
 use super::rules::{DAY_US, refuse_if, within};
 use crate::Side;
-use crate::plan::{FaultKind, FaultPlan, NatPlan, Ways};
+use crate::plan::{FaultKind, FaultName, FaultPlan, NatPlan, Ways};
 use crate::units::{Millis, Percent};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -130,8 +130,8 @@ fn one_plan(index: usize, fault: &Fault, duration_us: u64) -> Result<FaultPlan, 
     let (at, length, kind) = read(fault);
     let plan = FaultPlan { at_us: at.us, for_us: length.map_or(0, |(_, length)| length.us), kind };
     let name = match fault {
-        Fault::Blackout(_) => "blackout",
-        Fault::OneWay(_) => "one_way",
+        Fault::Blackout(_) => FaultName::Blackout,
+        Fault::OneWay(_) => FaultName::OneWay,
         _ => kind.name(),
     };
     let key = |key: &str| format!("faults[{index}].{name}.{key}");

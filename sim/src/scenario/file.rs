@@ -6,9 +6,8 @@ use super::hosts::HostsKeys;
 use super::links::Links;
 use super::rules::{DAY_US, MONTH_US, filled, refuse_if, within};
 use super::sides::Options;
-use super::work::Workload;
 use super::{Refusal, expect, faults, hosts, links, sides, work};
-use crate::plan::{Baseline, FaultKind, FaultPlan, Scenario};
+use crate::plan::{Baseline, FaultKind, FaultPlan, Scenario, WorkPlan};
 use crate::units::Millis;
 use engine::Settings;
 use engine::crypt::Cipher;
@@ -34,7 +33,7 @@ pub(super) struct File {
     pub(super) faults: Vec<Fault>,
     #[serde(default)]
     pub(super) nat: NatKeys,
-    pub(super) workloads: Vec<Workload>,
+    pub(super) workloads: Vec<WorkPlan>,
     #[serde(default)]
     pub(super) wrap_after: WrapKeys,
     pub(super) baseline: Option<BaselineKey>,
@@ -63,7 +62,8 @@ pub(super) fn build(file: File) -> Result<Scenario, Refusal> {
     within("duration_ms", file.duration_ms.us, 1_000, MONTH_US, "between 1 ms and 30 days")?;
     let drain_us = file.drain_ms.map(|drain| drain.us);
     within("drain_ms", drain_us.unwrap_or(DAY_US), 1_000, DAY_US, "between 1 ms and a day")?;
-    let work = work::plan(file.workloads, file.duration_ms.us)?;
+    let work = file.workloads;
+    work::check(&work, file.duration_ms.us)?;
     let scenario = Scenario {
         name: file.name,
         description: file.description,

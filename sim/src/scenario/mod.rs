@@ -45,7 +45,7 @@ impl Scenario {
     /// | `name`, `description` | short name; one sentence |
     /// | `seed` | used unless another is given |
     /// | `duration_ms` | sources stop then, or when every workload with `bytes` is done |
-    /// | `drain_ms` | time for the rest to arrive once the sources have stopped and nothing is cut any more; without it as long as [`Bound`](crate::check::Bound) computes from the rest of the file |
+    /// | `drain_ms` | time for the rest to arrive once the sources have stopped and nothing is cut any more; without it as long as [`Bound`](crate::outcome::Bound) computes from the rest of the file |
     /// | `links.up`, `links.down` | see below; an empty object is a perfect link |
     /// | `hosts.client`, `hosts.server` | see below; machines without limits where absent |
     /// | `client`, `server` | kcptun's JSON keys: `key crypt mode nodelay interval resend nc mtu sndwnd rcvwnd datashard parityshard nocomp acknodelay smuxver smuxbuf framesize streambuf keepalive qpp qpp-count ratelimit`, karst's `no-probe no-migrate`, `no-announce` (both sides: streams are ended one way, but none is paused, credited or stopped), and `generation`: which kcp-go the end behaves like, `"2021"` or `"2026"` (default); kcptun's defaults where absent |

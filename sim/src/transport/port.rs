@@ -1,6 +1,6 @@
 use crate::Side;
-use crate::check::Rule;
 use crate::ids::Stream;
+use crate::outcome::Rule;
 use engine::Instant;
 use engine::mux::{ReadError, WriteError};
 

@@ -29,7 +29,7 @@ impl Bulk {
     pub fn new(name: &str, plan: &BulkPlan, dice: Entropy) -> Self {
         Self {
             name: name.into(),
-            plan: plan.clone(),
+            plan: *plan,
             dice,
             stream: None,
             stopped: false,
@@ -149,7 +149,7 @@ impl Application for Bulk {
         let (bytes_read, bytes_written) = self.moved();
         WorkOutcome::Bulk(BulkOutcome {
             name: self.name.clone(),
-            direction: self.plan.direction.name().into(),
+            direction: self.plan.direction,
             bytes_written,
             bytes_read,
             complete: self.is_complete(),

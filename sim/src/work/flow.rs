@@ -2,8 +2,8 @@
 
 use super::Pattern;
 use super::halves::{Reader, Writer};
-use crate::check::Rule;
 use crate::ids::Stream;
+use crate::outcome::Rule;
 use crate::transport::Port;
 use crate::{Direction, Side};
 use engine::Instant;

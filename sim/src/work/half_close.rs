@@ -43,7 +43,7 @@ impl HalfClose {
 
     fn plan_reply(&mut self, port: &mut dyn Port) {
         if self.reply_at.is_none() {
-            let at = port.now() + Duration::from_micros(self.plan.reply_after_us);
+            let at = port.now() + Duration::from_micros(self.plan.response_after_us);
             self.reply_at = Some(at);
             port.wake_at(at, REPLY);
         }
@@ -75,7 +75,7 @@ impl Application for HalfClose {
             return;
         }
         let due = self.reply_at.is_some_and(|at| at <= port.now());
-        let bytes = self.plan.reply_bytes;
+        let bytes = self.plan.response_bytes;
         let (mut asked, mut whole) = (false, false);
         self.streams.advance(port, stream, |flow, side| match side {
             Side::Server if due => (flow.down.offered, flow.down.ends) = (bytes, true),
@@ -114,7 +114,7 @@ impl Application for HalfClose {
     }
 
     fn owed_bytes(&self) -> u64 {
-        (self.streams.begun - self.streams.done) * (self.plan.request_bytes + self.plan.reply_bytes)
+        (self.streams.begun - self.streams.done) * (self.plan.request_bytes + self.plan.response_bytes)
     }
 
     fn outcome(&self) -> WorkOutcome {

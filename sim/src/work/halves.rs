@@ -1,8 +1,8 @@
 //! The two halves of a stream's end: one that writes a pattern, one that reads and compares it.
 
 use super::Pattern;
-use crate::check::Rule;
 use crate::ids::Stream;
+use crate::outcome::Rule;
 use crate::transport::Port;
 use engine::mux::{ReadError, WriteError};
 

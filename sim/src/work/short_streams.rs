@@ -23,7 +23,7 @@ impl ShortStreams {
     }
 
     fn fetch(&self) -> Fetch {
-        Fetch { request_bytes: self.plan.request_bytes, reply_bytes: self.plan.reply_bytes }
+        Fetch { request_bytes: self.plan.request_bytes, reply_bytes: self.plan.response_bytes }
     }
 
     fn all_begun(&self) -> bool {
@@ -78,7 +78,7 @@ impl Application for ShortStreams {
 
     fn owed_bytes(&self) -> u64 {
         let open = self.streams.begun - self.streams.done - self.streams.lost;
-        open * (self.plan.request_bytes + self.plan.reply_bytes)
+        open * (self.plan.request_bytes + self.plan.response_bytes)
     }
 
     fn outcome(&self) -> WorkOutcome {

@@ -13,7 +13,7 @@ fn over_tcp(file: &Value, baseline: &str) -> Outcome {
     let outcome = play_twice(&scenario, 1).expect("the same seed gives the same run");
     assert_eq!(outcome, play(&scenario, 1));
     assert!(outcome.ok, "{:?}", outcome.violations);
-    assert_eq!(outcome.transport, format!("tcp-{baseline}"));
+    assert_eq!(outcome.transport.name(), format!("tcp-{baseline}"));
     outcome
 }
 
@@ -28,7 +28,7 @@ fn everything_arrives_through_every_fault() {
         assert_eq!(outcome.useful_bytes.down - outcome.useful_bytes.up, 300_000, "{outcome:?}");
         let WorkOutcome::Bulk(bulk) = &outcome.workloads[0] else { panic!("the first workload is a bulk") };
         assert!(bulk.complete && bulk.bytes_read == 600_000, "{bulk:?}");
-        assert!(outcome.links.down.dropped_loss > 0 && outcome.client.in_pkts > 400);
+        assert!(outcome.links.down.dropped_loss > 0 && outcome.client.stats.in_pkts > 400);
     }
 }
 

@@ -1,7 +1,8 @@
 //! Explanations name what happened, to what, where, and why.
 use serde_json::{Value, json};
+use sim::record::Recording;
 use sim::record::{Header, What};
-use sim::tools::explain::{Only, Recording, Subject, explain};
+use sim::tools::explain::{Only, Subject, explain};
 use sim::{Run, Scenario, Side};
 use std::path::PathBuf;
 use std::process::{Command, Output};

@@ -190,7 +190,12 @@ fn an_end_that_no_fault_explains_is_a_broken_rule() {
     file["links"]["down"]["loss_pct"] = json!(100);
     file["drain_ms"] = json!(60_000);
     let outcome = World::run(&scenario(&file), 1);
-    assert_eq!((outcome.ok, outcome.violations[0].rule), (false, "closed"), "{:?}", outcome.violations);
+    assert_eq!(
+        (outcome.ok, outcome.violations[0].rule.name()),
+        (false, "closed"),
+        "{:?}",
+        outcome.violations
+    );
     assert!(outcome.violations[0].detail.contains("Client: nothing heard"), "{:?}", outcome.violations);
 }
 

@@ -106,7 +106,7 @@ fn goes_red_in(file: &Value, tighten: fn(&mut Limits), rule: &str, part: &str) {
     while world.step() {}
     let outcome = world.finish();
     let violation = outcome.violations.first().expect("a rule is broken");
-    assert_eq!(violation.rule, rule);
+    assert_eq!(violation.rule.name(), rule);
     assert!(violation.detail.contains(part), "{}", violation.detail);
 }
 

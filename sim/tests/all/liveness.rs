@@ -2,7 +2,7 @@
 
 use crate::common::{play, rough, scenario};
 use serde_json::{Value, json};
-use sim::check::Bound;
+use sim::outcome::Bound;
 use sim::{Outcome, World};
 
 const SECOND_US: u64 = 1_000_000;
@@ -27,7 +27,7 @@ fn bound(outcome: &Outcome) -> Bound {
 fn goes_red(file: &Value) -> Outcome {
     let outcome = World::run(&scenario(file), 1);
     let (liveness, violation) = (outcome.liveness, outcome.violations.first().expect("it must not pass"));
-    assert_eq!((violation.rule, violation.at_us), ("liveness", liveness.from_us + liveness.limit_us));
+    assert_eq!((violation.rule.name(), violation.at_us), ("liveness", liveness.from_us + liveness.limit_us));
     assert_eq!(liveness.needed_us, None);
     assert!(violation.detail.contains("not done in time: bulk (within "), "{}", violation.detail);
     outcome
@@ -110,6 +110,6 @@ fn a_reader_that_never_resumes_goes_red_within_the_bound() {
     };
     plan.stall_for_us = None;
     let outcome = World::run(&tampered, 1);
-    assert_eq!((outcome.ok, outcome.violations[0].rule), (false, "liveness"));
+    assert_eq!((outcome.ok, outcome.violations[0].rule.name()), (false, "liveness"));
     assert!(outcome.sim_us < 60 * SECOND_US, "{}", bound(&outcome));
 }

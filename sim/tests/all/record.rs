@@ -2,8 +2,7 @@
 use crate::common::{rough, scenario};
 use engine::{Cause, Instant};
 use serde_json::{Value, json};
-use sim::record::{Element, Event, Files, Header, What};
-use sim::tools::explain::Recording;
+use sim::record::{Element, Event, Files, Header, Recording, What};
 use sim::{Direction, Outcome, Run, Side};
 use std::fs::File;
 use std::io::BufReader;
@@ -79,20 +78,20 @@ fn every_loss_and_every_retransmission_that_was_counted_is_told() {
                 _ => 0,
             })
         };
-        assert_eq!(causes(Cause::Fast), counted.fast_retrans_segs);
-        assert_eq!(causes(Cause::Early), counted.early_retrans_segs);
-        assert_eq!(causes(Cause::Timeout), counted.lost_segs);
+        assert_eq!(causes(Cause::Fast), counted.stats.fast_retrans_segs);
+        assert_eq!(causes(Cause::Early), counted.stats.early_retrans_segs);
+        assert_eq!(causes(Cause::Timeout), counted.stats.lost_segs);
         let rebuilt = sum(&recording, |what| match what {
             What::Rebuilt { side: of, seqids, .. } if *of == side => seqids.len(),
             _ => 0,
         });
         // What was rebuilt before the peer's groups were known is counted, and not used.
-        assert!((1..=counted.fec_recovered).contains(&rebuilt) && counted.retrans_segs > 0);
+        assert!((1..=counted.stats.fec_recovered).contains(&rebuilt) && counted.stats.retrans_segs > 0);
         let segments = sum(&recording, |what| match what {
             What::Sent(sent) if sent.side == side => sent.segments.len(),
             _ => 0,
         });
-        assert_eq!(segments, counted.out_segs);
+        assert_eq!(segments, counted.stats.out_segs);
     }
 }
 
@@ -172,7 +171,7 @@ fn a_recording_reads_back_as_it_was_written() {
     files.end(Instant::from_micros(outcome.sim_us), &outcome).unwrap();
     let mut read = Recording::read(BufReader::new(File::open(&path).unwrap())).unwrap();
     let Some(Event { what: What::Outcome { run }, .. }) = read.events.pop() else { panic!("no outcome") };
-    assert_eq!(run["trace_hash"], serde_json::to_value(&outcome).unwrap()["trace_hash"]);
+    assert_eq!(run.trace_hash, outcome.trace_hash);
     assert_eq!(read, recording);
 
     let text = std::fs::read_to_string(&path).unwrap();

@@ -43,7 +43,7 @@ fn everything_arrives_through_every_fault() {
         let inside = link.sent_packets + link.duplicated_packets - link.delivered_packets - link.dropped_loss;
         assert_eq!(inside - link.dropped_queue - link.dropped_mtu, link.in_flight_packets);
     }
-    assert!(outcome.client.fec_recovered + outcome.server.fec_recovered > 0);
+    assert!(outcome.client.stats.fec_recovered + outcome.server.stats.fec_recovered > 0);
     assert_eq!((outcome.client.refused_datagrams, outcome.server.refused_datagrams), (0, 0));
 }
 
@@ -52,8 +52,8 @@ fn a_perfect_line_loses_and_repeats_nothing() {
     let mut file = rough();
     file["links"] = json!({ "up": { "delay_ms": 10 }, "down": { "delay_ms": 10 } });
     let outcome = passes(&file);
-    assert_eq!(outcome.client.retrans_segs + outcome.server.retrans_segs, 0);
-    assert_eq!(outcome.client.fec_recovered + outcome.server.fec_recovered, 0);
+    assert_eq!(outcome.client.stats.retrans_segs + outcome.server.stats.retrans_segs, 0);
+    assert_eq!(outcome.client.stats.fec_recovered + outcome.server.stats.fec_recovered, 0);
     assert_eq!(outcome.links.down.dropped_loss + outcome.links.down.dropped_queue, 0);
 }
 
@@ -77,7 +77,7 @@ fn the_byte_check_goes_red() {
     let outcome = World::run(&scenario, 1);
     assert!(!outcome.ok);
     let violation = &outcome.violations[0];
-    assert_eq!(violation.rule, "bytes");
+    assert_eq!(violation.rule.name(), "bytes");
     assert!(violation.detail.contains("byte 123456 differs"), "{}", violation.detail);
     assert!(!bulk(&outcome, 0).complete);
 }
@@ -89,7 +89,7 @@ fn what_cannot_arrive_in_time_is_a_broken_rule() {
     file["duration_ms"] = json!(500);
     file["drain_ms"] = json!(1000);
     let outcome = World::run(&scenario(&file), 1);
-    assert_eq!((outcome.ok, outcome.violations[0].rule), (false, "liveness"));
+    assert_eq!((outcome.ok, outcome.violations[0].rule.name()), (false, "liveness"));
     assert!(outcome.violations[0].detail.contains("not done in time: download"), "{:?}", outcome.violations);
     assert_eq!(outcome.sim_us, 1_500_000);
 }
@@ -111,7 +111,7 @@ fn an_undamaged_datagram_that_is_refused_is_a_broken_rule() {
     let mut file = rough();
     file["server"]["key"] = json!("another");
     let outcome = World::run(&scenario(&file), 1);
-    assert_eq!((outcome.ok, outcome.violations[0].rule), (false, "refused"));
+    assert_eq!((outcome.ok, outcome.violations[0].rule.name()), (false, "refused"));
 }
 
 #[test]

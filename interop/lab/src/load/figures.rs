@@ -6,7 +6,7 @@ use sim::{Direction, useful_bytes};
 /// Goodput of all transfers in `direction`, kbit/s; None when there is none.
 pub fn goodput_kbit(work: &[WorkOutcome], direction: Direction) -> Option<u64> {
     let of = |work: &WorkOutcome| match work {
-        WorkOutcome::Bulk(bulk) if bulk.direction == direction.name() => Some(bulk.goodput_kbit),
+        WorkOutcome::Bulk(bulk) if bulk.direction == direction => Some(bulk.goodput_kbit),
         _ => None,
     };
     work.iter().filter_map(of).fold(None, |sum, goodput| Some(sum.unwrap_or(0) + goodput))

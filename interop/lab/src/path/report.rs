@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 use sim::Direction;
-use sim::link::Counters;
-use sim::outcome::{LinkOutcome, Percentiles};
+use sim::outcome::Counters;
+use sim::outcome::Percentiles;
 use std::fmt;
 
 /// State of a path; index 0 is up (towards the server), 1 down.
@@ -41,7 +41,7 @@ impl Report {
     /// The machine-readable form.
     pub fn to_json(&self) -> Value {
         json!({
-            "links": { "up": LinkOutcome::from(&self.links[0]), "down": LinkOutcome::from(&self.links[1]) },
+            "links": { "up": self.links[0].at_end(), "down": self.links[1].at_end() },
             "transit_us": { "up": self.transit_us[0], "down": self.transit_us[1] },
             "added_us": self.added_us,
             "overflow_packets": self.overflow_packets,

@@ -183,12 +183,13 @@ mod tests {
     use super::*;
     use crate::contest::Trial;
     use crate::path::Report;
+    use sim::Direction;
     use sim::outcome::{BulkOutcome, WorkOutcome};
 
     fn work(goodput_kbit: u64) -> Vec<WorkOutcome> {
         vec![WorkOutcome::Bulk(BulkOutcome {
             name: "download".to_owned(),
-            direction: "down".to_owned(),
+            direction: Direction::Down,
             bytes_written: 1,
             bytes_read: 1,
             complete: true,

@@ -112,7 +112,7 @@ fn kernel_tcp_is_refused_by_a_relay() {
 fn run(goodput_kbit: u64) -> Run {
     let bulk = WorkOutcome::Bulk(BulkOutcome {
         name: "download".to_owned(),
-        direction: "down".to_owned(),
+        direction: Direction::Down,
         bytes_written: 1000,
         bytes_read: 1000,
         complete: true,

@@ -3,13 +3,11 @@
 mod index;
 mod lines;
 mod moment;
-mod recording;
 mod segment;
 mod stream;
 
-pub use recording::{Recording, RecordingError};
-
 use crate::Side;
+use crate::record::Recording;
 use index::Index;
 
 /// What is to be explained.

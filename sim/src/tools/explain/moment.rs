@@ -3,7 +3,8 @@
 use super::Only;
 use super::index::Index;
 use super::lines::{Lines, ms};
-use crate::record::words::{brief, frames, lost_by, ranges, span, why};
+use crate::plan::FaultName;
+use crate::record::words::{brief, frames, ranges, span, why};
 use crate::record::{At, Event, Path, Span, State, What};
 use crate::{Direction, Side};
 use std::collections::BTreeMap;
@@ -47,7 +48,7 @@ fn state(events: &[Event], at_us: u64, only: Only) -> String {
     let mut tunnels: BTreeMap<(u32, Side), State> = BTreeMap::new();
     let mut paths: BTreeMap<(u32, Side), &Path> = BTreeMap::new();
     let mut queues: BTreeMap<Direction, u64> = BTreeMap::new();
-    let mut faults: Vec<&str> = Vec::new();
+    let mut faults: Vec<FaultName> = Vec::new();
     for event in events.iter().take_while(|event| event.t <= at_us) {
         match &event.what {
             What::State(state) if only.admits(state.side, state.session) => {
@@ -59,7 +60,7 @@ fn state(events: &[Event], at_us: u64, only: Only) -> String {
             What::Queued { dir, queue, .. } | What::Left { dir, queue, .. } => {
                 queues.insert(*dir, *queue);
             }
-            What::Fault { kind, healed: false } => faults.push(kind),
+            What::Fault { kind, healed: false } => faults.push(*kind),
             What::Fault { kind, healed: true } => faults.retain(|fault| fault != kind),
             _ => {}
         }
@@ -70,7 +71,8 @@ fn state(events: &[Event], at_us: u64, only: Only) -> String {
         out.push_str(&format!("  queue {}: {:.1} kB\n", direction.name(), queue as f64 / 1e3));
     }
     if !faults.is_empty() {
-        out.push_str(&format!("  faults: {}\n", faults.join(", ")));
+        let names: Vec<&str> = faults.iter().map(|fault| fault.name()).collect();
+        out.push_str(&format!("  faults: {}\n", names.join(", ")));
     }
     out
 }
@@ -119,7 +121,7 @@ fn words(index: &Index<'_>, what: &What, only: Only) -> Option<(&'static str, St
                 .filter_map(|s| Some(format!("\n{:29}{} is its {}", "", s.sn, why(s.again.as_ref()?))));
             (sent.side.name(), format!("sends {}{}", brief(sent), again.collect::<String>()))
         }
-        What::Dropped { n, dir, by } if of(n) => (dir.name(), format!("#{n} lost: {}", lost_by(*by))),
+        What::Dropped { n, dir, by } if of(n) => (dir.name(), format!("#{n} lost: {}", by.reason())),
         What::Left { n, dir, due, held_back, damaged, .. } if of(n) && (*held_back || *damaged) => {
             let how = if *damaged { "damaged" } else { "held back" };
             (dir.name(), format!("#{n} is {how}, due at {} ms", ms(*due)))

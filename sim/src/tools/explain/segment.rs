@@ -4,7 +4,7 @@ use super::Only;
 use super::index::{Datagram, Index};
 use super::lines::{Lines, ms};
 use crate::Side;
-use crate::record::words::{frames, grouped, lost_by, ranges, span, why};
+use crate::record::words::{frames, grouped, ranges, span, why};
 use crate::record::{Command, Frame, FrameCommand, Sent, Span, What};
 use std::collections::BTreeSet;
 
@@ -71,7 +71,7 @@ impl<'i, 'r> Story<'i, 'r> {
             What::Sent(sent) if self.carriers.contains(&sent.n) => self.sent(t, sent),
             What::Sent(sent) if sent.side == receiver && ours(&sent.session) => self.acknowledged(t, sent),
             What::Dropped { n, by, .. } if self.carriers.contains(n) => {
-                self.lines.add(t, link, format!("#{n} lost: {}", lost_by(*by)));
+                self.lines.add(t, link, format!("#{n} lost: {}", by.reason()));
             }
             What::Left { n, .. } if self.carriers.contains(n) => self.left(t, *n),
             What::Copied { n, copy, .. } if self.carriers.contains(n) => {
@@ -164,7 +164,7 @@ impl<'i, 'r> Story<'i, 'r> {
             self.lines.add(
                 at,
                 side.sends().name(),
-                format!("#{n}, the acknowledgement, lost: {}", lost_by(element)),
+                format!("#{n}, the acknowledgement, lost: {}", element.reason()),
             );
         }
     }

@@ -4,7 +4,7 @@ use super::Only;
 use super::index::{Datagram, Index};
 use super::lines::{Lines, ms};
 use crate::Side;
-use crate::record::words::{grouped, lost_by, ranges, why};
+use crate::record::words::{grouped, ranges, why};
 use crate::record::{At, Element, Span, What};
 use engine::Cause;
 use std::collections::{BTreeMap, BTreeSet};
@@ -226,7 +226,7 @@ impl<'i, 'r> Direction<'i, 'r> {
                 .map_or_else(|| format!("{sns} sent"), |again| format!("{sns} sent again, {}", why(again)));
             lines.at(datagram.t, self.side, text);
             if let Some((t, by)) = datagram.dropped {
-                lines.add(t, link, format!("lost: {}", lost_by(by)));
+                lines.add(t, link, format!("lost: {}", by.reason()));
             }
         }
         // Of several, the last one; some may have been rebuilt and some not.

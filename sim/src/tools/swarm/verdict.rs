@@ -49,7 +49,7 @@ impl Verdict {
             Self::Panicked(text) => failure("panic", text),
             Self::GivenUp => failure("endless", "more events than a run of the swarm may have"),
             Self::Ran(outcome) => match outcome.violations.first() {
-                Some(violation) => failure(violation.rule, &violation.detail),
+                Some(violation) => failure(violation.rule.name(), &violation.detail),
                 None => outcome
                     .expectations
                     .iter()

@@ -5,8 +5,8 @@ use crate::host::Alarm;
 use crate::ids::Stream;
 use crate::outcome::SideOutcome;
 use crate::plan::Baseline;
-use engine::Instant;
 use engine::mux::{ReadError, WriteError};
+use engine::{Instant, Stats};
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::socket::tcp::{CongestionControl, RecvError, Socket, SocketBuffer, State};
 use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr, Ipv4Address};
@@ -235,7 +235,8 @@ impl TcpHost {
 
     /// What is known of this side; smoltcp does not count retransmissions.
     pub(super) fn outcome(&self) -> SideOutcome {
-        SideOutcome { out_pkts: self.sent_packets, in_pkts: self.received_packets, ..SideOutcome::default() }
+        let stats = Stats { out_pkts: self.sent_packets, in_pkts: self.received_packets, ..Stats::default() };
+        SideOutcome { stats, ..SideOutcome::default() }
     }
 
     /// When it wants to be polled again, later than `now`.

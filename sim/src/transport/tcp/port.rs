@@ -1,9 +1,9 @@
 use super::host::TcpHost;
 use super::world::Line;
 use crate::Side;
-use crate::check::Rule;
 use crate::ids::Stream;
 use crate::net::Event;
+use crate::outcome::Rule;
 use crate::record::Recorder;
 use crate::transport::Port;
 use engine::Instant;

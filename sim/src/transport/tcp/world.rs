@@ -1,10 +1,10 @@
 use super::host::TcpHost;
 use super::port::TcpPort;
-use crate::check::{EVENTS_PER_INSTANT_MAX, Rule, SpinGuard, Violation, is_conserved};
+use crate::check::{EVENTS_PER_INSTANT_MAX, SpinGuard, is_conserved};
 use crate::ids::{PacketId, Stream};
 use crate::link::Link;
 use crate::net::{Event, Key, Net};
-use crate::outcome::{LinkOutcome, LivenessOutcome, Outcome, PerDirection, ViolationOutcome};
+use crate::outcome::{LivenessOutcome, Outcome, PerDirection, Rule, Violation};
 use crate::plan::{Baseline, Scenario};
 use crate::record::Recorder;
 use crate::rng::Seed;
@@ -123,12 +123,11 @@ impl<'s> TcpWorld<'s> {
     /// What the run found, and what comes of the scenario's expectations.
     pub fn finish(&self) -> Outcome {
         let Ends { client, server, line } = &self.ends;
-        let violations = line.violations.iter().map(ViolationOutcome::from).collect();
         let workloads: Vec<_> = self.work.iter().map(|work| work.outcome()).collect();
         let mut outcome = Outcome {
-            transport: self.baseline.name(),
+            transport: self.baseline.transport(),
             ok: line.violations.is_empty(),
-            violations,
+            violations: line.violations.clone(),
             stopped_us: self.stopped_at.unwrap_or(self.now).as_micros(),
             sim_us: self.now.as_micros(),
             events: self.events,
@@ -137,8 +136,8 @@ impl<'s> TcpWorld<'s> {
             useful_bytes: crate::world::useful_bytes(&workloads),
             workloads,
             links: PerDirection {
-                up: LinkOutcome::from(line.links[0].counters()),
-                down: LinkOutcome::from(line.links[1].counters()),
+                up: line.links[0].counters().at_end(),
+                down: line.links[1].counters().at_end(),
             },
             client: client.outcome(),
             server: server.outcome(),

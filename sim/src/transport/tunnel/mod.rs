@@ -8,11 +8,12 @@ pub use client::Client;
 pub use port::TunnelPort;
 pub use server::Server;
 
-use crate::check::{Recovery, Rule, Violation, deadline_is_sane};
+use crate::check::{Recovery, deadline_is_sane};
 use crate::host::{Machine, Nat, Place};
 use crate::ids::{Node, Stream};
 use crate::link::Link;
 use crate::net::Net;
+use crate::outcome::{Rule, Violation};
 use crate::plan::{FaultPlan, NatPlan};
 use crate::trace::{Kind, Trace};
 use crate::{Direction, Side};
@@ -152,7 +153,7 @@ impl Wire {
     /// Notes a broken rule; the run ends at the end of the current event.
     pub fn violate(&mut self, now: Instant, rule: Rule, detail: String) {
         if let Some(recorder) = &mut self.net.recorder {
-            recorder.violation(now, rule.name(), &detail);
+            recorder.violation(now, rule, &detail);
         }
         self.violations.push(Violation { at_us: now.as_micros(), rule, detail });
     }

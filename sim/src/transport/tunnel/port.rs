@@ -1,8 +1,8 @@
 use super::{Client, Server, Wire};
 use crate::Side;
-use crate::check::Rule;
 use crate::ids::{Node, Stream};
 use crate::net::Event;
+use crate::outcome::Rule;
 use crate::record::Recorder;
 use crate::transport::Port;
 use engine::mux::{ReadError, WriteError};

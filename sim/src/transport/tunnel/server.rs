@@ -1,9 +1,9 @@
 use super::port::Host;
 use super::{TunnelPort, Wire};
 use crate::Side;
-use crate::check::Rule;
 use crate::host::Alarm;
 use crate::ids::{Node, ServerId, Stream};
+use crate::outcome::Rule;
 use crate::plan::SidePlan;
 use engine::{
     Deadline, DropReason, Entropy, Handled, Instant, Marks, Received, ServerLimits, SessionId, Stats,

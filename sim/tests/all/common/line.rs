@@ -2,8 +2,9 @@
 
 use engine::Instant;
 use sim::Direction;
-use sim::link::{Counters, Link};
+use sim::link::Link;
 use sim::net::{Event, Net};
+use sim::outcome::Counters;
 use sim::plan::{HEADERS_BYTES, LinkPlan};
 use sim::rng::Seed;
 

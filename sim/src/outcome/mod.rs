@@ -1,61 +1,96 @@
-//! What a run found, as data. Its JSON form is what the report generator reads.
+//! The outcome of a run: one set of types that the simulator writes as JSON and the report generator reads.
 //!
 //! A results file is `{"format": "karst-sim/1", "runs": [...]}`; each run is an [`Outcome`] whose keys are the field
 //! names below. All numbers are integers; times are microseconds of simulated time unless the name says otherwise. Keys
 //! are added, not renamed; a change of meaning changes the format's number.
 
 mod activity;
+mod bound;
+mod counters;
 mod expect;
+mod rule;
 
 pub use activity::{Activity, Stall};
+pub use bound::Bound;
+pub use counters::{Counters, HostCounters};
+pub use expect::Unit;
+pub use rule::{Rule, Violation};
 
-use crate::check::{Bound, Violation, whole_from};
-use crate::host::HostCounters;
-use crate::link::Counters;
-use crate::plan::{Expectation, Limit, Scenario};
-use engine::{Instant, Stats};
+use crate::plan::{Expectation, FaultName, Limit, Scenario, Transport};
+use crate::{Direction, term};
+use engine::observe::Counter;
+use engine::{Instant, Mark, Marks, Stats};
 use hdrhistogram::Histogram;
-use schemars::JsonSchema;
-use serde::{Serialize, Serializer};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The format's name and number.
 pub const FORMAT: &str = "karst-sim/1";
 
 /// A results file.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Results {
     /// [`FORMAT`].
-    pub format: &'static str,
+    pub format: String,
     /// The runs, in the order they were made.
     pub runs: Vec<Outcome>,
 }
 
 impl Results {
     /// A results file of these runs.
-    pub const fn new(runs: Vec<Outcome>) -> Self {
-        Self { format: FORMAT, runs }
+    pub fn new(runs: Vec<Outcome>) -> Self {
+        Self { format: FORMAT.into(), runs }
+    }
+
+    /// Reads a results file. Unknown keys are skipped, and keys that older files lack have their defaults.
+    ///
+    /// # Errors
+    /// It is not JSON, lacks a key that every version has, or is of another format.
+    pub fn read(json: &str) -> Result<Self, ResultsError> {
+        let results: Self = serde_json::from_str(json)?;
+        if results.format != FORMAT {
+            return Err(ResultsError::Format(results.format));
+        }
+        Ok(results)
     }
 }
 
+/// Why a results file was refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResultsError {
+    /// It is not what it should be.
+    #[error("{0}")]
+    Json(#[from] serde_json::Error),
+    /// It is of another format.
+    #[error("format is `{0}`, not `{FORMAT}`")]
+    Format(String),
+}
+
 /// One run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Outcome {
     /// Name of the scenario.
     pub scenario: String,
     /// What it shows.
     pub description: String,
-    /// What carried the streams: `karst`, or what it is compared with, `tcp-cubic` or `tcp-reno`.
-    pub transport: &'static str,
+    /// The protocol that carried the streams.
+    #[serde(default)]
+    pub transport: Transport,
     /// Seed of the run.
     pub seed: u64,
     /// No rule was broken.
     pub ok: bool,
     /// Rules that were broken; the first one ended the run.
-    pub violations: Vec<ViolationOutcome>,
+    pub violations: Vec<Violation>,
     /// What the scenario expected, and what came of it.
+    #[serde(default)]
     pub expectations: Vec<ExpectationOutcome>,
     /// When the sources stopped; the end of the run when they never did.
+    #[serde(default)]
     pub stopped_us: u64,
     /// Simulated time at the end.
     pub sim_us: u64,
@@ -64,25 +99,31 @@ pub struct Outcome {
     /// Events processed.
     pub events: u64,
     /// Fingerprint, 16 hexadecimal digits.
-    #[serde(serialize_with = "hex")]
+    #[serde(serialize_with = "to_hex", deserialize_with = "from_hex")]
     #[schemars(with = "String", regex(pattern = "^[0-9a-f]{16}$"))]
     pub trace_hash: u64,
     /// How long the rest took to arrive, and might have taken.
+    #[serde(default)]
     pub liveness: LivenessOutcome,
     /// The workloads, in the scenario's order.
     pub workloads: Vec<WorkOutcome>,
     /// Payload read by receivers in each direction, bytes.
     pub useful_bytes: PerDirection<u64>,
     /// Link counters.
-    pub links: PerDirection<LinkOutcome>,
+    pub links: PerDirection<Counters>,
     /// Counters of the machines.
+    #[serde(default)]
     pub hosts: HostsOutcome,
     /// The faults, in the scenario's order.
+    #[serde(default)]
     pub faults: Vec<FaultOutcome>,
     /// What the network and the driver did about sessions.
+    #[serde(default)]
     pub sessions: SessionsOutcome,
-    /// Names of the engine's rare paths that were taken, on either side.
-    pub marks: Vec<&'static str>,
+    /// Coverage marks of the engine that were hit, on either side.
+    #[serde(default, with = "term::list")]
+    #[schemars(schema_with = "term::list::schema::<Mark>")]
+    pub marks: Vec<Mark>,
     /// Engine counters.
     pub client: SideOutcome,
     /// Engine counters.
@@ -130,7 +171,7 @@ impl Outcome {
 }
 
 /// A pair of values, one for each direction.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PerDirection<T> {
     /// Client to server.
     pub up: T,
@@ -139,7 +180,8 @@ pub struct PerDirection<T> {
 }
 
 /// The time after the stop of the sources.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct LivenessOutcome {
     /// When they had stopped and nothing was cut any more; 0 when they never stopped.
     pub from_us: u64,
@@ -152,14 +194,6 @@ pub struct LivenessOutcome {
 }
 
 impl LivenessOutcome {
-    /// The sources of a run of `scenario` stop at `now`.
-    pub fn new(scenario: &Scenario, now: Instant, outstanding_bytes: u64) -> Self {
-        let bound = scenario.drain_us.is_none().then(|| Bound::new(scenario, now, outstanding_bytes));
-        let limit_us = scenario.drain_us.or_else(|| bound.map(|bound| bound.total_us())).unwrap_or(0);
-        let from_us = now.max(whole_from(scenario)).as_micros();
-        Self { from_us, needed_us: None, limit_us, bound }
-    }
-
     /// When the time is up.
     pub fn ends_at(&self) -> Instant {
         Instant::from_micros(self.from_us.saturating_add(self.limit_us))
@@ -171,31 +205,13 @@ impl LivenessOutcome {
     }
 }
 
-/// A broken rule.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct ViolationOutcome {
-    /// When.
-    pub at_us: u64,
-    /// Name of the rule.
-    pub rule: &'static str,
-    /// How it was broken.
-    pub detail: String,
-}
-
-impl From<&Violation> for ViolationOutcome {
-    fn from(violation: &Violation) -> Self {
-        let Violation { at_us, rule, detail } = violation;
-        Self { at_us: *at_us, rule: rule.name(), detail: detail.clone() }
-    }
-}
-
 /// An expectation of the scenario.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ExpectationOutcome {
     /// What was measured, in words.
     pub what: String,
-    /// Unit of the figures: `kbit/s`, `us` or `thousandths`.
-    pub unit: &'static str,
+    /// Unit of the figures.
+    pub unit: Unit,
     /// The least that was expected, if there was such a limit.
     pub at_least: Option<u64>,
     /// The most that was expected, if there was such a limit.
@@ -220,10 +236,10 @@ impl ExpectationOutcome {
 }
 
 /// A fault that a scenario asked for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FaultOutcome {
     /// Its key in the scenario.
-    pub kind: &'static str,
+    pub kind: FaultName,
     /// When it began.
     pub at_us: u64,
     /// When it was healed.
@@ -233,7 +249,8 @@ pub struct FaultOutcome {
 }
 
 /// How sessions came and went.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct SessionsOutcome {
     /// Tunnels the client dialled.
     pub dials: u64,
@@ -252,7 +269,7 @@ pub struct SessionsOutcome {
 }
 
 /// A workload; `kind` says which.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum WorkOutcome {
     /// A transfer.
@@ -324,12 +341,12 @@ impl WorkOutcome {
 }
 
 /// A transfer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BulkOutcome {
     /// Name of the workload.
     pub name: String,
-    /// `up` or `down`.
-    pub direction: String,
+    /// Direction of the bytes.
+    pub direction: Direction,
     /// Bytes the tunnel accepted from the writer.
     pub bytes_written: u64,
     /// Bytes the reader got and found equal.
@@ -343,11 +360,12 @@ pub struct BulkOutcome {
     /// Bytes read over the time between, kbit/s.
     pub goodput_kbit: u64,
     /// Streams lost with the session that carried them.
+    #[serde(default)]
     pub streams_reset: u64,
 }
 
 /// Messages sent back.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EchoOutcome {
     /// Name of the workload.
     pub name: String,
@@ -366,11 +384,13 @@ pub struct EchoOutcome {
     /// From making a message to its last byte coming back.
     pub latency_us: Percentiles,
     /// Streams lost with the session that carried them.
+    #[serde(default)]
     pub streams_reset: u64,
 }
 
 /// A distribution, to three significant digits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Percentiles {
     /// Samples.
     pub count: u64,
@@ -424,192 +444,70 @@ impl Default for Latency {
     }
 }
 
-/// A link. Bytes include IP and UDP headers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct LinkOutcome {
-    /// Packets handed to the link.
-    pub sent_packets: u64,
-    /// Their bytes.
-    pub sent_bytes: u64,
-    /// Packets handed to the receiver.
-    pub delivered_packets: u64,
-    /// Their bytes.
-    pub delivered_bytes: u64,
-    /// Extra copies made.
-    pub duplicated_packets: u64,
-    /// Packets held back.
-    pub reordered_packets: u64,
-    /// Delivered with flipped bits.
-    pub corrupted_packets: u64,
-    /// Penalties of the policer.
-    pub penalties: u64,
-    /// Dropped as larger than the mtu.
-    pub dropped_mtu: u64,
-    /// Dropped because the link was dead.
-    pub dropped_blackout: u64,
-    /// Dropped because their numbers were listed.
-    pub dropped_list: u64,
-    /// Dropped at random.
-    pub dropped_loss: u64,
-    /// Dropped by the policer.
-    pub dropped_policer: u64,
-    /// Dropped before a full queue.
-    pub dropped_queue: u64,
-    /// Dropped by CoDel.
-    pub dropped_codel: u64,
-    /// Still inside at the end.
-    pub in_flight_packets: u64,
-    /// Most bytes that ever waited.
-    pub queue_peak_bytes: u64,
-}
-
-impl From<&Counters> for LinkOutcome {
-    fn from(counters: &Counters) -> Self {
-        Self {
-            sent_packets: counters.sent_packets,
-            sent_bytes: counters.sent_bytes,
-            delivered_packets: counters.delivered_packets,
-            delivered_bytes: counters.delivered_bytes,
-            duplicated_packets: counters.duplicated_packets,
-            reordered_packets: counters.reordered_packets,
-            corrupted_packets: counters.corrupted_packets,
-            penalties: counters.penalties,
-            dropped_mtu: counters.dropped_mtu,
-            dropped_blackout: counters.dropped_blackout,
-            dropped_list: counters.dropped_list,
-            dropped_loss: counters.dropped_loss,
-            dropped_policer: counters.dropped_policer,
-            dropped_queue: counters.dropped_queue,
-            dropped_codel: counters.dropped_codel,
-            in_flight_packets: counters.in_flight().unwrap_or(0),
-            queue_peak_bytes: counters.queue_peak_bytes,
-        }
-    }
-}
-
-/// The two machines.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+/// The two hosts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct HostsOutcome {
     /// The client's.
-    pub client: HostOutcome,
+    pub client: HostCounters,
     /// The server's.
-    pub server: HostOutcome,
+    pub server: HostCounters,
 }
 
 impl HostsOutcome {
-    /// From the counters of the client's machine and the server's.
-    pub fn new(counters: [&HostCounters; 2]) -> Self {
-        let [client, server] = counters.map(|counters| HostOutcome {
-            dropped_socket: counters.dropped_socket,
-            socket_peak_bytes: counters.socket_peak_bytes,
-            cpu_busy_us: counters.cpu_busy_us,
-            clock_offset_us: counters.clock_offset_us,
-        });
+    /// From the counters of the client's host and the server's.
+    pub const fn new([client, server]: [HostCounters; 2]) -> Self {
         Self { client, server }
     }
 }
 
-/// A machine.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct HostOutcome {
-    /// Datagrams that arrived when the socket's buffer was full.
-    pub dropped_socket: u64,
-    /// Most bytes that ever waited in the socket.
-    pub socket_peak_bytes: u64,
-    /// Time the processor worked.
-    pub cpu_busy_us: u64,
-    /// What the clock showed at the beginning, plus its steps.
-    pub clock_offset_us: u64,
-}
-
-/// Counters of one side's tunnel, under kcp-go's SNMP names where it has one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+/// Counters of one side, the sum over all its sessions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct SideOutcome {
     /// Datagrams the engine dropped.
     pub refused_datagrams: u64,
-    /// Datagrams sent, parity included.
-    pub out_pkts: u64,
-    /// Datagrams fed in.
-    pub in_pkts: u64,
-    /// Segments encoded.
-    pub out_segs: u64,
-    /// Segments received.
-    pub in_segs: u64,
-    /// All retransmissions.
-    pub retrans_segs: u64,
-    /// Retransmissions by duplicate acknowledgements.
-    pub fast_retrans_segs: u64,
-    /// Retransmissions with nothing new to send.
-    pub early_retrans_segs: u64,
-    /// Retransmissions by timeout.
-    pub lost_segs: u64,
-    /// Segments received twice.
-    pub repeat_segs: u64,
-    /// Parity packets stored.
-    pub fec_parity_shards: u64,
-    /// Data shards rebuilt.
-    pub fec_recovered: u64,
-    /// Attempts to rebuild a shard group that failed.
-    pub fec_errs: u64,
+    /// The engine's counters, each under the name of its field.
+    #[serde(flatten, serialize_with = "counters_to_map", deserialize_with = "counters_from_map")]
+    #[schemars(schema_with = "counters_schema")]
+    pub stats: Stats,
 }
 
 impl SideOutcome {
-    /// The sum over all tunnels that a side had.
-    pub fn sum(all: &[Stats], refused_datagrams: u64) -> Self {
-        all.iter().fold(Self { refused_datagrams, ..Self::default() }, |sum, stats| {
-            let Self {
-                refused_datagrams: _,
-                out_pkts,
-                in_pkts,
-                out_segs,
-                in_segs,
-                retrans_segs,
-                fast_retrans_segs,
-                early_retrans_segs,
-                lost_segs,
-                repeat_segs,
-                fec_parity_shards,
-                fec_recovered,
-                fec_errs,
-            } = Self::new(stats, 0);
-            Self {
-                refused_datagrams: sum.refused_datagrams,
-                out_pkts: sum.out_pkts + out_pkts,
-                in_pkts: sum.in_pkts + in_pkts,
-                out_segs: sum.out_segs + out_segs,
-                in_segs: sum.in_segs + in_segs,
-                retrans_segs: sum.retrans_segs + retrans_segs,
-                fast_retrans_segs: sum.fast_retrans_segs + fast_retrans_segs,
-                early_retrans_segs: sum.early_retrans_segs + early_retrans_segs,
-                lost_segs: sum.lost_segs + lost_segs,
-                repeat_segs: sum.repeat_segs + repeat_segs,
-                fec_parity_shards: sum.fec_parity_shards + fec_parity_shards,
-                fec_recovered: sum.fec_recovered + fec_recovered,
-                fec_errs: sum.fec_errs + fec_errs,
-            }
-        })
-    }
-
-    /// The counters of a report, from the engine's.
-    pub const fn new(stats: &Stats, refused_datagrams: u64) -> Self {
-        Self {
-            refused_datagrams,
-            out_pkts: stats.out_pkts,
-            in_pkts: stats.in_pkts,
-            out_segs: stats.out_segs,
-            in_segs: stats.in_segs,
-            retrans_segs: stats.retrans_segs,
-            fast_retrans_segs: stats.fast_retrans_segs,
-            early_retrans_segs: stats.early_retrans_segs,
-            lost_segs: stats.lost_segs,
-            repeat_segs: stats.repeat_segs,
-            fec_parity_shards: stats.fec_parity_shards,
-            fec_recovered: stats.fec_recovered,
-            fec_errs: stats.fec_errs,
-        }
+    /// The sum over the sessions that a side had. Coverage marks are those of the [`Outcome`].
+    pub fn new(sessions: Vec<Stats>, refused_datagrams: u64) -> Self {
+        Self { refused_datagrams, stats: Stats { marks: Marks::NONE, ..sessions.into_iter().sum() } }
     }
 }
 
-fn hex<S: Serializer>(hash: &u64, to: S) -> Result<S::Ok, S::Error> {
+fn counters_to_map<S: Serializer>(stats: &Stats, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_map(stats.counters())
+}
+
+/// Counters that older files lack are 0.
+fn counters_from_map<'de, D: Deserializer<'de>>(from: D) -> Result<Stats, D::Error> {
+    let values = BTreeMap::<String, Value>::deserialize(from)?;
+    let mut stats = Stats::default();
+    for Counter { field, of_mut, .. } in Stats::COUNTERS {
+        *of_mut(&mut stats) = values.get(*field).and_then(Value::as_u64).unwrap_or(0);
+    }
+    Ok(stats)
+}
+
+fn counters_schema(_: &mut SchemaGenerator) -> Schema {
+    let property = |counter: &Counter| {
+        let schema = json!({ "type": "integer", "minimum": 0, "description": counter.meaning });
+        (counter.field.to_owned(), schema)
+    };
+    let names: Vec<&str> = Stats::COUNTERS.iter().map(|counter| counter.field).collect();
+    let properties: Map<String, Value> = Stats::COUNTERS.iter().map(property).collect();
+    json_schema!({ "type": "object", "properties": properties, "required": names })
+}
+
+fn to_hex<S: Serializer>(hash: &u64, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(&format_args!("{hash:016x}"))
+}
+
+fn from_hex<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    u64::from_str_radix(&String::deserialize(from)?, 16).map_err(serde::de::Error::custom)
 }

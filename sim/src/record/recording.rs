@@ -1,4 +1,5 @@
-use crate::record::{Event, FORMAT, Header};
+use super::{Event, FORMAT, Header, What};
+use crate::Outcome;
 use std::io::{self, BufRead};
 
 /// A run that was recorded, read back or kept.
@@ -33,7 +34,7 @@ impl Recording {
         beginning.lines().next().is_some_and(|line| line.contains("\"karst-events/"))
     }
 
-    /// Reads a recording as [`crate::record::Files`] writes it.
+    /// Reads a recording as [`super::Files`] writes it. Unknown keys and events, which later versions may add, are skipped.
     ///
     /// # Errors
     /// It cannot be read, is of another format, or is cut off within a line.
@@ -47,9 +48,23 @@ impl Recording {
         }
         let mut events = Vec::new();
         for (number, line) in lines.enumerate() {
-            let event = serde_json::from_str(&line?);
-            events.push(event.map_err(|error| refused(number + 2, error.to_string()))?);
+            let event: Result<Event, _> = serde_json::from_str(&line?);
+            let event = event.map_err(|error| refused(number + 2, error.to_string()))?;
+            events.extend((event.what != What::Other).then_some(event));
         }
         Ok(Self { header, events })
+    }
+
+    /// Time of the last event, microseconds.
+    pub fn end_us(&self) -> u64 {
+        self.events.iter().map(|event| event.t).max().unwrap_or(0)
+    }
+
+    /// The outcome of the run; `None` when the recording was cut off.
+    pub fn outcome(&self) -> Option<&Outcome> {
+        self.events.iter().rev().find_map(|event| match &event.what {
+            What::Outcome { run } => Some(&**run),
+            _ => None,
+        })
     }
 }
