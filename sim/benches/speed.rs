@@ -5,7 +5,7 @@
 #![allow(clippy::disallowed_macros, reason = "a benchmark prints its table")]
 
 use serde_json::{Value, json};
-use sim::{Outcome, Scenario, World};
+use sim::{Outcome, Scenario, play};
 use std::time::Duration;
 
 const RUNS: u32 = 3;
@@ -82,6 +82,6 @@ fn is_wanted(name: &str) -> bool {
 )]
 fn timed(scenario: &Scenario) -> (Outcome, Duration) {
     let start = std::time::Instant::now();
-    let outcome = World::run(scenario, scenario.seed);
+    let outcome = play(scenario, scenario.seed);
     (outcome, start.elapsed())
 }

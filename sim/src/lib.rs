@@ -1,6 +1,6 @@
 //! A seeded discrete-event simulator over the engine.
 //!
-//! [`World::run`] takes a [`Scenario`] and a seed and plays it to the end on the calling thread: one client tunnel and
+//! [`play`] takes a [`Scenario`] and a seed and plays it to the end on the calling thread: one client tunnel and
 //! one server endpoint joined by two [`link::Link`]s, with applications on both sides. Virtual time only moves from one
 //! event to the next; events are ordered by `(at_us, seq)`, and every consumer of randomness has its own stream, derived
 //! from the seed and the consumer's name. Decisions use integers, so the same seed gives the same trace hash in every
@@ -22,7 +22,6 @@ pub mod plan;
 pub mod record;
 pub mod report;
 pub mod rng;
-mod run;
 pub mod scenario;
 pub mod schema;
 mod side;
@@ -34,9 +33,8 @@ pub mod units;
 pub mod work;
 mod world;
 
-pub use outcome::Outcome;
+pub use outcome::{Outcome, useful_bytes};
 pub use plan::Scenario;
-pub use run::{Run, play};
 pub use scenario::{ScenarioError, ScenarioFile};
 pub use side::{Direction, Side};
-pub use world::{World, useful_bytes};
+pub use world::{World, play};

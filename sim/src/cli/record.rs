@@ -4,7 +4,7 @@ use super::timed;
 use anyhow::{Context, ensure};
 use engine::Instant;
 use sim::record::{Files, Header, Recording};
-use sim::{Outcome, Run, ScenarioFile};
+use sim::{Outcome, ScenarioFile, World};
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::PathBuf;
@@ -38,7 +38,7 @@ impl Outputs {
         let [events, pcap, clear] = [&self.events, &self.pcap, &self.pcap_clear].map(create);
         let mut files = Files::begin(&header, events?, pcap?, clear?)?;
         let outcome = timed(|| {
-            let mut run = Run::new(&scenario, seed);
+            let mut run = World::new(&scenario, seed);
             run.record(files.captures());
             let mut running = true;
             while running {
@@ -55,7 +55,7 @@ impl Outputs {
 /// Plays `file` as `seed` draws it, and keeps the recording.
 pub(super) fn recorded(file: &ScenarioFile, seed: u64) -> anyhow::Result<Recording> {
     let scenario = file.draw(seed)?;
-    let mut run = Run::new(&scenario, seed);
+    let mut run = World::new(&scenario, seed);
     run.record(false);
     let mut events = Vec::new();
     let mut running = true;

@@ -1,7 +1,7 @@
 //! `karst-sim trace`.
 
 use super::{load, say};
-use sim::Run;
+use sim::World;
 use std::fmt::Write;
 use std::path::PathBuf;
 
@@ -19,7 +19,7 @@ pub(crate) fn main(args: &Args) -> anyhow::Result<bool> {
     let file = load(&args.file)?;
     let seed = args.seed.unwrap_or(file.seed());
     let scenario = file.draw(seed)?;
-    let mut run = Run::recording(&scenario, seed);
+    let mut run = World::recording(&scenario, seed);
     let mut running = true;
     while running {
         running = run.step();

@@ -340,6 +340,27 @@ impl WorkOutcome {
     }
 }
 
+/// Payload that receivers got in each direction. What an echo got back went both ways.
+pub fn useful_bytes(workloads: &[WorkOutcome]) -> PerDirection<u64> {
+    let mut useful = PerDirection::default();
+    for workload in workloads {
+        match workload {
+            WorkOutcome::Bulk(bulk) if bulk.direction == Direction::Up => useful.up += bulk.bytes_read,
+            WorkOutcome::Bulk(bulk) => useful.down += bulk.bytes_read,
+            WorkOutcome::Echo(echo) => {
+                useful.up += echo.bytes_read;
+                useful.down += echo.bytes_read;
+            }
+            other => {
+                let bytes = other.activity().map_or((0, 0), |(_, of)| (of.bytes_up, of.bytes_down));
+                useful.up += bytes.0;
+                useful.down += bytes.1;
+            }
+        }
+    }
+    useful
+}
+
 /// A transfer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BulkOutcome {

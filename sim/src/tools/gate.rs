@@ -2,8 +2,8 @@
 
 use crate::outcome::Outcome;
 use crate::plan::Scenario;
-use crate::run::Run;
 use crate::trace::Entry;
+use crate::world::World;
 use std::fmt::{self, Display, Formatter};
 
 /// Two runs of one scenario and seed that were not the same: the first entry of the trace that differs.
@@ -40,14 +40,14 @@ pub fn play_twice(scenario: &Scenario, seed: u64) -> Result<Outcome, Divergence>
 
 /// A run whose trace can be read entry by entry.
 struct Recorded<'s> {
-    run: Run<'s>,
+    run: World<'s>,
     running: bool,
     pending: std::vec::IntoIter<Entry>,
 }
 
 impl<'s> Recorded<'s> {
     fn new(scenario: &'s Scenario, seed: u64) -> Self {
-        let run = Run::recording(scenario, seed);
+        let run = World::recording(scenario, seed);
         Self { run, running: true, pending: Vec::new().into_iter() }
     }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use sim::record::What;
-use sim::{Outcome, Scenario, Side, World};
+use sim::{Outcome, Scenario, Side, World, play};
 
 fn line(mode: &str, down: Value) -> Outcome {
     let file = json!({
@@ -17,7 +17,7 @@ fn line(mode: &str, down: Value) -> Outcome {
             { "echo": { "name": "echo", "message_bytes": 64, "interval_ms": 20 } }
         ]
     });
-    let outcome = World::run(&Scenario::parse("line.json", &file.to_string()).expect("a scenario"), 1);
+    let outcome = play(&Scenario::parse("line.json", &file.to_string()).expect("a scenario"), 1);
     assert!(outcome.ok, "{:?}", outcome.violations);
     outcome
 }
@@ -76,7 +76,7 @@ fn a_sender_that_waits_for_its_peer_does_not_flood_the_line() {
         "client": { "mode": "fast2", "rcvwnd": 8192 }, "server": { "mode": "auto" },
         "workloads": [{ "bulk": { "name": "download", "direction": "down" } }]
     });
-    let outcome = World::run(&Scenario::parse("line.json", &file.to_string()).expect("a scenario"), 1);
+    let outcome = play(&Scenario::parse("line.json", &file.to_string()).expect("a scenario"), 1);
     assert!(outcome.ok, "{:?}", outcome.violations);
     let share = wire_per_useful(&outcome);
     assert!(share < 1.25, "{share} bytes per useful byte");

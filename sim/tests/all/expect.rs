@@ -3,12 +3,12 @@
 use crate::common::{rough, scenario};
 use serde_json::{Value, json};
 use sim::plan::{Expectation, Limit, Measure, Quantile};
-use sim::{Outcome, World};
+use sim::{Outcome, play};
 
 fn outcome(expect: Value) -> Outcome {
     let mut file = rough();
     file["expect"] = expect;
-    World::run(&scenario(&file), 1)
+    play(&scenario(&file), 1)
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn every_limit_is_exact() {
 #[test]
 fn recovery_is_the_longest_of_all_faults() {
     let mut file = rough();
-    let judged = |file: &Value| World::run(&scenario(file), 1).expectations.remove(0);
+    let judged = |file: &Value| play(&scenario(file), 1).expectations.remove(0);
     file["expect"] = json!({ "recovery_ms": 5000 });
     assert_eq!(judged(&file).measured, None, "there is no fault");
     file["faults"] = json!([{ "blackout": { "at_ms": 100, "for_ms": 200 } }]);

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use sim::record::Recording;
 use sim::record::{Header, What};
 use sim::tools::explain::{Only, Subject, explain};
-use sim::{Run, Scenario, Side};
+use sim::{Scenario, Side, World};
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
@@ -22,7 +22,7 @@ fn upload(drop_packets: &[u64], parity: u64) -> Value {
 
 fn recorded(file: &Value) -> Recording {
     let scenario = Scenario::parse("upload.json", &file.to_string()).unwrap();
-    let mut run = Run::new(&scenario, 1);
+    let mut run = World::new(&scenario, 1);
     run.record(false);
     while run.step() {}
     let events = run.recorder().unwrap().take_events();

@@ -2,8 +2,8 @@
 
 use crate::common::{play, scenario};
 use serde_json::{Value, json};
+use sim::Scenario;
 use sim::outcome::{Outcome, WorkOutcome};
-use sim::{Scenario, World};
 
 /// A quiet line with traffic of every kind that runs until the sources stop.
 fn busy(duration_ms: u64, faults: &Value) -> Value {
@@ -32,7 +32,7 @@ fn busy(duration_ms: u64, faults: &Value) -> Value {
 #[track_caller]
 fn survives(file: &Value, check: impl Fn(&Outcome)) {
     for seed in 2..=3 {
-        let outcome = World::run(&scenario(file), seed);
+        let outcome = sim::play(&scenario(file), seed);
         assert!(outcome.ok, "seed {seed}: {:?}", outcome.violations);
         check(&outcome);
     }
@@ -189,7 +189,7 @@ fn an_end_that_no_fault_explains_is_a_broken_rule() {
     let mut file = busy(40_000, &json!([]));
     file["links"]["down"]["loss_pct"] = json!(100);
     file["drain_ms"] = json!(60_000);
-    let outcome = World::run(&scenario(&file), 1);
+    let outcome = sim::play(&scenario(&file), 1);
     assert_eq!(
         (outcome.ok, outcome.violations[0].rule.name()),
         (false, "closed"),

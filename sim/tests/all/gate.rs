@@ -1,7 +1,7 @@
 //! The determinism gate: quiet when runs are equal, red when something from outside decides one.
 
 use crate::common::{rough, scenario};
-use sim::World;
+use sim::play;
 use sim::tools::gate::{Divergence, play_twice};
 
 fn planted(planted: fn() -> u64) -> Result<sim::Outcome, Divergence> {
@@ -13,7 +13,7 @@ fn planted(planted: fn() -> u64) -> Result<sim::Outcome, Divergence> {
 #[test]
 fn equal_runs_pass_with_the_hash_of_a_plain_run() {
     let scenario = scenario(&rough());
-    assert_eq!(play_twice(&scenario, 5), Ok(World::run(&scenario, 5)));
+    assert_eq!(play_twice(&scenario, 5), Ok(play(&scenario, 5)));
     assert!(planted(|| 1_234).is_ok());
 }
 

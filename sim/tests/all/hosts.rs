@@ -2,13 +2,13 @@
 
 use crate::common::{rough, scenario};
 use serde_json::{Value, json};
-use sim::{Outcome, World};
+use sim::{Outcome, play};
 
 /// The rough scenario on such machines.
 fn on(client: Value, server: Value) -> Outcome {
     let mut file = rough();
     file["hosts"] = json!({ "client": client, "server": server });
-    let outcome = World::run(&scenario(&file), 1);
+    let outcome = play(&scenario(&file), 1);
     assert!(outcome.ok, "{:?}", outcome.violations);
     outcome
 }

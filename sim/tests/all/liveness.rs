@@ -2,8 +2,8 @@
 
 use crate::common::{play, rough, scenario};
 use serde_json::{Value, json};
+use sim::Outcome;
 use sim::outcome::Bound;
-use sim::{Outcome, World};
 
 const SECOND_US: u64 = 1_000_000;
 
@@ -25,7 +25,7 @@ fn bound(outcome: &Outcome) -> Bound {
 /// Everything was cut at 400 ms, and stays so although the scenario says that it is healed at 450 ms.
 #[track_caller]
 fn goes_red(file: &Value) -> Outcome {
-    let outcome = World::run(&scenario(file), 1);
+    let outcome = sim::play(&scenario(file), 1);
     let (liveness, violation) = (outcome.liveness, outcome.violations.first().expect("it must not pass"));
     assert_eq!((violation.rule.name(), violation.at_us), ("liveness", liveness.from_us + liveness.limit_us));
     assert_eq!(liveness.needed_us, None);
@@ -109,7 +109,7 @@ fn a_reader_that_never_resumes_goes_red_within_the_bound() {
         panic!("a stalled reader")
     };
     plan.stall_for_us = None;
-    let outcome = World::run(&tampered, 1);
+    let outcome = sim::play(&tampered, 1);
     assert_eq!((outcome.ok, outcome.violations[0].rule.name()), (false, "liveness"));
     assert!(outcome.sim_us < 60 * SECOND_US, "{}", bound(&outcome));
 }

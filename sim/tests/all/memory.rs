@@ -2,7 +2,6 @@
 
 use crate::common::scenario;
 use serde_json::json;
-use sim::World;
 
 /// Most memory the process ever had, in KiB, as Linux counts it.
 fn peak_kib() -> u64 {
@@ -18,7 +17,7 @@ fn play(seconds: u64) {
         "wander_ms": 20, "wander_correlation_ms": 10000, "reorder_pct": 1, "reorder_delay_ms": 30,
         "duplicate_pct": 1, "corrupt_pct": 1
     });
-    let outcome = World::run(
+    let outcome = sim::play(
         &scenario(&json!({
             "name": "day", "description": "Messages for a long time.", "seed": 1, "duration_ms": seconds * 1_000,
             "links": { "up": link, "down": link },

@@ -3,7 +3,7 @@
 use crate::common::{rough, scenario};
 use engine::crypt::Cipher;
 use serde_json::{Value, json};
-use sim::World;
+use sim::play;
 
 /// Plays the rough scenario with the same options on both sides.
 fn carries(options: &Value) {
@@ -11,7 +11,7 @@ fn carries(options: &Value) {
     file["client"] = options.clone();
     file["server"] = options.clone();
     for seed in 1..=2 {
-        let outcome = World::run(&scenario(&file), seed);
+        let outcome = play(&scenario(&file), seed);
         assert!(outcome.ok, "{options} seed {seed}: {:?}", outcome.violations);
     }
 }

@@ -3,7 +3,7 @@ use crate::common::{rough, scenario};
 use engine::{Cause, Instant};
 use serde_json::{Value, json};
 use sim::record::{Element, Event, Files, Header, Recording, What};
-use sim::{Direction, Outcome, Run, Side};
+use sim::{Direction, Outcome, Side, World};
 use std::fs::File;
 use std::io::BufReader;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ fn temporary(name: &str) -> PathBuf {
 
 fn recorded(file: &Value) -> (Recording, Outcome) {
     let scenario = scenario(file);
-    let mut run = Run::new(&scenario, 1);
+    let mut run = World::new(&scenario, 1);
     run.record(false);
     let mut events = Vec::new();
     while run.step() {
@@ -162,7 +162,7 @@ fn a_recording_reads_back_as_it_was_written() {
     let path = temporary("recording.jsonl");
     let scenario = scenario(&rough());
     let mut files = Files::begin(&recording.header, Some(File::create(&path).unwrap()), None, None).unwrap();
-    let mut run = Run::new(&scenario, 1);
+    let mut run = World::new(&scenario, 1);
     run.record(false);
     while run.step() {
         files.take(run.recorder().unwrap()).unwrap();
@@ -230,7 +230,7 @@ fn captures_open_in_tshark_and_the_clear_one_shows_kcp() {
     let (wire, clear) = (temporary("wire.pcapng"), temporary("clear.pcapng"));
     let create = |path: &PathBuf| Some(File::create(path).unwrap());
     let mut files = Files::begin(&header, None, create(&wire), create(&clear)).unwrap();
-    let mut run = Run::new(&scenario, 1);
+    let mut run = World::new(&scenario, 1);
     run.record(true);
     while run.step() {
         files.take(run.recorder().unwrap()).unwrap();

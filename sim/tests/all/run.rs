@@ -4,7 +4,7 @@ use crate::common::{rough, scenario};
 use serde_json::{Value, json};
 use sim::outcome::{BulkOutcome, EchoOutcome, WorkOutcome};
 use sim::plan::WorkKind;
-use sim::{Outcome, Scenario, World};
+use sim::{Outcome, Scenario, play};
 
 fn bulk(outcome: &Outcome, index: usize) -> &BulkOutcome {
     match &outcome.workloads[index] {
@@ -21,7 +21,7 @@ fn echo(outcome: &Outcome, index: usize) -> &EchoOutcome {
 }
 
 fn passes(file: &Value) -> Outcome {
-    let outcome = World::run(&scenario(file), 1);
+    let outcome = play(&scenario(file), 1);
     assert!(outcome.ok, "{:?}", outcome.violations);
     outcome
 }
@@ -74,7 +74,7 @@ fn the_byte_check_goes_red() {
     let mut scenario: Scenario = scenario(&rough());
     let WorkKind::Bulk(plan) = &mut scenario.work[0].kind else { panic!("the first workload is a bulk") };
     plan.tampered_at = Some(123_456);
-    let outcome = World::run(&scenario, 1);
+    let outcome = play(&scenario, 1);
     assert!(!outcome.ok);
     let violation = &outcome.violations[0];
     assert_eq!(violation.rule.name(), "bytes");
@@ -88,7 +88,7 @@ fn what_cannot_arrive_in_time_is_a_broken_rule() {
     file["links"]["down"] = json!({ "loss_pct": 100 });
     file["duration_ms"] = json!(500);
     file["drain_ms"] = json!(1000);
-    let outcome = World::run(&scenario(&file), 1);
+    let outcome = play(&scenario(&file), 1);
     assert_eq!((outcome.ok, outcome.violations[0].rule.name()), (false, "liveness"));
     assert!(outcome.violations[0].detail.contains("not done in time: download"), "{:?}", outcome.violations);
     assert_eq!(outcome.sim_us, 1_500_000);
@@ -101,7 +101,7 @@ fn packets_larger_than_the_path_are_dropped_and_counted() {
     file["links"]["down"]["mtu_bytes"] = json!(1000);
     file["duration_ms"] = json!(500);
     file["drain_ms"] = json!(500);
-    let outcome = World::run(&scenario(&file), 1);
+    let outcome = play(&scenario(&file), 1);
     assert!(!outcome.ok && outcome.links.down.dropped_mtu > 10, "{:?}", outcome.links.down);
 }
 
@@ -110,13 +110,13 @@ fn packets_larger_than_the_path_are_dropped_and_counted() {
 fn an_undamaged_datagram_that_is_refused_is_a_broken_rule() {
     let mut file = rough();
     file["server"]["key"] = json!("another");
-    let outcome = World::run(&scenario(&file), 1);
+    let outcome = play(&scenario(&file), 1);
     assert_eq!((outcome.ok, outcome.violations[0].rule.name()), (false, "refused"));
 }
 
 #[test]
 fn results_have_stable_keys() {
-    let outcome = World::run(&scenario(&rough()), 1);
+    let outcome = play(&scenario(&rough()), 1);
     let json = serde_json::to_value(sim::outcome::Results::new(vec![outcome])).unwrap();
     assert_eq!(json["format"], "karst-sim/1");
     let run = json["runs"][0].as_object().unwrap();

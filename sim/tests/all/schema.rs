@@ -37,7 +37,7 @@ fn every_committed_scenario_is_valid() {
 fn every_line_of_a_recording_is_valid() {
     let validator = validator(&schema::events());
     let scenario = scenario(&rough());
-    let mut run = sim::Run::new(&scenario, 1);
+    let mut run = sim::World::new(&scenario, 1);
     run.record(false);
     for _ in 0..1_500 {
         run.step();

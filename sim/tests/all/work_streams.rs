@@ -79,7 +79,7 @@ fn a_reader_that_never_resumes_is_a_broken_rule() {
     let mut scenario = common::scenario(&stalled(2));
     let WorkKind::StalledReader(plan) = &mut scenario.work[0].kind else { panic!("the stalled reader") };
     plan.stall_for_us = None;
-    let outcome = World::run(&scenario, 1);
+    let outcome = sim::play(&scenario, 1);
     assert_eq!((outcome.ok, outcome.violations[0].rule.name()), (false, "liveness"));
     assert!(outcome.violations[0].detail.contains("not done in time: pair"), "{:?}", outcome.violations);
 }

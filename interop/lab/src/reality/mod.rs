@@ -11,7 +11,7 @@ use crate::load::{data_path, goodput_kbit, latency_us};
 use crate::path::index;
 use serde::Serialize;
 use sim::outcome::{Percentiles, WorkOutcome};
-use sim::{Direction, Outcome, Scenario, World};
+use sim::{Direction, Outcome, Scenario, play};
 
 /// Accepted difference between real programs and the simulator, percent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,7 +152,7 @@ impl Comparison {
     pub fn simulate(scenario: &Scenario, seeds: u64) -> Result<Self, String> {
         let mut simulated = Vec::new();
         for seed in 1..=seeds {
-            let outcome = World::run(scenario, seed);
+            let outcome = play(scenario, seed);
             if let Some(violation) = outcome.violations.first() {
                 return Err(format!("simulator, seed {seed}: {}: {}", violation.rule, violation.detail));
             }

@@ -4,7 +4,7 @@ use super::Prepare;
 use crate::link::Delay;
 use crate::plan::Scenario;
 use crate::record::{Element, Event, What};
-use crate::run::Run;
+use crate::world::World;
 use engine::Instant;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -38,7 +38,7 @@ impl Fates {
         prepare(&mut scenario);
         let mut fates = Self::default();
         let mut flights = BTreeMap::new();
-        let mut run = Run::new(&scenario, scenario.seed);
+        let mut run = World::new(&scenario, scenario.seed);
         run.record(false);
         for _ in 0..events_max {
             let goes_on = catch_unwind(AssertUnwindSafe(|| run.step()));

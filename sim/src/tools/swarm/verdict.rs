@@ -1,6 +1,6 @@
 use crate::outcome::Outcome;
 use crate::plan::Scenario;
-use crate::run::Run;
+use crate::world::World;
 use std::fmt::{self, Display, Formatter};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -28,7 +28,7 @@ impl Verdict {
     /// Plays `scenario` to its end, or for that many events. A panic of the engine is part of the answer.
     pub fn of(scenario: &Scenario, seed: u64, events_max: u64) -> Self {
         let play = || {
-            let mut run = Run::new(scenario, seed);
+            let mut run = World::new(scenario, seed);
             for _ in 0..events_max {
                 if !run.step() {
                     return Self::Ran(Box::new(run.finish()));

@@ -20,7 +20,7 @@ const FIRST_PORT: u16 = 1_024;
 /// One side's TCP.
 pub(super) struct TcpHost {
     baseline: Baseline,
-    pub(super) side: Side,
+    side: Side,
     interface: Interface,
     sockets: SocketSet<'static>,
     connections: BTreeMap<Stream, Connection>,

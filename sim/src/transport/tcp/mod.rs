@@ -7,10 +7,184 @@
 
 mod device;
 mod host;
-mod port;
-mod world;
 
-pub use world::TcpWorld;
+use super::{Network, Notice, Transport};
+use crate::Side;
+use crate::host::Alarm;
+use crate::ids::{PacketId, Stream};
+use crate::link::Link;
+use crate::outcome::Outcome;
+use crate::plan::{Baseline, Scenario};
+use crate::rng::Seed;
+use crate::trace::Kind;
+use engine::Instant;
+use engine::mux::{ReadError, WriteError};
+use host::TcpHost;
+use std::collections::VecDeque;
 
 /// Room of a connection in each direction, bytes; about what Linux grows to.
 pub const BUFFER_BYTES: usize = 4 << 20;
+
+/// The TCP of both sides; a stream is a connection.
+pub struct Tcp {
+    network: Network,
+    /// The client's and the server's.
+    hosts: [TcpHost; 2],
+    /// Streams whose application can go on.
+    ready: VecDeque<(Side, Stream)>,
+    /// The side whose streams are looked at next.
+    turn: Side,
+    /// Streams opened so far.
+    opened: u64,
+}
+
+impl Tcp {
+    /// Two hosts without connections. Links take their packets as they are, with headers.
+    pub fn new(scenario: &Scenario, baseline: Baseline, mut network: Network, seed: Seed) -> Self {
+        network.links = network.links.map(Link::for_ip_packets);
+        let host = |side: Side| {
+            let random_seed = seed.stream(&format!("tcp.{}", side.name())).next_u64();
+            TcpHost::new(side, baseline, mtu(scenario), random_seed)
+        };
+        Self {
+            network,
+            hosts: [host(Side::Client), host(Side::Server)],
+            ready: VecDeque::new(),
+            turn: Side::Client,
+            opened: 0,
+        }
+    }
+
+    const fn host(&mut self, side: Side) -> &mut TcpHost {
+        &mut self.hosts[side as usize]
+    }
+
+    /// Polls the host of that side and sends what it wants to send.
+    fn settle(&mut self, now: Instant, side: Side) {
+        let Self { network, hosts, .. } = self;
+        let host = &mut hosts[side as usize];
+        host.poll(now);
+        while let Some(bytes) = host.send() {
+            let packet = network.net.packets.insert(&bytes);
+            network.send(now, side, packet, |recorder, bytes| recorder.sent_ip(now, side, packet, bytes));
+        }
+    }
+}
+
+impl Transport for Tcp {
+    const IS_TESTED: bool = false;
+
+    fn network(&self) -> &Network {
+        &self.network
+    }
+
+    fn network_mut(&mut self) -> &mut Network {
+        &mut self.network
+    }
+
+    /// The server listens before it is dialled.
+    fn open(&mut self, now: Instant) -> Result<Stream, String> {
+        let stream = Stream(self.opened);
+        self.opened += 1;
+        self.host(Side::Server).open(stream)?;
+        self.host(Side::Client).open(stream)?;
+        self.settle(now, Side::Client);
+        Ok(stream)
+    }
+
+    fn has(&mut self, side: Side, stream: Stream) -> bool {
+        self.host(side).has(stream)
+    }
+
+    fn write(&mut self, now: Instant, side: Side, stream: Stream, data: &[u8]) -> Result<usize, WriteError> {
+        let written = self.host(side).write(stream, data);
+        self.settle(now, side);
+        written
+    }
+
+    fn peek(&mut self, side: Side, stream: Stream) -> Result<&[u8], ReadError> {
+        self.host(side).peek(stream)
+    }
+
+    fn consume(&mut self, now: Instant, side: Side, stream: Stream, n: usize) {
+        self.host(side).consume(stream, n);
+        self.settle(now, side);
+    }
+
+    fn finish(&mut self, now: Instant, side: Side, stream: Stream) -> Result<(), WriteError> {
+        let finished = self.host(side).finish(stream);
+        self.settle(now, side);
+        finished
+    }
+
+    fn close(&mut self, now: Instant, side: Side, stream: Stream) {
+        self.host(side).close(stream);
+        self.settle(now, side);
+    }
+
+    fn deliver(&mut self, now: Instant, side: Side, id: PacketId) {
+        let mut packet = self.network.net.packets.take(id);
+        self.network.received(now, side, id, &packet);
+        self.host(side).take(std::mem::take(&mut packet.bytes));
+        self.network.net.packets.restore(id, packet);
+        self.settle(now, side);
+    }
+
+    fn alarm(&self, side: Side) -> &Alarm {
+        &self.hosts[side as usize].alarm
+    }
+
+    fn alarm_mut(&mut self, side: Side) -> &mut Alarm {
+        &mut self.host(side).alarm
+    }
+
+    fn wake(&mut self, now: Instant, side: Side) {
+        self.settle(now, side);
+    }
+
+    fn arm(&mut self, now: Instant) {
+        for host in &mut self.hosts {
+            let deadline = host.deadline(now);
+            host.alarm.arm(&mut self.network.net.schedule, deadline);
+        }
+    }
+
+    /// The sides take turns, the client first, until neither has a stream that can go on.
+    fn poll(&mut self, now: Instant) -> Option<Notice> {
+        while self.ready.is_empty() {
+            let side = self.turn;
+            let ready = self.host(side).ready();
+            let other = side.receives().sender();
+            if ready.is_empty() && !self.host(other).is_anyone_ready() {
+                self.turn = Side::Client;
+                return None;
+            }
+            self.turn = other;
+            self.ready.extend(ready.into_iter().map(|stream| (side, stream)));
+        }
+        let (side, stream) = self.ready.pop_front()?;
+        self.network.trace.record(now, side, Kind::Event, stream.0);
+        Some(Notice::Advance(side, stream))
+    }
+
+    fn ends(&self) -> Vec<(Side, Stream)> {
+        let streams = self.network.owners.keys();
+        streams.flat_map(|&stream| [(Side::Client, stream), (Side::Server, stream)]).collect()
+    }
+
+    fn is_drained(&self) -> bool {
+        self.hosts.iter().all(TcpHost::is_drained)
+    }
+
+    fn report(&self, _scenario: &Scenario, outcome: &mut Outcome) {
+        let [client, server] = &self.hosts;
+        (outcome.client, outcome.server) = (client.outcome(), server.outcome());
+    }
+}
+
+/// What path discovery would find: the smaller mtu of both links at the beginning, at most Ethernet's.
+fn mtu(scenario: &Scenario) -> usize {
+    let links = [&scenario.up, &scenario.down];
+    let mtus = links.into_iter().filter_map(|link| Some(link.mtu_bytes.as_ref()?.at(Instant::ZERO)));
+    mtus.min().map_or(1_500, |mtu| mtu.min(1_500) as usize)
+}

@@ -1,5 +1,4 @@
-use super::port::Host;
-use super::{SERVER_ADDRESS, TunnelPort, Wire};
+use super::{SERVER_ADDRESS, Wire};
 use crate::Side;
 use crate::host::Alarm;
 use crate::ids::{Node, Stream};
@@ -96,12 +95,7 @@ impl Client {
         let deadlines = self.tunnels().map(Tunnel::poll_timeout);
         let deadline = deadlines.fold(self.sessions.poll_timeout(), Deadline::earliest);
         let at = wire.machine(Side::Client).alarm_at(now, deadline);
-        self.alarm.arm(&mut wire.net.schedule, at);
-    }
-
-    /// Its tunnels for the workload of that index.
-    pub fn port<'w>(&'w mut self, wire: &'w mut Wire, now: Instant, work: usize) -> TunnelPort<'w> {
-        TunnelPort::new(now, work, Host::Client(self), wire)
+        self.alarm.arm(&mut wire.network.net.schedule, at);
     }
 
     /// Whether the process runs.

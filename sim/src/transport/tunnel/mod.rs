@@ -1,237 +1,527 @@
-//! The two ends of the network and the driver's duties: drain after every call, then look at the deadline.
+//! The tunnel as a transport: the engine's client and server with the driver's duties (drain after every call, then look
+//! at the deadline), on computers with limits behind an address translator.
 
 mod client;
-mod port;
 mod server;
+mod wire;
 
 pub use client::Client;
-pub use port::TunnelPort;
 pub use server::Server;
+pub use wire::{Postmark, SERVER_ADDRESS, Wire};
 
-use crate::check::{Recovery, deadline_is_sane};
-use crate::host::{Machine, Nat, Place};
-use crate::ids::{Node, Stream};
-use crate::link::Link;
-use crate::net::Net;
-use crate::outcome::{Rule, Violation};
-use crate::plan::{FaultPlan, NatPlan};
-use crate::trace::{Kind, Trace};
+use super::{Network, Notice, Transport};
+use crate::check::{Excuses, Limits, Loss};
+use crate::host::{Alarm, Arrival, Machine};
+use crate::ids::{Node, PacketId, ServerId, Stream};
+use crate::outcome::{FaultOutcome, HostsOutcome, Outcome, PerDirection, Rule, SessionsOutcome, SideOutcome};
+use crate::plan::{FaultKind, FaultPlan, Scenario};
+use crate::record::{Element, Fate};
+use crate::rng::Seed;
+use crate::trace::Kind;
 use crate::{Direction, Side};
-use engine::{Event, Instant, Transmit, Tunnel};
-use std::collections::{BTreeMap, VecDeque};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use engine::mux::{ReadError, WriteError};
+use engine::{CloseReason, Event, Instant, Mark, Marks, Stats, StreamId, Tunnel};
 
-/// Where the server listens.
-pub const SERVER_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)), 29_900);
-
-/// Room given to `poll_transmit`: several datagrams of any mtu.
-const TRANSMIT_BYTES: usize = 64 * 1024;
-
-/// What a packet says about itself beside its bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Postmark {
-    /// The public address of the client, as sender or receiver.
-    pub place: Place,
-    /// When it was sent.
-    pub sent_at: Instant,
-}
-
-impl Postmark {
-    /// 44 bits of microseconds, half a year, and 20 of places.
-    const fn tag(self) -> u64 {
-        self.sent_at.as_micros() << 20 | (self.place.0 & 0xf_ffff) as u64
-    }
-
-    /// What a packet's tag says.
-    pub const fn from_tag(tag: u64) -> Self {
-        Self { place: Place((tag & 0xf_ffff) as u32), sent_at: Instant::from_micros(tag >> 20) }
-    }
-}
-
-/// Everything outside of the tunnels: links, packets, trace, and what the engine reported.
+/// The tunnels of both sides.
 #[derive(Debug)]
-pub struct Wire {
-    /// Event queue and packets.
-    pub net: Net,
-    /// Client to server.
-    pub up: Link,
-    /// Server to client.
-    pub down: Link,
-    /// What gives the client's sockets their public addresses.
-    pub nat: Nat,
-    /// The dial of each conversation.
-    pub dials: BTreeMap<u32, u32>,
-    /// How long it takes until bytes arrive again after faults.
-    pub recovery: Recovery,
-    /// Datagrams dropped because the process they were for was not running.
-    pub dropped_down: u64,
-    /// The client's and the server's computer.
-    machines: [Machine; 2],
-    /// Fingerprint so far.
-    pub trace: Trace,
-    /// Events of the engine that no application has seen yet.
-    pub events: VecDeque<(Node, Event)>,
-    /// The workload that opened each stream, until the stream is over.
-    pub owners: BTreeMap<Stream, usize>,
-    /// The last stream that was opened in each dial: numbers of streams ascend there.
-    pub newest: BTreeMap<u32, Stream>,
-    /// Streams that are over, which the server has not forgotten yet.
-    pub over: Vec<Stream>,
-    /// The sides on which something changed since [`Wire::rest`].
-    touched: [bool; 2],
-    /// Rules broken so far.
-    pub violations: Vec<Violation>,
-    /// The datagram being received was damaged on its way, so that the engine may refuse it.
-    pub damaged: bool,
-    out: Vec<u8>,
+pub struct Tunnels {
+    client: Client,
+    server: Server,
+    wire: Wire,
+    limits: Limits,
+    excuses: Excuses,
+    /// A stream whose arrival in another session reset the end that the server had.
+    arrived: Option<(Node, StreamId)>,
+    /// Sessions that ended.
+    ended: u64,
+    /// Streams of a client that does not run; they are reset when it starts again.
+    orphans: Vec<Stream>,
 }
 
-impl Wire {
-    /// Two idle links between the client's and the server's machine.
-    pub fn new([up, down]: [Link; 2], machines: [Machine; 2], nat: NatPlan, faults: &[FaultPlan]) -> Self {
+impl Tunnels {
+    /// A client that has dialled a server.
+    pub fn new(scenario: &Scenario, network: Network, seed: Seed) -> Self {
+        let mut wire = Wire::new(scenario, network, seed);
         Self {
-            net: Net::default(),
-            up,
-            down,
-            nat: Nat::new(nat),
-            dials: BTreeMap::new(),
-            recovery: Recovery::new(faults),
-            dropped_down: 0,
-            machines,
-            trace: Trace::new(),
-            events: VecDeque::new(),
-            owners: BTreeMap::new(),
-            newest: BTreeMap::new(),
-            over: Vec::new(),
-            touched: [true; 2],
-            violations: Vec::new(),
-            damaged: false,
-            out: vec![0; TRANSMIT_BYTES],
+            client: Client::new(&scenario.client, &mut wire, seed.stream("client")),
+            server: Server::new(&scenario.server, seed.stream("server")),
+            wire,
+            limits: Limits::new(scenario),
+            excuses: Excuses::new(scenario),
+            arrived: None,
+            ended: 0,
+            orphans: Vec::new(),
         }
     }
 
-    /// The driver's duty after every call that changed `tunnel`: transmit, collect events, check the deadline. A
-    /// machine that has no time leaves the rest of the first to [`Event::Resume`](crate::net::Event::Resume).
-    pub fn settle(&mut self, now: Instant, node: Node, tunnel: &mut Tunnel) {
-        let local = self.local(node.side(), now);
-        self.touch(node.side());
-        self.observe(now, node, tunnel);
-        let drained = self.drain(now, node, tunnel);
-        self.observe(now, node, tunnel);
-        while let Some(event) = tunnel.poll_event() {
-            self.events.push_back((node, event));
+    /// The limits that tunnels and links are held to, to change them.
+    pub const fn limits_mut(&mut self) -> &mut Limits {
+        &mut self.limits
+    }
+
+    /// Calls `change` on the tunnel of that stream, if it lives, and settles it.
+    fn change<R>(
+        &mut self,
+        now: Instant,
+        side: Side,
+        stream: Stream,
+        change: impl FnOnce(&mut Tunnel, Instant, StreamId) -> R,
+    ) -> Option<R> {
+        let Self { client, server, wire, .. } = self;
+        let (node, id, tunnel) = tunnel_of(client, server, side, stream)?;
+        let result = change(tunnel, wire.local(side, now), id);
+        wire.settle(now, node, tunnel);
+        Some(result)
+    }
+
+    /// Whether somebody has the address a packet goes to, and runs.
+    fn admits(&mut self, now: Instant, side: Side, id: PacketId) -> bool {
+        let Self { client, server, wire, .. } = self;
+        let place = Postmark::from_tag(wire.network.net.packets.packet(id).tag).place;
+        let (routed, running) = match side {
+            Side::Client => (wire.nat.inbound(now, place).is_some(), client.is_running()),
+            Side::Server => (true, server.is_running()),
+        };
+        wire.dropped_down += u64::from(routed && !running);
+        if !(routed && running) {
+            let element = if routed { Element::Down } else { Element::Nat };
+            wire.network.net.note(now, id, Fate::Dropped(element));
         }
-        let deadline = tunnel.poll_timeout();
-        let excused = !drained || self.machine(node.side()).is_late(now);
-        if !excused && !deadline_is_sane(local, deadline) {
-            self.violate(now, Rule::Deadline, format!("{:?}: {deadline:?}", node.side()));
-        }
+        routed && running
     }
 
-    /// Something changed on that side: its deadline, or what its tunnels hold.
-    pub const fn touch(&mut self, side: Side) {
-        self.touched[side as usize] = true;
-    }
-
-    /// Whether something changed on that side.
-    pub const fn is_touched(&self, side: Side) -> bool {
-        self.touched[side as usize]
-    }
-
-    /// Everything that changed was looked at.
-    pub const fn rest(&mut self) {
-        self.touched = [false; 2];
-    }
-
-    /// Shows a tunnel that did something to the recorder, if there is one.
-    fn observe(&mut self, now: Instant, node: Node, tunnel: &mut Tunnel) {
-        let Some(recorder) = &mut self.net.recorder else { return };
-        let session = self.dials.get(&tunnel.conv()).copied().unwrap_or(u32::MAX);
-        recorder.tunnel(now, node, session, tunnel);
-    }
-
-    /// Notes a broken rule; the run ends at the end of the current event.
-    pub fn violate(&mut self, now: Instant, rule: Rule, detail: String) {
-        if let Some(recorder) = &mut self.net.recorder {
-            recorder.violation(now, rule, &detail);
-        }
-        self.violations.push(Violation { at_us: now.as_micros(), rule, detail });
-    }
-
-    /// The link of that direction.
-    pub const fn link(&mut self, direction: Direction) -> &mut Link {
-        match direction {
-            Direction::Up => &mut self.up,
-            Direction::Down => &mut self.down,
-        }
-    }
-
-    /// The machine of that side.
-    pub const fn machine(&mut self, side: Side) -> &mut Machine {
+    /// A process takes a datagram from its socket.
+    fn receive(&mut self, now: Instant, side: Side, id: PacketId) {
+        let Self { client, server, wire, .. } = self;
+        let mut packet = wire.network.net.packets.take(id);
+        let Postmark { place, sent_at } = Postmark::from_tag(packet.tag);
+        wire.recovery.handle(Some(sent_at));
+        wire.network.received(now, side, id, &packet);
+        wire.damaged = packet.damaged;
+        wire.touch(side);
+        wire.machine(side).work(now, 1);
         match side {
-            Side::Client => &mut self.machines[0],
-            Side::Server => &mut self.machines[1],
-        }
-    }
-
-    /// Both machines, the client's first.
-    pub const fn machines(&self) -> &[Machine; 2] {
-        &self.machines
-    }
-
-    /// What that side's clock shows; its tunnels are told this time.
-    pub fn local(&mut self, side: Side, now: Instant) -> Instant {
-        self.machine(side).local(now)
-    }
-
-    /// Has the process of that side go on as soon as its machine is free, if it left anything.
-    pub fn arrange_resume(&mut self, side: Side, now: Instant) {
-        if let Some(at) = self.machine(side).resume_at(now) {
-            self.net.schedule.push(at, crate::net::Event::Resume(side));
-        }
-    }
-
-    /// Sends while the machine has time; whether everything was sent.
-    fn drain(&mut self, now: Instant, node: Node, tunnel: &mut Tunnel) -> bool {
-        let side = node.side();
-        let local = self.local(side, now);
-        while self.machine(side).is_free(now) {
-            let Some(transmit) = tunnel.poll_transmit(local, &mut self.out) else { return true };
-            self.observe(now, node, tunnel);
-            self.transmit(now, node, transmit);
-        }
-        self.machine(side).owe();
-        self.arrange_resume(side, now);
-        false
-    }
-
-    fn transmit(&mut self, now: Instant, node: Node, transmit: Transmit) {
-        let side = node.side();
-        let place = match node {
-            Node::Client(dial) if transmit.to == SERVER_ADDRESS => Some(self.nat.outbound(now, dial)),
-            Node::Client(_) => None,
-            Node::Server(_) => self.nat.place(transmit.to),
-        };
-        let Some(place) = place.filter(|_| transmit.len > 0 && transmit.len <= self.out.len()) else {
-            return self.violate(now, Rule::Transmit, format!("{side:?}: {transmit:?}"));
-        };
-        let tag = Postmark { place, sent_at: now }.tag();
-        let link = match side.sends() {
-            Direction::Up => &mut self.up,
-            Direction::Down => &mut self.down,
-        };
-        let segment = transmit.segment.map_or(transmit.len, |bytes| usize::from(bytes.get()));
-        for datagram in self.out[..transmit.len].chunks(segment) {
-            let packet = self.net.packets.insert_tagged(datagram, tag);
-            self.trace.record(now, side, Kind::Sent, self.net.packets.packet(packet).digest);
-            if let Some(recorder) = &mut self.net.recorder {
-                let client = self.nat.address(place).unwrap_or(SERVER_ADDRESS);
-                let ends =
-                    if side == Side::Client { (client, SERVER_ADDRESS) } else { (SERVER_ADDRESS, client) };
-                recorder.sent(now, node, packet, ends, datagram);
+            Side::Server if server.is_running() => {
+                if let Some(from) = wire.nat.address(place) {
+                    server.receive(wire, now, from, &mut packet.bytes);
+                }
             }
-            link.send(&mut self.net, now, packet);
+            Side::Client if client.is_running() => {
+                if let Some(dial) = wire.nat.socket_at(place) {
+                    client.receive(wire, now, dial, &mut packet.bytes);
+                }
+            }
+            _ => wire.dropped_down += 1,
         }
-        self.machine(side).work(now, transmit.len.div_ceil(segment) as u64);
+        wire.network.net.packets.restore(id, packet);
     }
+
+    /// What an event of the engine means for the applications.
+    fn handle(&mut self, now: Instant, node: Node, event: Event) -> Option<Notice> {
+        let (tag, id) = match event {
+            Event::Opened(id) => (1_u64, id),
+            Event::Readable(id) => (2, id),
+            Event::Writable(id) => (3, id),
+            Event::Finished(id) => (4, id),
+            Event::Stopped(id) => (5, id),
+            Event::Cut(id) => (6, id),
+            Event::Closed(reason) => return self.lose(now, node, reason),
+            other => {
+                self.wire.network.violate(now, Rule::Closed, format!("{:?}: {other:?}", node.side()));
+                return None;
+            }
+        };
+        self.wire.network.trace.record(now, node.side(), Kind::Event, tag << 32 | u64::from(id.0));
+        match (event, node) {
+            (Event::Cut(_), _) => return self.cut(now, node, id),
+            (Event::Opened(_), Node::Server(session)) => {
+                if let Some(stream) = self.rebind(session, id) {
+                    self.arrived = Some((node, id));
+                    return Some(Notice::Reset(Side::Server, vec![stream]));
+                }
+            }
+            _ => {}
+        }
+        self.advance(now, node, id, tag == 1)
+    }
+
+    /// The application of a stream goes on; unless the event is about another session of its conversation.
+    fn advance(&mut self, now: Instant, node: Node, id: StreamId, opened: bool) -> Option<Notice> {
+        let (side, stream) = (node.side(), self.stream_of(node, id, opened)?);
+        let network = &mut self.wire.network;
+        if let Some(recorder) = network.net.recorder.as_mut().filter(|_| opened) {
+            recorder.opened_stream(now, side, stream, None);
+        }
+        if network.owners.contains_key(&stream) {
+            return Some(Notice::Advance(side, stream));
+        }
+        let is_over = self.wire.newest.get(&stream.dial()) >= Some(&stream);
+        if !is_over {
+            network.violate(now, Rule::Stream, format!("{side:?}: stream {stream} belongs to nobody"));
+        }
+        None
+    }
+
+    /// A session ended: for a reason that the faults explain, or else a rule is broken. Its streams are reset.
+    fn lose(&mut self, now: Instant, node: Node, reason: CloseReason) -> Option<Notice> {
+        let loss = self.loss(node, reason)?;
+        if !self.excuses.explain(now, loss) {
+            self.wire.network.violate(now, Rule::Closed, format!("{:?}: {reason}", node.side()));
+            return None;
+        }
+        self.ended += 1;
+        self.wire.touch(node.side());
+        let streams = match node {
+            Node::Client(dial) => {
+                self.client.forget(dial);
+                self.streams_of(dial)
+            }
+            Node::Server(session) => self.server.forget(session),
+        };
+        Some(Notice::Reset(node.side(), streams))
+    }
+
+    /// What there is to know about a session that ended; `None` when it is forgotten already.
+    fn loss(&self, node: Node, reason: CloseReason) -> Option<Loss> {
+        let Self { client, server, wire, .. } = self;
+        let (conv, peer_gone) = match node {
+            Node::Client(dial) => {
+                let conv = client.tunnel(dial)?.conv();
+                (conv, server.lost_first_of(conv))
+            }
+            Node::Server(session) => {
+                let conv = server.tunnel(session)?.conv();
+                (conv, !client.has_conv(conv) || !server.is_first(session, conv))
+            }
+        };
+        let moved = wire.dials.get(&conv).is_some_and(|&dial| wire.nat.has_moved(dial));
+        Some(Loss { side: node.side(), reason, peer_gone, moved })
+    }
+
+    /// A stream that arrives in a session of its conversation while another one has it that the client cannot reach any
+    /// more: the server's end starts from nothing there.
+    fn rebind(&mut self, session: ServerId, id: StreamId) -> Option<Stream> {
+        let Self { server, wire, .. } = self;
+        let conv = server.tunnel(session)?.conv();
+        let stream = Stream::new(*wire.dials.get(&conv)?, id);
+        let reaches =
+            |address| wire.nat.place(address).is_some_and(|place| wire.nat.socket_at(place).is_some());
+        server.take_lost(stream, session, reaches).then_some(stream)
+    }
+
+    /// A stream was given up because its reader stopped: both processes close it, and the client's application hears of it.
+    fn cut(&mut self, now: Instant, node: Node, id: StreamId) -> Option<Notice> {
+        let stream = self.stream_of(node, id, false)?;
+        if !self.wire.network.owners.contains_key(&stream) {
+            return None;
+        }
+        for side in [Side::Client, Side::Server] {
+            if let Some(recorder) = &mut self.wire.network.net.recorder {
+                recorder.closed(now, side, stream);
+            }
+            self.close(now, side, stream);
+        }
+        Some(Notice::Reset(Side::Client, vec![stream]))
+    }
+
+    /// The stream that an event of that tunnel is about; `None` when it belongs to another session of its conversation.
+    fn stream_of(&mut self, node: Node, id: StreamId, opened: bool) -> Option<Stream> {
+        match node {
+            Node::Client(dial) => Some(Stream::new(dial, id)),
+            Node::Server(session) => {
+                let conv = self.server.tunnel(session)?.conv();
+                let stream = Stream::new(*self.wire.dials.get(&conv)?, id);
+                let bound = if opened {
+                    self.server.bind(stream, session)
+                } else {
+                    self.server.is_bound(stream, session)
+                };
+                bound.then_some(stream)
+            }
+        }
+    }
+
+    fn streams_of(&self, dial: u32) -> Vec<Stream> {
+        self.wire.network.owners.range(Stream::all_of(dial)).map(|(&stream, _)| stream).collect()
+    }
+
+    /// What a tunnel holds beyond its limits.
+    fn excess(&self, thorough: bool) -> Option<(Rule, Side, String)> {
+        let client = self.client.tunnels().map(|tunnel| (Side::Client, tunnel));
+        let server = self.server.tunnels().map(|tunnel| (Side::Server, tunnel));
+        let matters = |&(side, _): &(Side, _)| thorough || self.wire.is_touched(side);
+        client.chain(server).filter(matters).find_map(|(side, tunnel)| {
+            let (limits, state) = (self.limits.of(side), tunnel.arq().state());
+            let window = limits.window_broken_by(&state).map(|detail| (Rule::Window, side, detail));
+            let lengths = || limits.broken_by(&state).map(|detail| (Rule::Memory, side, detail));
+            let bytes = || thorough.then(|| limits.broken_by_bytes(tunnel)).flatten();
+            window.or_else(lengths).or_else(|| bytes().map(|detail| (Rule::Memory, side, detail)))
+        })
+    }
+
+    fn faults(&self, faults: &[FaultPlan]) -> Vec<FaultOutcome> {
+        let outcome = |(index, fault): (usize, &FaultPlan)| FaultOutcome {
+            kind: fault.kind.name(),
+            at_us: fault.at_us,
+            healed_us: fault.heals_at().as_micros(),
+            recovery_us: PerDirection {
+                up: self.wire.recovery.recovery_us(index, Direction::Up),
+                down: self.wire.recovery.recovery_us(index, Direction::Down),
+            },
+        };
+        faults.iter().enumerate().map(outcome).collect()
+    }
+}
+
+impl Transport for Tunnels {
+    const IS_TESTED: bool = true;
+
+    fn network(&self) -> &Network {
+        &self.wire.network
+    }
+
+    fn network_mut(&mut self) -> &mut Network {
+        &mut self.wire.network
+    }
+
+    fn open(&mut self, now: Instant) -> Result<Stream, String> {
+        let stream = self.client.open_stream(&mut self.wire, now).map_err(|error| error.to_string())?;
+        self.wire.newest.insert(stream.dial(), stream);
+        Ok(stream)
+    }
+
+    fn has(&mut self, side: Side, stream: Stream) -> bool {
+        tunnel_of(&mut self.client, &mut self.server, side, stream).is_some()
+    }
+
+    /// A stream that is lost blocks; its application is told by [`Notice::Reset`].
+    fn write(&mut self, now: Instant, side: Side, stream: Stream, data: &[u8]) -> Result<usize, WriteError> {
+        let written = self.change(now, side, stream, |tunnel, now, id| tunnel.write(now, id, data));
+        written.unwrap_or(Err(WriteError::Blocked))
+    }
+
+    fn peek(&mut self, side: Side, stream: Stream) -> Result<&[u8], ReadError> {
+        let found = tunnel_of(&mut self.client, &mut self.server, side, stream);
+        let (_, id, tunnel) = found.ok_or(ReadError::Blocked)?;
+        tunnel.peek(id)
+    }
+
+    fn consume(&mut self, now: Instant, side: Side, stream: Stream, n: usize) {
+        self.change(now, side, stream, |tunnel, now, id| tunnel.consume(now, id, n));
+        self.wire.recovery.note_read(now, side.receives());
+    }
+
+    fn finish(&mut self, now: Instant, side: Side, stream: Stream) -> Result<(), WriteError> {
+        self.change(now, side, stream, |tunnel, now, id| tunnel.finish(now, id)).unwrap_or(Ok(()))
+    }
+
+    fn close(&mut self, now: Instant, side: Side, stream: Stream) {
+        self.change(now, side, stream, |tunnel, now, id| tunnel.close_stream(now, id));
+    }
+
+    fn forget(&mut self, stream: Stream) {
+        self.wire.network.owners.remove(&stream);
+        self.wire.over.push(stream);
+    }
+
+    fn deliver(&mut self, now: Instant, side: Side, id: PacketId) {
+        if !self.admits(now, side, id) {
+            return self.wire.network.net.packets.release(id);
+        }
+        let wire = &mut self.wire;
+        let bytes = wire.network.net.packets.len_bytes(id);
+        match wire.machine(side).arrive(now, id, bytes) {
+            Arrival::Taken => self.receive(now, side, id),
+            Arrival::Waits => {
+                wire.network.net.note(now, id, Fate::Waits);
+                wire.arrange_resume(side, now);
+            }
+            Arrival::Dropped => {
+                wire.network.net.note(now, id, Fate::Dropped(Element::Socket));
+                wire.network.net.packets.release(id);
+            }
+        }
+    }
+
+    fn alarm(&self, side: Side) -> &Alarm {
+        match side {
+            Side::Client => &self.client.alarm,
+            Side::Server => &self.server.alarm,
+        }
+    }
+
+    fn alarm_mut(&mut self, side: Side) -> &mut Alarm {
+        match side {
+            Side::Client => &mut self.client.alarm,
+            Side::Server => &mut self.server.alarm,
+        }
+    }
+
+    fn wake(&mut self, now: Instant, side: Side) {
+        let Self { client, server, wire, .. } = self;
+        wire.machine(side).fire();
+        wire.touch(side);
+        match side {
+            Side::Client => client.wake(wire, now),
+            Side::Server => server.wake(wire, now),
+        }
+    }
+
+    fn arm(&mut self, now: Instant) {
+        let Self { client, server, wire, .. } = self;
+        if wire.is_touched(Side::Client) {
+            client.arm(wire, now);
+        }
+        if wire.is_touched(Side::Server) {
+            server.arm(wire, now);
+        }
+    }
+
+    /// Sending first, then receiving.
+    fn resume(&mut self, now: Instant, side: Side) {
+        let Self { client, server, wire, .. } = self;
+        wire.machine(side).resume();
+        wire.touch(side);
+        if wire.machine(side).is_free(now) && wire.machine(side).settle_debt() {
+            match side {
+                Side::Client => client.resume(wire, now),
+                Side::Server => server.resume(wire, now),
+            }
+        }
+        while let Some(id) = self.wire.machine(side).take(now) {
+            self.receive(now, side, id);
+        }
+        self.wire.arrange_resume(side, now);
+    }
+
+    fn fault(&mut self, _now: Instant, kind: FaultKind, heals: bool) -> Option<Notice> {
+        let Self { client, server, wire, .. } = self;
+        [Side::Client, Side::Server].into_iter().for_each(|side| wire.touch(side));
+        match (kind, heals) {
+            (FaultKind::ServerRestart, false) => return Some(Notice::Reset(Side::Server, server.crash())),
+            (FaultKind::ServerRestart, true) => server.start(),
+            (FaultKind::ClientRestart { keep_address }, false) => {
+                let dials = client.crash(keep_address);
+                self.orphans = dials.into_iter().flat_map(|dial| self.streams_of(dial)).collect();
+            }
+            (FaultKind::ClientRestart { .. }, true) => {
+                client.start();
+                return Some(Notice::Reset(Side::Client, std::mem::take(&mut self.orphans)));
+            }
+            (FaultKind::NatRebinding, false) => wire.nat.rebind(),
+            (FaultKind::AddressChange, false) => wire.nat.change_address(),
+            (FaultKind::ClockStep { side, by_us }, false) => wire.machine(side).step_clock(by_us),
+            _ => {}
+        }
+        None
+    }
+
+    fn poll(&mut self, now: Instant) -> Option<Notice> {
+        if let Some((node, id)) = self.arrived.take()
+            && let Some(notice) = self.advance(now, node, id, true)
+        {
+            return Some(notice);
+        }
+        while let Some((node, event)) = self.wire.events.pop_front() {
+            if let Some(notice) = self.handle(now, node, event) {
+                return Some(notice);
+            }
+            if !self.wire.network.violations.is_empty() {
+                return None;
+            }
+        }
+        let Self { server, wire, .. } = self;
+        wire.over.drain(..).for_each(|stream| server.unbind(stream));
+        wire.recovery.handle(None);
+        None
+    }
+
+    fn client_runs(&self) -> bool {
+        self.client.is_running()
+    }
+
+    fn ends(&self) -> Vec<(Side, Stream)> {
+        let mut streams: Vec<(usize, Stream)> =
+            self.wire.network.owners.iter().map(|(&stream, &work)| (work, stream)).collect();
+        streams.sort_unstable();
+        let ends = streams.into_iter().flat_map(|(_, stream)| {
+            let at_server = self.server.knows(stream).then_some((Side::Server, stream));
+            std::iter::once((Side::Client, stream)).chain(at_server)
+        });
+        ends.collect()
+    }
+
+    fn streams_remembered(&self) -> usize {
+        self.wire.network.owners.len().max(self.server.streams())
+    }
+
+    fn is_drained(&self) -> bool {
+        let Self { client, server, wire, .. } = self;
+        // Sessions whose client is gone keep what they have until they time out.
+        client.is_drained()
+            && server.is_drained(|tunnel| {
+                let reaches = wire.nat.place(tunnel.peer()).and_then(|place| wire.nat.socket_at(place));
+                client.has_conv(tunnel.conv()) && reaches.is_some()
+            })
+    }
+
+    /// Also what nobody waits for any more.
+    fn queued_bytes(&self) -> u64 {
+        let queued = self.client.tunnels().chain(self.server.tunnels()).map(Tunnel::queued_bytes);
+        queued.map(|bytes| bytes as u64).fold(0, u64::saturating_add)
+    }
+
+    fn held_packets(&self) -> u64 {
+        self.wire.machines().iter().map(Machine::held).sum()
+    }
+
+    fn check(&mut self, now: Instant, thorough: bool) {
+        let live = self.wire.network.net.packets.live() as u64;
+        if let Some(max) = self.limits.packets_max.filter(|&max| live > max) {
+            let detail = format!("{live} packets on their way, more than {max}");
+            self.wire.network.violate(now, Rule::Memory, detail);
+        }
+        if let Some((rule, side, detail)) = self.excess(thorough) {
+            self.wire.network.violate(now, rule, format!("{side:?}: {detail}"));
+        }
+        self.wire.rest();
+    }
+
+    fn report(&self, scenario: &Scenario, outcome: &mut Outcome) {
+        let Self { client, server, wire, .. } = self;
+        let (client_stats, server_stats) = (client.stats(), server.stats());
+        outcome.hosts = HostsOutcome::new(wire.machines().each_ref().map(|machine| *machine.counters()));
+        outcome.faults = self.faults(&scenario.faults);
+        outcome.sessions = SessionsOutcome {
+            dials: u64::from(client.dials()),
+            accepted: server.accepted(),
+            ended: self.ended,
+            moved: server_stats.iter().map(|stats| stats.migrations).sum(),
+            addresses: wire.nat.given_out(),
+            dropped_nat: wire.nat.dropped(),
+            dropped_down: wire.dropped_down,
+        };
+        outcome.marks = marks(&client_stats, &server_stats, server.marks());
+        outcome.client = SideOutcome::new(client_stats, client.refused_datagrams);
+        outcome.server = SideOutcome::new(server_stats, server.refused_datagrams);
+    }
+}
+
+/// The tunnel of a stream on that side, while it lives.
+fn tunnel_of<'t>(
+    client: &'t mut Client,
+    server: &'t mut Server,
+    side: Side,
+    stream: Stream,
+) -> Option<(Node, StreamId, &'t mut Tunnel)> {
+    match side {
+        Side::Client => client.tunnel_of(stream),
+        Side::Server => server.tunnel_of(stream),
+    }
+}
+
+/// The coverage marks of both sides.
+fn marks(client: &[Stats], server: &[Stats], endpoint: Marks) -> Vec<Mark> {
+    let all = client.iter().chain(server).fold(endpoint, |marks, stats| marks.or(stats.marks));
+    all.iter().collect()
 }

@@ -1,5 +1,4 @@
-use super::port::Host;
-use super::{TunnelPort, Wire};
+use super::Wire;
 use crate::Side;
 use crate::host::Alarm;
 use crate::ids::{Node, ServerId, Stream};
@@ -60,7 +59,7 @@ impl Server {
 
     /// A datagram from the client arrived.
     pub fn receive(&mut self, wire: &mut Wire, now: Instant, from: SocketAddr, datagram: &mut [u8]) {
-        if wire.net.recorder.is_some() {
+        if wire.network.net.recorder.is_some() {
             self.sessions.keep_notes();
         }
         match self.sessions.handle_datagram(wire.local(Side::Server, now), from, datagram) {
@@ -104,12 +103,7 @@ impl Server {
     pub fn arm(&mut self, wire: &mut Wire, now: Instant) {
         let deadline = self.tunnels().map(Tunnel::poll_timeout).fold(None, Deadline::earliest);
         let at = wire.machine(Side::Server).alarm_at(now, deadline);
-        self.alarm.arm(&mut wire.net.schedule, at);
-    }
-
-    /// Its tunnels for the workload of that index.
-    pub fn port<'w>(&'w mut self, wire: &'w mut Wire, now: Instant, work: usize) -> TunnelPort<'w> {
-        TunnelPort::new(now, work, Host::Server(self), wire)
+        self.alarm.arm(&mut wire.network.net.schedule, at);
     }
 
     /// Whether the process runs.
@@ -260,11 +254,11 @@ fn server(config: &Arc<TunnelConfig>, entropy: Entropy) -> engine::Server {
 /// The engine must not find a datagram damaged that no link damaged. Other reasons to drop one are legitimate: before
 /// the first datagram of a session arrived, a later one starts nothing.
 pub(super) fn judge_drop(wire: &mut Wire, now: Instant, node: Node, reason: DropReason) {
-    if let Some(recorder) = &mut wire.net.recorder {
+    if let Some(recorder) = &mut wire.network.net.recorder {
         recorder.refused(now, node.side(), format!("{reason:?}"));
     }
     use DropReason::{Checksum, Malformed, Short};
     if !wire.damaged && matches!(reason, Short | Checksum | Malformed) {
-        wire.violate(now, Rule::Refused, format!("{:?}: {reason:?}", node.side()));
+        wire.network.violate(now, Rule::Refused, format!("{:?}: {reason:?}", node.side()));
     }
 }

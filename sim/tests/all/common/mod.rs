@@ -4,7 +4,7 @@
 pub(crate) mod line;
 
 use serde_json::{Value, json};
-use sim::{Outcome, Scenario, World};
+use sim::{Outcome, Scenario};
 use std::path::PathBuf;
 
 /// A line with every fault, both ways, and one workload of each kind; about a second long.
@@ -33,7 +33,7 @@ pub(crate) fn scenario(file: &Value) -> Scenario {
 /// Plays the file with seed 1; every rule must hold.
 #[track_caller]
 pub(crate) fn play(file: &Value) -> Outcome {
-    let outcome = World::run(&scenario(file), 1);
+    let outcome = sim::play(&scenario(file), 1);
     assert!(outcome.ok, "{:?}", outcome.violations);
     outcome
 }
