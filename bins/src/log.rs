@@ -16,16 +16,7 @@ pub enum Format {
     Json,
 }
 
-impl Format {
-    /// The format of that name: text or json.
-    pub fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "text" => Some(Self::Text),
-            "json" => Some(Self::Json),
-            _ => None,
-        }
-    }
-}
+engine::named! { Format { Text = "text", Json = "json", } }
 
 #[derive(Debug, Default)]
 struct Sink {

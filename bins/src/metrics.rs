@@ -299,6 +299,7 @@ fn open_files() -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use engine::options::{Mode, Side};
     use engine::{Entropy, Instant, Settings};
     use std::sync::Arc;
 
@@ -310,7 +311,7 @@ mod tests {
             let tunnel = Tunnel::connect(&config, Instant::ZERO, address, Entropy::from_seed([1; 32]));
             serde_json::to_value(Session::of(address, &tunnel)).expect("JSON")
         };
-        let auto = shown(Settings::client().for_auto());
+        let auto = shown(Settings::new(Side::Client, Mode::Auto));
         assert_eq!(auto["controller"]["phase"], "startup");
         assert!(auto["controller"]["pacing_bytes_s"].as_u64().is_some_and(|rate| rate > 0), "{auto}");
         assert!(shown(Settings::client()).get("controller").is_none());

@@ -1,34 +1,33 @@
 //! The protocol stack of karst, pure: no clock, no socket, no thread, no global.
 //!
-//! An association of a kcptun client and server carries TCP streams over datagrams. Each layer is a module that is usable
-//! alone, from top to bottom:
+//! A kcptun association carries TCP streams over datagrams. From top to bottom, each layer a module usable alone:
 //!
-//! | module | contents |
+//! | module | what |
 //! |---|---|
-//! | [`server`] | the sessions of a server by client address: accept, migrate, replace: [`Server`] |
-//! | [`client`] | the sessions of a client: which one the next stream uses, rotation, redial: [`Client`] |
-//! | [`tunnel`] | the streams of one association: [`Tunnel`] |
+//! | [`tunnel`] | one client-server association: [`Tunnel`] |
 //! | [`qpp`] | optional permutation pad per stream |
-//! | [`mux`] | stream multiplexing (smux versions 1 and 2) behind one trait |
+//! | [`mux`] | smux versions 1 and 2 behind one trait |
 //! | [`snappy`] | framed compression of the whole multiplexed byte stream |
-//! | [`arq`] | KCP as kcp-go implements it, and a paced sender under a controller |
-//! | [`congestion`] | estimates of bandwidth, round trip and loss that set the pacing rate |
-//! | [`fec`] | Reed-Solomon parity, detection of the peer's shape |
+//! | [`arq`] | KCP as kcp-go does it |
+//! | [`fec`] | Reed-Solomon shards with parameter detection |
 //! | [`crypt`] | nonce, checksum, packet ciphers |
-//! | [`observe`] | counters, causes of transmissions, notes, coverage marks |
+//! | [`server`] | the sessions of a server, by address: [`Server`] |
+//! | [`client`] | the sessions of a client, and which one a stream uses: [`Client`] |
+//! | [`observe`] | counters, coverage marks, notes |
 //!
 //! # Contract
 //!
-//! Every call that changes state takes `now`, a time on the driver's own monotonic clock. After such a call the driver
+//! Every call that changes state takes `now`, a point on the driver's own monotonic axis that never goes back. After such
+//! a call the driver
 //!
-//! 1. calls [`Tunnel::poll_transmit`] until `None` and sends the datagrams it wrote,
+//! 1. calls [`Tunnel::poll_transmit`] until `None` and sends what it wrote,
 //! 2. calls [`Tunnel::poll_event`] until `None`,
-//! 3. reads [`Tunnel::poll_timeout`] and calls [`Tunnel::handle_timeout`] at that time, unless another call precedes it.
+//! 3. reads [`Tunnel::poll_timeout`] and calls [`Tunnel::handle_timeout`] at that time, if nothing else comes first.
 //!
-//! A driver whose socket blocks stops at step 1 and resumes later: datagrams are written on demand, so none is queued or
-//! lost meanwhile. Deadlines are absolute and name their reason. Randomness comes only from the injected [`Entropy`].
-//! Hostile datagrams are counted by [`DropReason`], never returned as errors, and cannot exceed the limits of
-//! [`TunnelConfig`] and [`ServerLimits`].
+//! A driver whose socket blocks simply stops at step 1 and goes on later: datagrams are written when they are asked for,
+//! so nothing is queued or lost meanwhile. Deadlines are absolute and say what they are for. Randomness comes only from the
+//! injected [`Entropy`]. Hostile datagrams are counted by [`DropReason`], never returned as errors, and cannot make
+//! anything grow beyond the limits in [`TunnelConfig`] and [`ServerLimits`].
 //!
 //! # A client
 //!
@@ -50,11 +49,11 @@
 //!     println!("{event:?}");
 //! }
 //! now = tunnel.poll_timeout().unwrap().at;
-//! tunnel.handle_timeout(now); // without an acknowledgement, the segment is retransmitted
+//! tunnel.handle_timeout(now); // nobody acknowledged: the hello goes out again in time
 //! # Ok::<(), engine::SettingsError>(())
 //! ```
 
-/// Whether the seeded bug `$bug` is active; always false without the feature `planted`.
+/// Whether that bug was planted; false without the feature.
 macro_rules! planted {
     ($where:expr, $bug:ident) => {{
         #[cfg(feature = "planted")]
@@ -77,6 +76,7 @@ pub mod fec;
 mod map;
 pub mod mux;
 pub mod observe;
+pub mod options;
 #[cfg(feature = "planted")]
 pub mod planted;
 pub mod qpp;
@@ -91,8 +91,9 @@ pub use client::{Choice, Client, ClientLimits, Retired};
 pub use entropy::Entropy;
 pub use event::{CloseReason, Event, SessionId, StreamId};
 pub use observe::{Cause, Mark, Marks, Note, Stats};
+pub use options::Settings;
 pub use server::{Received, Server, ServerLimits};
-pub use settings::{Settings, SettingsError};
+pub use settings::SettingsError;
 pub use time::{Deadline, Instant, Timer};
 pub use tunnel::{DropReason, Handled, Mismatch, Transmit, Tunnel, TunnelConfig};
 

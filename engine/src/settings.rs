@@ -1,108 +1,33 @@
-//! kcptun's option names as plain data, shared by the programs' flags and the simulator's scenario files (CLI-1).
+//! From the options of one side to the configuration of its tunnels.
 
 use crate::Generation;
 use crate::arq::{self, Tuning};
-use crate::crypt::{Cipher, MasterKey, Suite};
+use crate::crypt::{MasterKey, Suite};
 use crate::fec::Shape;
 use crate::mux;
+use crate::options::{Mode, Settings, Side};
 use crate::qpp::Pads;
 use crate::tunnel::{MTU_MAX, TunnelConfig};
 
-/// Options of one side, under kcptun's names and with Go's integer type, so that odd values keep kcptun's meaning.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// Shared secret.
-    pub key: String,
-    /// Packet cipher.
-    pub crypt: Cipher,
-    /// Preset of the four numbers below; [`Mode::Manual`] keeps them.
-    pub mode: Mode,
-    /// 1: minimum RTO 30 ms and slower backoff.
-    pub nodelay: i64,
-    /// Flush interval, ms, clamped to 10..=5000.
-    pub interval: i64,
-    /// Duplicate acknowledgements that trigger a retransmission; 0 off.
-    pub resend: i64,
-    /// 1: no congestion window.
-    pub nc: i64,
-    /// Largest UDP payload, bytes.
-    pub mtu: i64,
-    /// Send window, packets; values below 1 mean 32.
-    pub sndwnd: i64,
-    /// Receive window, packets; values below 1 mean 32.
-    pub rcvwnd: i64,
-    /// Data shards per FEC group; FEC is on when both counts are positive.
-    pub datashard: i64,
-    /// Parity shards per FEC group.
-    pub parityshard: i64,
-    /// No compression.
-    pub nocomp: bool,
-    /// Acknowledge every datagram at once.
-    pub acknodelay: bool,
-    /// smux version, 1 or 2.
-    pub smuxver: i64,
-    /// Session receive buffer, bytes.
-    pub smuxbuf: i64,
-    /// Largest smux payload, bytes.
-    pub framesize: i64,
-    /// Stream receive buffer, bytes.
-    pub streambuf: i64,
-    /// Seconds between NOPs.
-    pub keepalive: i64,
-    /// Quantum permutation pad on every stream.
-    pub qpp: bool,
-    /// Number of pads.
-    pub qpp_count: i64,
-    /// Bytes per second sent at most; 0 and less for no limit.
-    pub ratelimit: i64,
-    /// Ask a silent server whether it is there (karst's own; not on the wire of a healthy session).
-    pub probe: bool,
-    /// Follow clients whose address changes (karst's own).
-    pub migrate: bool,
-}
-
 impl Settings {
-    /// Upstream 2026 defaults of the client (overview section 5).
+    /// The defaults of `side` in that mode.
+    pub fn new(side: Side, mode: Mode) -> Self {
+        Self { mode, ..Self::defaults(side, mode) }
+    }
+
+    /// The client's defaults, those of kcptun of 2026 (overview section 5).
     pub fn client() -> Self {
-        Self {
-            key: "it's a secrect".into(),
-            crypt: Cipher::Aes,
-            mode: Mode::Fast,
-            nodelay: 0,
-            interval: 50,
-            resend: 0,
-            nc: 0,
-            mtu: 1350,
-            sndwnd: 128,
-            rcvwnd: 512,
-            datashard: 10,
-            parityshard: 3,
-            nocomp: false,
-            acknodelay: false,
-            smuxver: 2,
-            smuxbuf: 4_194_304,
-            framesize: 8192,
-            streambuf: 2_097_152,
-            keepalive: 10,
-            qpp: false,
-            qpp_count: 61,
-            ratelimit: 0,
-            probe: true,
-            migrate: true,
-        }
+        Self::new(Side::Client, Mode::Fast)
     }
 
-    /// Upstream 2026 defaults of the server.
+    /// The server's defaults.
     pub fn server() -> Self {
-        Self { sndwnd: 1024, rcvwnd: 1024, ..Self::client() }
+        Self::new(Side::Server, Mode::Fast)
     }
 
-    /// The same with what [`Mode::Auto`] makes of defaults: windows are limits there, not a rate, so they leave room for the
-    /// segments behind lost ones on fast and long paths. What is named explicitly counts.
-    #[must_use]
-    pub fn for_auto(self) -> Self {
-        let (window, smuxbuf, streambuf) = (8_192, 33_554_432, 16_777_216);
-        Self { mode: Mode::Auto, sndwnd: window, rcvwnd: window, smuxbuf, streambuf, ..self }
+    /// nodelay, interval, resend and nc: those of the mode, which overrule the options (overview section 4).
+    pub fn nodelay_parameters(&self) -> [i64; 4] {
+        self.mode.preset().unwrap_or([self.nodelay, self.interval, self.resend, self.nc])
     }
 
     /// Derives the keys and checks everything a session needs.
@@ -129,8 +54,8 @@ impl Settings {
             mux: self.mux()?,
             qpp: self.pads()?,
             rate_bytes_s: u64::try_from(self.ratelimit).unwrap_or(0),
-            probe: self.probe,
-            migrate: self.migrate,
+            probe: !self.no_probe,
+            migrate: !self.no_migrate,
             prove_groups: true,
             first_sn: 0,
             first_shard: 0,
@@ -142,15 +67,8 @@ impl Settings {
         Ok(config)
     }
 
-    /// Overview section 4: the presets overrule the four numbers.
     fn tuning(&self) -> Tuning {
-        let (nodelay, interval, resend, nc) = match self.mode {
-            Mode::Normal => (0, 40, 2, 1),
-            Mode::Fast => (0, 30, 2, 1),
-            Mode::Fast2 => (1, 20, 2, 1),
-            Mode::Fast3 | Mode::Auto => (1, 10, 2, 1),
-            Mode::Manual => (self.nodelay, self.interval, self.resend, self.nc),
-        };
+        let [nodelay, interval, resend, nc] = self.nodelay_parameters();
         // A negative value keeps the library's default.
         Tuning {
             nodelay: nodelay > 0,
@@ -247,35 +165,4 @@ pub struct SettingsError {
     pub flag: &'static str,
     /// Why.
     pub reason: String,
-}
-
-/// kcptun's presets of nodelay, interval, resend and nc.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// 0, 40, 2, 1.
-    Normal,
-    /// 0, 30, 2, 1.
-    Fast,
-    /// 1, 20, 2, 1.
-    Fast2,
-    /// 1, 10, 2, 1.
-    Fast3,
-    /// A controller sends what the path carries ([`crate::congestion`]).
-    Auto,
-    /// The four numbers as given.
-    Manual,
-}
-
-impl Mode {
-    /// The preset of that name; any other string is [`Mode::Manual`], as in kcptun.
-    pub fn from_name(name: &str) -> Self {
-        match name {
-            "normal" => Self::Normal,
-            "fast" => Self::Fast,
-            "fast2" => Self::Fast2,
-            "fast3" => Self::Fast3,
-            "auto" => Self::Auto,
-            _ => Self::Manual,
-        }
-    }
 }

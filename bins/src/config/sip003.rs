@@ -1,16 +1,17 @@
 //! The environment of a shadowsocks plugin (CLI-38; SIP003).
 
-use super::Config;
+use super::given::{Given, Origin};
 use crate::flags::{self, Side, UsageError};
+use engine::options::Value;
 
 /// Why the environment of a plugin was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PluginError {
-    /// Some variables are there, but not this one.
+    /// This variable is missing, although others of a plugin are set.
     #[error("{0} is not set, but other variables of a plugin are")]
     Missing(&'static str),
-    /// One of the options.
+    /// An option in `SS_PLUGIN_OPTIONS`.
     #[error("SS_PLUGIN_OPTIONS: {0}")]
     Option(#[from] UsageError),
 }
@@ -18,51 +19,42 @@ pub enum PluginError {
 const OPTIONS: &str = "SS_PLUGIN_OPTIONS";
 const ADDRESSES: [&str; 4] = ["SS_REMOTE_HOST", "SS_REMOTE_PORT", "SS_LOCAL_HOST", "SS_LOCAL_PORT"];
 
-/// What the environment gave.
-#[derive(Debug, Default)]
-pub(super) struct Plugin {
-    /// Options named in SS_PLUGIN_OPTIONS.
-    pub(super) names: Vec<&'static str>,
-    /// Options the four addresses gave, and by which variable.
-    pub(super) addresses: Vec<(&'static str, &'static str)>,
-}
-
-/// Stores what shadowsocks says, if it started this program. The remote end is the server's own for both programs: the
-/// client dials it, the server listens on it.
-pub(super) fn apply(
+/// Adds the addresses and options of the environment, if shadowsocks started this program. The remote end is the address of
+/// this program's server for both programs: the client dials it, the server listens on it.
+pub(super) fn read(
     environment: &impl Fn(&str) -> Option<String>,
-    config: &mut Config,
-) -> Result<Plugin, PluginError> {
+    side: Side,
+    given: &mut Given,
+) -> Result<(), PluginError> {
     let values = ADDRESSES.map(environment);
-    let mut plugin = Plugin::default();
     if values.iter().all(Option::is_none) {
-        return Ok(plugin);
+        return Ok(());
     }
     if let Some((name, _)) = ADDRESSES.into_iter().zip(&values).find(|(_, value)| value.is_none()) {
         return Err(PluginError::Missing(name));
     }
     let [remote_host, remote_port, local_host, local_port] = values.map(Option::unwrap_or_default);
-    let (remote, local) = (join(&remote_host, &remote_port), join(&local_host, &local_port));
-    let (for_local, for_remote) = match config.side {
+    let (for_local, for_remote) = match side {
         Side::Client => ("localaddr", "remoteaddr"),
         Side::Server => ("target", "listen"),
     };
-    match config.side {
-        Side::Client => (config.listen, config.remote) = (local, remote),
-        Side::Server => (config.target, config.listen) = (local, remote),
-    }
-    plugin.addresses = vec![(for_local, "SS_LOCAL_HOST"), (for_remote, "SS_REMOTE_HOST")];
+    let mut add = |name, address: String, variable| {
+        let flag = flags::find(side, name).map(|flag| (flag, Value::Text(address.into())));
+        given.add(flag, &Origin::Environment(variable));
+    };
+    add(for_local, join(&local_host, &local_port), "SS_LOCAL_HOST");
+    add(for_remote, join(&remote_host, &remote_port), "SS_REMOTE_HOST");
     let words: Vec<String> = split(&environment(OPTIONS).unwrap_or_default())
         .into_iter()
-        // The host application talks to other plugins this way.
+        // Keys that the host application addresses to other plugins.
         .filter(|(key, _)| !key.starts_with("__"))
         .map(|(key, value)| value.map_or(format!("--{key}"), |value| format!("--{key}={value}")))
         .collect();
-    plugin.names = flags::parse(config.side, &words, config)?.names;
-    Ok(plugin)
+    given.add(flags::parse(side, &words)?.given, &Origin::Plugin);
+    Ok(())
 }
 
-/// Servers of several addresses (`::|0.0.0.0`) listen on all there are.
+/// `HOST:PORT`; a server with several addresses (`::|0.0.0.0`) listens on all addresses of the machine.
 fn join(host: &str, port: &str) -> String {
     match host {
         host if host.contains('|') => format!(":{port}"),
@@ -71,7 +63,7 @@ fn join(host: &str, port: &str) -> String {
     }
 }
 
-/// Keys and values of `key=value;flag`; a backslash makes the next character an ordinary one.
+/// Keys and values of `key=value;flag`; a backslash escapes the next character.
 fn split(text: &str) -> Vec<(String, Option<String>)> {
     let mut found = vec![(String::new(), None)];
     let mut rest = text.chars();

@@ -73,9 +73,9 @@ impl Client {
     ) -> Self {
         let seconds = |value: i64| Duration::from_secs(u64::try_from(value).unwrap_or(0));
         let limits = ClientLimits {
-            slots: usize::try_from(config.conn).unwrap_or(1),
-            lifetime: Some(seconds(config.autoexpire)).filter(|lifetime| !lifetime.is_zero()),
-            grace: seconds(config.scavengettl),
+            slots: usize::try_from(config.program.conn).unwrap_or(1),
+            lifetime: Some(seconds(config.program.autoexpire)).filter(|lifetime| !lifetime.is_zero()),
+            grace: seconds(config.program.scavengettl),
         };
         Self {
             network,
@@ -86,17 +86,17 @@ impl Client {
             remote,
             socket_options: config.socket_options(),
             smuxver: config.settings.smuxver,
-            quiet: config.quiet,
+            quiet: config.program.quiet,
             entropy: RefCell::new(entropy),
             unanswered: Rc::default(),
             flags: format!(
                 "--crypt {} --smuxver {}{}{}",
-                config.crypt,
+                config.settings.crypt.name(),
                 config.settings.smuxver,
                 if config.settings.nocomp { " --nocomp" } else { "" },
                 if config.settings.qpp { " --QPP" } else { "" },
             ),
-            limits: Limits { hold_end: seconds(config.closewait), rest: REST },
+            limits: Limits { hold_end: seconds(config.program.closewait), rest: REST },
         }
     }
 

@@ -35,8 +35,14 @@ pub(crate) fn start(config: &Config, census: &Rc<Census>, pages: Pages) -> io::R
         spawn_local(http::serve(listener, async |target: &str| profile::page(target).await));
     }
     spawn_local(dump(signal(SignalKind::user_defined1())?, Rc::clone(census)));
-    if let (false, Ok(period_s @ 1..)) = (config.snmplog.is_empty(), u64::try_from(config.snmpperiod)) {
-        spawn_local(write_rows(config.snmplog.clone(), Duration::from_secs(period_s), Rc::clone(census)));
+    if let (false, Ok(period_s @ 1..)) =
+        (config.program.snmplog.is_empty(), u64::try_from(config.program.snmpperiod))
+    {
+        spawn_local(write_rows(
+            config.program.snmplog.clone(),
+            Duration::from_secs(period_s),
+            Rc::clone(census),
+        ));
     }
     Ok(())
 }

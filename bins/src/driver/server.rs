@@ -53,15 +53,15 @@ impl Server {
         let limits = ServerLimits { sessions_max: SESSIONS_MAX };
         let hub = |socket| {
             let server = engine::Server::new(Arc::clone(&tunnel_config), limits, entropy.fork());
-            let diagnose =
-                config.diagnoses().then(|| Diagnose::new(config.settings.crypt, &config.settings.key));
+            let diagnose = (!config.program.no_diagnose)
+                .then(|| Diagnose::new(config.settings.crypt, &config.settings.key));
             Hub::server(&scratch, socket, server, diagnose)
         };
         let hubs = sockets.into_iter().map(hub).collect();
         // kcptun's client must get the end of the target's data at once: its application may be waiting for it.
-        let rest = Duration::from_secs(u64::try_from(config.closewait).unwrap_or(0));
+        let rest = Duration::from_secs(u64::try_from(config.program.closewait).unwrap_or(0));
         let limits = Limits { hold_end: Duration::ZERO, rest };
-        let streams = Rc::new(Streams { network, target, quiet: config.quiet, limits });
+        let streams = Rc::new(Streams { network, target, quiet: config.program.quiet, limits });
         let census = Rc::clone(&scratch.census);
         Self { hubs, census, streams, smuxver: config.settings.smuxver }
     }

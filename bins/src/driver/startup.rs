@@ -6,15 +6,15 @@ use super::memory;
 use super::monitor::{self, Pages};
 use super::server::Server;
 use super::stop::Stop;
-use crate::config::{Command, Config, ConfigError, Origins, load};
-use crate::flags::{self, Side};
+use crate::config::{Command, Config, ConfigError, Given, load};
+use crate::flags::{self, Program, Side};
 use crate::log::{self, log_line};
 use crate::net::address::{Address, PortRange, bind_candidates};
 use crate::net::network::{Network, System};
 use crate::net::udp::Datagrams;
 use crate::net::wire::{Listener, first_working};
 use crate::service;
-use engine::settings::{Mode, SettingsError};
+use engine::settings::SettingsError;
 use engine::{Entropy, TunnelConfig};
 use std::fmt::Display;
 use std::io;
@@ -55,16 +55,16 @@ fn start(side: Side) -> Result<(), StartError> {
     let words: Vec<String> =
         std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     let environment = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
-    let (config, origins, warnings) = match load(side, &words, environment)? {
+    let (config, given, warnings) = match load(side, &words, environment)? {
         Command::Print(text) => {
             let _ = io::Write::write_all(&mut io::stdout(), text.as_bytes());
             return Ok(());
         }
-        Command::Run(config, origins, warnings) => (config, origins, warnings),
+        Command::Run(config, given, warnings) => (config, given, warnings),
     };
-    log::open(&config.log, config.log_format())
-        .map_err(|error| system(&format!("--log {}: cannot be opened", config.log), error))?;
-    let tunnel_config = config.settings.tunnel_config().map_err(|error| origins.blame(&error))?;
+    log::open(&config.program.log, config.program.log_format)
+        .map_err(|error| system(&format!("--log {}: cannot be opened", config.program.log), error))?;
+    let tunnel_config = config.settings.tunnel_config().map_err(|error| given.blame(&error))?;
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| system("random numbers", error))?;
     let runtime =
@@ -72,7 +72,7 @@ fn start(side: Side) -> Result<(), StartError> {
     let start = Start {
         network: Rc::new(System),
         config: *config,
-        origins,
+        given,
         warnings,
         tunnel_config,
         entropy: Entropy::from_seed(seed),
@@ -95,14 +95,14 @@ pub async fn run_simulated(
     seed: [u8; 32],
     stop: Rc<tokio::sync::Notify>,
 ) -> Result<(), String> {
-    let Command::Run(config, origins, warnings) =
+    let Command::Run(config, given, warnings) =
         load(side, &words, |_| None).map_err(|error| error.to_string())?
     else {
         return Err("nothing to run".into());
     };
     let tunnel_config = config.settings.tunnel_config().map_err(|error| error.to_string())?;
     let entropy = Entropy::from_seed(seed);
-    let start = Start { network, config: *config, origins, warnings, tunnel_config, entropy };
+    let start = Start { network, config: *config, given, warnings, tunnel_config, entropy };
     start.run(Stop::Requests(stop)).await.map_err(|error| error.to_string())
 }
 
@@ -117,7 +117,7 @@ fn watch_memory(config: &Config, census: &Rc<Census>) {
 struct Start {
     network: Rc<dyn Network>,
     config: Config,
-    origins: Origins,
+    given: Given,
     warnings: Vec<String>,
     tunnel_config: TunnelConfig,
     entropy: Entropy,
@@ -132,9 +132,9 @@ impl Start {
     }
 
     async fn run_client(self, stop: Stop) -> Result<(), StartError> {
-        let Config { listen, remote, .. } = &self.config;
-        let local = self.checked("localaddr", Address::parse(listen))?;
-        let remote = self.checked("remoteaddr", PortRange::parse(remote))?;
+        let Program { localaddr, remoteaddr, .. } = &self.config.program;
+        let local = self.checked("localaddr", Address::parse(localaddr))?;
+        let remote = self.checked("remoteaddr", PortRange::parse(remoteaddr))?;
         let listener = Listener::bind(&*self.network, &local)
             .await
             .map_err(|error| cannot_listen("localaddr", &local, &error))?;
@@ -149,7 +149,7 @@ impl Start {
     }
 
     async fn run_server(self, stop: Stop) -> Result<(), StartError> {
-        let Config { listen, target, .. } = &self.config;
+        let Program { listen, target, .. } = &self.config.program;
         let range = self.checked("listen", PortRange::parse(listen))?;
         let target = self.checked("target", Address::parse(target))?;
         let mut sockets = Vec::new();
@@ -178,7 +178,7 @@ impl Start {
     }
 
     async fn bind_pages(&self) -> Result<Pages, StartError> {
-        let metrics = Some(self.config.metrics.as_str()).filter(|address| !address.is_empty());
+        let metrics = Some(self.config.program.metrics.as_str()).filter(|address| !address.is_empty());
         Ok(Pages {
             metrics: self.bind_page("metrics", "metrics", metrics).await?,
             profiles: self.bind_page("pprof-addr", "profiles", self.config.pprof_address()).await?,
@@ -202,7 +202,7 @@ impl Start {
 
     /// An address that does not parse is the option's fault.
     fn checked<T>(&self, flag: &'static str, parsed: Result<T, impl Display>) -> Result<T, ConfigError> {
-        parsed.map_err(|error| self.origins.blame(&SettingsError { flag, reason: error.to_string() }))
+        parsed.map_err(|error| self.given.blame(&SettingsError { flag, reason: error.to_string() }))
     }
 
     fn log(&self, listening: &str) {
@@ -287,10 +287,13 @@ pub fn parameters(config: &Config, listening: &str) -> Vec<String> {
     };
     let line = |item: &&str| match *item {
         "listening on:" => format!("listening on: {listening}"),
-        "encryption:" => format!("encryption: {}", config.crypt),
+        "encryption:" => format!("encryption: {}", settings.crypt.name()),
         "QPP Count" => format!("QPP Count: {}", settings.qpp_count),
-        "nodelay parameters:" => format!("nodelay parameters: {}", nodelay_parameters(config)),
-        "remote address:" => format!("remote address: {}", config.remote),
+        "nodelay parameters:" => format!(
+            "nodelay parameters: {}",
+            settings.nodelay_parameters().map(|number| number.to_string()).join(" ")
+        ),
+        "remote address:" => format!("remote address: {}", config.program.remoteaddr),
         "sndwnd:" => format!("sndwnd: {} rcvwnd: {}", settings.sndwnd, settings.rcvwnd),
         "compression:" => format!("compression: {}", !settings.nocomp),
         "datashard:" => format!("datashard: {} parityshard: {}", settings.datashard, settings.parityshard),
@@ -302,18 +305,6 @@ pub fn parameters(config: &Config, listening: &str) -> Vec<String> {
 }
 
 fn shown(config: &Config, name: &str) -> String {
-    flags::find(config.side, name).map(|flag| config.clone().shown(flag)).unwrap_or_default()
-}
-
-fn nodelay_parameters(config: &Config) -> String {
-    let settings = &config.settings;
-    match settings.mode {
-        Mode::Normal => "0 40 2 1".into(),
-        Mode::Fast => "0 30 2 1".into(),
-        Mode::Fast2 => "1 20 2 1".into(),
-        Mode::Fast3 | Mode::Auto => "1 10 2 1".into(),
-        Mode::Manual => {
-            format!("{} {} {} {}", settings.nodelay, settings.interval, settings.resend, settings.nc)
-        }
-    }
+    let value = flags::find(config.side, name).and_then(|flag| config.value(flag));
+    value.map_or(String::new(), |value| value.to_string())
 }

@@ -1,8 +1,7 @@
-//! Completions of shells, made from the table (CLI-40).
+//! Completions of shells, generated from the tables (CLI-40).
 
 use super::help::{listed, spellings};
-use super::{Flag, Kind, Side};
-use engine::crypt::Cipher;
+use engine::options::{Flag, Kind, Side};
 use std::fmt::Write;
 
 /// A shell with completions.
@@ -16,17 +15,7 @@ pub enum Shell {
     Fish,
 }
 
-impl Shell {
-    /// The shell of that name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "bash" => Some(Self::Bash),
-            "zsh" => Some(Self::Zsh),
-            "fish" => Some(Self::Fish),
-            _ => None,
-        }
-    }
-}
+engine::named! { Shell { Bash = "bash", Zsh = "zsh", Fish = "fish", } }
 
 /// The script that a shell loads to complete the options of one program.
 pub fn completions(side: Side, shell: Shell) -> String {
@@ -37,7 +26,7 @@ pub fn completions(side: Side, shell: Shell) -> String {
     }
 }
 
-/// What may follow an option.
+/// What a shell offers after an option.
 enum Values {
     Nothing,
     Words(Vec<&'static str>),
@@ -46,14 +35,12 @@ enum Values {
 }
 
 fn values(flag: &Flag) -> Values {
-    match flag.name {
-        _ if flag.kind() == Kind::Bool => Values::Nothing,
-        "crypt" => Values::Words(Cipher::ALL.iter().map(|cipher| cipher.name()).collect()),
-        "mode" => Values::Words(vec!["normal", "fast", "fast2", "fast3", "manual"]),
-        "log-format" => Values::Words(vec!["text", "json"]),
-        "completions" => Values::Words(vec!["bash", "zsh", "fish"]),
-        "c" | "log" | "snmplog" => Values::File,
-        _ => Values::Text,
+    let words = flag.words();
+    match flag.kind {
+        Kind::Bool => Values::Nothing,
+        _ if flag.file => Values::File,
+        _ if words.is_empty() => Values::Text,
+        _ => Values::Words(words),
     }
 }
 
@@ -61,7 +48,7 @@ fn bash(side: Side) -> String {
     let program = side.program();
     let function = format!("_{}", program.replace('-', "_"));
     let mut cases = String::new();
-    for (flag, _) in listed(side) {
+    for flag in listed(side) {
         let reply = match values(flag) {
             Values::Nothing => continue,
             Values::Words(words) => format!("COMPREPLY=($(compgen -W '{}' -- \"$cur\"))", words.join(" ")),
@@ -71,7 +58,7 @@ fn bash(side: Side) -> String {
         let spellings: Vec<String> = spellings(flag).collect();
         let _ = writeln!(cases, "    {}) {reply}; return ;;", spellings.join("|"));
     }
-    let all: Vec<String> = listed(side).flat_map(|(flag, _)| spellings(flag)).collect();
+    let all: Vec<String> = listed(side).flat_map(spellings).collect();
     format!(
         "{function}() {{\n  local cur=${{COMP_WORDS[COMP_CWORD]}} prev=${{COMP_WORDS[COMP_CWORD-1]}}\n  \
          case \"$prev\" in\n{cases}  esac\n  COMPREPLY=($(compgen -W '{}' -- \"$cur\"))\n}}\n\
@@ -83,9 +70,9 @@ fn bash(side: Side) -> String {
 fn zsh(side: Side) -> String {
     let program = side.program();
     let mut text = format!("#compdef {program}\n_arguments");
-    for (flag, _) in listed(side) {
+    for flag in listed(side) {
         let help = quoted(
-            &flag.help.replace('\\', "\\\\").replace('[', "\\[").replace(']', "\\]").replace(':', "\\:"),
+            &flag.help().replace('\\', "\\\\").replace('[', "\\[").replace(']', "\\]").replace(':', "\\:"),
         );
         let action = match values(flag) {
             Values::Nothing => String::new(),
@@ -106,7 +93,7 @@ fn zsh(side: Side) -> String {
 fn fish(side: Side) -> String {
     let program = side.program();
     let mut text = format!("complete -c {program} -f\n");
-    for (flag, _) in listed(side) {
+    for flag in listed(side) {
         let _ = write!(text, "complete -c {program}");
         for name in std::iter::once(&flag.name).chain(flag.aliases) {
             let _ = write!(text, " {} {name}", if name.len() == 1 { "-s" } else { "-l" });
@@ -117,12 +104,12 @@ fn fish(side: Side) -> String {
             Values::File => write!(text, " -r -F"),
             Values::Text => write!(text, " -x"),
         };
-        let _ = writeln!(text, " -d '{}'", flag.help.replace('\\', "\\\\").replace('\'', "\\'"));
+        let _ = writeln!(text, " -d '{}'", flag.help().replace('\\', "\\\\").replace('\'', "\\'"));
     }
     text
 }
 
-/// For single quotes of a POSIX shell.
+/// Escaped for single quotes of a POSIX shell.
 fn quoted(text: &str) -> String {
     text.replace('\'', "'\\''")
 }

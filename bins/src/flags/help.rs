@@ -1,13 +1,14 @@
 //! The help text: urfave/cli's lines, under headings.
 
-use super::{Flag, Group, Kind, Side, TABLE};
+use super::of;
+use engine::options::{Flag, Group, Kind, Side, Value};
 use std::fmt::Write;
 
-/// Help of one program: every option that has an effect, with its default; hidden ones only when `all` (CLI-27).
+/// Help of one program: every option that has an effect, with its default; those for experts only when `all` (CLI-27).
 pub fn help(side: Side, all: bool) -> String {
     let rows: Vec<(Group, String, String)> = listed(side)
-        .filter(|(flag, _)| all || !flag.hidden)
-        .map(|(flag, default)| (flag.group, forms(flag).join(", "), right(flag, default)))
+        .filter(|flag| all || !flag.expert)
+        .map(|flag| (flag.group, forms(flag).join(", "), right(flag, side)))
         .collect();
     let width = rows.iter().map(|(_, left, _)| left.len()).max().unwrap_or(0);
     let mut text = format!(
@@ -26,15 +27,12 @@ pub fn help(side: Side, all: bool) -> String {
     text
 }
 
-/// Options of `side` that have an effect, with their defaults, in the table's order.
-pub(super) fn listed(side: Side) -> impl Iterator<Item = (&'static Flag, &'static str)> {
-    TABLE
-        .iter()
-        .filter(|flag| flag.is_supported())
-        .filter_map(move |flag| flag.default_for(side).map(|default| (flag, default)))
+/// Options of `side` that have an effect.
+pub(super) fn listed(side: Side) -> impl Iterator<Item = &'static Flag> {
+    of(side).filter(|flag| flag.supported)
 }
 
-/// What the program is.
+/// The noun for the program of that side.
 pub(super) const fn what(side: Side) -> &'static str {
     match side {
         Side::Client => "client",
@@ -44,7 +42,7 @@ pub(super) const fn what(side: Side) -> &'static str {
 
 /// `--name value` for every spelling.
 pub(super) fn forms(flag: &Flag) -> Vec<String> {
-    let value = if flag.kind() == Kind::Bool { "" } else { " value" };
+    let value = if flag.kind == Kind::Bool { "" } else { " value" };
     spellings(flag).map(|spelling| format!("{spelling}{value}")).collect()
 }
 
@@ -56,22 +54,19 @@ pub(super) fn spellings(flag: &Flag) -> impl Iterator<Item = String> {
     })
 }
 
-fn right(flag: &Flag, default: &str) -> String {
-    let mut text = flag.help.to_owned();
-    if let Some(default) = shown_default(flag, default) {
-        let _ = write!(text, " (default: {default})");
-    }
+fn right(flag: &Flag, side: Side) -> String {
+    let mut text = with_default(flag, side);
     if let Some(name) = flag.env {
         let _ = write!(text, " [${name}]");
     }
     text
 }
 
-/// The default as the help shows it, if it is worth showing.
-pub(super) fn shown_default(flag: &Flag, default: &str) -> Option<String> {
-    match flag.kind() {
-        Kind::Str if !default.is_empty() => Some(format!("\"{default}\"")),
-        Kind::Int => Some(default.to_owned()),
-        Kind::Str | Kind::Bool => None,
+/// The meaning of an option and its default, unless that is empty or off.
+pub(super) fn with_default(flag: &Flag, side: Side) -> String {
+    match flag.default_for(side) {
+        Some(Value::Text(text)) if !text.is_empty() => format!("{} (default: \"{text}\")", flag.help()),
+        Some(Value::Int(number)) => format!("{} (default: {number})", flag.help()),
+        _ => flag.help(),
     }
 }

@@ -1,10 +1,10 @@
-//! The manual page, in roff's man macros, made from the table (CLI-40).
+//! The manual page, in roff's man macros, generated from the tables (CLI-40).
 
-use super::help::{forms, listed, shown_default, what};
-use super::{Group, Side};
+use super::help::{forms, listed, what, with_default};
+use engine::options::{Group, Side};
 use std::fmt::Write;
 
-/// Manual page of one program, every option in it.
+/// Manual page of one program, with every option.
 pub fn man(side: Side) -> String {
     let program = side.program();
     let mut page = format!(
@@ -22,16 +22,10 @@ pub fn man(side: Side) -> String {
     );
     for group in Group::ALL {
         let _ = writeln!(page, ".SS {}", group.title());
-        for (flag, default) in listed(side).filter(|(flag, _)| flag.group == *group) {
+        for flag in listed(side).filter(|flag| flag.group == *group) {
             let forms: Vec<String> = forms(flag).iter().map(|form| escape(form)).collect();
-            let default =
-                shown_default(flag, default).map_or(String::new(), |text| format!(" (default: {text})"));
-            let _ = writeln!(
-                page,
-                ".TP\n\\fB{}\\fR\n{}",
-                forms.join(", "),
-                escape(&format!("{}{default}", flag.help))
-            );
+            let meaning = escape(&with_default(flag, side));
+            let _ = writeln!(page, ".TP\n\\fB{}\\fR\n{meaning}", forms.join(", "));
         }
     }
     page.push_str(&sections());

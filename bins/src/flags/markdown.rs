@@ -1,7 +1,8 @@
-//! The table of options for readers (CLI-40).
+//! The tables of options in the manual (CLI-40).
 
 use super::help::spellings;
-use super::{Flag, Group, KARST, TABLE};
+use super::table;
+use engine::options::{Flag, Group, KARST, Side, Value};
 use std::fmt::Write;
 
 /// Every option of both programs as Markdown tables, one per chapter.
@@ -12,13 +13,13 @@ pub fn markdown() -> String {
         text.push_str(
             "| option | JSON key | client | server | since | meaning |\n|---|---|---|---|---|---|\n",
         );
-        for flag in TABLE.iter().filter(|flag| flag.group == *group && flag.is_supported()) {
+        for flag in table().filter(|flag| flag.group == *group && flag.supported) {
             text.push_str(&row(flag));
         }
         text.push('\n');
     }
     let refused: Vec<String> =
-        TABLE.iter().filter(|flag| !flag.is_supported()).map(|flag| format!("`--{}`", flag.name)).collect();
+        table().filter(|flag| !flag.supported).map(|flag| format!("`--{}`", flag.name)).collect();
     if !refused.is_empty() {
         let _ = writeln!(text, "Known, but refused for now: {}.", refused.join(", "));
     }
@@ -28,19 +29,19 @@ pub fn markdown() -> String {
 fn row(flag: &Flag) -> String {
     let names: Vec<String> = spellings(flag).map(|spelling| format!("`{spelling}`")).collect();
     let json = flag.json.map_or("–".into(), |key| format!("`{key}`"));
-    let default = |default: Option<&str>| match default {
+    let default = |side| match flag.default_for(side) {
         None => "–".into(),
-        Some("") => "empty".into(),
-        Some("false") => "off".into(),
-        Some(text) => format!("`{text}`"),
+        Some(Value::Bool(false)) => "off".into(),
+        Some(Value::Text(text)) if text.is_empty() => "empty".into(),
+        Some(value) => format!("`{value}`"),
     };
     let since = if flag.since == KARST { "karst".into() } else { flag.since.to_string() };
     let environment = flag.env.map_or(String::new(), |name| format!("; environment `{name}`"));
     format!(
         "| {} | {json} | {} | {} | {since} | {}{environment} |\n",
         names.join(", "),
-        default(flag.client),
-        default(flag.server),
-        flag.help.replace('|', "\\|"),
+        default(Side::Client),
+        default(Side::Server),
+        flag.help().replace('|', "\\|"),
     )
 }

@@ -1,19 +1,19 @@
 //! Reading a command line the way Go's flag package and urfave/cli v1 do.
 
+use super::find;
 use super::go::{parse_bool, parse_int};
-use super::{Field, Flag, Kind, Side, find};
-use crate::config::Config;
+use engine::options::{Flag, Kind, Side, Value};
 
-/// What a command line said besides the values it stored.
+/// A command line, read.
 #[derive(Debug, Default)]
-pub struct Given {
-    /// Names of the options given, in order, without repetition.
-    pub names: Vec<&'static str>,
+pub struct CommandLine {
+    /// Options and their values, in order.
+    pub given: Vec<(&'static Flag, Value)>,
     /// The first word that is no option; the words after it are ignored (CLI-4).
     pub word: Option<String>,
 }
 
-/// Why a command line was refused; the text names the culprit.
+/// Why a command line was refused; the text names the word at fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UsageError {
@@ -44,40 +44,37 @@ pub enum UsageError {
     NotSupported(&'static str),
 }
 
-/// Stores the options of `words` (without the program's name) in `config` (CLI-2 to CLI-6).
+/// Reads the options of `words`, which start behind the program's name (CLI-2 to CLI-6).
 ///
 /// # Errors
-/// The first thing wrong, see [`UsageError`]; `config` is then half filled in.
-pub fn parse(side: Side, words: &[String], config: &mut Config) -> Result<Given, UsageError> {
-    let mut given = Given::default();
+/// The first problem, see [`UsageError`].
+pub fn parse(side: Side, words: &[String]) -> Result<CommandLine, UsageError> {
+    let mut line = CommandLine::default();
     let mut spellings: Vec<(&'static str, &str)> = Vec::new();
     let mut rest = words.iter();
     while let Some(word) = rest.next() {
         if word == "--" {
-            given.word = rest.next().cloned();
+            line.word = rest.next().cloned();
             break;
         }
         let Some((spelling, inline)) = split(word)? else {
-            given.word = Some(word.clone());
+            line.word = Some(word.clone());
             break;
         };
         let flag = find(side, spelling).ok_or_else(|| UsageError::Undefined(spelling.into()))?;
         let value = match inline {
             Some(value) => value,
-            None if flag.kind() == Kind::Bool => "true",
+            None if flag.kind == Kind::Bool => "true",
             None => rest.next().ok_or_else(|| UsageError::NoValue(spelling.into()))?,
         };
-        store(flag, spelling, value, config)?;
+        line.given.push((flag, read(flag, spelling, value)?));
         match spellings.iter().find(|(name, _)| *name == flag.name) {
             Some((_, earlier)) if *earlier != spelling => return Err(two_forms(flag, earlier, spelling)),
             Some(_) => {}
-            None => {
-                spellings.push((flag.name, spelling));
-                given.names.push(flag.name);
-            }
+            None => spellings.push((flag.name, spelling)),
         }
     }
-    Ok(given)
+    Ok(line)
 }
 
 /// Name and value after `=` of a word; `None` when it is no option.
@@ -95,15 +92,16 @@ fn split(word: &str) -> Result<Option<(&str, Option<&str>)>, UsageError> {
     }))
 }
 
-fn store(flag: &'static Flag, spelling: &str, value: &str, config: &mut Config) -> Result<(), UsageError> {
-    let bad = |reason| UsageError::BadValue { flag: spelling.into(), value: value.into(), reason };
-    match flag.field {
-        Field::Str(field) => *field(config) = value.into(),
-        Field::Int(field) => *field(config) = parse_int(value).map_err(bad)?,
-        Field::Bool(field) => *field(config) = parse_bool(value).map_err(bad)?,
-        Field::Later(_) => return Err(UsageError::NotSupported(flag.name)),
+fn read(flag: &'static Flag, spelling: &str, value: &str) -> Result<Value, UsageError> {
+    if !flag.supported {
+        return Err(UsageError::NotSupported(flag.name));
     }
-    Ok(())
+    let bad = |reason| UsageError::BadValue { flag: spelling.into(), value: value.into(), reason };
+    match flag.kind {
+        Kind::Text => Ok(Value::Text(value.to_owned().into())),
+        Kind::Int => parse_int(value).map(Value::Int).map_err(bad),
+        Kind::Bool => parse_bool(value).map(Value::Bool).map_err(bad),
+    }
 }
 
 /// The alias comes first in the text, whatever the order on the command line.

@@ -1,11 +1,16 @@
 //! The JSON file: Go's rules, and errors that name file, key and type.
-use bins::config::{Command, Config, apply, load};
-use bins::flags::{Kind, Side, TABLE};
+use bins::config::{Command, Config, load, parse_json};
+use bins::flags::{self, Side};
+use engine::options::{Kind, Mode};
 use std::path::PathBuf;
 
 fn read(text: &str) -> Result<Config, String> {
-    let mut config = Config::new(Side::Client);
-    apply(text, &mut config).map(|_| config).map_err(|error| error.to_string())
+    let mut config = Config::new(Side::Client, Mode::Fast);
+    let file = parse_json(text, Side::Client).map_err(|error| error.to_string())?;
+    for (flag, value) in &file.given {
+        config.set(flag, value)?;
+    }
+    Ok(config)
 }
 
 fn mtu(text: &str) -> i64 {
@@ -27,7 +32,7 @@ fn keys_match_in_any_case_and_the_last_one_counts() {
     assert_eq!(mtu(r#"{"MTU": 900}"#), 900);
     assert_eq!(mtu(r#"{"mtu": 1, "Mtu": 2, "mTU": 3}"#), 3);
     let config = read(r#"{"LocalAddr": ":1", "QPP": true, "QPP-Count": 7, "key": "\u00e9\n"}"#).unwrap();
-    assert_eq!((config.listen.as_str(), config.settings.key.as_str()), (":1", "é\n"));
+    assert_eq!((config.program.localaddr.as_str(), config.settings.key.as_str()), (":1", "é\n"));
     assert_eq!((config.settings.qpp, config.settings.qpp_count), (true, 7));
 }
 
@@ -103,10 +108,10 @@ fn malformed_text_says_where() {
 // CLI-13
 #[test]
 fn unknown_keys_are_named_but_not_fatal() {
-    let mut config = Config::new(Side::Client);
-    let applied = apply(r#"{"target": "h:1", "mtu": 900, "colour": {"a": [1]}}"#, &mut config).unwrap();
-    assert_eq!(applied.unknown, ["target", "colour"]);
-    assert_eq!(applied.names, ["mtu"]);
+    let text = r#"{"target": "h:1", "mtu": 900, "colour": {"a": [1]}}"#;
+    let read = parse_json(text, Side::Client).unwrap();
+    assert_eq!(read.unknown, ["target", "colour"]);
+    assert_eq!(read.given.iter().map(|(flag, _)| flag.name).collect::<Vec<_>>(), ["mtu"]);
     let path = file("unknown.json", br#"{"colour": 1}"#);
     let line = [String::from("-c"), path.display().to_string()];
     let Ok(Command::Run(_, _, warnings)) = load(Side::Client, &line, |_| None) else { panic!() };
@@ -116,10 +121,10 @@ fn unknown_keys_are_named_but_not_fatal() {
 // CLI-19
 #[test]
 fn options_without_effect_may_only_repeat_their_default() {
-    for flag in TABLE.iter().filter(|flag| !flag.is_supported() && flag.client.is_some()) {
-        let (key, default) = (flag.json.unwrap(), flag.client.unwrap());
-        let other = match flag.kind() {
-            Kind::Str => "\"other\"",
+    for flag in flags::of(Side::Client).filter(|flag| !flag.supported) {
+        let (key, default) = (flag.json.unwrap(), flag.default_for(Side::Client).unwrap());
+        let other = match flag.kind {
+            Kind::Text => "\"other\"",
             Kind::Int => "46",
             Kind::Bool => "true",
         };
@@ -148,7 +153,7 @@ fn errors_of_a_file_start_with_its_name() {
     let cases: [(&str, &[u8], &str); 4] = [
         ("type.json", br#"{"mtu": "x"}"#, "key \"mtu\": expected an integer, found a string"),
         ("cut.json", br#"{"mtu": "#, "not valid JSON: EOF while parsing a value at line 1 column 8"),
-        ("crypt.json", br#"{"crypt": "rot13"}"#, "key \"crypt\": unknown cipher \"rot13\"; known are "),
+        ("crypt.json", br#"{"crypt": "rot13"}"#, "key \"crypt\": must be aes, "),
         ("conn.json", br#"{"conn": 0}"#, "key \"conn\": conn must be greater than 0 and at most 65535"),
     ];
     for (name, text, reason) in cases {

@@ -1,14 +1,16 @@
 //! What is made from the table of options, and the table against the Go programs' own help.
 use crate::common::skipped;
-use bins::flags::{Group, Shell, Side, TABLE, completions, help, man, markdown};
+use bins::config::parse_json;
+use bins::flags::{self, Shell, Side, completions, help, man, markdown};
+use engine::options::{Flag, Group, Kind, Mode};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
 const SIDES: [Side; 2] = [Side::Client, Side::Server];
 
-fn supported(side: Side) -> impl Iterator<Item = &'static bins::flags::Flag> {
-    TABLE.iter().filter(move |flag| flag.is_supported() && flag.default_for(side).is_some())
+fn supported(side: Side) -> impl Iterator<Item = &'static Flag> {
+    flags::of(side).filter(|flag| flag.supported)
 }
 
 // CLI-40: KARST_UPDATE=1 writes the file instead.
@@ -40,7 +42,7 @@ fn help_has_chapters_and_hides_what_only_experts_need() {
         assert!(!short.contains("--acknodelay") && all.contains("--acknodelay"));
         assert_eq!(
             all.lines().count(),
-            short.lines().count() + supported(side).filter(|flag| flag.hidden).count()
+            short.lines().count() + supported(side).filter(|flag| flag.expert).count()
         );
         assert!(all.lines().all(|line| line.len() < 200));
     }
@@ -66,6 +68,42 @@ fn the_manual_page_has_every_option_and_only_known_requests() {
     }
 }
 
+// CLI-40: what is in the table is in everything that is generated from it.
+#[test]
+fn every_option_is_in_help_man_completions_manual_and_json() {
+    let manual = markdown();
+    for side in SIDES {
+        let (all, page) = (help(side, true), man(side));
+        let scripts = [Shell::Bash, Shell::Zsh, Shell::Fish].map(|shell| completions(side, shell));
+        for flag in supported(side) {
+            let name = flag.name;
+            let escaped = format!("\\fB{}", if name.len() == 1 { "\\-" } else { "\\-\\-" });
+            let dashes = if name.len() == 1 { "-" } else { "--" };
+            assert!(all.contains(&format!("   {dashes}{name}")), "{name}");
+            assert!(page.contains(&format!("{escaped}{}", name.replace('-', "\\-"))), "{name}");
+            assert!(manual.contains(&format!("| `{dashes}{name}`")), "{name}");
+            assert!(scripts[0].contains(&format!("{dashes}{name}")), "{name}");
+            assert!(scripts[1].contains(&format!("'{dashes}{name}")), "{name}");
+            assert!(scripts[2].contains(&format!(" {name} ")), "{name}");
+            for word in flag.words() {
+                assert!(scripts.iter().all(|script| script.contains(word)), "{name} {word}");
+            }
+            let Some(key) = flag.json else { continue };
+            assert!(manual.contains(&format!("| `{key}` |")), "{key}");
+            let default = flag.default_for(side).unwrap();
+            let text = default.to_string();
+            let json = if flag.kind == Kind::Text { serde_json::to_string(&text).unwrap() } else { text };
+            let read = parse_json(&format!("{{\"{key}\": {json}}}"), side).unwrap();
+            assert_eq!(
+                read.given.iter().map(|(flag, value)| (flag.name, value)).collect::<Vec<_>>(),
+                [(name, &default)]
+            );
+        }
+        let modes = Mode::ALL.iter().map(|mode| mode.name()).collect::<Vec<_>>().join(" ");
+        assert!(scripts.iter().all(|script| script.contains(&modes)), "every mode is offered");
+    }
+}
+
 /// What bash offers after these words.
 fn bash_offers(words: &[&str]) -> Option<Vec<String>> {
     let script = format!(
@@ -87,13 +125,13 @@ fn bash_offers(words: &[&str]) -> Option<Vec<String>> {
 fn completions_offer_options_and_their_values() {
     if let Some(offered) = bash_offers(&["karst-client", "--snd"]) {
         assert_eq!(offered, ["--sndwnd"]);
-        assert_eq!(bash_offers(&["karst-client", "--mode", "fast"]).unwrap(), ["fast", "fast2", "fast3"]);
+        assert_eq!(bash_offers(&["karst-client", "--mode", "fast"]).unwrap(), ["fast3", "fast2", "fast"]);
         assert_eq!(bash_offers(&["karst-client", "--mtu", "\"\""]).unwrap(), [""]);
     }
     for side in SIDES {
         let (zsh, fish) = (completions(side, Shell::Zsh), completions(side, Shell::Fish));
         assert!(zsh.starts_with(&format!("#compdef {}\n", side.program())));
-        assert!(zsh.contains("  '--mode=[") && zsh.contains(":value:(normal fast fast2 fast3 manual)'"));
+        assert!(zsh.contains("  '--mode=[") && zsh.contains(":value:(auto fast3 fast2 fast normal manual)'"));
         for flag in supported(side) {
             let (dashes, letter) = if flag.name.len() == 1 { ("-", "s") } else { ("--", "l") };
             assert!(zsh.contains(&format!("  '{dashes}{}", flag.name)), "{}", flag.name);
@@ -138,8 +176,8 @@ fn names_and_defaults_are_those_of_the_go_programs() {
     for (side, program) in [(Side::Client, "kcptun-client"), (Side::Server, "kcptun-server")] {
         let Some(mut theirs) = go_help(program) else { continue };
         assert!(theirs.len() > 20, "{theirs:?}");
-        for flag in TABLE.iter().filter(|flag| flag.since == 2021 && !flag.hidden) {
-            let Some(default) = flag.default_for(side) else { continue };
+        for flag in flags::table().filter(|flag| flag.since == 2021 && !flag.expert) {
+            let Some(default) = flag.default_for(side).map(|value| value.to_string()) else { continue };
             if flag.name == SERVER_ONLY_IN_2021 && side == Side::Client {
                 continue;
             }
@@ -147,15 +185,15 @@ fn names_and_defaults_are_those_of_the_go_programs() {
             let ours: Vec<&str> = std::iter::once(flag.name).chain(flag.aliases.iter().copied()).collect();
             assert_eq!(names, ours);
             let changed = CHANGED_SINCE_2021.iter().find(|(name, ..)| *name == flag.name);
-            let expected = changed.map_or(default, |(_, before, since)| {
+            let expected = changed.map_or(default.as_str(), |(_, before, since)| {
                 assert_eq!(default, *since, "{}", flag.name);
                 before
             });
             assert_eq!(their_default, if expected == "false" { "" } else { expected }, "{}", flag.name);
         }
-        theirs.retain(|name, _| !TABLE.iter().any(|flag| flag.name == name && flag.hidden));
+        theirs.retain(|name, _| !flags::table().any(|flag| flag.name == name && flag.expert));
         assert!(theirs.is_empty(), "not in the table: {theirs:?}");
     }
-    let newer: Vec<&str> = TABLE.iter().filter(|flag| flag.since == 2026).map(|flag| flag.name).collect();
+    let newer: Vec<&str> = flags::table().filter(|flag| flag.since == 2026).map(|flag| flag.name).collect();
     assert_eq!(newer, NOT_IN_2021);
 }

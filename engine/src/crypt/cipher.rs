@@ -37,52 +37,28 @@ pub enum Cipher {
     Null,
 }
 
+// In the order of kcptun's help. kcptun takes any other name for `aes`; that is left to the caller (CRYPT-9).
+crate::named! {
+    Cipher {
+        Aes = "aes",
+        Aes128 = "aes-128",
+        Aes128Gcm = "aes-128-gcm",
+        Aes192 = "aes-192",
+        Salsa20 = "salsa20",
+        Blowfish = "blowfish",
+        Twofish = "twofish",
+        Cast5 = "cast5",
+        TripleDes = "3des",
+        Tea = "tea",
+        Xtea = "xtea",
+        Xor = "xor",
+        Sm4 = "sm4",
+        None = "none",
+        Null = "null",
+    }
+}
+
 impl Cipher {
-    /// Every cipher.
-    pub const ALL: &[Self] = &[
-        Self::Aes,
-        Self::Aes128,
-        Self::Aes192,
-        Self::Aes128Gcm,
-        Self::Salsa20,
-        Self::Blowfish,
-        Self::Twofish,
-        Self::Cast5,
-        Self::TripleDes,
-        Self::Tea,
-        Self::Xtea,
-        Self::Xor,
-        Self::Sm4,
-        Self::None,
-        Self::Null,
-    ];
-
-    /// The cipher of that name. kcptun takes any other name for `aes`; that is left to the caller (CRYPT-9).
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|cipher| cipher.name() == name)
-    }
-
-    /// kcptun's name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Aes => "aes",
-            Self::Aes128 => "aes-128",
-            Self::Aes192 => "aes-192",
-            Self::Aes128Gcm => "aes-128-gcm",
-            Self::Salsa20 => "salsa20",
-            Self::Blowfish => "blowfish",
-            Self::Twofish => "twofish",
-            Self::Cast5 => "cast5",
-            Self::TripleDes => "3des",
-            Self::Tea => "tea",
-            Self::Xtea => "xtea",
-            Self::Xor => "xor",
-            Self::Sm4 => "sm4",
-            Self::None => "none",
-            Self::Null => "null",
-        }
-    }
-
     /// Bytes in front of the payload: nonce and CRC 20, GCM nonce 12, null 0 (CRYPT-1).
     pub const fn head_len(self) -> usize {
         match self {

@@ -2,11 +2,11 @@
 
 use crate::pair::{Pair, pattern};
 use engine::Settings;
-use engine::settings::Mode;
+use engine::options::{Mode, Side};
 use std::time::Duration;
 
-fn auto(settings: Settings) -> Settings {
-    settings.for_auto()
+fn auto(side: Side) -> Settings {
+    Settings::new(side, Mode::Auto)
 }
 
 fn incompressible(len: usize) -> Vec<u8> {
@@ -23,9 +23,9 @@ fn incompressible(len: usize) -> Vec<u8> {
 fn either_end_may_be_anything() {
     let data = pattern(300_000);
     for (client, server) in [
-        (auto(Settings::client()), auto(Settings::server())),
-        (auto(Settings::client()), Settings::server()),
-        (Settings::client(), auto(Settings::server())),
+        (auto(Side::Client), auto(Side::Server)),
+        (auto(Side::Client), Settings::server()),
+        (Settings::client(), auto(Side::Server)),
     ] {
         let mut pair = Pair::new((client, server));
         assert!(pair.upload(&data, Duration::from_secs(20)) == data);
@@ -36,7 +36,7 @@ fn either_end_may_be_anything() {
 #[test]
 fn shards_are_expected_and_not_sent() {
     let data = incompressible(2_000_000);
-    let mut pair = Pair::new((auto(Settings::client()), Settings { mode: Mode::Fast, ..Settings::server() }));
+    let mut pair = Pair::new((auto(Side::Client), Settings { mode: Mode::Fast, ..Settings::server() }));
     pair.upload(&data, Duration::from_secs(20));
     let (client, server) = (pair.client.stats(), pair.accepted().stats());
     assert_eq!(server.fec_parity_shards, 0);
@@ -47,7 +47,7 @@ fn shards_are_expected_and_not_sent() {
 #[test]
 fn the_rate_limit_holds() {
     let ratelimit = 200_000;
-    let mut pair = Pair::new((Settings { ratelimit, ..auto(Settings::client()) }, auto(Settings::server())));
+    let mut pair = Pair::new((Settings { ratelimit, ..auto(Side::Client) }, auto(Side::Server)));
     let data = incompressible(900_000);
     let started = pair.now;
     pair.upload(&data, Duration::from_secs(20));
@@ -60,7 +60,7 @@ fn the_rate_limit_holds() {
 // CC-12
 #[test]
 fn bulk_shows_as_a_burden() {
-    let mut pair = Pair::new((auto(Settings::client()), auto(Settings::server())));
+    let mut pair = Pair::new((auto(Side::Client), auto(Side::Server)));
     assert!(!pair.client.burden(pair.now).bulk);
     pair.upload(&pattern(2_000_000), Duration::from_secs(20));
     assert!(pair.client.burden(pair.now).bulk);

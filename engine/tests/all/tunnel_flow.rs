@@ -99,7 +99,7 @@ fn runs_hold_datagrams_of_equal_size_in_order() {
 
 #[test]
 fn an_idle_session_sleeps() {
-    let mut pair = Pair::new(both(|s| s.mode = engine::settings::Mode::Fast3));
+    let mut pair = Pair::new(both(|s| s.mode = engine::options::Mode::Fast3));
     pair.upload(&pattern(1000), Duration::from_secs(10));
     pair.run_for(Duration::from_secs(5));
     let before = pair.timeouts;

@@ -30,7 +30,7 @@ fn recovery(settings: (Settings, Settings), outage: Duration, dead: fn(bool) -> 
 fn plain(probe: bool) -> (Settings, Settings) {
     both(|s| {
         (s.datashard, s.parityshard, s.nocomp) = (0, 0, true);
-        s.probe = probe;
+        s.no_probe = !probe;
     })
 }
 

@@ -84,9 +84,9 @@ fn who_only_waits_for_data_learns_of_a_restart() {
 
 #[test]
 fn quiet_streams_are_asked_about_once_and_none_not_at_all() {
-    let datagrams = |probe, closed| {
+    let datagrams = |probe: bool, closed| {
         let mut settings = both(|_| {});
-        settings.0.probe = probe;
+        settings.0.no_probe = !probe;
         let mut pair = Pair::new(settings);
         let stream = pair.client.open_stream(pair.now).unwrap();
         pair.client.write(pair.now, stream, b"once").unwrap();
@@ -108,7 +108,7 @@ fn quiet_streams_are_asked_about_once_and_none_not_at_all() {
 #[test]
 fn without_probing_the_restart_goes_unnoticed() {
     let mut settings = both(|s| s.nocomp = true);
-    settings.0.probe = false;
+    settings.0.no_probe = true;
     let mut pair = Pair::new(settings.clone());
     pair.upload(&pattern(3_000_000), LIMIT);
     restart_server(&mut pair, &settings.1);
@@ -256,7 +256,7 @@ fn a_replay_moves_nothing() {
 #[test]
 fn sessions_stay_where_they_are_when_moving_is_off() {
     let mut settings = both(|_| {});
-    settings.1.migrate = false;
+    settings.1.no_migrate = true;
     let mut pair = Pair::new(settings);
     pair.upload(&pattern(5_000), LIMIT);
     pair.run_for(Duration::from_secs(1));

@@ -2,7 +2,7 @@
 
 use crate::pair::{Pair, both, pattern};
 use engine::crypt::Cipher;
-use engine::settings::Mode;
+use engine::options::Mode;
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(60);

@@ -320,7 +320,7 @@ impl Options {
         let (settings, config) = (&side.settings, &side.config);
         Self {
             crypt: settings.crypt.name().into(),
-            mode: format!("{:?}", settings.mode).to_lowercase(),
+            mode: settings.mode.name().into(),
             interval_ms: config.tuning.interval_ms,
             resend: config.tuning.resend,
             nc: config.tuning.nc,

@@ -9,8 +9,8 @@ use super::sides::Options;
 use super::{Refusal, expect, faults, hosts, links, sides, work};
 use crate::plan::{Baseline, FaultKind, FaultPlan, Scenario, WorkPlan};
 use crate::units::Millis;
-use engine::Settings;
 use engine::crypt::Cipher;
+use engine::options::Side;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -75,8 +75,8 @@ pub(super) fn build(file: File) -> Result<Scenario, Refusal> {
         faults: faults::plan(&file.faults, file.duration_ms.us)?,
         nat: faults::nat(&file.nat)?,
         hosts: hosts::plan(&file.hosts)?,
-        client: sides::plan("client", file.client, Settings::client(), file.wrap_after)?,
-        server: sides::plan("server", file.server, Settings::server(), file.wrap_after)?,
+        client: sides::plan("client", &file.client, Side::Client, file.wrap_after)?,
+        server: sides::plan("server", &file.server, Side::Server, file.wrap_after)?,
         expect: expect::plan(&file.expect, &work)?,
         work,
         baseline: file.baseline.map(|key| match key {

@@ -1,122 +1,121 @@
-//! Options of one side under kcptun's own names, and the plan made of them.
+//! Options of one side under kcptun's JSON keys, and the plan made of them.
 
 use super::Refusal;
 use super::file::WrapKeys;
-use super::rules::refuse_if;
 use crate::plan::SidePlan;
-use engine::crypt::Cipher;
-use engine::settings::Mode;
+use engine::options::{Kind, Mode, Side, Typed, Value};
 use engine::{Generation, Settings};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
+use serde_json::{Map, Value as Json, json};
+use std::borrow::Cow;
 use std::sync::Arc;
 
-/// kcptun's JSON keys (CLI-1), karst's own, and which kcp-go the end behaves like.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Options {
-    pub(super) key: Option<String>,
-    pub(super) crypt: Option<String>,
-    pub(super) mode: Option<String>,
-    pub(super) nodelay: Option<i64>,
-    pub(super) interval: Option<i64>,
-    pub(super) resend: Option<i64>,
-    pub(super) nc: Option<i64>,
-    pub(super) mtu: Option<i64>,
-    pub(super) sndwnd: Option<i64>,
-    pub(super) rcvwnd: Option<i64>,
-    pub(super) datashard: Option<i64>,
-    pub(super) parityshard: Option<i64>,
-    pub(super) nocomp: Option<bool>,
-    pub(super) acknodelay: Option<bool>,
-    pub(super) smuxver: Option<i64>,
-    pub(super) smuxbuf: Option<i64>,
-    pub(super) framesize: Option<i64>,
-    pub(super) streambuf: Option<i64>,
-    pub(super) keepalive: Option<i64>,
-    pub(super) qpp: Option<bool>,
-    #[serde(rename = "qpp-count")]
-    pub(super) qpp_count: Option<i64>,
-    pub(super) ratelimit: Option<i64>,
-    #[serde(rename = "no-probe")]
-    pub(super) no_probe: Option<bool>,
-    #[serde(rename = "no-migrate")]
-    pub(super) no_migrate: Option<bool>,
-    #[serde(rename = "no-announce")]
-    pub(super) no_announce: Option<bool>,
-    pub(super) generation: Option<GenerationKey>,
-}
+/// The JSON keys of the engine's options (CLI-1), and two that only simulated ends have: `generation`, the kcp-go that the end
+/// behaves like, and `no-announce`, whether it withholds karst's announcement.
+#[derive(Debug, Default, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Options(Map<String, Json>);
 
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-pub(super) enum GenerationKey {
-    #[serde(rename = "2021")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum GenerationKey {
     Go2021,
-    #[serde(rename = "2026")]
     Go2026,
 }
 
-pub(super) fn plan(
-    at: &str,
-    options: Options,
-    defaults: Settings,
-    wrap: WrapKeys,
-) -> Result<SidePlan, Refusal> {
-    let (generation, no_announce) = (options.generation, options.no_announce);
-    let settings = settings(at, options, defaults)?;
-    let mut config = settings.tunnel_config().map_err(|e| (format!("{at}.{}", e.flag), e.reason))?;
-    if let Some(GenerationKey::Go2021) = generation {
-        config.generation = Generation::Go2021;
+engine::named! { GenerationKey { Go2021 = "2021", Go2026 = "2026", } }
+
+pub(super) fn plan(at: &str, options: &Options, side: Side, wrap: WrapKeys) -> Result<SidePlan, Refusal> {
+    let (mut announce, mut generation) = (true, Generation::Go2026);
+    let mut given = Vec::new();
+    for (key, json) in options.0.iter().filter(|(_, json)| !json.is_null()) {
+        let refuse = |reason| (format!("{at}.{key}"), reason);
+        match key.as_str() {
+            "no-announce" => {
+                announce = !value(json, Kind::Bool).and_then(|v| bool::read(&v)).map_err(refuse)?
+            }
+            "generation" => {
+                let key = value(json, Kind::Text).and_then(|v| GenerationKey::read(&v)).map_err(refuse)?;
+                if key == GenerationKey::Go2021 {
+                    generation = Generation::Go2021;
+                }
+            }
+            key => {
+                let flag = Settings::TABLE.iter().find(|flag| flag.json == Some(key));
+                let flag = flag.ok_or_else(|| refuse(unknown(key)))?;
+                given.push((flag, value(json, flag.kind).map_err(refuse)?));
+            }
+        }
     }
+    let refuse = |name: &str, reason| {
+        let flag = Settings::TABLE.iter().find(|flag| flag.name == name);
+        (format!("{at}.{}", flag.and_then(|flag| flag.json).unwrap_or(name)), reason)
+    };
+    let mode = given.iter().find(|(flag, _)| flag.name == "mode").map(|(_, value)| Mode::read(value));
+    let mode = mode.transpose().map_err(|reason| refuse("mode", reason))?;
+    let mut settings = Settings::new(side, mode.unwrap_or(Mode::Fast));
+    for (flag, value) in &given {
+        settings.set(flag, value).map_err(|reason| refuse(flag.name, reason))?;
+    }
+    let mut config = settings.tunnel_config().map_err(|error| refuse(error.flag, error.reason))?;
+    config.generation = generation;
     config.first_sn = 0_u32.wrapping_sub(wrap.segments.unwrap_or(0));
     if let (Some(shape), Some(shards)) = (config.fec, wrap.shards.filter(|&shards| shards > 0)) {
         let groups = shards.div_ceil(shape.total() as u32);
         config.first_shard = shape.paws().saturating_sub(groups.saturating_mul(shape.total() as u32));
     }
-    config.mux.announce = no_announce != Some(true);
+    config.mux.announce = announce;
     Ok(SidePlan { settings, config: Arc::new(config) })
 }
 
-fn settings(at: &str, options: Options, defaults: Settings) -> Result<Settings, Refusal> {
-    let crypt = options.crypt.map(|name| cipher(at, &name)).transpose()?;
-    let mode = options.mode.map(|name| mode(at, &name)).transpose()?;
-    let defaults = if mode == Some(Mode::Auto) { defaults.for_auto() } else { defaults };
-    Ok(Settings {
-        key: options.key.unwrap_or(defaults.key),
-        crypt: crypt.unwrap_or(defaults.crypt),
-        mode: mode.unwrap_or(defaults.mode),
-        nodelay: options.nodelay.unwrap_or(defaults.nodelay),
-        interval: options.interval.unwrap_or(defaults.interval),
-        resend: options.resend.unwrap_or(defaults.resend),
-        nc: options.nc.unwrap_or(defaults.nc),
-        mtu: options.mtu.unwrap_or(defaults.mtu),
-        sndwnd: options.sndwnd.unwrap_or(defaults.sndwnd),
-        rcvwnd: options.rcvwnd.unwrap_or(defaults.rcvwnd),
-        datashard: options.datashard.unwrap_or(defaults.datashard),
-        parityshard: options.parityshard.unwrap_or(defaults.parityshard),
-        nocomp: options.nocomp.unwrap_or(defaults.nocomp),
-        acknodelay: options.acknodelay.unwrap_or(defaults.acknodelay),
-        smuxver: options.smuxver.unwrap_or(defaults.smuxver),
-        smuxbuf: options.smuxbuf.unwrap_or(defaults.smuxbuf),
-        framesize: options.framesize.unwrap_or(defaults.framesize),
-        streambuf: options.streambuf.unwrap_or(defaults.streambuf),
-        keepalive: options.keepalive.unwrap_or(defaults.keepalive),
-        qpp: options.qpp.unwrap_or(defaults.qpp),
-        qpp_count: options.qpp_count.unwrap_or(defaults.qpp_count),
-        ratelimit: options.ratelimit.unwrap_or(defaults.ratelimit),
-        probe: options.no_probe.map_or(defaults.probe, |off| !off),
-        migrate: options.no_migrate.map_or(defaults.migrate, |off| !off),
-    })
+/// The value of an option of that kind.
+fn value(json: &Json, kind: Kind) -> Result<Value, String> {
+    match json {
+        Json::String(text) => Ok(Value::Text(text.clone().into())),
+        Json::Bool(on) => Ok(Value::Bool(*on)),
+        Json::Number(number) => {
+            number.as_i64().map(Value::Int).ok_or_else(|| kind.refuse(&number.to_string()))
+        }
+        Json::Array(_) => Err(kind.refuse("an array")),
+        Json::Object(_) => Err(kind.refuse("an object")),
+        Json::Null => Err(kind.refuse("null")),
+    }
 }
 
-/// kcptun takes unknown ciphers for aes; a scenario that says one thing and runs another is refused instead.
-fn cipher(at: &str, name: &str) -> Result<Cipher, Refusal> {
-    Cipher::from_name(name).ok_or_else(|| (format!("{at}.crypt"), format!("unknown cipher `{name}`")))
+fn unknown(key: &str) -> String {
+    let known: Vec<&str> = Settings::TABLE.iter().filter_map(|flag| flag.json).collect();
+    format!("unknown field `{key}`, expected one of {}, no-announce, generation", known.join(", "))
 }
 
-/// kcptun takes unknown modes for manual; a scenario must say so.
-fn mode(at: &str, name: &str) -> Result<Mode, Refusal> {
-    let mode = Mode::from_name(name);
-    let unknown = mode == Mode::Manual && name != "manual";
-    refuse_if(unknown, format!("{at}.mode"), "must be normal, fast, fast2, fast3, auto or manual")?;
-    Ok(mode)
+impl JsonSchema for Options {
+    fn schema_name() -> Cow<'static, str> {
+        "Options".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let entry = |kind: Kind, words: Vec<&str>, description: &str| match kind {
+            Kind::Int => {
+                json!({ "description": description, "type": ["integer", "null"], "format": "int64" })
+            }
+            Kind::Bool => json!({ "description": description, "type": ["boolean", "null"] }),
+            Kind::Text if words.is_empty() => {
+                json!({ "description": description, "type": ["string", "null"] })
+            }
+            Kind::Text => json!({ "description": description, "type": "string", "enum": words }),
+        };
+        let mut properties: Map<String, Json> = Settings::TABLE
+            .iter()
+            .filter_map(|flag| Some((flag.json?.to_owned(), entry(flag.kind, flag.words(), &flag.help()))))
+            .collect();
+        let announce = "Withhold karst's announcement: no stream is paused, credited or stopped by itself.";
+        properties.insert("no-announce".into(), entry(Kind::Bool, Vec::new(), announce));
+        let generation = entry(Kind::Text, GenerationKey::words(), "The kcp-go that this end behaves like.");
+        properties.insert("generation".into(), generation);
+        json_schema!({
+            "description": "kcptun's JSON keys, karst's own, and the kcp-go that the end behaves like.",
+            "type": "object",
+            "properties": properties,
+            "additionalProperties": false
+        })
+    }
 }
