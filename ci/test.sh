@@ -25,11 +25,11 @@ tools="
 started=$SECONDS
 step() { printf '\n== %s (at %d s)\n' "$*" $((SECONDS - started)); }
 
-# The packages of the tools that are not installed.
+# The packages of the tools that are not installed; shell builtins (kill) do not count.
 missing_packages() {
   local tool package rest
   while read -r tool package rest; do
-    [ -z "$tool" ] || command -v "$tool" >/dev/null || echo "$package"
+    [ -z "$tool" ] || type -P "$tool" >/dev/null || echo "$package"
   done <<<"$tools" | sort -u
 }
 
