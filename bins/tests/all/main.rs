@@ -15,6 +15,7 @@ mod monitoring;
 mod peers;
 mod plugin;
 mod simulated;
+mod snapshots;
 mod stalled;
 mod startup;
 mod surface;

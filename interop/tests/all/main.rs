@@ -10,3 +10,4 @@ mod left_out;
 mod live;
 mod netns_program;
 mod relay_program;
+mod snapshots;

@@ -9,3 +9,4 @@ mod lossy;
 mod page;
 mod performance;
 mod report;
+mod snapshots;

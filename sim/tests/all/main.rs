@@ -27,6 +27,7 @@ mod run;
 mod scenario;
 mod schema;
 mod shrink;
+mod snapshots;
 mod work_keys;
 mod work_requests;
 mod work_streams;

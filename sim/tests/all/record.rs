@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use sim::record::{Element, Event, Files, Header, Recording, What};
 use sim::{Direction, Outcome, Side, World};
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Write as _};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -214,7 +214,7 @@ fn tshark(path: &PathBuf, fields: &[&str]) -> Option<Vec<Vec<String>>> {
     let output = match command.output() {
         Ok(output) => output,
         Err(error) => {
-            eprintln!("SKIPPED: tshark: {error}");
+            let _ = writeln!(std::io::stderr(), "SKIPPED tshark: {error}");
             return None;
         }
     };
