@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs the fuzz targets one after the other and prints what came of it: ci/fuzz.sh [SECONDS] [TARGET...]
-# Starts from the committed corpora; what is found on the way stays in the build folder (KARST_FUZZ_KEEP=1 minimises it
-# into the committed corpus instead). Needs the nightly toolchain.
+# Runs the fuzz targets in turn and prints a table of their results: ci/fuzz.sh [SECONDS] [TARGET...]
+# Starts from the committed corpora; new inputs stay in the build folder (KARST_FUZZ_KEEP=1 minimizes them into the
+# committed corpus). Needs the nightly toolchain.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${1:-60}

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# How many instructions each part of the packet path takes, counted by valgrind (callgrind) in an optimised build, against
-# ci/instructions.tsv: no part may take more than a tenth more. Not part of ci/test.sh, because of that build.
+# Counts the instructions of each part of the packet path with valgrind (callgrind) in an optimised build, and compares them
+# with ci/instructions.tsv: no part may rise by more than a tenth. Not part of ci/test.sh, because it needs that build.
 #   ci/instructions.sh            measure and compare; exit status 1 when a part takes more, or is not in the list
 #   ci/instructions.sh --update   measure and write the list, to be reviewed like any other change
 #   ci/instructions.sh --compare BASELINE MEASURED   compare two lists
-# Parts choose their code by what the processor has, so lists are compared only when that is equal. Valgrind 3.19 knows neither
-# AVX-512 nor GFNI nor VAES: what is counted is the code for AVX2 and AES-NI.
+# Parts choose their code by the processor's features, so only lists of equal features are compared. Valgrind 3.19 supports
+# neither AVX-512 nor GFNI nor VAES: the code for AVX2 and AES-NI is counted.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 baseline=ci/instructions.tsv

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Whether another build of karst-sim makes the pinned runs, too: same-runs.sh GOOD OTHER [ARGUMENTS of `karst-sim pins`].
-# OTHER may be several words, such as "qemu-aarch64 target/.../karst-sim". Where it does not, prints the first event at
-# which it leaves the run that GOOD makes.
+# Compares another build of karst-sim with the pinned hashes: same-runs.sh GOOD OTHER [ARGUMENTS of `karst-sim pins`].
+# OTHER may be several words, such as "qemu-aarch64 target/.../karst-sim". On a mismatch, prints the first event that
+# differs from the trace of GOOD.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 good=$1
@@ -14,7 +14,7 @@ sed -n 's/^\([^ ]*\.json\): hash .* is pinned$/\1/p' <<<"$report" | head -3 | wh
   line=$(cmp <("$good" trace "$path") <("${other[@]}" trace "$path") 2>&1 | sed -n 's/.* line \([0-9]*\)$/\1/p' || true)
   [ -n "$line" ] || { echo "$file: the traces are equal now"; continue; }
   echo "$file: event $line of the trace is the first that differs:"
-  # The rest of the traces is not needed: whoever writes it is told so by a closed pipe.
+  # The rest of a trace is not needed: its writer fails on the closed pipe.
   { "$good" trace "$path" || true; } | sed -n "${line}{s/^/  $(basename "$good"): /p;q}" || true
   { "${other[@]}" trace "$path" || true; } | sed -n "${line}{s/^/  other: /p;q}" || true
 done

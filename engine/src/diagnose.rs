@@ -1,9 +1,9 @@
-//! Which flag differs, when datagrams do not open: tries the other ciphers under the same secret (CRYPT-17).
+//! Identifies the differing flag when datagrams fail to open: tries the other ciphers with the same secret (CRYPT-17).
 
 use crate::crypt::{Cipher, MasterKey, Suite};
 use crate::tunnel::Identity;
 
-/// Every cipher but the own one, keyed with the own secret.
+/// Every cipher except the configured one, keyed with the configured secret.
 #[derive(Debug)]
 pub struct Diagnosis {
     suites: Vec<Suite>,
@@ -24,7 +24,7 @@ impl Diagnosis {
             copy.clear();
             copy.extend_from_slice(datagram);
             let Ok(payload) = suite.open(&mut copy) else { return false };
-            // Without header nothing is checked by opening, so the payload has to prove itself.
+            // Opening checks nothing without a header, so the payload itself must parse.
             Identity::of(&copy[payload.clone()])
                 .is_ok_and(|identity| suite.cipher() != Cipher::Null || identity.fits(&copy[payload]))
         };

@@ -1,4 +1,4 @@
-//! Bugs on purpose, to prove that a simulator finds them. Only with the feature `planted`, which no shipped program has.
+//! Seeded bugs, which verify that the simulator finds them. Only with the feature `planted`, which no shipped program has.
 
 /// A bug that [`crate::TunnelConfig::planted`] switches on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -7,11 +7,11 @@ pub enum Planted {
     WrapCompare,
     /// One segment more than the window is sent.
     WindowOffByOne,
-    /// The end of a stream is forgotten when bytes still wait to be framed.
+    /// The end of a stream is lost when bytes are still queued for framing.
     LostFin,
-    /// A segment that is missing is acknowledged once a later one is there.
+    /// A missing segment is acknowledged once a later one arrives.
     AckOfGap,
-    /// What FEC rebuilt is used before the shape of the peer's groups is known.
+    /// Packets rebuilt by FEC are used before the shape of the peer's groups is known.
     UnprovenShape,
 }
 

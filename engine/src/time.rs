@@ -3,7 +3,7 @@
 use core::ops::Add;
 use core::time::Duration;
 
-/// A point on the driver's own monotonic axis, in microseconds. The engine never asks what time it is.
+/// A point on the driver's own monotonic axis, in microseconds. The engine never reads a clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant(u64);
 
@@ -70,12 +70,12 @@ pub const fn diff(a: u32, b: u32) -> i32 {
     a.wrapping_sub(b) as i32
 }
 
-/// A deadline of the engine, and what it is for.
+/// A deadline of the engine and its reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadline {
-    /// When `handle_timeout` wants to be called.
+    /// When the driver must call `handle_timeout`.
     pub at: Instant,
-    /// What will happen then.
+    /// The work that is due then.
     pub why: Timer,
 }
 
@@ -97,13 +97,13 @@ pub enum Timer {
     Flush,
     /// smux sends a NOP.
     Keepalive,
-    /// smux checks whether the peer was heard.
+    /// smux checks for datagrams from the peer.
     PeerCheck,
-    /// The peer has not answered for a while and is asked whether it is there.
+    /// The peer has been silent long enough to trigger a probe.
     Probe,
-    /// The rate limit lets the next datagrams go.
+    /// The rate limit permits the next datagrams.
     Pace,
-    /// A stream whose reader stopped is given up for the others.
+    /// A stream with a stalled reader is reset, because it blocks the others.
     Stall,
     /// The client checks whether a replaced session is still used.
     Scavenge,

@@ -32,19 +32,19 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Plays scenario files; what karst-sim does without a subcommand.
+    /// Plays scenario files; the default without a subcommand.
     Run(run::Args),
     /// Lists the scenario files in a folder: name, theme, and what each shows.
     List(list::Args),
     /// Plays two settings or two scenarios over many seeds, side by side; or compares two results files.
     Compare(compare::Args),
-    /// Tells what happened to a segment or a stream of a run, or at a moment, and why.
+    /// Explains the events of a segment, of a stream or around a moment of a run.
     Explain(explain::Args),
     /// Plays every scenario file twice and compares with the pinned trace hashes.
     Pins(pins::Args),
-    /// Plays a random scenario for every seed, and looks whether the engine's rare paths were taken.
+    /// Runs one random scenario per seed and checks coverage marks.
     Swarm(swarm::Args),
-    /// Looks for the smallest scenario that fails as a failing one does, and writes it into scenarios/regressions.
+    /// Minimizes a failing scenario and writes it into scenarios/regressions.
     Shrink(shrink::Args),
     /// Prints the JSON Schema of scenario files, results or recordings.
     Schema(schema::Args),

@@ -1,4 +1,4 @@
-//! Full-block cipher feedback with kcp-go's fixed IV, started anew for each datagram (CRYPT-5; kcp-go crypt.go).
+//! Full-block cipher feedback with kcp-go's fixed IV, restarted for each datagram (CRYPT-5; kcp-go crypt.go).
 //!
 //! Encryption is one serial chain per datagram, so the chains of a run are interleaved: inside one closure, where the
 //! cipher's round keys are loaded once, the processor overlaps the independent blocks by itself. Decryption is parallel
@@ -70,7 +70,7 @@ where
     }
 }
 
-/// A run of datagrams to encrypt, as the `cipher` crate wants its closures.
+/// A run of datagrams to encrypt, in the form of the `cipher` crate's closures.
 struct EncryptRun<'d, W> {
     run: &'d mut [u8],
     segment: usize,

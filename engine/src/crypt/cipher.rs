@@ -27,7 +27,7 @@ pub enum Cipher {
     Tea,
     /// `xtea`: 32 cycles, CFB with 8-byte blocks.
     Xtea,
-    /// `xor`: a fixed 1500-byte table. Hides nothing from anybody who has seen two datagrams.
+    /// `xor`: a fixed 1500-byte table. Offers no secrecy: two datagrams reveal it.
     Xor,
     /// `sm4`: CFB.
     Sm4,

@@ -1,4 +1,4 @@
-//! Nonce, checksum and packet ciphers: what stands between an ARQ datagram and the wire.
+//! Nonce, checksum and packet ciphers: the layer between ARQ datagrams and the wire.
 //!
 //! ```text
 //! CFB, salsa20, xor, none   nonce 16 | CRC-32 4 | payload          all of it transformed by the cipher
@@ -117,10 +117,10 @@ impl Suite {
 
     /// Decrypts a received datagram in place and checks its CRC or tag; the range of the payload inside it (CRYPT-14).
     ///
-    /// The nonce is not looked at: there is no replay protection (CRYPT-3). The payload may be empty.
+    /// The nonce is not checked: there is no replay protection (CRYPT-3). The payload may be empty.
     ///
     /// # Errors
-    /// [`OpenError`]; what `datagram` then holds is of no use.
+    /// [`OpenError`]; the content of `datagram` is then undefined.
     pub fn open(&self, datagram: &mut [u8]) -> Result<Range<usize>, OpenError> {
         let (head, tail) = (self.head_len(), self.tail_len());
         if datagram.len() < head + tail {

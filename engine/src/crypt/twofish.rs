@@ -107,7 +107,7 @@ fn h(x: u8, list: &[[u8; 4]; 4]) -> u32 {
     (0..4).fold(0, |word, column| word ^ h_byte(column, x, list))
 }
 
-/// What byte number `column` contributes to h.
+/// The contribution of byte `column` to h.
 fn h_byte(column: usize, x: u8, list: &[[u8; 4]; 4]) -> u32 {
     let [first, order @ ..] = Q_ORDER[column];
     let mixed =

@@ -77,7 +77,7 @@ impl Encoder {
     }
 }
 
-/// Why a compressed stream cannot be read on; any input ends in bytes or one of these (SNAP-11). Final for its
+/// A compressed stream that cannot be decoded further; any input yields bytes or one of these errors (SNAP-11). Final for its
 /// direction (SNAP-8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -103,7 +103,7 @@ pub enum SnappyError {
 #[derive(Default)]
 pub struct Decoder {
     blocks: raw::Decoder,
-    /// A chunk of which some bytes have come (SNAP-10), header included; at most [`COMPRESSED_CHUNK_MAX`] + 4 bytes.
+    /// A partly received chunk (SNAP-10), header included; at most [`COMPRESSED_CHUNK_MAX`] + 4 bytes.
     partial: Vec<u8>,
     skip_bytes: usize,
     started: bool,
@@ -127,13 +127,13 @@ impl Decoder {
         Self::default()
     }
 
-    /// Decodes every chunk that is complete with `bytes`; only a chunk that is not is kept. Skippable chunks of any length
+    /// Decodes every chunk that is complete with `bytes`; an incomplete one is kept. Skippable chunks of any length
     /// are passed over without being kept (SNAP-6).
     ///
     /// Output is at most 65,536 bytes per complete chunk, about 21 per byte pushed: push little, consume in between.
     ///
     /// # Errors
-    /// See [`SnappyError`]; every later call says the same. Bytes decoded before stay readable.
+    /// See [`SnappyError`]; every later call returns the same error. Bytes decoded before stay readable.
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), SnappyError> {
         match self.failed {
             Some(error) => Err(error),
@@ -215,7 +215,7 @@ impl Decoder {
         Ok(rest)
     }
 
-    /// Refuses what could never be decoded before any of it is kept (SNAP-5, SNAP-7, SNAP-9).
+    /// Rejects chunks that cannot be decoded before keeping any of their bytes (SNAP-5, SNAP-7, SNAP-9).
     fn check_header(&self, [kind, len @ ..]: [u8; HEADER_LEN]) -> Result<Chunk, SnappyError> {
         let [len0, len1, len2] = len;
         let wire_len = u32::from_le_bytes([len0, len1, len2, 0]);

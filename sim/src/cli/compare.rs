@@ -35,7 +35,7 @@ pub(crate) struct Args {
     json: Option<PathBuf>,
 }
 
-/// One side: what it is called, and its runs.
+/// One side: its name and its runs.
 struct Runs {
     label: String,
     runs: Vec<Value>,

@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
-/// As much of a file as tells a recording from a scenario.
+/// The part of a file that distinguishes a recording from a scenario.
 const BEGINNING_BYTES: u64 = 64;
 
 #[derive(clap::Args)]
@@ -27,7 +27,7 @@ pub(crate) struct Args {
     set: Vec<Setting>,
     #[command(flatten)]
     what: What,
-    /// Only what this side sent: client or server.
+    /// Only segments and streams that this side sent: client or server.
     #[arg(long, value_name = "SIDE", value_parser = side)]
     side: Option<Side>,
     /// Only this session; they are numbered from 0 on, as they were dialled.
@@ -41,13 +41,13 @@ pub(crate) struct Args {
 #[derive(clap::Args)]
 #[group(required = true, multiple = false)]
 struct What {
-    /// What happened to this stream: its life, and how its segments fared.
+    /// Explain this stream: its events, and the delivery of its segments.
     #[arg(long, value_name = "N")]
     stream: Option<u32>,
-    /// What happened to this segment, by its KCP sequence number.
+    /// Explain this segment, by its KCP sequence number.
     #[arg(long, value_name = "N")]
     sn: Option<u32>,
-    /// What went on around this moment, in milliseconds since the beginning.
+    /// Explain the events around this moment, in milliseconds since the start.
     #[arg(long, value_name = "MS", value_parser = millis)]
     at: Option<u64>,
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// What a figure is called and counted in.
+/// Name and unit of a figure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Figure {
     pub(crate) name: String,

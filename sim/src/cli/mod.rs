@@ -1,4 +1,4 @@
-//! The subcommands, and what they share. Each answers whether everything was as it should be.
+//! The subcommands and their shared parts. Each returns whether every check passed.
 
 pub(crate) mod compare;
 pub(crate) mod explain;
@@ -34,7 +34,7 @@ fn load(path: &Path) -> anyhow::Result<ScenarioFile> {
     Ok(ScenarioFile::parse(&name, &text)?)
 }
 
-/// Scenario files below `folder`, by path. What has a `format` or a `$schema` is something else, and so is the folder
+/// Scenario files below `folder`, by path. Files with a `format` or a `$schema` are skipped, and so is the folder
 /// of recordings.
 fn scenario_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
@@ -53,7 +53,7 @@ fn scenario_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Whether the file says that it is of another format.
+/// Whether the file declares another format.
 fn is_labelled(path: &Path) -> anyhow::Result<bool> {
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
     let labelled = |json: serde_json::Value| json.get("format").or(json.get("$schema")).is_some();

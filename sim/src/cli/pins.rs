@@ -97,7 +97,7 @@ fn pin(outcome: &Outcome) -> Pin {
     Pin { seed, trace_hash: format!("{trace_hash:016x}"), events }
 }
 
-/// Says what is wrong with each file; whether nothing is.
+/// Prints the mismatch of each file; returns whether there is none.
 fn compare(
     args: &Args,
     folder: &Path,

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::path::PathBuf;
 
-/// What a run leaves behind beside its results.
+/// Recordings of a run, in addition to its results.
 #[derive(clap::Args)]
 pub(crate) struct Outputs {
     /// Record the run, one event a line (JSON); see `sim::record::What` for what they are.
@@ -24,7 +24,7 @@ pub(crate) struct Outputs {
 }
 
 impl Outputs {
-    /// Whether any of them is wanted, which only one run can give.
+    /// Whether any recording is requested, which needs a single run.
     pub(super) fn wanted(&self, runs: usize) -> anyhow::Result<bool> {
         let wanted = self.events.is_some() || self.pcap.is_some() || self.pcap_clear.is_some();
         ensure!(!wanted || runs == 1, "only a single run is recorded: one file, one seed, no --tcp");

@@ -4,7 +4,7 @@ use super::say;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Of which files.
+    /// The kind of files described.
     #[arg(value_enum, default_value = "scenario")]
     of: Of,
 }

@@ -1,4 +1,4 @@
-//! Which seeds to play.
+//! The seeds to play.
 
 use std::ops::RangeInclusive;
 

@@ -21,7 +21,7 @@ pub(crate) struct Args {
     /// Use this seed instead of the scenario's own.
     #[arg(long, value_name = "S", requires = "file")]
     seed: Option<u64>,
-    /// Start from what the swarm makes of this seed.
+    /// Start from the swarm's scenario for this seed.
     #[arg(long, value_name = "S", conflicts_with = "file")]
     swarm_seed: Option<u64>,
     #[command(flatten)]
@@ -99,7 +99,7 @@ fn finish(args: &Args, shrinker: &Shrinker<'_>, name: &str, origin: &str) -> any
     Ok(true)
 }
 
-/// What of the result is left to the dice of its links.
+/// The elements of the result that are still random.
 fn links(shrinker: &Shrinker<'_>) -> String {
     let same = (1..=OTHER_DICE).filter(|&seed| shrinker.fails_with_links_seed(seed)).count();
     let random = shrinker.random();

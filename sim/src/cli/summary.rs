@@ -21,7 +21,7 @@ impl Spread {
         self.values.get((self.values.len().max(1) - 1) * percent / 100).copied().unwrap_or(0)
     }
 
-    /// Median, and between which values nine of ten runs are.
+    /// Median, and the range of nine out of ten runs.
     pub(crate) fn numbers(&self) -> [String; 2] {
         let [median, low, high] = [50, 5, 95].map(|percent| self.figure.unit.number(self.quantile(percent)));
         [median, format!("{low} .. {high}")]

@@ -32,10 +32,10 @@ pub(crate) struct Args {
     print_weights: bool,
 }
 
-/// What makes a scenario of a seed.
+/// Generates a scenario from a seed.
 #[derive(clap::Args)]
 pub(crate) struct Makes {
-    /// How often the swarm does what, JSON; --print-weights prints the default.
+    /// Frequencies of the swarm's choices, JSON; --print-weights prints the default.
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
     /// Put this bug into the engine first.
@@ -63,14 +63,14 @@ impl Makes {
         Ok(Weights::parse(&name, &text)?)
     }
 
-    /// What is done to a scenario before it is played.
+    /// Applied to a scenario before it is played.
     #[cfg(feature = "planted")]
     pub(crate) fn prepare(&self) -> impl Fn(&mut Scenario) + use<> {
         let bug = self.planted;
         move |scenario| bug.iter().for_each(|&bug| scenario.plant(bug))
     }
 
-    /// What is done to a scenario before it is played.
+    /// Applied to a scenario before it is played.
     #[cfg(not(feature = "planted"))]
     #[expect(clippy::unused_self, reason = "with the feature it says which bug")]
     pub(crate) fn prepare(&self) -> impl Fn(&mut Scenario) + use<> {
@@ -87,7 +87,7 @@ impl Makes {
     }
 }
 
-/// What is kept of a run.
+/// The kept part of a run.
 struct Kept {
     seed: u64,
     events: u64,

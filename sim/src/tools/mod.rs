@@ -1,4 +1,4 @@
-//! What is made of runs: explanations, random scenarios, smaller failures, and the check that runs repeat.
+//! Tools over runs: explanations, random scenarios, minimized failures, and the comparison of repeated runs.
 
 pub mod explain;
 pub mod gate;

@@ -1,4 +1,4 @@
-//! A timeline: when, where, what.
+//! A timeline: moment, place and event of each line.
 
 use crate::Side;
 use crate::record::words::grouped;

@@ -1,4 +1,4 @@
-//! Explanations: what happened to a segment, a stream, or at a moment of a recorded run, and why, as text.
+//! Explanations as text: the events of a segment, of a stream or around a moment of a recorded run, with their causes.
 
 mod index;
 mod lines;
@@ -10,14 +10,14 @@ use crate::Side;
 use crate::record::Recording;
 use index::Index;
 
-/// What is to be explained.
+/// The subject of an explanation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subject {
     /// A stream, by its number within a session.
     Stream(u32),
     /// A segment, by its sequence number.
     Segment(u32),
-    /// What went on around a moment.
+    /// The events around a moment.
     Moment {
         /// The moment, microseconds.
         at_us: u64,
@@ -26,7 +26,7 @@ pub enum Subject {
     },
 }
 
-/// Which of several are meant; all where nothing is said.
+/// Restricts the subject; `None` includes all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Only {
     /// Sent by this side.

@@ -1,4 +1,4 @@
-//! What went on around a moment.
+//! The events around a moment.
 
 use super::Only;
 use super::index::Index;
@@ -9,7 +9,7 @@ use crate::record::{At, Event, Path, Span, State, What};
 use crate::{Direction, Side};
 use std::collections::BTreeMap;
 
-/// Lines told at most.
+/// Maximum number of lines printed.
 const TOLD_MAX: usize = 400;
 
 /// The state at `at_us`, and everything that happened within `around_us` of it; `None` when the run was over.
@@ -105,7 +105,7 @@ fn controller(path: &Path) -> String {
     )
 }
 
-/// Where, and what. What happened to what `only` leaves out is not told.
+/// Place and text of an event; `None` for events that `only` excludes.
 fn words(index: &Index<'_>, what: &What, only: Only) -> Option<(&'static str, String)> {
     let of = |n: &u64| index.datagrams.get(n).is_some_and(|d| only.admits(d.sent.side, d.sent.session));
     let list = |sns: &[u32]| ranges(sns.iter().map(|&sn| sn.into()));

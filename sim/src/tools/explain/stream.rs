@@ -9,7 +9,7 @@ use crate::record::{At, Element, Span, What};
 use engine::Cause;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Segments in trouble that are told one by one; the slowest when there are more.
+/// Maximum number of delayed segments listed one by one; the slowest when there are more.
 const TOLD_MAX: usize = 12;
 
 /// Every stream of that number, one for each session that had it.
@@ -38,7 +38,7 @@ pub(super) fn explain(index: &Index<'_>, stream: u32, only: Only) -> Option<Stri
     (!stories.is_empty()).then(|| stories.join("\n"))
 }
 
-/// What applications did, the first and the last of what they did often.
+/// Actions of the applications; of repeated ones the first and the last.
 fn milestones(index: &Index<'_>, session: u32, stream: u32) -> String {
     let mut lines = Lines::default();
     let mut spans: BTreeMap<(Side, bool), [(u64, Span); 2]> = BTreeMap::new();
@@ -250,7 +250,7 @@ struct Trouble {
     story: Vec<Attempt>,
 }
 
-/// One transmission: when, why, and what dropped it.
+/// One transmission: moment, cause, and the element that dropped it.
 type Attempt = (u64, Option<Cause>, Option<Element>);
 
 fn fare(index: &Index<'_>, side: Side, session: u32, sn: u32) -> Fare {

@@ -1,6 +1,6 @@
-//! The last step: what the links do to packets by chance becomes lists of the packets that are dropped and delayed.
+//! The last step: replaces random impairments of the links by lists of the packets to drop and to delay.
 //!
-//! The smallest scenario is played once, its links tell what became of every packet, and each element that throws dice
+//! The smallest scenario is played once, its links report the fate of every packet, and each random element
 //! gives way to lists that do the same to the same packets. An element without which the failure is gone stays.
 
 use super::fates::{Fates, From};
@@ -12,7 +12,7 @@ use crate::record::Element;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-/// What of a link gives way to lists.
+/// The elements of a link that lists replace.
 pub(super) struct Part {
     keys: &'static [&'static str],
     /// Packets that these dropped are listed.
@@ -23,7 +23,7 @@ pub(super) struct Part {
     late_from: Option<From>,
 }
 
-/// What throws dice. Copies only go; no list makes them.
+/// Random elements. Duplicates are only removed; no list creates them.
 const RANDOM: &[Part] = &[
     Part {
         keys: &["loss_pct", "loss_burst_packets"],
@@ -41,7 +41,7 @@ const RANDOM: &[Part] = &[
     },
 ];
 
-/// What throws none, but is harder to follow than a short list.
+/// Elements that are not random, but harder to follow than a short list.
 const BUSY: &[Part] = &[
     Part {
         keys: &["police_kbit", "police_burst_bytes", "police_penalty_kbit", "police_penalty_ms"],
@@ -74,7 +74,7 @@ impl Shrinker<'_> {
         }
     }
 
-    /// Puts lists in the place of queues and policers where there is less to say of the links then.
+    /// Replaces queues and policers by lists where that makes the links shorter.
     pub(super) fn list_queues(&mut self, progress: &mut dyn FnMut(&Self)) {
         for (direction, part) in each(BUSY) {
             let before = (self.best.clone(), self.wanted.clone(), self.events);
@@ -131,7 +131,7 @@ impl Shrinker<'_> {
     }
 }
 
-/// How much there is to say of the links.
+/// Length of the description of the links.
 fn links_len(tree: &Value) -> usize {
     tree["links"].to_string().len()
 }
@@ -161,7 +161,7 @@ fn list(tree: &mut Value, direction: usize, lost: &[u64], late: Option<Vec<(u64,
     tree::tidy_lists(tree);
 }
 
-/// What of a scenario still throws the dice of its links, as paths.
+/// Paths of the elements of a scenario's links that are still random.
 pub(super) fn random(tree: &Value) -> Vec<String> {
     let mut found = Vec::new();
     for (direction, part) in each(RANDOM) {

@@ -1,4 +1,4 @@
-//! What the links of a run did to each packet.
+//! The fate of each packet on the links of a run.
 
 use super::Prepare;
 use crate::link::Delay;

@@ -1,11 +1,11 @@
 //! Shrinking: from a scenario that fails to the smallest one that fails the same way.
 //!
 //! A greedy search: parts of the scenario's JSON are left out or made smaller, one after the other, and whatever still
-//! fails in the same way is the next one to start from. What cannot be read any more is simply not taken. Because every
-//! change moves the dice, a few other seeds are tried as well. What must not change is what could make a healthy scenario
+//! fails in the same way is the next one to start from. Candidates that do not parse are discarded. Because every
+//! change shifts the random numbers, a few other seeds are tried as well. No change may make a passing scenario
 //! fail: the time to drain, and windows, rates and sizes that are only left at their defaults or not at all.
 //!
-//! At last, what the links do by chance becomes lists of packets, which are made smaller in turn.
+//! Finally, random impairments of the links become lists of packets, which are minimized in turn.
 
 mod explicit;
 mod fates;
@@ -22,7 +22,7 @@ use tree::{KEYS_OF_SIDES_OFF, LINKS};
 /// Seeds tried beside the one that failed.
 const OTHER_SEEDS: u64 = 4;
 
-/// Rounds of all passes at most; each one starts from what the one before left.
+/// Maximum number of rounds of all passes; each starts from the result of the one before.
 const ROUNDS_MAX: usize = 6;
 
 /// Events that a run may have more than the one before.
@@ -34,7 +34,7 @@ const EVENTS_MORE_TIME: u64 = 100_000;
 /// The key of the time to drain.
 const DRAIN: &str = "drain_ms";
 
-/// What is planted, or otherwise changed, in every scenario before it is played.
+/// Applied to every scenario before it is played, such as a seeded bug.
 pub type Prepare<'p> = &'p dyn Fn(&mut Scenario);
 
 /// A search for the smallest failing scenario.
@@ -55,7 +55,7 @@ impl<'p> Shrinker<'p> {
         Some(Self { prepare, wanted: verdict.failure()?, best: tree, events, runs: 1 })
     }
 
-    /// Searches until nothing makes it smaller. `progress` is told after every pass.
+    /// Minimizes until no change helps. Calls `progress` after every pass.
     pub fn shrink(&mut self, progress: &mut dyn FnMut(&Self)) {
         self.search(progress);
         let is_drain_given = self.best.get(DRAIN).is_some();
@@ -118,12 +118,12 @@ impl<'p> Shrinker<'p> {
         self.runs
     }
 
-    /// What comes of the smallest one so far.
+    /// The verdict on the smallest scenario so far.
     pub fn verdict(&self) -> Option<Verdict> {
         verdict(&self.best, self.prepare, None, self.events_max())
     }
 
-    /// What of it still depends on the dice of the links, as paths: what lists cannot do, or the failure is gone.
+    /// Paths of its elements that are still random, because lists cannot replace them or the failure disappears.
     pub fn random(&self) -> Vec<String> {
         explicit::random(&self.best)
     }
@@ -239,7 +239,7 @@ impl<'p> Shrinker<'p> {
         }
     }
 
-    /// Switches off, on both sides, what needs not be on.
+    /// Switches off options, on both sides, that the failure does not need.
     fn switch_off(&mut self) {
         for (key, value) in KEYS_OF_SIDES_OFF {
             let mut tree = self.best.clone();

@@ -1,4 +1,4 @@
-//! Scenario files as people write them: what fits on a line stands on a line.
+//! Scenario files formatted for readers: a value that fits on one line takes one line.
 
 use serde_json::Value;
 

@@ -28,7 +28,7 @@ pub(super) const LINK_GROUPS: &[&[&str]] = &[
 pub(super) const SIDE_GROUPS: &[&[&str]] =
     &[&["datashard", "parityshard"], &["smuxbuf", "streambuf"], &["qpp", "qpp-count"]];
 
-/// What most failures need not have: the failing run has less to explain without it.
+/// Parts that most failures do not need; the failing run is easier to explain without them.
 pub(super) const KEYS_OF_SIDES_OFF: &[(&str, &str)] = &[
     ("nocomp", "true"),
     ("parityshard", "0"),
@@ -81,11 +81,11 @@ pub(super) const NUMBERS: &[&str] = &[
     DELAYED,
 ];
 
-/// What is not left out: without it there is no scenario, or another time to drain.
+/// Keys that are never removed: without them there is no scenario, or its time to drain changes.
 const KEPT: &[&str] =
     &["/name", "/description", "/seed", "/duration_ms", "/drain_ms", "/links", "/workloads"];
 
-/// What both sides must agree on is left out on both or on neither.
+/// Options that both sides must agree on are removed from both or from neither.
 const COMMON: &[&str] = &["key", "crypt", "nocomp", "smuxver", "qpp", "qpp-count", "no-announce"];
 
 fn may_be_left_out(path: &str) -> bool {
@@ -219,7 +219,7 @@ pub(super) struct Decimal {
     has_rest: bool,
 }
 
-/// What to try instead, the smallest first.
+/// Replacement values to try, the smallest first.
 pub(super) fn shorter(number: Decimal) -> Vec<u64> {
     let Decimal { whole, has_rest } = number;
     let digit = 10_u64.pow(whole.checked_ilog10().unwrap_or(0));

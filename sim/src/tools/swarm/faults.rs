@@ -1,4 +1,4 @@
-//! What goes wrong, and when.
+//! Random faults and their times.
 
 use super::{Dice, Frame, percent, weights};
 use serde_json::{Value, json};

@@ -19,7 +19,7 @@ pub use weights::{Weights, WeightsError};
 use dice::Dice;
 use serde_json::{Map, Value, json};
 
-/// What the parts of a scenario have to know about each other.
+/// Facts that the parts of a scenario share.
 struct Frame {
     duration_ms: u64,
     /// Workloads that move bytes as long as they can: the line must be slow.

@@ -25,7 +25,7 @@ pub(super) fn sides(
     })
 }
 
-/// What both sides must agree on, and switches of which each side only looks at its own.
+/// Options that both sides must agree on, and options that only concern their own side.
 fn common(dice: &mut Dice, weights: &weights::Settings, crypt: &'static str, probes_not: bool) -> Keys {
     let mut keys = Keys::new();
     let mut set = |key: &str, value: Value| keys.insert(key.into(), value);

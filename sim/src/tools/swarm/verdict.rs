@@ -4,12 +4,12 @@ use crate::world::World;
 use std::fmt::{self, Display, Formatter};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// What came of a run that may also have panicked.
+/// The result of a run that may have panicked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It went through to its end, whatever that was.
     Ran(Box<Outcome>),
-    /// An assertion failed; what it said.
+    /// An assertion failed, with this message.
     Panicked(String),
     /// It has more events than it may have, and was given up.
     GivenUp,
@@ -18,7 +18,7 @@ pub enum Verdict {
 /// How a run failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// The broken rule's name, `panic`, `expectation` or `endless`: what stays when a scenario is made smaller.
+    /// The broken rule's name, `panic`, `expectation` or `endless`: minimizing a scenario preserves it.
     pub kind: String,
     /// In words.
     pub detail: String,
@@ -42,7 +42,7 @@ impl Verdict {
         })
     }
 
-    /// What went wrong, if anything did.
+    /// The failure, if there is one.
     pub fn failure(&self) -> Option<Failure> {
         let failure = |kind: &str, detail: &str| Some(Failure { kind: kind.into(), detail: detail.into() });
         match self {

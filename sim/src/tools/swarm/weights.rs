@@ -1,4 +1,4 @@
-//! How often the swarm does what.
+//! Frequencies of the swarm's choices.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,20 +13,20 @@ pub struct WeightsError {
     pub file: String,
     /// JSON path such as `links.loss`; `.` is the whole file.
     pub path: String,
-    /// What is wrong there.
+    /// The reason, for the user.
     pub reason: String,
 }
 
-/// How often the swarm does what: of `links`, `hosts`, `faults` and `settings` each the percentage of runs that have it,
-/// of the others a weight among those of its group. What a file leaves out is as in [`Weights::default`].
+/// Frequencies of the swarm's choices: of `links`, `hosts`, `faults` and `settings` each the percentage of runs that have it,
+/// of the others a weight among those of its group. Missing keys are as in [`Weights::default`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Weights {
-    /// What links do until they are healed.
+    /// Impairments of the links until they are healed.
     pub links: Links,
-    /// What machines are like.
+    /// Properties of the machines.
     pub hosts: Hosts,
-    /// What goes wrong.
+    /// Faults.
     pub faults: Faults,
     /// Settings that are not at their default.
     pub settings: Settings,
@@ -101,7 +101,7 @@ macro_rules! weights {
 }
 
 weights! {
-    /// What links do until they are healed; each direction has its own values.
+    /// Impairments of the links until they are healed; each direction has its own values.
     Links {
         asymmetric "asymmetric" 30 "Rate, queue and delay differ between the directions."
         rate "rate" 85 "A rate, with a queue."
@@ -120,7 +120,7 @@ weights! {
 }
 
 weights! {
-    /// What machines are like; each side has its own values.
+    /// Properties of the machines; each side has its own values.
     Hosts {
         stalls "stalls" 12 "Times at which the process does not run."
         slack "slack" 25 "Timers that fire late."
@@ -132,7 +132,7 @@ weights! {
 }
 
 weights! {
-    /// What goes wrong.
+    /// Faults.
     Faults {
         server_restart "server_restart" 12 "The server restarts."
         client_restart "client_restart" 14 "The client restarts, in half of the cases at its old address."

@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 const BYTES_MAX: u64 = 150_000;
 const BYTES_LARGE: u64 = 600_000;
 
-/// Which workloads, one to three.
+/// One to three random workloads.
 pub(super) fn kinds(dice: &mut Dice, weights: &Weights) -> Vec<&'static str> {
     let count = dice.pick(&[1, 1, 2, 2, 3]);
     (0..count).map(|_| dice.weighted(&weights.workloads.entries())).collect()
 }
 
-/// What can be moved in a few seconds.
+/// Bytes that the link carries in a few seconds.
 pub(super) struct Pace {
     bytes: u64,
 }
