@@ -1,4 +1,4 @@
-//! A run's memory does not grow with simulated time. Alone in its process, because it looks at the process's memory.
+//! A run's memory does not grow with simulated time. Measured in a process of its own.
 
 use crate::common::scenario;
 use serde_json::json;
@@ -30,6 +30,16 @@ fn play(seconds: u64) {
 }
 
 #[test]
+fn memory_does_not_grow_with_simulated_time() {
+    let alone = ["--exact", "--ignored", "memory::a_day_takes_no_more_memory_than_a_quarter_of_an_hour"];
+    let program = std::env::current_exe().expect("the test program has a path");
+    let output = std::process::Command::new(program).args(alone).output().expect("it starts again");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+}
+
+#[test]
+#[ignore = "memory_does_not_grow_with_simulated_time runs it in a process of its own"]
 fn a_day_takes_no_more_memory_than_a_quarter_of_an_hour() {
     play(900);
     let before_kib = peak_kib();
