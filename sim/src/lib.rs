@@ -9,7 +9,7 @@
 //! Checks are always on: what an application reads is compared byte for byte with what its peer wrote, packets are
 //! conserved on the links, the engine's contract holds (drain, then a deadline that is not in the past, no spinning
 //! timer), and everything written arrives in a bounded time after the sources stopped. A run that breaks one stops
-//! there and says so in [`Outcome::violations`].
+//! there and reports it in [`Outcome::violations`].
 
 pub mod check;
 pub mod host;

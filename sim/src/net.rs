@@ -1,4 +1,4 @@
-//! What all parts of a run share: the event queue and the packet buffers.
+//! The event queue and the packet buffers, shared by all parts of a run.
 
 use crate::ids::PacketId;
 use crate::record::{Fate, Recorder};
@@ -11,16 +11,16 @@ use std::time::Duration;
 /// Event queue and packets of one run.
 #[derive(Debug, Default)]
 pub struct Net {
-    /// What happens when.
+    /// Pending events.
     pub schedule: Schedule,
     /// The bytes of packets on their way.
     pub packets: Packets,
-    /// Watches, if the run is recorded.
+    /// Records events; `None` in runs that are not recorded.
     pub recorder: Option<Box<Recorder>>,
 }
 
 impl Net {
-    /// Tells the recorder, if there is one, what becomes of a packet.
+    /// Passes the fate of a packet to the recorder, if there is one.
     pub fn note(&mut self, now: Instant, packet: PacketId, fate: Fate) {
         if let Some(recorder) = &mut self.recorder {
             recorder.fate(now, packet, fate);
@@ -28,7 +28,7 @@ impl Net {
     }
 }
 
-/// Something that will happen.
+/// A pending event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Event {
     /// The link's transmitter has sent the last bit of a packet.
@@ -37,13 +37,13 @@ pub enum Event {
     Deliver(Direction, PacketId),
     /// The workload of that index starts.
     Tick(usize),
-    /// A workload asked to be woken.
+    /// A timer of a workload expires.
     Wake {
         /// Its index.
         work: usize,
         /// Where.
         side: Side,
-        /// What it asked to be reminded of.
+        /// The tag given to [`Port::wake_at`](crate::transport::Port::wake_at).
         tag: u64,
     },
     /// That side's process goes on with what it could not do.
@@ -143,9 +143,9 @@ pub struct Packet {
     pub digest: u64,
     /// The bytes are not the ones that were sent.
     pub damaged: bool,
-    /// What the driver wants to know again when the packet arrives; 0 unless it said so.
+    /// Opaque to the network; returned to the transport on delivery. 0 by default.
     pub tag: u64,
-    /// What its link adds to the delay that others have.
+    /// Delay in addition to that of the link.
     pub extra: Duration,
 }
 

@@ -87,7 +87,7 @@ impl Default for Trace {
     }
 }
 
-/// The hash of one datagram's bytes: four lanes of multiply and fold, some twenty times as fast as SipHash. Nobody attacks
+/// The hash of one datagram's bytes: four lanes of multiply and fold, some twenty times as fast as SipHash. No adversary attacks
 /// it; it has to notice that two runs differ.
 pub fn digest(datagram: &[u8]) -> u64 {
     let mut lanes = SALT;
@@ -112,7 +112,7 @@ fn absorb(lanes: &mut [u64; 4], block: &[u8; 64]) {
     }
 }
 
-/// Fixed for ever, because recorded hashes depend on them; as wyhash has them.
+/// Never changed, because recorded hashes depend on them; as wyhash has them.
 const SALT: [u64; 4] =
     [0xa076_1d64_78bd_642f, 0xe703_7ed1_a0b4_28db, 0x8ebc_6af0_9c88_c6e3, 0x5899_65cc_7537_4cc3];
 

@@ -3,20 +3,20 @@ use crate::plan::{FaultKind, FaultPlan, HostPlan, Scenario, Stall, Timeline};
 use engine::{CloseReason, Instant};
 use std::time::Duration;
 
-/// What a run's faults explain of the sessions that end in it. A session that ends for another reason breaks
+/// Decides whether the faults of a run explain the end of a session. A session that ends for another reason breaks
 /// [`crate::check::Rule::Closed`].
 ///
 /// | session ends with | explained when |
 /// |---|---|
 /// | `Local` | always: the driver ended it |
-/// | `Replaced` | the client has no tunnel of that conversation any more; or it was restarted just before, so that a datagram of the process before may be late (KCP-22 cannot tell it from a newer one) |
+/// | `Replaced` | the client has no tunnel of that conversation any more; or it was restarted just before, so that a datagram of the previous process may arrive late (KCP-22 cannot tell it from a newer one) |
 /// | `Unknown`, at the server | the path was cut or the server was restarted before |
 /// | `PeerRestarted`, at the client | the server lost the session, or does not follow clients and the address changed |
 /// | `PeerTimeout` | as both above; or the path was cut, or the host stalled, for long enough |
 /// | anything else | never |
 ///
 /// A cut of `c` is long enough when `2 c + 2 keepalive >= peer timeout`: retransmissions back off, so that after it
-/// nothing may be sent for as long again, and an idle session says something only every keepalive interval. A clock that
+/// nothing may be sent for as long again, and an idle session sends only every keepalive interval. A clock that
 /// jumps ends nothing (KCP-25).
 #[derive(Debug)]
 pub struct Excuses {
@@ -31,7 +31,7 @@ pub struct Excuses {
 /// How long a datagram may be under way.
 const LATE_DATAGRAM_MAX: Duration = Duration::from_secs(5);
 
-/// A session that ended.
+/// The end of a session, and what the simulator knows about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Loss {
     /// Where.
@@ -53,7 +53,9 @@ impl Excuses {
         let client_restarts =
             scenario.faults.iter().filter(|fault| matches!(fault.kind, FaultKind::ClientRestart { .. }));
         let end = Instant::from_micros(u64::MAX);
-        cuts.extend([&scenario.up.blackout, &scenario.down.blackout].into_iter().flat_map(|b| dark(b, end)));
+        cuts.extend(
+            [&scenario.up.blackout, &scenario.down.blackout].into_iter().flat_map(|b| blackouts(b, end)),
+        );
         cuts.extend([&scenario.hosts.client, &scenario.hosts.server].into_iter().flat_map(stalls));
         Self {
             cuts,
@@ -105,7 +107,7 @@ fn cut(fault: &FaultPlan) -> Option<(Instant, Instant)> {
 }
 
 /// The times at which a link's own schedule lets nothing through.
-fn dark(blackout: &Timeline<bool>, end: Instant) -> Vec<(Instant, Instant)> {
+fn blackouts(blackout: &Timeline<bool>, end: Instant) -> Vec<(Instant, Instant)> {
     let mut times: Vec<Instant> = blackout.times().map(Instant::from_micros).collect();
     times.push(end);
     times.windows(2).filter(|pair| blackout.at(pair[0])).map(|pair| (pair[0], pair[1])).collect()

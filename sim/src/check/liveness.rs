@@ -1,18 +1,18 @@
-//! How long it may take until everything has arrived, once the sources have stopped and all that was cut is whole again.
+//! Bound on the time until all data has arrived, once sources have stopped and all outages have healed.
 //! A run that needs longer breaks [`Rule::Liveness`](crate::outcome::Rule::Liveness).
 //!
-//! The bound is computed from the scenario and from what is outstanding at the stop. It is what a healthy engine needs on
-//! the worst day these settings allow, and no more: an engine that forgets to try again, or waits too long before it does,
+//! The bound is computed from the scenario and from what is outstanding at the stop. It is what a correct engine needs in
+//! the worst case that these settings allow, and no more: an engine that misses a retransmission, or delays it too long,
 //! exceeds it. The sum of:
 //!
 //! | term | is | because |
 //! |---|---|---|
 //! | transfer | `outstanding * headers * parity / (1 - loss) * 2 / slowest rate` | every byte crosses the slowest place, and fixed windows send about everything twice where they overfill a queue |
 //! | windows | `ceil(outstanding / window) * (delay + retries * rto)` | no more than a window moves in a round trip, and a lost segment holds it; without `nc` a window is two segments, the least that congestion control goes down to |
-//! | losses | the waits before the `k`-th try, where one segment in 10^6 is lost `k` times in a row, which bursts make likely | the last segments have nothing behind them that shows their loss |
+//! | losses | the waits before the `k`-th try, where one segment in 10^6 is lost `k` times in a row, which bursts make likely | no later segment reveals the loss of the last ones |
 //! | closing | `4 * round trip` | a last request, its reply, and the two ends of the stream |
 //! | pauses | a stall of a reader, a late reply, the tick that closes streams | the work itself waits |
-//! | silence | longest cut + `rto`; keepalive; detection of a dead session | after a cut the next try may be as far away as the cut was long (waits grow by a constant), a side with nothing to say speaks at its keepalive, and a session whose peer is gone is noticed by a probe (KCP-23) or by the keepalive timeout; what it carried is sent again |
+//! | silence | longest cut + `rto`; keepalive; detection of a dead session | after a cut the next try may be as far away as the cut was long (waits grow by a constant), an idle side sends only at its keepalive, and a session whose peer is gone is noticed by a probe (KCP-23) or by the keepalive timeout; what it carried is sent again |
 //!
 //! where `round trip` is both delays, a full queue and a full socket on either side, the flush intervals, timer slack and
 //! regular stalls, `rto = min(3 * round trip + interval, 60 s)` since samples between 0 and `r` have a mean deviation of at
@@ -37,13 +37,13 @@ const PROBE_US_MIN: u64 = 1_000_000;
 /// And its largest.
 const PROBE_US_MAX: u64 = 5_000_000;
 
-/// First wait before a closed window is asked about, by the slower generation (KCP-9).
+/// First wait before the window probe of the slower generation (KCP-9).
 const WINDOW_PROBE_US: u64 = 7_000_000;
 
 /// Losses in a row that happen to fewer than one segment in that many are not waited for.
 const UNLUCKY_ONE_IN: u64 = 1_000_000;
 
-/// Worse links than that are beyond what anybody waits for.
+/// Loss rates above this are treated as this rate.
 const LOSS_PPM_MAX: u64 = 900_000;
 
 /// How often fixed windows send a byte where they overfill a queue.
@@ -103,9 +103,9 @@ impl Bound {
 }
 
 /// When nothing is cut any more: faults are healed, links carry packets, and processes run. A link whose schedule ends
-/// dark is not waited for.
+/// in a blackout is not waited for.
 fn whole_from(scenario: &Scenario) -> Instant {
-    let links = [&scenario.up, &scenario.down].into_iter().flat_map(|link| dark(&link.blackout));
+    let links = [&scenario.up, &scenario.down].into_iter().flat_map(|link| blackouts(&link.blackout));
     let stalls = hosts(scenario).into_iter().flat_map(|host| &host.stalls).filter_map(once);
     let ends = links.chain(stalls).map(|(begin_us, for_us)| Instant::from_micros(begin_us + for_us));
     ends.fold(all_healed_at(&scenario.faults), Instant::max)
@@ -196,7 +196,7 @@ impl Path {
 
     fn silence_us(&self, scenario: &Scenario, cut_us: u64) -> u64 {
         let sides = [&scenario.client, &scenario.server].map(|side| &side.config);
-        // Keepalive timeouts are looked at once in that time.
+        // The keepalive timeout is checked once per interval.
         let timeout_us = 2 * sides.iter().map(|config| us(config.mux.peer_timeout_ms)).max().unwrap_or(0);
         let detection_us = self.probe_us.map_or(timeout_us, |probe_us| probe_us + self.round_trip_us);
         cut_us + self.rto_us + self.keepalive_us + detection_us
@@ -358,7 +358,7 @@ fn pause_us(plan: &WorkPlan, now: Instant, is_cut: bool) -> u64 {
         WorkKind::StalledReader(reader) => {
             let for_us = reader.stall_for_us.unwrap_or(0);
             let resumes_us = plan.start_us + reader.stall_after_us + for_us;
-            // Whoever met a closed window asks again after up to as long as it was closed.
+            // The peer of a closed window may probe as late as the time for which it was closed.
             resumes_us.saturating_sub(now.as_micros()) + for_us.max(WINDOW_PROBE_US)
         }
         WorkKind::HalfClose(half) => half.response_after_us * if is_cut { 2 } else { 1 },
@@ -373,14 +373,14 @@ fn longest_cut_us(scenario: &Scenario) -> Option<u64> {
         !matches!(fault.kind, FaultKind::DuplicateStorm { .. } | FaultKind::Corruption { .. })
     });
     let faults = cuts.map(|fault: &FaultPlan| fault.for_us);
-    let links = [&scenario.up, &scenario.down].into_iter().flat_map(|link| dark(&link.blackout));
+    let links = [&scenario.up, &scenario.down].into_iter().flat_map(|link| blackouts(&link.blackout));
     let stalls = hosts(scenario).into_iter().flat_map(|host| &host.stalls).filter_map(once);
     let forgotten = scenario.nat.timeout_us.map(|_| 0);
     faults.chain(links.chain(stalls).map(|(_, for_us)| for_us)).chain(forgotten).max()
 }
 
-/// When a link goes dark, and for how long; but not for ever.
-fn dark(blackout: &Timeline<bool>) -> Vec<(u64, u64)> {
+/// Blackouts of a link that end: start and length, microseconds.
+fn blackouts(blackout: &Timeline<bool>) -> Vec<(u64, u64)> {
     let times: Vec<u64> = blackout.times().collect();
     let is_dark = |us: u64| blackout.at(Instant::from_micros(us));
     times.windows(2).filter(|pair| is_dark(pair[0])).map(|pair| (pair[0], pair[1] - pair[0])).collect()

@@ -1,4 +1,4 @@
-//! Bounded memory: what may lie in a tunnel, and on the network, computed from the settings.
+//! Bounds on memory: what a tunnel and the network may hold, computed from the settings.
 
 use super::window::{WindowLimits, broken_window};
 use crate::plan::{FaultKind, FaultPlan, HEADERS_BYTES, LinkPlan, Scenario};
@@ -6,7 +6,7 @@ use crate::{Direction, Side};
 use engine::arq::{ACKS_MAX, OVERHEAD, State};
 use engine::{Generation, Tunnel, TunnelConfig};
 
-/// Events from one count of all bytes in all tunnels to the next; lengths and windows are looked at after every event.
+/// Events from one count of all bytes in all tunnels to the next; lengths and windows are checked after every event.
 pub const BYTES_EVERY_EVENTS: u64 = 256;
 
 /// Most bytes before a frame in the multiplexer's stream, or in an UPD.
@@ -43,7 +43,7 @@ pub struct TunnelLimits {
     /// Segments queued or in flight: frames are made while there are less than the send window, so that the last
     /// one may exceed it.
     pub waiting_max: usize,
-    /// Segments read by nobody yet: the receive window.
+    /// Segments received in order and not yet read: the receive window.
     pub rcv_queue_max: usize,
     /// Segments that came out of order: the receive window.
     pub rcv_buf_max: usize,

@@ -5,7 +5,7 @@ use engine::Instant;
 /// When bytes arrived again after each fault.
 ///
 /// Counted are bytes that an application read because of a datagram that was sent after the fault was healed: what was
-/// under way before says nothing.
+/// in flight before does not count.
 #[derive(Debug)]
 pub struct Recovery {
     /// When each fault is healed, and the first such bytes in each direction.

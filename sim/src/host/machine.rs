@@ -75,12 +75,12 @@ impl Machine {
         }
     }
 
-    /// What the process's clock shows at `now`; the engine is told this time.
+    /// Reading of the process's clock at `now`; the engine runs on this time.
     pub fn local(&self, now: Instant) -> Instant {
         now + Duration::from_micros(self.counters.clock_offset_us)
     }
 
-    /// When the process's clock shows `local`.
+    /// Simulated time at which the process's clock reads `local`.
     fn world(&self, local: Instant) -> Instant {
         Instant::from_micros(local.as_micros().saturating_sub(self.counters.clock_offset_us))
     }

@@ -1,4 +1,4 @@
-//! The computers of the two sides: their timers, sockets, clocks, and the address translator before the client.
+//! The hosts of the two sides: timers, sockets, clocks, and the NAT in front of the client.
 
 mod alarm;
 mod machine;

@@ -114,7 +114,7 @@ impl Nat {
         self.by_address.get(&address).copied()
     }
 
-    /// Datagrams dropped because they went to an address that nobody has.
+    /// Datagrams dropped because they were sent to an address that maps to no socket.
     pub const fn dropped(&self) -> u64 {
         self.dropped
     }
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_in_keeps_a_mapping_only_where_asked_to() {
+    fn inbound_datagrams_refresh_a_mapping_only_where_configured() {
         for inbound_refreshes in [false, true] {
             let mut nat = Nat::new(NatPlan { timeout_us: Some(1_000_000), inbound_refreshes });
             let place = nat.outbound(at(0), 3);

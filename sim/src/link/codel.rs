@@ -147,9 +147,9 @@ mod tests {
         let again = drops_ms(&mut codel, 2_050, 2_300, 6_000);
         assert_eq!(again[0], 2_150);
         assert!(again[1] - again[0] < 40 && first > 10, "{again:?}");
-        // Long after, it starts anew.
+        // Long after, it starts at the initial rate.
         assert!(drops_ms(&mut codel, 2_300, 5_000, 1_000).is_empty());
-        let anew = drops_ms(&mut codel, 5_000, 5_300, 6_000);
-        assert_eq!(anew[..2], [5_100, 5_200]);
+        let restarted = drops_ms(&mut codel, 5_000, 5_300, 6_000);
+        assert_eq!(restarted[..2], [5_100, 5_200]);
     }
 }

@@ -34,7 +34,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_nobody_asked_for_is_passed_over() {
+    fn a_listed_number_that_is_skipped_delays_nothing() {
         let mut list = DelayList::new(vec![(2, 50), (5, 60)]);
         assert_eq!([1, 4, 5, 6].map(|number| list.extra(number).as_micros()), [0, 0, 60, 0]);
     }

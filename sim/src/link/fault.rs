@@ -3,7 +3,7 @@ use crate::plan::{FaultKind, FaultPlan};
 use engine::Instant;
 
 impl Link {
-    /// Makes the link as bad as the faults of the moment say.
+    /// Impairs the link as the faults that are active at `now` specify.
     pub fn apply_faults(&mut self, faults: &[FaultPlan], now: Instant) {
         let direction = self.direction;
         let (mut dead, mut doubled, mut damaged) = (false, 0, 0);

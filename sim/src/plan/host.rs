@@ -71,7 +71,7 @@ impl Stall {
     }
 }
 
-/// What the clock shows that the engine is told. KCP's own clock counts milliseconds in 32 bits and wraps.
+/// The reading of the process's clock. KCP's own clock counts milliseconds in 32 bits and wraps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ClockPlan {
     /// The seed decides: one seed in three crosses the wrap, the others start at zero.
@@ -89,7 +89,7 @@ pub enum ClockPlan {
 /// A network address translator before the client. It maps every socket of the client to a public address of its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NatPlan {
-    /// A mapping over which nothing was sent for that long is forgotten, microseconds; `None` keeps it for ever.
+    /// A mapping over which nothing was sent for that long is forgotten, microseconds; `None` keeps it until a fault removes it.
     pub timeout_us: Option<u64>,
     /// What the server sends keeps a mapping, too.
     pub inbound_refreshes: bool,

@@ -1,4 +1,4 @@
-//! The contents of a scenario, typed: what is simulated, before anything is. Imports nothing else of the crate but sides,
+//! The typed contents of a scenario. Imports nothing else of the crate but sides,
 //! units and the JSON of names.
 
 mod expect;
@@ -75,12 +75,13 @@ pub struct Scenario {
     pub work: Vec<WorkPlan>,
     /// What the run is expected to measure.
     pub expect: Vec<Expectation>,
-    /// Direct TCP in the place of the tunnel.
+    /// Direct TCP instead of the tunnel.
     pub baseline: Option<Baseline>,
     /// Added to the start of the first workload, microseconds: tests plant here what differs from run to run, to prove
     /// that the gate notices. Scenario files cannot set it.
     pub planted: Option<fn() -> u64>,
-    /// Seed of the links' dice where that is not the run's: tells what depends on them. Scenario files cannot set it.
+    /// Seed of the links' random numbers if it differs from the run's, to find out what depends on them. Scenario files
+    /// cannot set it.
     pub links_seed: Option<u64>,
 }
 

@@ -1,4 +1,4 @@
-//! What carries the streams of applications: the tunnel, or what it is compared with.
+//! The protocols that carry the streams of applications: the tunnel, and direct TCP for comparison.
 
 mod network;
 mod port;
@@ -16,13 +16,13 @@ use crate::plan::{FaultKind, Scenario};
 use engine::Instant;
 use engine::mux::{ReadError, WriteError};
 
-/// Both sides of what carries streams, and the network between them. Times are those of the run, not of a side's clock.
+/// A protocol that carries streams: its two sides and the network between them. Times are those of the run, not of a side's clock.
 ///
-/// A call may send packets and break rules at once; what applications have to do about it is fetched with
-/// [`Transport::poll`].
+/// A call may send packets and break rules at once; the resulting [`Notice`]s for applications are fetched
+/// with [`Transport::poll`].
 pub trait Transport {
-    /// Whether it is what is tested: then what does not arrive in time breaks [`Rule::Liveness`](crate::outcome::Rule), and
-    /// otherwise it is only shown as incomplete.
+    /// Whether data that does not arrive in time breaks [`Rule::Liveness`](crate::outcome::Rule::Liveness). Otherwise the
+    /// outcome shows the work as incomplete.
     const IS_TESTED: bool;
 
     /// The network between the sides.
@@ -82,15 +82,15 @@ pub trait Transport {
     /// Sets the timers to the earliest deadlines.
     fn arm(&mut self, now: Instant);
 
-    /// That side's process goes on with what it had no time for.
+    /// That side's process continues with work for which its host had no time.
     fn resume(&mut self, _now: Instant, _side: Side) {}
 
-    /// A fault begins, or heals; what applications have to do about it. Links are impaired by the caller.
+    /// A fault begins or heals; returns the notice that results. The caller impairs the links.
     fn fault(&mut self, _now: Instant, _kind: FaultKind, _heals: bool) -> Option<Notice> {
         None
     }
 
-    /// What an application has to do next, until there is nothing.
+    /// The next notice for an application; `None` when none is left.
     fn poll(&mut self, now: Instant) -> Option<Notice>;
 
     /// Whether the client's process runs.
@@ -98,7 +98,7 @@ pub trait Transport {
         true
     }
 
-    /// The ends of streams that applications have, in the order in which they learn that sources stop.
+    /// The ends of streams that applications have, in the order in which applications stop them.
     fn ends(&self) -> Vec<(Side, Stream)>;
 
     /// Streams that the simulator itself remembers: those that are not over.
@@ -119,18 +119,19 @@ pub trait Transport {
         0
     }
 
-    /// Ends an event: notes what is held beyond its limits, of what changed; of everything where it is `thorough`.
+    /// Ends an event: reports queues beyond their limits on the sides that changed, and on both, with all bytes counted, if
+    /// `thorough`.
     fn check(&mut self, _now: Instant, _thorough: bool) {}
 
-    /// Adds what is known of the sides.
+    /// Adds the counters of the sides to the outcome.
     fn report(&self, scenario: &Scenario, outcome: &mut Outcome);
 }
 
-/// What applications have to do.
+/// A change that an application has to handle.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// The end of a stream on that side may have something to read, or room to write.
     Advance(Side, Stream),
-    /// The ends of streams on that side are lost.
+    /// The streams were lost on that side.
     Reset(Side, Vec<Stream>),
 }

@@ -10,7 +10,7 @@ use crate::{Direction, Side};
 use engine::Instant;
 use std::collections::BTreeMap;
 
-/// What lies between the two sides, and what is kept about a run.
+/// The two links between the sides, and the shared state of a run.
 #[derive(Debug)]
 pub struct Network {
     /// Event queue, packets and recorder.

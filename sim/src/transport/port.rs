@@ -7,7 +7,7 @@ use crate::record::Recorder;
 use engine::Instant;
 use engine::mux::{ReadError, WriteError};
 
-/// What carries an application's streams, on one side and at one instant: a tunnel, or whatever it is compared with.
+/// The interface of an application to its streams, on one side and at one instant.
 pub trait Port {
     /// The time.
     fn now(&self) -> Instant;
@@ -15,7 +15,7 @@ pub trait Port {
     /// The side the application acts on.
     fn side(&self) -> Side;
 
-    /// Opens a stream; the other side hears of it when it arrives there. A refusal breaks [`Rule::Stream`].
+    /// Opens a stream; the other side is notified when it arrives there. A refusal breaks [`Rule::Stream`].
     fn open(&mut self) -> Option<Stream>;
 
     /// Whether the stream can be used on this side: it arrived, and what carries it is alive.
@@ -73,7 +73,7 @@ pub struct SidePort<'t, T> {
 }
 
 impl<T: Transport> SidePort<'_, T> {
-    /// Shows the recorder, if there is one, what the application did.
+    /// Passes what the application did to the recorder, if there is one.
     fn record(&mut self, show: impl FnOnce(&mut Recorder, Instant, Side)) {
         if let Some(recorder) = &mut self.transport.network_mut().net.recorder {
             show(recorder, self.now, self.side);

@@ -22,13 +22,13 @@ pub struct HalfClose {
 const REPLY: u64 = 1;
 
 impl HalfClose {
-    /// Nothing asked for yet.
+    /// Both sides before the first request.
     pub fn new(name: &str, plan: &HalfClosePlan, dice: Entropy) -> Self {
         let streams = Streams::new(name, dice);
         Self { plan: *plan, streams, stream: None, began_at: Instant::ZERO, reply_at: None }
     }
 
-    fn ask(&mut self, port: &mut dyn Port) {
+    fn request(&mut self, port: &mut dyn Port) {
         let bytes = self.plan.request_bytes;
         self.reply_at = None;
         self.stream = self.streams.open(port, |flow| {
@@ -63,7 +63,7 @@ impl Application for HalfClose {
         if tag == START && !self.is_last_begun() && self.stream.is_none() {
             self.streams.begun += 1;
             self.began_at = port.now();
-            self.ask(port);
+            self.request(port);
         }
         if let (REPLY, Some(stream)) = (tag, self.stream) {
             self.advance(port, stream);
@@ -97,7 +97,7 @@ impl Application for HalfClose {
         }
         self.reply_at = None;
         if gone {
-            self.ask(port);
+            self.request(port);
         }
     }
 

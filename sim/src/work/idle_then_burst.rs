@@ -4,12 +4,12 @@ use engine::Entropy;
 
 const REQUEST_BYTES: u64 = 100;
 
-/// Both ends. A burst whose stream is reset is asked for again, from its beginning.
+/// Both ends. A burst whose stream is reset is requested again from its beginning.
 #[derive(Debug)]
 pub struct IdleThenBurst(Exchange);
 
 impl IdleThenBurst {
-    /// Nothing asked for yet.
+    /// Both sides before the first request.
     pub fn new(name: &str, plan: &IdleThenBurstPlan, dice: Entropy) -> Self {
         let terms = Terms {
             message_bytes: REQUEST_BYTES,

@@ -41,16 +41,16 @@ use crate::transport::Port;
 /// The tag of an application's first tick.
 pub const START: u64 = 0;
 
-/// Both ends of one workload. `port` says which end is meant.
+/// Both ends of one workload. `port` selects the end.
 pub trait Application {
-    /// Acts on its own: at the start, on the client with tag [`START`], and whenever [`Port::wake_at`] was asked to.
+    /// Acts on its own: at the start, on the client with tag [`START`], and when a timer of [`Port::wake_at`] expires.
     fn tick(&mut self, port: &mut dyn Port, tag: u64);
-    /// Reads and writes as much as possible of that stream on that side. May be called when nothing happened, and for
-    /// streams that are over.
+    /// Reads and writes as much as possible of that stream on that side. May be called without a change, and for
+    /// streams that have ended.
     fn advance(&mut self, port: &mut dyn Port, stream: Stream);
-    /// What carried the stream on that side is gone, the stream with it: nothing more can be read or written there.
+    /// The session of the stream ended on that side: the stream can no longer be read or written there.
     fn reset(&mut self, port: &mut dyn Port, stream: Stream);
-    /// Begins nothing new from here on, and ends what has no end. [`Application::advance`] is called on both sides of every stream afterwards.
+    /// Starts no new work, and ends endless work. [`Application::advance`] is called on both sides of every stream afterwards.
     fn stop(&mut self);
     /// Whether it ends by itself.
     fn is_finite(&self) -> bool;
@@ -59,7 +59,7 @@ pub trait Application {
     fn is_done(&self) -> bool;
     /// Bytes that have to be read, on both sides together, before what it began is done.
     fn owed_bytes(&self) -> u64;
-    /// What it measured.
+    /// Its measurements.
     fn outcome(&self) -> WorkOutcome;
 }
 

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Both ends. The unit that is counted and timed is the page: from its first request to its last object. An object whose
-/// stream is reset is asked for again.
+/// stream is reset is requested again.
 #[derive(Debug)]
 pub struct Page {
     plan: PagePlan,
@@ -22,7 +22,7 @@ pub struct Page {
 }
 
 impl Page {
-    /// No page asked for yet.
+    /// Both sides before the first page.
     pub fn new(name: &str, plan: &PagePlan, dice: Entropy) -> Self {
         let streams = Streams::new(name, dice);
         Self { plan: *plan, streams, objects: BTreeMap::new(), began_at: None }
@@ -34,7 +34,7 @@ impl Page {
         Fetch { request_bytes, reply_bytes: object_bytes_min + extra }
     }
 
-    fn ask(&mut self, port: &mut dyn Port, fetch: Fetch) {
+    fn request(&mut self, port: &mut dyn Port, fetch: Fetch) {
         if let Some(stream) = self.streams.open(port, |flow| fetch.begin(flow)) {
             self.objects.insert(stream, fetch);
         }
@@ -64,7 +64,7 @@ impl Application for Page {
         self.began_at = Some(port.now());
         for _ in 0..self.plan.objects {
             let fetch = self.draw();
-            self.ask(port, fetch);
+            self.request(port, fetch);
         }
     }
 
@@ -86,7 +86,7 @@ impl Application for Page {
     fn reset(&mut self, port: &mut dyn Port, stream: Stream) {
         let lost = self.streams.reset(port, stream);
         if let Some(fetch) = lost.and_then(|_| self.objects.remove(&stream)) {
-            self.ask(port, fetch);
+            self.request(port, fetch);
         }
     }
 

@@ -7,7 +7,7 @@ use engine::Entropy;
 pub struct RequestResponse(Exchange);
 
 impl RequestResponse {
-    /// Nothing asked for yet.
+    /// Both sides before the first request.
     pub fn new(name: &str, plan: &RequestResponsePlan, dice: Entropy) -> Self {
         let terms = Terms {
             message_bytes: plan.request_bytes,

@@ -35,7 +35,7 @@ const RESUME: u64 = 2;
 const ENDLESS: u64 = u64::MAX / 4;
 
 impl StalledReader {
-    /// Nothing asked for yet.
+    /// Both sides before the first request.
     pub fn new(name: &str, plan: &StalledReaderPlan, dice: Entropy) -> Self {
         Self {
             plan: *plan,
@@ -69,7 +69,7 @@ impl StalledReader {
         self.phase = if stalled { Phase::During } else { Phase::After };
         let Some(stream) = self.stalled else { return };
         self.streams.advance(port, stream, |flow, _| flow.down.stalled = stalled);
-        // The end may have been waiting there, too: no event tells of it again.
+        // The end may have been waiting there, too: no further event reports it.
         self.advance(port, stream);
     }
 

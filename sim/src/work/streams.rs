@@ -56,7 +56,7 @@ impl Streams {
         }
     }
 
-    /// Opens a stream and lets `prepare` say what its ends offer.
+    /// Opens a stream and lets `prepare` set what its ends offer.
     pub(super) fn open(&mut self, port: &mut dyn Port, prepare: impl FnOnce(&mut Flow)) -> Option<Stream> {
         let stream = port.open()?;
         let mut pattern = || Pattern::small(self.content, self.dice.fork());
@@ -68,7 +68,7 @@ impl Streams {
         Some(stream)
     }
 
-    /// Advances a stream on the port's side, lets `react` look at it, and advances it again if that changed what its
+    /// Advances a stream on the port's side, lets `react` inspect it, and advances it again if that changed what its
     /// ends offer. A stream that is over is forgotten; true then. Unknown ones are ignored.
     pub(super) fn advance(
         &mut self,

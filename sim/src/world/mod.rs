@@ -1,4 +1,4 @@
-//! The run of a scenario: one loop, whatever carries the streams.
+//! The run of a scenario: one event loop for all transports.
 
 mod simulation;
 
@@ -19,7 +19,7 @@ pub struct World<'s> {
     over: Over<'s>,
 }
 
-/// A run over each transport.
+/// The transport of a run.
 enum Over<'s> {
     Tunnels(Box<Simulation<'s, Tunnels>>),
     Tcp(Box<Simulation<'s, Tcp>>),
@@ -65,18 +65,18 @@ impl<'s> World<'s> {
         }
     }
 
-    /// From here on keeps a recording, with the datagrams themselves if it `captures`.
+    /// Records from here on, including the datagrams if `captures`.
     pub fn record(&mut self, captures: bool) {
         let recorder = Recorder::new(self.scenario, captures);
         self.network_mut().net.recorder = Some(Box::new(recorder));
     }
 
-    /// What records the run, if anything does.
+    /// The recorder, if the run is recorded.
     pub fn recorder(&mut self) -> Option<&mut Recorder> {
         self.network_mut().net.recorder.as_deref_mut()
     }
 
-    /// What entered the trace since the last call; nothing when no record is kept.
+    /// Entries of the trace since the last call; empty unless made by [`World::recording`].
     pub fn take_record(&mut self) -> Vec<Entry> {
         self.network_mut().trace.take_record()
     }

@@ -20,19 +20,19 @@ pub(super) struct Simulation<'s, T> {
     progress: SpinGuard,
     pub(super) transport: T,
     work: Vec<Box<dyn Application>>,
-    /// A workload may have got done since that was looked at.
+    /// A workload ran since [`is_finished`] was last evaluated.
     worked: bool,
     phase: Phase,
     stopped_at: Option<Instant>,
     liveness: LivenessOutcome,
 }
 
-/// How far a run is.
+/// Progress of a run.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
     /// Sources offer bytes.
     Offering,
-    /// They have stopped; the rest is arriving.
+    /// Sources have stopped; data in flight is arriving.
     Draining,
     /// The run is over.
     Over,
@@ -121,7 +121,7 @@ impl<'s, T: Transport> Simulation<'s, T> {
         self.transport.wake(self.now, side);
     }
 
-    /// Lets the next scheduled event happen; whether it concerns one of the sides, as the inside of a link does not.
+    /// Processes the next scheduled event. Returns whether it concerns one of the sides; events inside a link do not.
     fn happen_next(&mut self) -> bool {
         let Some((_, event)) = self.transport.network_mut().net.schedule.pop() else { return false };
         match event {
@@ -142,7 +142,7 @@ impl<'s, T: Transport> Simulation<'s, T> {
         true
     }
 
-    /// A packet comes out of a link.
+    /// A packet leaves a link.
     fn deliver(&mut self, direction: Direction, packet: PacketId) {
         let network = self.transport.network_mut();
         let bytes = network.net.packets.len_bytes(packet);
@@ -150,7 +150,7 @@ impl<'s, T: Transport> Simulation<'s, T> {
         self.transport.deliver(self.now, direction.receiver(), packet);
     }
 
-    /// What a client's application wants to do while the client does not run waits until it does.
+    /// While the client process is down, timers of its applications are postponed until it restarts.
     fn tick(&mut self, work: usize, side: Side, tag: u64) {
         if side == Side::Client && !self.transport.client_runs() {
             let restarts = self.scenario.faults.iter().filter(|fault| fault.restarts_client(self.now));
@@ -161,7 +161,7 @@ impl<'s, T: Transport> Simulation<'s, T> {
         self.with_port(side, work, |application, port| application.tick(port, tag));
     }
 
-    /// Has the applications do what the transport has noticed, until nothing is left.
+    /// Passes notices of the transport to applications until none is left.
     fn dispatch(&mut self) {
         while self.transport.network().violations.is_empty() {
             let Some(notice) = self.transport.poll(self.now) else { return };
@@ -232,7 +232,7 @@ impl<'s, T: Transport> Simulation<'s, T> {
         }
     }
 
-    /// The sources stop; from here on everything must arrive in a bounded time.
+    /// Stops the sources; from here on all data must arrive in a bounded time.
     fn stop(&mut self) {
         if self.phase != Phase::Offering {
             return;
@@ -250,7 +250,7 @@ impl<'s, T: Transport> Simulation<'s, T> {
         self.dispatch();
     }
 
-    /// The time to drain is up.
+    /// The bound on draining has passed.
     fn expire(&mut self) {
         if !T::IS_TESTED {
             self.phase = Phase::Over;
@@ -269,7 +269,7 @@ impl<'s, T: Transport> Simulation<'s, T> {
 
     fn note_progress(&mut self) {
         if !self.progress.allows(self.now) {
-            self.violate(Rule::Spin, "events cause each other for ever".into());
+            self.violate(Rule::Spin, "too many events at one instant".into());
         }
     }
 

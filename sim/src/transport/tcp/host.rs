@@ -40,9 +40,9 @@ struct Connection {
     wants_write: bool,
     /// The application has read the end.
     end_seen: bool,
-    /// Nobody writes any more; told to the socket once it is connected, because one that dials would give up.
+    /// The application finished writing. The socket is closed once it is connected, because closing earlier aborts the dial.
     finished: bool,
-    /// Nobody reads any more.
+    /// The application finished reading.
     closed: bool,
 }
 
@@ -114,22 +114,22 @@ impl TcpHost {
     /// Processes what arrived and sends what can be sent.
     pub(super) fn poll(&mut self, now: Instant) {
         self.interface.poll(time(now), &mut self.queue, &mut self.sockets);
-        let mut told = false;
+        let mut closed = false;
         for connection in self.connections.values().filter(|connection| connection.finished) {
             let socket = self.sockets.get_mut::<Socket<'_>>(connection.handle);
             if socket.may_send() && !is_dialling(socket) {
                 socket.close();
-                told = true;
+                closed = true;
             }
             while connection.closed && socket.can_recv() && socket.recv(|bytes| (bytes.len(), ())).is_ok() {}
         }
-        if told {
+        if closed {
             self.interface.poll(time(now), &mut self.queue, &mut self.sockets);
         }
         self.forget();
     }
 
-    /// Drops what is over on both sides.
+    /// Removes connections that are closed on both sides.
     fn forget(&mut self) {
         let sockets = &mut self.sockets;
         self.connections.retain(|_, connection| {
@@ -143,7 +143,7 @@ impl TcpHost {
         });
     }
 
-    /// Streams whose application can go on with what it waited for; each is named once.
+    /// Streams whose application can continue reading or writing; each is returned once.
     pub(super) fn ready(&mut self) -> Vec<Stream> {
         let Self { connections, sockets, .. } = self;
         let mut ready = Vec::new();
@@ -156,8 +156,8 @@ impl TcpHost {
         ready
     }
 
-    /// Whether [`Self::ready`] would name anyone.
-    pub(super) fn is_anyone_ready(&self) -> bool {
+    /// Whether [`Self::ready`] would return a stream.
+    pub(super) fn has_ready(&self) -> bool {
         self.connections.values().any(|connection| connection.can(&self.sockets) != [false; 2])
     }
 

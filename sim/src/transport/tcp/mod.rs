@@ -1,9 +1,9 @@
-//! What the same work gets over direct TCP: the same links, seed, applications and report, with smoltcp's TCP in the
-//! place of the tunnel and a connection in the place of each stream.
+//! Direct TCP for comparison: the same links, seed, applications and report, with smoltcp's TCP instead of the tunnel and a
+//! connection instead of each stream.
 //!
 //! smoltcp has congestion control by RFC (CUBIC or Reno, fast retransmit, a retransmission timeout of at least a
 //! second), but no selective acknowledgements: on lossy lines Linux does better. Applications write without Nagle's
-//! delay into buffers of [`BUFFER_BYTES`]. Machines have no limits here; faults that need a tunnel are refused.
+//! delay into buffers of [`BUFFER_BYTES`]. Machines have no limits here; scenarios with faults are refused.
 
 mod device;
 mod host;
@@ -32,7 +32,7 @@ pub struct Tcp {
     hosts: [TcpHost; 2],
     /// Streams whose application can go on.
     ready: VecDeque<(Side, Stream)>,
-    /// The side whose streams are looked at next.
+    /// The side whose streams are checked next.
     turn: Side,
     /// Streams opened so far.
     opened: u64,
@@ -155,7 +155,7 @@ impl Transport for Tcp {
             let side = self.turn;
             let ready = self.host(side).ready();
             let other = side.receives().sender();
-            if ready.is_empty() && !self.host(other).is_anyone_ready() {
+            if ready.is_empty() && !self.host(other).has_ready() {
                 self.turn = Side::Client;
                 return None;
             }
@@ -182,7 +182,7 @@ impl Transport for Tcp {
     }
 }
 
-/// What path discovery would find: the smaller mtu of both links at the beginning, at most Ethernet's.
+/// The result of path MTU discovery: the smaller mtu of both links at the beginning, at most Ethernet's.
 fn mtu(scenario: &Scenario) -> usize {
     let links = [&scenario.up, &scenario.down];
     let mtus = links.into_iter().filter_map(|link| Some(link.mtu_bytes.as_ref()?.at(Instant::ZERO)));

@@ -1,4 +1,4 @@
-use super::{SERVER_ADDRESS, Wire};
+use super::{Driver, SERVER_ADDRESS};
 use crate::Side;
 use crate::host::Alarm;
 use crate::ids::{Node, Stream};
@@ -36,7 +36,7 @@ pub struct Client {
 
 impl Client {
     /// A client that has dialled the server.
-    pub fn new(plan: &SidePlan, wire: &mut Wire, entropy: Entropy) -> Self {
+    pub fn new(plan: &SidePlan, driver: &mut Driver, entropy: Entropy) -> Self {
         let slots = if plan.config.auto { SLOTS_AUTO } else { 1 };
         let limits = ClientLimits { slots, lifetime: None, grace: GRACE };
         let mut client = Self {
@@ -51,51 +51,51 @@ impl Client {
             refused_datagrams: 0,
         };
         let entropy = client.entropy.clone();
-        client.choose(wire, Instant::ZERO, |_| entropy);
+        client.choose(driver, Instant::ZERO, |_| entropy);
         client
     }
 
     /// A datagram from the server arrived at the socket of that dial.
-    pub fn receive(&mut self, wire: &mut Wire, now: Instant, dial: u32, datagram: &mut [u8]) {
-        let (local, id) = (wire.local(Side::Client, now), SessionId(dial.into()));
+    pub fn receive(&mut self, driver: &mut Driver, now: Instant, dial: u32, datagram: &mut [u8]) {
+        let (local, id) = (driver.local(Side::Client, now), SessionId(dial.into()));
         match self.sessions.handle_datagram(local, id, SERVER_ADDRESS, datagram) {
             Handled::Used => {}
             // The tunnel of that socket ended.
             Handled::Dropped(DropReason::NoSession) => return,
             Handled::Dropped(reason) => {
                 self.refused_datagrams += 1;
-                super::server::judge_drop(wire, now, Node::Client(dial), reason);
+                super::server::judge_drop(driver, now, Node::Client(dial), reason);
             }
         }
-        self.settle(wire, now, id);
+        self.settle(driver, now, id);
     }
 
     /// Fires what is due.
-    pub fn wake(&mut self, wire: &mut Wire, now: Instant) {
-        let local = wire.local(Side::Client, now);
+    pub fn wake(&mut self, driver: &mut Driver, now: Instant) {
+        let local = driver.local(Side::Client, now);
         for (id, tunnel) in self.sessions.tunnels_mut() {
             if tunnel.poll_timeout().is_some_and(|deadline| deadline.at <= local) {
                 tunnel.handle_timeout(local);
-                wire.settle(now, node(id), tunnel);
+                driver.settle(now, node(id), tunnel);
             }
         }
         self.sessions.handle_timeout(local);
-        self.settle_retired(wire, now);
+        self.settle_retired(driver, now);
     }
 
     /// Sends what the machine had no time for.
-    pub fn resume(&mut self, wire: &mut Wire, now: Instant) {
+    pub fn resume(&mut self, driver: &mut Driver, now: Instant) {
         for (id, tunnel) in self.sessions.tunnels_mut() {
-            wire.settle(now, node(id), tunnel);
+            driver.settle(now, node(id), tunnel);
         }
     }
 
     /// Reads the earliest deadline.
-    pub fn arm(&mut self, wire: &mut Wire, now: Instant) {
+    pub fn arm(&mut self, driver: &mut Driver, now: Instant) {
         let deadlines = self.tunnels().map(Tunnel::poll_timeout);
         let deadline = deadlines.fold(self.sessions.poll_timeout(), Deadline::earliest);
-        let at = wire.machine(Side::Client).alarm_at(now, deadline);
-        self.alarm.arm(&mut wire.network.net.schedule, at);
+        let at = driver.machine(Side::Client).alarm_at(now, deadline);
+        self.alarm.arm(&mut driver.network.net.schedule, at);
     }
 
     /// Whether the process runs.
@@ -152,12 +152,12 @@ impl Client {
         self.dials
     }
 
-    pub(super) fn open_stream(&mut self, wire: &mut Wire, now: Instant) -> Result<Stream, OpenError> {
-        let id = self.choose(wire, now, Entropy::fork);
+    pub(super) fn open_stream(&mut self, driver: &mut Driver, now: Instant) -> Result<Stream, OpenError> {
+        let id = self.choose(driver, now, Entropy::fork);
         self.current = dial(id);
         let Some(tunnel) = self.sessions.tunnel_mut(id) else { return Err(OpenError::Closed) };
-        let stream = tunnel.open_stream(wire.local(Side::Client, now))?;
-        self.settle(wire, now, id);
+        let stream = tunnel.open_stream(driver.local(Side::Client, now))?;
+        self.settle(driver, now, id);
         Ok(Stream::new(self.current, stream))
     }
 
@@ -170,11 +170,11 @@ impl Client {
     /// The session that the next stream uses; dials if there is none.
     fn choose(
         &mut self,
-        wire: &mut Wire,
+        driver: &mut Driver,
         now: Instant,
         entropy: impl FnOnce(&mut Entropy) -> Entropy,
     ) -> SessionId {
-        let local = wire.local(Side::Client, now);
+        let local = driver.local(Side::Client, now);
         let slot = match self.sessions.choose(local) {
             Choice::Session(id) => return id,
             Choice::Dial(slot) => slot,
@@ -182,24 +182,24 @@ impl Client {
         let id = self.sessions.dial(local, slot, SERVER_ADDRESS, entropy(&mut self.entropy));
         self.dials += 1;
         if let Some(tunnel) = self.sessions.tunnel(id) {
-            wire.dials.insert(tunnel.conv(), dial(id));
+            driver.dials.insert(tunnel.conv(), dial(id));
         }
         if let Some(old) = self.inherits_address_of.take() {
-            wire.nat.hand_over(old, dial(id));
+            driver.nat.hand_over(old, dial(id));
         }
-        self.settle_retired(wire, now);
+        self.settle_retired(driver, now);
         id
     }
 
-    fn settle(&mut self, wire: &mut Wire, now: Instant, id: SessionId) {
+    fn settle(&mut self, driver: &mut Driver, now: Instant, id: SessionId) {
         if let Some(tunnel) = self.sessions.tunnel_mut(id) {
-            wire.settle(now, node(id), tunnel);
+            driver.settle(now, node(id), tunnel);
         }
     }
 
-    fn settle_retired(&mut self, wire: &mut Wire, now: Instant) {
+    fn settle_retired(&mut self, driver: &mut Driver, now: Instant) {
         while let Some((id, _)) = self.sessions.poll_retired() {
-            self.settle(wire, now, id);
+            self.settle(driver, now, id);
         }
     }
 }

@@ -1,13 +1,13 @@
-//! The tunnel as a transport: the engine's client and server with the driver's duties (drain after every call, then look
-//! at the deadline), on computers with limits behind an address translator.
+//! The tunnel as a transport: the engine's client and server with the driver's duties (drain after every call, then read
+//! the deadline), on hosts with limits behind a NAT.
 
 mod client;
+mod driver;
 mod server;
-mod wire;
 
 pub use client::Client;
+pub use driver::{Driver, Postmark, SERVER_ADDRESS};
 pub use server::Server;
-pub use wire::{Postmark, SERVER_ADDRESS, Wire};
 
 use super::{Network, Notice, Transport};
 use crate::check::{Excuses, Limits, Loss};
@@ -27,7 +27,7 @@ use engine::{CloseReason, Event, Instant, Mark, Marks, Stats, StreamId, Tunnel};
 pub struct Tunnels {
     client: Client,
     server: Server,
-    wire: Wire,
+    driver: Driver,
     limits: Limits,
     excuses: Excuses,
     /// A stream whose arrival in another session reset the end that the server had.
@@ -41,11 +41,11 @@ pub struct Tunnels {
 impl Tunnels {
     /// A client that has dialled a server.
     pub fn new(scenario: &Scenario, network: Network, seed: Seed) -> Self {
-        let mut wire = Wire::new(scenario, network, seed);
+        let mut driver = Driver::new(scenario, network, seed);
         Self {
-            client: Client::new(&scenario.client, &mut wire, seed.stream("client")),
+            client: Client::new(&scenario.client, &mut driver, seed.stream("client")),
             server: Server::new(&scenario.server, seed.stream("server")),
-            wire,
+            driver,
             limits: Limits::new(scenario),
             excuses: Excuses::new(scenario),
             arrived: None,
@@ -67,56 +67,56 @@ impl Tunnels {
         stream: Stream,
         change: impl FnOnce(&mut Tunnel, Instant, StreamId) -> R,
     ) -> Option<R> {
-        let Self { client, server, wire, .. } = self;
+        let Self { client, server, driver, .. } = self;
         let (node, id, tunnel) = tunnel_of(client, server, side, stream)?;
-        let result = change(tunnel, wire.local(side, now), id);
-        wire.settle(now, node, tunnel);
+        let result = change(tunnel, driver.local(side, now), id);
+        driver.settle(now, node, tunnel);
         Some(result)
     }
 
-    /// Whether somebody has the address a packet goes to, and runs.
+    /// Whether the destination address maps to a socket whose process runs; counts and records the drop otherwise.
     fn admits(&mut self, now: Instant, side: Side, id: PacketId) -> bool {
-        let Self { client, server, wire, .. } = self;
-        let place = Postmark::from_tag(wire.network.net.packets.packet(id).tag).place;
+        let Self { client, server, driver, .. } = self;
+        let place = Postmark::from_tag(driver.network.net.packets.packet(id).tag).place;
         let (routed, running) = match side {
-            Side::Client => (wire.nat.inbound(now, place).is_some(), client.is_running()),
+            Side::Client => (driver.nat.inbound(now, place).is_some(), client.is_running()),
             Side::Server => (true, server.is_running()),
         };
-        wire.dropped_down += u64::from(routed && !running);
+        driver.dropped_down += u64::from(routed && !running);
         if !(routed && running) {
             let element = if routed { Element::Down } else { Element::Nat };
-            wire.network.net.note(now, id, Fate::Dropped(element));
+            driver.network.net.note(now, id, Fate::Dropped(element));
         }
         routed && running
     }
 
     /// A process takes a datagram from its socket.
     fn receive(&mut self, now: Instant, side: Side, id: PacketId) {
-        let Self { client, server, wire, .. } = self;
-        let mut packet = wire.network.net.packets.take(id);
+        let Self { client, server, driver, .. } = self;
+        let mut packet = driver.network.net.packets.take(id);
         let Postmark { place, sent_at } = Postmark::from_tag(packet.tag);
-        wire.recovery.handle(Some(sent_at));
-        wire.network.received(now, side, id, &packet);
-        wire.damaged = packet.damaged;
-        wire.touch(side);
-        wire.machine(side).work(now, 1);
+        driver.recovery.handle(Some(sent_at));
+        driver.network.received(now, side, id, &packet);
+        driver.damaged = packet.damaged;
+        driver.touch(side);
+        driver.machine(side).work(now, 1);
         match side {
             Side::Server if server.is_running() => {
-                if let Some(from) = wire.nat.address(place) {
-                    server.receive(wire, now, from, &mut packet.bytes);
+                if let Some(from) = driver.nat.address(place) {
+                    server.receive(driver, now, from, &mut packet.bytes);
                 }
             }
             Side::Client if client.is_running() => {
-                if let Some(dial) = wire.nat.socket_at(place) {
-                    client.receive(wire, now, dial, &mut packet.bytes);
+                if let Some(dial) = driver.nat.socket_at(place) {
+                    client.receive(driver, now, dial, &mut packet.bytes);
                 }
             }
-            _ => wire.dropped_down += 1,
+            _ => driver.dropped_down += 1,
         }
-        wire.network.net.packets.restore(id, packet);
+        driver.network.net.packets.restore(id, packet);
     }
 
-    /// What an event of the engine means for the applications.
+    /// Translates an event of the engine into a notice for the applications.
     fn handle(&mut self, now: Instant, node: Node, event: Event) -> Option<Notice> {
         let (tag, id) = match event {
             Event::Opened(id) => (1_u64, id),
@@ -127,11 +127,11 @@ impl Tunnels {
             Event::Cut(id) => (6, id),
             Event::Closed(reason) => return self.lose(now, node, reason),
             other => {
-                self.wire.network.violate(now, Rule::Closed, format!("{:?}: {other:?}", node.side()));
+                self.driver.network.violate(now, Rule::Closed, format!("{:?}: {other:?}", node.side()));
                 return None;
             }
         };
-        self.wire.network.trace.record(now, node.side(), Kind::Event, tag << 32 | u64::from(id.0));
+        self.driver.network.trace.record(now, node.side(), Kind::Event, tag << 32 | u64::from(id.0));
         match (event, node) {
             (Event::Cut(_), _) => return self.cut(now, node, id),
             (Event::Opened(_), Node::Server(session)) => {
@@ -145,32 +145,32 @@ impl Tunnels {
         self.advance(now, node, id, tag == 1)
     }
 
-    /// The application of a stream goes on; unless the event is about another session of its conversation.
+    /// Notifies the application of a stream, unless the event concerns another session of its conversation.
     fn advance(&mut self, now: Instant, node: Node, id: StreamId, opened: bool) -> Option<Notice> {
         let (side, stream) = (node.side(), self.stream_of(node, id, opened)?);
-        let network = &mut self.wire.network;
+        let network = &mut self.driver.network;
         if let Some(recorder) = network.net.recorder.as_mut().filter(|_| opened) {
             recorder.opened_stream(now, side, stream, None);
         }
         if network.owners.contains_key(&stream) {
             return Some(Notice::Advance(side, stream));
         }
-        let is_over = self.wire.newest.get(&stream.dial()) >= Some(&stream);
+        let is_over = self.driver.newest.get(&stream.dial()) >= Some(&stream);
         if !is_over {
-            network.violate(now, Rule::Stream, format!("{side:?}: stream {stream} belongs to nobody"));
+            network.violate(now, Rule::Stream, format!("{side:?}: stream {stream} belongs to no workload"));
         }
         None
     }
 
-    /// A session ended: for a reason that the faults explain, or else a rule is broken. Its streams are reset.
+    /// A session ended. Its streams are reset, or a rule is broken if no fault explains the reason.
     fn lose(&mut self, now: Instant, node: Node, reason: CloseReason) -> Option<Notice> {
         let loss = self.loss(node, reason)?;
         if !self.excuses.explain(now, loss) {
-            self.wire.network.violate(now, Rule::Closed, format!("{:?}: {reason}", node.side()));
+            self.driver.network.violate(now, Rule::Closed, format!("{:?}: {reason}", node.side()));
             return None;
         }
         self.ended += 1;
-        self.wire.touch(node.side());
+        self.driver.touch(node.side());
         let streams = match node {
             Node::Client(dial) => {
                 self.client.forget(dial);
@@ -181,9 +181,9 @@ impl Tunnels {
         Some(Notice::Reset(node.side(), streams))
     }
 
-    /// What there is to know about a session that ended; `None` when it is forgotten already.
+    /// The end of a session with what the simulator knows about it; `None` when it is removed already.
     fn loss(&self, node: Node, reason: CloseReason) -> Option<Loss> {
-        let Self { client, server, wire, .. } = self;
+        let Self { client, server, driver, .. } = self;
         let (conv, peer_gone) = match node {
             Node::Client(dial) => {
                 let conv = client.tunnel(dial)?.conv();
@@ -194,29 +194,29 @@ impl Tunnels {
                 (conv, !client.has_conv(conv) || !server.is_first(session, conv))
             }
         };
-        let moved = wire.dials.get(&conv).is_some_and(|&dial| wire.nat.has_moved(dial));
+        let moved = driver.dials.get(&conv).is_some_and(|&dial| driver.nat.has_moved(dial));
         Some(Loss { side: node.side(), reason, peer_gone, moved })
     }
 
     /// A stream that arrives in a session of its conversation while another one has it that the client cannot reach any
     /// more: the server's end starts from nothing there.
     fn rebind(&mut self, session: ServerId, id: StreamId) -> Option<Stream> {
-        let Self { server, wire, .. } = self;
+        let Self { server, driver, .. } = self;
         let conv = server.tunnel(session)?.conv();
-        let stream = Stream::new(*wire.dials.get(&conv)?, id);
+        let stream = Stream::new(*driver.dials.get(&conv)?, id);
         let reaches =
-            |address| wire.nat.place(address).is_some_and(|place| wire.nat.socket_at(place).is_some());
+            |address| driver.nat.place(address).is_some_and(|place| driver.nat.socket_at(place).is_some());
         server.take_lost(stream, session, reaches).then_some(stream)
     }
 
-    /// A stream was given up because its reader stopped: both processes close it, and the client's application hears of it.
+    /// A stream was reset because its reader stalled: both processes close it, and the client's application is notified.
     fn cut(&mut self, now: Instant, node: Node, id: StreamId) -> Option<Notice> {
         let stream = self.stream_of(node, id, false)?;
-        if !self.wire.network.owners.contains_key(&stream) {
+        if !self.driver.network.owners.contains_key(&stream) {
             return None;
         }
         for side in [Side::Client, Side::Server] {
-            if let Some(recorder) = &mut self.wire.network.net.recorder {
+            if let Some(recorder) = &mut self.driver.network.net.recorder {
                 recorder.closed(now, side, stream);
             }
             self.close(now, side, stream);
@@ -230,7 +230,7 @@ impl Tunnels {
             Node::Client(dial) => Some(Stream::new(dial, id)),
             Node::Server(session) => {
                 let conv = self.server.tunnel(session)?.conv();
-                let stream = Stream::new(*self.wire.dials.get(&conv)?, id);
+                let stream = Stream::new(*self.driver.dials.get(&conv)?, id);
                 let bound = if opened {
                     self.server.bind(stream, session)
                 } else {
@@ -242,14 +242,14 @@ impl Tunnels {
     }
 
     fn streams_of(&self, dial: u32) -> Vec<Stream> {
-        self.wire.network.owners.range(Stream::all_of(dial)).map(|(&stream, _)| stream).collect()
+        self.driver.network.owners.range(Stream::all_of(dial)).map(|(&stream, _)| stream).collect()
     }
 
-    /// What a tunnel holds beyond its limits.
+    /// The first limit that a tunnel exceeds.
     fn excess(&self, thorough: bool) -> Option<(Rule, Side, String)> {
         let client = self.client.tunnels().map(|tunnel| (Side::Client, tunnel));
         let server = self.server.tunnels().map(|tunnel| (Side::Server, tunnel));
-        let matters = |&(side, _): &(Side, _)| thorough || self.wire.is_touched(side);
+        let matters = |&(side, _): &(Side, _)| thorough || self.driver.is_touched(side);
         client.chain(server).filter(matters).find_map(|(side, tunnel)| {
             let (limits, state) = (self.limits.of(side), tunnel.arq().state());
             let window = limits.window_broken_by(&state).map(|detail| (Rule::Window, side, detail));
@@ -265,8 +265,8 @@ impl Tunnels {
             at_us: fault.at_us,
             healed_us: fault.heals_at().as_micros(),
             recovery_us: PerDirection {
-                up: self.wire.recovery.recovery_us(index, Direction::Up),
-                down: self.wire.recovery.recovery_us(index, Direction::Down),
+                up: self.driver.recovery.recovery_us(index, Direction::Up),
+                down: self.driver.recovery.recovery_us(index, Direction::Down),
             },
         };
         faults.iter().enumerate().map(outcome).collect()
@@ -277,16 +277,16 @@ impl Transport for Tunnels {
     const IS_TESTED: bool = true;
 
     fn network(&self) -> &Network {
-        &self.wire.network
+        &self.driver.network
     }
 
     fn network_mut(&mut self) -> &mut Network {
-        &mut self.wire.network
+        &mut self.driver.network
     }
 
     fn open(&mut self, now: Instant) -> Result<Stream, String> {
-        let stream = self.client.open_stream(&mut self.wire, now).map_err(|error| error.to_string())?;
-        self.wire.newest.insert(stream.dial(), stream);
+        let stream = self.client.open_stream(&mut self.driver, now).map_err(|error| error.to_string())?;
+        self.driver.newest.insert(stream.dial(), stream);
         Ok(stream)
     }
 
@@ -294,7 +294,7 @@ impl Transport for Tunnels {
         tunnel_of(&mut self.client, &mut self.server, side, stream).is_some()
     }
 
-    /// A stream that is lost blocks; its application is told by [`Notice::Reset`].
+    /// A lost stream blocks; [`Notice::Reset`] notifies its application.
     fn write(&mut self, now: Instant, side: Side, stream: Stream, data: &[u8]) -> Result<usize, WriteError> {
         let written = self.change(now, side, stream, |tunnel, now, id| tunnel.write(now, id, data));
         written.unwrap_or(Err(WriteError::Blocked))
@@ -308,7 +308,7 @@ impl Transport for Tunnels {
 
     fn consume(&mut self, now: Instant, side: Side, stream: Stream, n: usize) {
         self.change(now, side, stream, |tunnel, now, id| tunnel.consume(now, id, n));
-        self.wire.recovery.note_read(now, side.receives());
+        self.driver.recovery.note_read(now, side.receives());
     }
 
     fn finish(&mut self, now: Instant, side: Side, stream: Stream) -> Result<(), WriteError> {
@@ -320,25 +320,25 @@ impl Transport for Tunnels {
     }
 
     fn forget(&mut self, stream: Stream) {
-        self.wire.network.owners.remove(&stream);
-        self.wire.over.push(stream);
+        self.driver.network.owners.remove(&stream);
+        self.driver.over.push(stream);
     }
 
     fn deliver(&mut self, now: Instant, side: Side, id: PacketId) {
         if !self.admits(now, side, id) {
-            return self.wire.network.net.packets.release(id);
+            return self.driver.network.net.packets.release(id);
         }
-        let wire = &mut self.wire;
-        let bytes = wire.network.net.packets.len_bytes(id);
-        match wire.machine(side).arrive(now, id, bytes) {
+        let driver = &mut self.driver;
+        let bytes = driver.network.net.packets.len_bytes(id);
+        match driver.machine(side).arrive(now, id, bytes) {
             Arrival::Taken => self.receive(now, side, id),
             Arrival::Waits => {
-                wire.network.net.note(now, id, Fate::Waits);
-                wire.arrange_resume(side, now);
+                driver.network.net.note(now, id, Fate::Waits);
+                driver.arrange_resume(side, now);
             }
             Arrival::Dropped => {
-                wire.network.net.note(now, id, Fate::Dropped(Element::Socket));
-                wire.network.net.packets.release(id);
+                driver.network.net.note(now, id, Fate::Dropped(Element::Socket));
+                driver.network.net.packets.release(id);
             }
         }
     }
@@ -358,45 +358,45 @@ impl Transport for Tunnels {
     }
 
     fn wake(&mut self, now: Instant, side: Side) {
-        let Self { client, server, wire, .. } = self;
-        wire.machine(side).fire();
-        wire.touch(side);
+        let Self { client, server, driver, .. } = self;
+        driver.machine(side).fire();
+        driver.touch(side);
         match side {
-            Side::Client => client.wake(wire, now),
-            Side::Server => server.wake(wire, now),
+            Side::Client => client.wake(driver, now),
+            Side::Server => server.wake(driver, now),
         }
     }
 
     fn arm(&mut self, now: Instant) {
-        let Self { client, server, wire, .. } = self;
-        if wire.is_touched(Side::Client) {
-            client.arm(wire, now);
+        let Self { client, server, driver, .. } = self;
+        if driver.is_touched(Side::Client) {
+            client.arm(driver, now);
         }
-        if wire.is_touched(Side::Server) {
-            server.arm(wire, now);
+        if driver.is_touched(Side::Server) {
+            server.arm(driver, now);
         }
     }
 
     /// Sending first, then receiving.
     fn resume(&mut self, now: Instant, side: Side) {
-        let Self { client, server, wire, .. } = self;
-        wire.machine(side).resume();
-        wire.touch(side);
-        if wire.machine(side).is_free(now) && wire.machine(side).settle_debt() {
+        let Self { client, server, driver, .. } = self;
+        driver.machine(side).resume();
+        driver.touch(side);
+        if driver.machine(side).is_free(now) && driver.machine(side).settle_debt() {
             match side {
-                Side::Client => client.resume(wire, now),
-                Side::Server => server.resume(wire, now),
+                Side::Client => client.resume(driver, now),
+                Side::Server => server.resume(driver, now),
             }
         }
-        while let Some(id) = self.wire.machine(side).take(now) {
+        while let Some(id) = self.driver.machine(side).take(now) {
             self.receive(now, side, id);
         }
-        self.wire.arrange_resume(side, now);
+        self.driver.arrange_resume(side, now);
     }
 
     fn fault(&mut self, _now: Instant, kind: FaultKind, heals: bool) -> Option<Notice> {
-        let Self { client, server, wire, .. } = self;
-        [Side::Client, Side::Server].into_iter().for_each(|side| wire.touch(side));
+        let Self { client, server, driver, .. } = self;
+        [Side::Client, Side::Server].into_iter().for_each(|side| driver.touch(side));
         match (kind, heals) {
             (FaultKind::ServerRestart, false) => return Some(Notice::Reset(Side::Server, server.crash())),
             (FaultKind::ServerRestart, true) => server.start(),
@@ -408,9 +408,9 @@ impl Transport for Tunnels {
                 client.start();
                 return Some(Notice::Reset(Side::Client, std::mem::take(&mut self.orphans)));
             }
-            (FaultKind::NatRebinding, false) => wire.nat.rebind(),
-            (FaultKind::AddressChange, false) => wire.nat.change_address(),
-            (FaultKind::ClockStep { side, by_us }, false) => wire.machine(side).step_clock(by_us),
+            (FaultKind::NatRebinding, false) => driver.nat.rebind(),
+            (FaultKind::AddressChange, false) => driver.nat.change_address(),
+            (FaultKind::ClockStep { side, by_us }, false) => driver.machine(side).step_clock(by_us),
             _ => {}
         }
         None
@@ -422,17 +422,17 @@ impl Transport for Tunnels {
         {
             return Some(notice);
         }
-        while let Some((node, event)) = self.wire.events.pop_front() {
+        while let Some((node, event)) = self.driver.events.pop_front() {
             if let Some(notice) = self.handle(now, node, event) {
                 return Some(notice);
             }
-            if !self.wire.network.violations.is_empty() {
+            if !self.driver.network.violations.is_empty() {
                 return None;
             }
         }
-        let Self { server, wire, .. } = self;
-        wire.over.drain(..).for_each(|stream| server.unbind(stream));
-        wire.recovery.handle(None);
+        let Self { server, driver, .. } = self;
+        driver.over.drain(..).for_each(|stream| server.unbind(stream));
+        driver.recovery.handle(None);
         None
     }
 
@@ -442,7 +442,7 @@ impl Transport for Tunnels {
 
     fn ends(&self) -> Vec<(Side, Stream)> {
         let mut streams: Vec<(usize, Stream)> =
-            self.wire.network.owners.iter().map(|(&stream, &work)| (work, stream)).collect();
+            self.driver.network.owners.iter().map(|(&stream, &work)| (work, stream)).collect();
         streams.sort_unstable();
         let ends = streams.into_iter().flat_map(|(_, stream)| {
             let at_server = self.server.knows(stream).then_some((Side::Server, stream));
@@ -452,54 +452,54 @@ impl Transport for Tunnels {
     }
 
     fn streams_remembered(&self) -> usize {
-        self.wire.network.owners.len().max(self.server.streams())
+        self.driver.network.owners.len().max(self.server.streams())
     }
 
     fn is_drained(&self) -> bool {
-        let Self { client, server, wire, .. } = self;
+        let Self { client, server, driver, .. } = self;
         // Sessions whose client is gone keep what they have until they time out.
         client.is_drained()
             && server.is_drained(|tunnel| {
-                let reaches = wire.nat.place(tunnel.peer()).and_then(|place| wire.nat.socket_at(place));
+                let reaches = driver.nat.place(tunnel.peer()).and_then(|place| driver.nat.socket_at(place));
                 client.has_conv(tunnel.conv()) && reaches.is_some()
             })
     }
 
-    /// Also what nobody waits for any more.
+    /// Includes data that no application waits for any longer.
     fn queued_bytes(&self) -> u64 {
         let queued = self.client.tunnels().chain(self.server.tunnels()).map(Tunnel::queued_bytes);
         queued.map(|bytes| bytes as u64).fold(0, u64::saturating_add)
     }
 
     fn held_packets(&self) -> u64 {
-        self.wire.machines().iter().map(Machine::held).sum()
+        self.driver.machines().iter().map(Machine::held).sum()
     }
 
     fn check(&mut self, now: Instant, thorough: bool) {
-        let live = self.wire.network.net.packets.live() as u64;
+        let live = self.driver.network.net.packets.live() as u64;
         if let Some(max) = self.limits.packets_max.filter(|&max| live > max) {
             let detail = format!("{live} packets on their way, more than {max}");
-            self.wire.network.violate(now, Rule::Memory, detail);
+            self.driver.network.violate(now, Rule::Memory, detail);
         }
         if let Some((rule, side, detail)) = self.excess(thorough) {
-            self.wire.network.violate(now, rule, format!("{side:?}: {detail}"));
+            self.driver.network.violate(now, rule, format!("{side:?}: {detail}"));
         }
-        self.wire.rest();
+        self.driver.rest();
     }
 
     fn report(&self, scenario: &Scenario, outcome: &mut Outcome) {
-        let Self { client, server, wire, .. } = self;
+        let Self { client, server, driver, .. } = self;
         let (client_stats, server_stats) = (client.stats(), server.stats());
-        outcome.hosts = HostsOutcome::new(wire.machines().each_ref().map(|machine| *machine.counters()));
+        outcome.hosts = HostsOutcome::new(driver.machines().each_ref().map(|machine| *machine.counters()));
         outcome.faults = self.faults(&scenario.faults);
         outcome.sessions = SessionsOutcome {
             dials: u64::from(client.dials()),
             accepted: server.accepted(),
             ended: self.ended,
             moved: server_stats.iter().map(|stats| stats.migrations).sum(),
-            addresses: wire.nat.given_out(),
-            dropped_nat: wire.nat.dropped(),
-            dropped_down: wire.dropped_down,
+            addresses: driver.nat.given_out(),
+            dropped_nat: driver.nat.dropped(),
+            dropped_down: driver.dropped_down,
         };
         outcome.marks = marks(&client_stats, &server_stats, server.marks());
         outcome.client = SideOutcome::new(client_stats, client.refused_datagrams);

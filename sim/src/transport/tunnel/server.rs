@@ -1,4 +1,4 @@
-use super::Wire;
+use super::Driver;
 use crate::Side;
 use crate::host::Alarm;
 use crate::ids::{Node, ServerId, Stream};
@@ -58,52 +58,52 @@ impl Server {
     }
 
     /// A datagram from the client arrived.
-    pub fn receive(&mut self, wire: &mut Wire, now: Instant, from: SocketAddr, datagram: &mut [u8]) {
-        if wire.network.net.recorder.is_some() {
+    pub fn receive(&mut self, driver: &mut Driver, now: Instant, from: SocketAddr, datagram: &mut [u8]) {
+        if driver.network.net.recorder.is_some() {
             self.sessions.keep_notes();
         }
-        match self.sessions.handle_datagram(wire.local(Side::Server, now), from, datagram) {
+        match self.sessions.handle_datagram(driver.local(Side::Server, now), from, datagram) {
             Received::Session(id, handled) => {
-                self.settle(wire, now, id);
+                self.settle(driver, now, id);
                 if let Handled::Dropped(reason) = handled {
-                    self.refuse(wire, now, id, reason);
+                    self.refuse(driver, now, id, reason);
                 }
             }
             Received::Accepted { id, replaced } => {
-                replaced.inspect(|replaced| self.settle(wire, now, *replaced));
+                replaced.inspect(|replaced| self.settle(driver, now, *replaced));
                 if let Some(tunnel) = self.sessions.tunnel(id) {
                     self.firsts.entry(tunnel.conv()).or_insert(ServerId { life: self.life, id });
                 }
-                self.settle(wire, now, id);
+                self.settle(driver, now, id);
             }
-            Received::Dropped(reason) => self.refuse(wire, now, SessionId(0), reason),
+            Received::Dropped(reason) => self.refuse(driver, now, SessionId(0), reason),
         }
     }
 
     /// Fires what is due.
-    pub fn wake(&mut self, wire: &mut Wire, now: Instant) {
-        let (local, life) = (wire.local(Side::Server, now), self.life);
+    pub fn wake(&mut self, driver: &mut Driver, now: Instant) {
+        let (local, life) = (driver.local(Side::Server, now), self.life);
         for (id, tunnel) in self.sessions.tunnels_mut() {
             if tunnel.poll_timeout().is_some_and(|deadline| deadline.at <= local) {
                 tunnel.handle_timeout(local);
-                wire.settle(now, Node::Server(ServerId { life, id }), tunnel);
+                driver.settle(now, Node::Server(ServerId { life, id }), tunnel);
             }
         }
     }
 
     /// Sends what the machine had no time for.
-    pub fn resume(&mut self, wire: &mut Wire, now: Instant) {
+    pub fn resume(&mut self, driver: &mut Driver, now: Instant) {
         let life = self.life;
         for (id, tunnel) in self.sessions.tunnels_mut() {
-            wire.settle(now, Node::Server(ServerId { life, id }), tunnel);
+            driver.settle(now, Node::Server(ServerId { life, id }), tunnel);
         }
     }
 
     /// Reads the earliest deadline.
-    pub fn arm(&mut self, wire: &mut Wire, now: Instant) {
+    pub fn arm(&mut self, driver: &mut Driver, now: Instant) {
         let deadline = self.tunnels().map(Tunnel::poll_timeout).fold(None, Deadline::earliest);
-        let at = wire.machine(Side::Server).alarm_at(now, deadline);
-        self.alarm.arm(&mut wire.network.net.schedule, at);
+        let at = driver.machine(Side::Server).alarm_at(now, deadline);
+        self.alarm.arm(&mut driver.network.net.schedule, at);
     }
 
     /// Whether the process runs.
@@ -234,16 +234,16 @@ impl Server {
         ServerId { life: self.life, id }
     }
 
-    fn settle(&mut self, wire: &mut Wire, now: Instant, id: SessionId) {
+    fn settle(&mut self, driver: &mut Driver, now: Instant, id: SessionId) {
         let node = Node::Server(self.id(id));
         if let Some(tunnel) = self.sessions.tunnel_mut(id) {
-            wire.settle(now, node, tunnel);
+            driver.settle(now, node, tunnel);
         }
     }
 
-    fn refuse(&mut self, wire: &mut Wire, now: Instant, id: SessionId, reason: DropReason) {
+    fn refuse(&mut self, driver: &mut Driver, now: Instant, id: SessionId, reason: DropReason) {
         self.refused_datagrams += 1;
-        judge_drop(wire, now, Node::Server(self.id(id)), reason);
+        judge_drop(driver, now, Node::Server(self.id(id)), reason);
     }
 }
 
@@ -253,12 +253,12 @@ fn server(config: &Arc<TunnelConfig>, entropy: Entropy) -> engine::Server {
 
 /// The engine must not find a datagram damaged that no link damaged. Other reasons to drop one are legitimate: before
 /// the first datagram of a session arrived, a later one starts nothing.
-pub(super) fn judge_drop(wire: &mut Wire, now: Instant, node: Node, reason: DropReason) {
-    if let Some(recorder) = &mut wire.network.net.recorder {
+pub(super) fn judge_drop(driver: &mut Driver, now: Instant, node: Node, reason: DropReason) {
+    if let Some(recorder) = &mut driver.network.net.recorder {
         recorder.refused(now, node.side(), format!("{reason:?}"));
     }
     use DropReason::{Checksum, Malformed, Short};
-    if !wire.damaged && matches!(reason, Short | Checksum | Malformed) {
-        wire.network.violate(now, Rule::Refused, format!("{:?}: {reason:?}", node.side()));
+    if !driver.damaged && matches!(reason, Short | Checksum | Malformed) {
+        driver.network.violate(now, Rule::Refused, format!("{:?}: {reason:?}", node.side()));
     }
 }

@@ -16,7 +16,7 @@ pub const SERVER_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(
 /// Room given to `poll_transmit`: several datagrams of any mtu.
 const TRANSMIT_BYTES: usize = 64 * 1024;
 
-/// What a packet says about itself beside its bytes.
+/// Metadata of a packet in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Postmark {
     /// The public address of the client, as sender or receiver.
@@ -31,22 +31,22 @@ impl Postmark {
         self.sent_at.as_micros() << 20 | (self.place.0 & 0xf_ffff) as u64
     }
 
-    /// What a packet's tag says.
+    /// Decodes a packet's tag.
     pub const fn from_tag(tag: u64) -> Self {
         Self { place: Place((tag & 0xf_ffff) as u32), sent_at: Instant::from_micros(tag >> 20) }
     }
 }
 
-/// Everything outside of the tunnels: the network, the computers at its ends, and what the engine reported.
+/// The driver of both sides: the network, the hosts at its ends, the NAT, and events of the engine not yet handled.
 #[derive(Debug)]
-pub struct Wire {
+pub struct Driver {
     /// Links, packets and trace.
     pub network: Network,
     /// What gives the client's sockets their public addresses.
     pub nat: Nat,
     /// The dial of each conversation.
     pub dials: BTreeMap<u32, u32>,
-    /// How long it takes until bytes arrive again after faults.
+    /// Time from the end of each fault until data arrives again.
     pub recovery: Recovery,
     /// Datagrams dropped because the process they were for was not running.
     pub dropped_down: u64,
@@ -58,14 +58,14 @@ pub struct Wire {
     pub newest: BTreeMap<u32, Stream>,
     /// Streams that are over, which the server has not forgotten yet.
     pub over: Vec<Stream>,
-    /// The sides on which something changed since [`Wire::rest`].
+    /// The sides on which something changed since [`Driver::rest`].
     touched: [bool; 2],
     /// The datagram being received was damaged on its way, so that the engine may refuse it.
     pub damaged: bool,
     out: Vec<u8>,
 }
 
-impl Wire {
+impl Driver {
     /// `network` between the client's and the server's idle machine.
     pub fn new(scenario: &Scenario, network: Network, seed: Seed) -> Self {
         let machine = |side, plan| Machine::new(side, plan, seed, scenario.duration_us);
@@ -104,7 +104,7 @@ impl Wire {
         }
     }
 
-    /// Something changed on that side: its deadline, or what its tunnels hold.
+    /// Marks that side as changed: its deadline, or the queues of its tunnels.
     pub const fn touch(&mut self, side: Side) {
         self.touched[side as usize] = true;
     }
@@ -114,12 +114,12 @@ impl Wire {
         self.touched[side as usize]
     }
 
-    /// Everything that changed was looked at.
+    /// Clears the marks of both sides.
     pub const fn rest(&mut self) {
         self.touched = [false; 2];
     }
 
-    /// Shows a tunnel that did something to the recorder, if there is one.
+    /// Passes a tunnel that changed to the recorder, if there is one.
     fn observe(&mut self, now: Instant, node: Node, tunnel: &mut Tunnel) {
         let Some(recorder) = &mut self.network.net.recorder else { return };
         let session = self.dials.get(&tunnel.conv()).copied().unwrap_or(u32::MAX);
@@ -139,12 +139,12 @@ impl Wire {
         &self.machines
     }
 
-    /// What that side's clock shows; its tunnels are told this time.
+    /// Reading of that side's clock; its tunnels run on this time.
     pub fn local(&mut self, side: Side, now: Instant) -> Instant {
         self.machine(side).local(now)
     }
 
-    /// Has the process of that side go on as soon as its machine is free, if it left anything.
+    /// Schedules the process of that side for when its host is free, if work is left.
     pub fn arrange_resume(&mut self, side: Side, now: Instant) {
         if let Some(at) = self.machine(side).resume_at(now) {
             self.network.net.schedule.push(at, crate::net::Event::Resume(side));
