@@ -3,6 +3,8 @@
 use crate::common::scenario;
 use serde_json::json;
 
+const DAY_SECONDS: u64 = 24 * 3_600;
+
 /// Most memory the process ever had, in KiB, as Linux counts it.
 fn peak_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
@@ -31,7 +33,7 @@ fn play(seconds: u64) {
 
 #[test]
 fn memory_does_not_grow_with_simulated_time() {
-    let alone = ["--exact", "--ignored", "memory::a_day_takes_no_more_memory_than_a_quarter_of_an_hour"];
+    let alone = ["--exact", "--ignored", "memory::four_days_take_no_more_memory_than_one"];
     let program = std::env::current_exe().expect("the test program has a path");
     let output = std::process::Command::new(program).args(alone).output().expect("it starts again");
     let text = String::from_utf8_lossy(&output.stdout);
@@ -40,10 +42,13 @@ fn memory_does_not_grow_with_simulated_time() {
 
 #[test]
 #[ignore = "memory_does_not_grow_with_simulated_time runs it in a process of its own"]
-fn a_day_takes_no_more_memory_than_a_quarter_of_an_hour() {
+fn four_days_take_no_more_memory_than_one() {
+    // Pages of the program count, too, when its code first runs; the meter's own code as well.
     play(900);
+    peak_kib();
+    play(DAY_SECONDS);
     let before_kib = peak_kib();
-    play(24 * 3_600);
+    play(4 * DAY_SECONDS);
     let grown_kib = peak_kib() - before_kib;
     assert!(grown_kib < 1_024, "{before_kib} KiB, and {grown_kib} more");
     // The meter works.
