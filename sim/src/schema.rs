@@ -98,7 +98,7 @@ fn drawable(schema: Value) -> Value {
 /// Whether a number may stand there. Definitions are either of numbers or of objects and words; only the former are
 /// referred to under names of units.
 fn may_be_number(schema: &Value) -> bool {
-    let is_number = |kind: &Value| kind == "integer";
+    let is_number = |kind: &Value| kind == "integer" || kind == "number";
     let by_type = match &schema["type"] {
         Value::Array(kinds) => kinds.iter().any(is_number),
         kind => is_number(kind),

@@ -1,27 +1,24 @@
-//! Decimal numbers of the command line: one for both directions, or two with a comma between them.
+//! Decimal numbers of the command line: one for both directions, or two separated by a comma.
+
+use sim::units;
 
 /// Percent as parts per million.
 pub(super) fn percents(text: &str) -> Result<[u32; 2], String> {
-    let ppm = both(text, 10_000)?;
+    let ppm = both(text, 4)?;
     if ppm.iter().all(|ppm| *ppm <= 1_000_000) { Ok(ppm) } else { Err("more than 100 percent".to_owned()) }
 }
 
 /// Milliseconds as microseconds.
 pub(super) fn millis(text: &str) -> Result<[u32; 2], String> {
-    both(text, 1000)
+    both(text, 3)
 }
 
-fn both(text: &str, scale: u32) -> Result<[u32; 2], String> {
+fn both(text: &str, decimals: u32) -> Result<[u32; 2], String> {
     let (there, back) = text.split_once(',').unwrap_or((text, text));
-    Ok([scaled(there, scale)?, scaled(back, scale)?])
+    Ok([scaled(there, decimals)?, scaled(back, decimals)?])
 }
 
-fn scaled(text: &str, scale: u32) -> Result<u32, String> {
-    let value: f64 = text.trim().parse().map_err(|_| format!("{text:?} is not a number"))?;
-    let scaled = (value * f64::from(scale)).round();
-    if (0.0..=f64::from(u32::MAX)).contains(&scaled) {
-        Ok(scaled as u32)
-    } else {
-        Err(format!("{text} is out of range"))
-    }
+fn scaled(text: &str, decimals: u32) -> Result<u32, String> {
+    let plain = units::plain(text.trim()).map_err(|reason| format!("{text:?}: {reason}"))?;
+    u32::try_from(units::scaled(&plain, decimals)?).map_err(|_| format!("{text} is out of range"))
 }

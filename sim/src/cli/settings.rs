@@ -16,7 +16,7 @@ impl std::str::FromStr for Setting {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (path, value) = text.split_once('=').ok_or("must be PATH=VALUE, such as client.mode=fast3")?;
-        let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.into()));
+        let value = ScenarioFile::value(value).unwrap_or_else(|| Value::String(value.into()));
         Ok(Self { path: path.into(), value })
     }
 }

@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn errors_keep_their_place_and_their_words() {
-        assert!(refusal::<Percent>("\"two\"").1.contains("an integer, or a string"));
+        assert!(refusal::<Percent>("\"two\"").1.contains("with at most 4 decimals"));
         assert!(refusal::<Percent>("{}").1.contains("array of [at_ms, value] pairs"));
         let (path, reason) = refusal::<Percent>("[[0, 1], [10, 101]]");
         assert_eq!((path.as_str(), reason.contains("more than 100 percent")), ("[1][1]", true));

@@ -1,91 +1,82 @@
-//! JSON as a tree, read without losing a key that stands twice.
+//! JSON as a tree that keeps what a usual reader loses: keys that occur twice are refused, and decimals are exact.
 
 use super::{Path, Refusal};
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
-use std::cell::RefCell;
+use crate::units;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use std::fmt;
 
-/// The text as a tree; refuses what is not JSON, keys that stand twice in one object, and text behind the end.
+/// Levels of arrays and objects inside each other.
+const DEPTH_MAX: usize = 64;
+
+/// The text as a tree, in which a number that is not an integer is the string of its digits, as `"22.5"`, so that units read it
+/// exactly. Refuses what is not JSON, keys that occur twice in one object, and text behind the end.
 pub(super) fn tree(text: &str) -> Result<Value, Refusal> {
-    let mut json = serde_json::Deserializer::from_str(text);
-    let place = RefCell::new(Path::root());
-    let tree = Tree { at: &Path::root(), place: &place }
-        .deserialize(&mut json)
-        .map_err(|error| (place.borrow().to_string(), error.to_string()))?;
-    json.end().map_err(|error| (Path::root().to_string(), error.to_string()))?;
-    Ok(tree)
+    let raw = read::<&RawValue>(text, &Path::root())?;
+    value(raw.get(), &Path::root(), DEPTH_MAX)
 }
 
-/// Reads one value; `place` is left where the refused one stands.
-#[derive(Clone, Copy)]
-struct Tree<'a> {
-    at: &'a Path,
-    place: &'a RefCell<Path>,
-}
-
-impl<'de> DeserializeSeed<'de> for Tree<'_> {
-    type Value = Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Value, D::Error> {
-        from.deserialize_any(self)
+fn value(raw: &str, at: &Path, depth: usize) -> Result<Value, Refusal> {
+    match raw.as_bytes() {
+        [b'{' | b'[', ..] if depth == 0 => Err((at.to_string(), "is nested too deeply".into())),
+        [b'{', ..] => {
+            let mut object = Map::new();
+            for (key, raw) in read::<Entries<'_>>(raw, at)?.0 {
+                let at = at.key(&key);
+                if object.contains_key(&key) {
+                    return Err((at.to_string(), "occurs twice".into()));
+                }
+                object.insert(key, value(raw.get(), &at, depth - 1)?);
+            }
+            Ok(Value::Object(object))
+        }
+        [b'[', ..] => {
+            let items = read::<Vec<&RawValue>>(raw, at)?.into_iter().enumerate();
+            items.map(|(index, raw)| value(raw.get(), &at.item(index), depth - 1)).collect()
+        }
+        [b'-' | b'0'..=b'9', ..] => number(raw).map_err(|reason| (at.to_string(), reason)),
+        _ => read(raw, at),
     }
 }
 
-impl<'de> Visitor<'de> for Tree<'_> {
-    type Value = Value;
+fn read<'t, T: Deserialize<'t>>(text: &'t str, at: &Path) -> Result<T, Refusal> {
+    serde_json::from_str(text).map_err(|error| (at.to_string(), error.to_string()))
+}
+
+fn number(raw: &str) -> Result<Value, String> {
+    let plain = units::plain(raw).map_err(|reason| format!("{raw}: {reason}"))?;
+    if plain.contains('.') {
+        return Ok(Value::String(plain));
+    }
+    let whole = plain.parse::<u64>().map(Value::from).or_else(|_| plain.parse::<i64>().map(Value::from));
+    whole.map_err(|_| format!("{raw}: the number is too large"))
+}
+
+/// The entries of an object in their order, values unread.
+struct Entries<'t>(Vec<(String, &'t RawValue)>);
+
+impl<'t> Deserialize<'t> for Entries<'t> {
+    fn deserialize<D: Deserializer<'t>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(EntriesVisitor)
+    }
+}
+
+struct EntriesVisitor;
+
+impl<'t> Visitor<'t> for EntriesVisitor {
+    type Value = Entries<'t>;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("a JSON value")
+        out.write_str("a JSON object")
     }
 
-    fn visit_unit<E: Error>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
-    }
-
-    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
-        Ok(Value::Number(value.into()))
-    }
-
-    fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::Number(value.into()))
-    }
-
-    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
-        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
-    }
-
-    fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::String(value.into()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let mut list = Vec::new();
-        loop {
-            let at = self.at.item(list.len());
-            match items.next_element_seed(Tree { at: &at, place: self.place })? {
-                Some(item) => list.push(item),
-                None => return Ok(Value::Array(list)),
-            }
+    fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<Entries<'t>, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = map.next_entry()? {
+            entries.push(entry);
         }
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-        let mut object = Map::new();
-        while let Some(key) = entries.next_key::<String>()? {
-            let at = self.at.key(&key);
-            if object.contains_key(&key) {
-                self.place.replace(at);
-                return Err(A::Error::custom("stands twice"));
-            }
-            let value = entries.next_value_seed(Tree { at: &at, place: self.place })?;
-            object.insert(key, value);
-        }
-        Ok(Value::Object(object))
+        Ok(Entries(entries))
     }
 }
 
@@ -93,4 +84,45 @@ impl<'de> Visitor<'de> for Tree<'_> {
 pub(super) fn typed<T: for<'de> Deserialize<'de>>(tree: Value) -> Result<T, Refusal> {
     serde_path_to_error::deserialize(tree)
         .map_err(|error| (error.path().to_string(), error.inner().to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn decimals_keep_their_digits_and_exact_exponents_are_integers() {
+        let text =
+            r#"{"a": [0.1, 22.50, 1e3, 1.5E+1, 25e-1, -0.25, 7.0, 0.0], "b": 18446744073709551615, "c": -3}"#;
+        let expected = json!({
+            "a": ["0.1", "22.5", 1000, 15, "2.5", "-0.25", 7, 0], "b": 18_446_744_073_709_551_615_u64, "c": -3
+        });
+        assert_eq!(tree(text).unwrap(), expected);
+        let long = "0.1000000000000000055511151231257827";
+        assert_eq!(tree(long).unwrap(), json!(long), "a float would be 0.1");
+    }
+
+    #[test]
+    fn numbers_that_nothing_holds_are_refused_with_their_place() {
+        for (number, reason) in [
+            ("1e400", "too large"),
+            ("-1e400", "too large"),
+            ("1e-400", "too many digits"),
+            ("18446744073709551616", "too large"),
+            ("1e99999999999999999999", "exponent"),
+        ] {
+            let (path, got) = tree(&format!("{{\"a\": [1, {number}]}}")).unwrap_err();
+            assert_eq!(path, "a[1]");
+            assert!(got.starts_with(number) && got.contains(reason), "{got}");
+        }
+        assert_eq!(tree("0e99999").unwrap(), json!(0));
+    }
+
+    #[test]
+    fn deep_nesting_is_refused() {
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(tree(&nested(DEPTH_MAX)).is_ok());
+        assert!(tree(&nested(100_000)).unwrap_err().1.contains("too deeply"));
+    }
 }

@@ -34,8 +34,8 @@ pub struct ScenarioError {
 impl Scenario {
     /// Reads the text of a scenario file; `file` only names it in errors.
     ///
-    /// Times are milliseconds with up to three decimals and shares are percent with up to four, written as an integer
-    /// or, with decimals, as a string: `20`, `"0.25"`. Unknown keys are refused.
+    /// Times are milliseconds with up to three decimals and shares are percent with up to four: `20`, `22.5`. They are read
+    /// digit by digit, so `0.1` is exact; a string (`"22.5"`) is as good. Unknown keys are refused.
     ///
     /// Any number may be left to the seed as a range, `"10..80"` or `"0.5..2.5"` with both ends included, and any value
     /// as `{"choice": [...]}`; this function draws them for the file's own seed, [`ScenarioFile`] for any.
@@ -135,7 +135,10 @@ impl Scenario {
     /// # Errors
     /// The first thing that is unknown, missing, or impossible.
     pub fn of_json(file: &str, tree: serde_json::Value) -> Result<Self, ScenarioError> {
-        json::typed(tree).and_then(file::build).map_err(|refusal| source::refused(file, refusal))
+        json::tree(&tree.to_string())
+            .and_then(json::typed)
+            .and_then(file::build)
+            .map_err(|refusal| source::refused(file, refusal))
     }
 }
 

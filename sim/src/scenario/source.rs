@@ -42,6 +42,11 @@ impl ScenarioFile {
         drawn(self.tree.clone(), Draw::Seed(Seed(seed))).map_err(|refusal| refused(&self.file, refusal))
     }
 
+    /// The text of a JSON value as [`ScenarioFile::with`] takes it, decimals exact; `None` when it is not JSON.
+    pub fn value(text: &str) -> Option<Value> {
+        json::tree(text).ok()
+    }
+
     /// The same file with another value at `path`, such as `client.mode` or `workloads[0].bulk.bytes`. Objects on the
     /// way are made where they are missing, arrays are not.
     ///
@@ -49,13 +54,13 @@ impl ScenarioFile {
     /// A path that leads nowhere, or a value that is impossible there.
     pub fn with(&self, path: &str, value: Value) -> Result<Self, ScenarioError> {
         let mut tree = self.tree.clone();
-        let changed = match place(&mut tree, path) {
+        let changed = json::tree(&value.to_string()).and_then(|value| match place(&mut tree, path) {
             Some(place) => {
                 *place = value;
                 Self::new(&self.file, tree)
             }
             None => Err((path.into(), "there is no such place in the file".into())),
-        };
+        });
         changed.map_err(|refusal| refused(&self.file, refusal))
     }
 

@@ -115,9 +115,9 @@ fn unknown_keys_are_refused_where_they_stand() {
 #[test]
 fn values_of_the_wrong_kind_are_refused() {
     refused(&with("/seed", json!(-1)), "seed", "invalid value");
-    refused(&with("/duration_ms", json!(0.5)), "duration_ms", "a string with at most 3 decimals");
+    refused(&with("/duration_ms", json!(0.5)), "duration_ms", "between 1 ms and 30 days");
     let link = json!({ "loss_pct": "two" });
-    refused(&with("/links/down", link), "links.down.loss_pct", "an integer, or a string");
+    refused(&with("/links/down", link), "links.down.loss_pct", "at most 4 decimals");
     let file = with("/workloads/0", json!({ "bulk": { "name": "a", "direction": "left" } }));
     refused(&file, "workloads[0].bulk.direction", "unknown variant `left`");
 }
@@ -298,7 +298,7 @@ fn keys_that_stand_twice_are_refused_where_they_stand() {
     let text = minimal().to_string().replace("\"up\":{}", "\"up\":{\"delay_ms\":1,\"delay_ms\":2}");
     let (path, reason) = refusal(&text);
     assert_eq!(path, "links.up.delay_ms");
-    assert!(reason.contains("stands twice"), "{reason}");
+    assert!(reason.contains("occurs twice"), "{reason}");
 }
 
 #[test]
@@ -328,7 +328,7 @@ fn values_left_to_the_seed_are_drawn_and_the_impossible_ones_refused_before() {
     refused(
         &with("/links/up", json!({ "delay_ms": { "choice": [1, 2, "x"] } })),
         "links.up.delay_ms",
-        "\"x\"",
+        "found x",
     );
     refused(&with("/seed", json!("1..2")), "seed", "cannot be drawn");
     refused(&with("/client", json!({ "mode": "1..2" })), "client.mode", "expected a string");
@@ -393,4 +393,59 @@ fn the_committed_scenarios_are_accepted() {
         let scenario = Scenario::parse("file", &text).unwrap_or_else(|error| panic!("{path:?}: {error}"));
         assert_eq!(path.file_stem().unwrap().to_str().unwrap(), scenario.name);
     }
+}
+
+/// The minimal file with that text as the value of a key of the link from client to server.
+fn with_text(key: &str, text: &str) -> String {
+    let marked = with("/links/up", json!({ key: "MARK" }));
+    marked.to_string().replace("\"MARK\"", text)
+}
+
+#[test]
+fn decimals_are_read_digit_by_digit() {
+    let delay_us = |text: &str| {
+        let plan =
+            Scenario::parse("some.json", &with_text("delay_ms", text)).unwrap_or_else(|e| panic!("{e}"));
+        plan.up.delay_us.values().collect::<Vec<_>>()
+    };
+    for (text, us) in [
+        ("0.1", 100),
+        ("22.5", 22_500),
+        ("22.500000", 22_500),
+        ("1e3", 1_000_000),
+        ("25e-1", 2_500),
+        ("0.001", 1),
+        ("0.0", 0),
+        ("\"22.5\"", 22_500),
+        ("2.5E+1", 25_000),
+    ] {
+        assert_eq!(delay_us(text), [us], "{text}");
+    }
+    assert_eq!(delay_us("[[0, 22.5], [0.5, 1e1], [1.25, \"0.125\"]]"), [22_500, 10_000, 125]);
+    assert_eq!(delay_us("{ \"choice\": [0.3] }"), [300]);
+    assert_eq!(delay_us("\"0.5..0.5\""), [500]);
+    let loss = Scenario::parse("some.json", &with_text("loss_pct", "22.5")).unwrap().up.loss;
+    assert_eq!(loss, LossPlan::Bernoulli { ppm: 225_000 }.into());
+}
+
+#[test]
+fn decimals_that_no_unit_holds_are_refused_with_their_place() {
+    for (key, text, reason) in [
+        ("delay_ms", "0.0001", "at most 3 decimals, found 0.0001"),
+        ("delay_ms", "1e-4", "at most 3 decimals, found 0.0001"),
+        ("delay_ms", "0.10000000000000001", "at most 3 decimals"),
+        ("delay_ms", "-0.5", "expected a number from 0"),
+        ("delay_ms", "1e400", "1e400: the number is too large"),
+        ("delay_ms", "1e-400", "1e-400: too many digits behind the point"),
+        ("delay_ms", "18446744073709551616", "too large"),
+        ("delay_ms", "18446744073709551615.5", "too large"),
+        ("loss_pct", "0.00001", "at most 4 decimals"),
+        ("loss_pct", "100.0001", "more than 100 percent"),
+        ("rate_kbit", "22.5", "expected u64"),
+    ] {
+        let (path, got) = refusal(&with_text(key, text));
+        assert_eq!(path, format!("links.up.{key}"), "{got}");
+        assert!(got.contains(reason), "{text}: {got}");
+    }
+    assert_eq!(refusal(&with_text("delay_ms", "[[0, 1], [2, 0.0001]]")).0, "links.up.delay_ms[1][1]");
 }

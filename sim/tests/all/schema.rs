@@ -85,6 +85,10 @@ fn values_left_to_the_seed_and_schedules_are_valid_for_both() {
     };
     valid("/links/up/delay_ms", json!("10..80"));
     valid("/links/up/delay_ms", json!("0.25"));
+    valid("/links/up/delay_ms", json!(22.5));
+    valid("/links/up/loss_pct", json!({ "choice": [1, 3.5] }));
+    valid("/links/up/delay_ms", json!([[0, 22.5], [0.5, "1.5..2.5"]]));
+    valid("/workloads/0/bulk/start_ms", json!(0.125));
     valid("/links/up/loss_pct", json!({ "choice": [1, "3.5", "0.5..2"] }));
     valid("/links/up/rate_kbit", json!([[0, 20000], [500, "100..300"]]));
     valid("/client/mode", json!({ "choice": ["fast", "fast2"] }));
@@ -112,7 +116,7 @@ fn unknown_keys_and_wrong_types_are_refused_by_both() {
     refused("/workloads", json!([{ "bulk": { "name": "a", "direction": "up", "size": 1 } }]));
     refused("/workloads", json!([{ "teleport": { "name": "a" } }]));
     refused("/workloads", json!([{ "bulk": { "name": "a", "direction": "left" } }]));
-    refused("/links/up/delay_ms", json!(0.5));
+    refused("/links/up/delay_ms", json!(-0.5));
     refused("/links/up/delay_ms", json!("soon"));
     refused("/links/up/loss_pct", json!({ "choice": [] }));
     refused("/links/up/loss_pct", json!({ "choice": [1], "default": 1 }));
