@@ -67,7 +67,7 @@ fn data(((recording, label), letter): ((&Recording, &String), &str)) -> Value {
     data
 }
 
-/// What tells the runs apart: what differs in their headers.
+/// A label for each recording: the header fields in which they differ.
 fn labels(recordings: &[Recording]) -> Vec<String> {
     let headers: Vec<&Header> = recordings.iter().map(|recording| &recording.header).collect();
     let all = said(&headers);

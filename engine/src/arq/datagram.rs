@@ -144,8 +144,8 @@ impl Conversation {
     }
 
     /// A header with the window and una of this moment rather than of the flush's start, since input and reads come between
-    /// two polls. An acknowledgement with an older una could be the last one for a segment, and the peer would keep that
-    /// segment for ever.
+    /// two polls. An acknowledgement with an older una could be the last one for a segment, and the peer would never
+    /// release that segment.
     #[inline]
     fn header(&self, command: Command) -> Header {
         let skips = planted!(self.params, AckOfGap) && self.receiver.waits_for_gap();

@@ -1,4 +1,4 @@
-//! Loss rates by load: random loss of the path is told from congestion.
+//! Loss rates by load: distinguishes random loss of the path from congestion.
 
 use super::{Load, Tally};
 

@@ -41,7 +41,7 @@ fn an_acknowledgement_written_late_carries_the_una_of_its_own_time() {
     let acks = next(&mut b).unwrap();
     assert_eq!(headers(&acks)[0].una, 1);
     a.input(NOW, &acks, Source::Regular, false).unwrap();
-    assert_eq!(a.waitsnd(), 0, "the segment is held for ever");
+    assert_eq!(a.waitsnd(), 0, "the segment is never released");
 }
 
 /// The reader made room before the announcement was written.

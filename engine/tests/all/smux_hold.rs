@@ -155,7 +155,7 @@ fn a_reader_that_goes_on_gets_everything() {
     assert!(ends[1].peek(id).unwrap().is_empty(), "the end follows the last byte");
 }
 
-/// SMUX-29: otherwise the writer would wait for ever.
+/// SMUX-29: otherwise the writer would wait without limit.
 #[test]
 fn closing_a_stream_stops_its_writer() {
     let mut ends = ends(1, true);

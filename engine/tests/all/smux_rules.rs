@@ -222,7 +222,7 @@ fn a_peer_that_consumed_too_much_fails_writes_until_it_corrects_itself() {
     assert_eq!(mux.write_room(id), Ok(1000));
 }
 
-/// SMUX-11: a writer that waits is told of the overrun.
+/// SMUX-11: a waiting writer gets the error of the overrun.
 #[test]
 fn an_overrun_wakes_a_waiting_writer() {
     let mut mux = session(Role::Client, |_| {});

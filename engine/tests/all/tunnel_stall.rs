@@ -69,9 +69,9 @@ fn toward_others_the_stopped_stream_is_given_up() {
     assert!(gets_through(&mut pair, lively, Duration::from_millis(500)));
 }
 
-/// SMUX-28: slow is not stopped, and who is alone holds up nobody.
+/// SMUX-28: a slow reader is not stalled, and a lone stream blocks no other.
 #[test]
-fn slow_readers_and_lonely_ones_are_not_given_up() {
+fn slow_readers_and_lone_streams_are_not_closed() {
     for lonely in [false, true] {
         let (client, server) = both(|s| (s.smuxver, s.smuxbuf, s.streambuf) = (1, 1 << 20, 1 << 20));
         let mut client = client.tunnel_config().unwrap();

@@ -18,8 +18,8 @@ pub fn smux1(data: &[u8]) {
 
 /// First bytes: settings; then operations.
 ///
-/// The bucket's account always holds. While nobody forged anything, every stream delivers what was written, in order, and
-/// an application that only acts on events gets everything in the end.
+/// The bucket's account always holds. Unless frames were forged, every stream delivers the written bytes in order, and
+/// an application that only acts on events receives all of them.
 pub fn smux2(data: &[u8]) {
     run(2, data);
 }

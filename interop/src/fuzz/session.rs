@@ -18,8 +18,8 @@ const SETTLE_MS: u64 = 300_000;
 
 /// The first byte picks the configuration; then operations on path and applications.
 ///
-/// Nobody forges anything, so every byte that arrives was written, in order; once the path is good again everything
-/// arrives at applications that act on events alone; and nobody takes the other for broken or restarted.
+/// No datagram is forged, so every byte that arrives was written, in order; once the path has healed, all bytes arrive at
+/// applications that act on events alone; and neither end takes the other for broken or restarted.
 pub fn session(data: &[u8]) {
     let mut script = Script::new(data);
     let mut world = World::new(&config(script.byte()));

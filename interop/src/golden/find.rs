@@ -92,7 +92,7 @@ fn read(path: &Path, gzip: bool) -> Result<String, String> {
     }
 }
 
-/// A `*.json`: a capture if it says so. Objects without a format of ours, lists, and so on are somebody else's.
+/// A `*.json`: a capture if it says so. Objects without a known format, lists, and so on are not ours.
 fn judge_object(path: &Path, text: &str) -> Judged {
     let value: serde_json::Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
     match value.get("format").and_then(serde_json::Value::as_str) {

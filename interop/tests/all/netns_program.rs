@@ -92,7 +92,7 @@ fn wait_for(mut done: impl FnMut() -> bool) {
     }
 }
 
-/// The program says what is missing. Runs it as somebody else where that is possible.
+/// The program names the missing privilege. Runs it as another user where that is possible.
 #[test]
 fn without_root_it_says_so() {
     let file = scenario_file("nobody");
@@ -106,7 +106,7 @@ fn without_root_it_says_so() {
     if !error.contains("karst-interop:") {
         let _ = writeln!(
             std::io::stderr(),
-            "SKIPPED without_root_it_says_so: cannot become somebody else: {error}"
+            "SKIPPED without_root_it_says_so: cannot switch to another user: {error}"
         );
         return;
     }

@@ -7,7 +7,7 @@ use lab::results::{Case, DIRECT, Measurements};
 /// Of the peers, in their order; TCP without a tunnel has its own.
 const HUES: [&str; 4] = ["--blue", "--orange", "--violet", "--red"];
 
-/// Who is measured over lossy lines: a colour, and whether the line is dashed.
+/// Contestants over lossy links: name, colour, and whether the curve is dashed.
 const LOOKS: [(&str, &str, bool); 7] = [
     ("auto", "--blue", false),
     ("go-fast3", "--orange", true),

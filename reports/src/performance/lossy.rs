@@ -1,4 +1,4 @@
-//! What `karst-report lines` measured: goals of the mode auto, everybody's figures, and the curves.
+//! The page of `karst-report lines`: goals of `--mode auto`, the figures of every contestant, and the curves.
 
 use super::charts::scaling;
 use super::figures::{Spread, spread};
@@ -9,7 +9,7 @@ use lab::measure::lossy::SHARED;
 use lab::results::{Case, Measurements, PathFacts, Side};
 
 /// Of the page.
-pub(crate) const TITLE: &str = "Lossy lines";
+pub(crate) const TITLE: &str = "Lossy links";
 
 /// Whose goals these are.
 const AUTO: &str = "auto";
@@ -172,7 +172,7 @@ fn compared(case: &Case, first: &str, other: &str, share: f64) -> Verdict {
             (format!(" = {} Mbit/s", number(limit)), measured, decided(ours.median >= limit))
         }
         (Err(outcome), _) => (String::new(), "-".into(), outcome),
-        // Nobody is compared with what failed.
+        // A failed contestant is not compared.
         (_, Err(_)) => (String::new(), "-".into(), Outcome::Open(format!("{other}: not measured"))),
     };
     Verdict { what, goal: format!("at least {} x {other}{limit}", number(share)), measured, outcome }
@@ -197,13 +197,13 @@ fn said(spread: Spread, unit: &str) -> String {
     if spread.count > 1 { format!("{median}{unit} ({low} .. {high})") } else { format!("{median}{unit}") }
 }
 
-/// What the page is about.
+/// The first paragraph of the page.
 pub(crate) fn lead(bench: &Measurements) -> String {
     let machine = &bench.machine;
     format!(
-        "A download and beside it an echo of 64 bytes every 20 ms, between two network namespaces that are joined by emulated lines in real \
-         time, on {} with {} cores. Of each trial {} s count, along curves what the table of lines says, after 1.5 s and six round trips that do not; {}. What waited behind a loss when that \
-         began counts where it was read, so a short trial can show more than the line's rate.",
+        "A download beside an echo of 64 bytes every 20 ms, between two network namespaces joined by links that are emulated in real \
+         time, on {} with {} cores. Each trial counts for {} s (along curves, for the time in the table of links) after a warm-up of 1.5 s and six round trips; {}. Bytes that waited behind a \
+         loss during the warm-up count when they are read, so a short trial can exceed the link's rate.",
         machine.cpu,
         machine.cores,
         bench.seconds,
@@ -216,35 +216,35 @@ pub(crate) fn sections(bench: &Measurements) -> Vec<Section> {
     let sections = [
         section(
             "Goals",
-            "Of karst with --mode auto at both ends and else the defaults.",
+            "Of karst with --mode auto at both ends and defaults otherwise.",
             super::goal_rows(&verdicts(bench)),
         ),
-        section("Lines", LINES_LEAD, rows(bench, false)),
+        section("Links", LINES_LEAD, rows(bench, false)),
         section("Curves", "", rows(bench, true)),
         section(
             "Over time",
-            "A flow is counted every second; shares are those of the last ten.",
+            "Goodput of each flow per second; shares are those of the last ten seconds.",
             time_rows(bench),
         ),
-        section("Who", "Beside addresses, the key and what is the default.", who_rows(bench)),
-        section("The lines", "", path_rows(bench)),
+        section("Contestants", "Without addresses, the key and defaults.", who_rows(bench)),
+        section("Conditions", "", path_rows(bench)),
         section("Machine", "", machine_rows(bench)),
     ];
     sections.into_iter().chain(troubles(bench)).filter(|section| !section.rows.is_empty()).collect()
 }
 
-const LINES_LEAD: &str = "Bytes on the wire are those of IP packets in the direction of the payload; the queue is the median of what waits at the \
-    bottleneck, as time at its rate. auto-to-go-down is karst auto sending to a kcptun client, auto-to-go-up to a kcptun server over the line turned \
-    round.";
+const LINES_LEAD: &str = "Bytes on the wire are those of IP packets in the direction of the payload; the queue is the median queueing delay at the \
+    bottleneck. In auto-to-go-down karst with --mode auto sends to a kcptun client, in auto-to-go-up to a kcptun server over the reversed \
+    link.";
 
-/// Everybody on every line.
+/// Every contestant on every link.
 pub(crate) fn line_rows(bench: &Measurements) -> Vec<Vec<String>> {
     [rows(bench, false), rows(bench, true).into_iter().skip(1).collect()].concat()
 }
 
-/// Head, and everybody on the lines of files, or on the points of curves.
+/// Head, and every contestant on the links of files, or on the points of curves.
 fn rows(bench: &Measurements, of_curves: bool) -> Vec<Vec<String>> {
-    let mut rows = vec![vec!["line".to_owned(), "who".to_owned()]];
+    let mut rows = vec![vec!["link".to_owned(), "contestant".to_owned()]];
     rows[0].extend(SHOWN.map(|(_, title)| title.to_owned()));
     let is_asked = |case: &&Case| {
         case.path.as_ref().is_some_and(|path| path.facts.is_some() && path.at.is_some() == of_curves)
@@ -260,16 +260,16 @@ fn rows(bench: &Measurements, of_curves: bool) -> Vec<Vec<String>> {
     rows
 }
 
-/// What flows over time met.
+/// Conditions of the flows over time.
 fn time_rows(bench: &Measurements) -> Vec<Vec<String>> {
-    let mut rows = vec![["who", "on"].map(String::from).to_vec()];
+    let mut rows = vec![["contestants", "conditions"].map(String::from).to_vec()];
     let sides = bench.case(SHARED).into_iter().flat_map(|case| &case.sides);
     rows.extend(sides.map(|side| vec![side.name.clone(), side.commands.join("")]));
     rows
 }
 
 fn who_rows(bench: &Measurements) -> Vec<Vec<String>> {
-    let mut rows = vec![["who", "programs"].map(String::from).to_vec()];
+    let mut rows = vec![["contestant", "programs"].map(String::from).to_vec()];
     let over_lines = bench.cases.iter().filter(|case| case.name != SHARED);
     for side in over_lines.flat_map(|case| &case.sides) {
         let programs =
@@ -284,7 +284,7 @@ fn who_rows(bench: &Measurements) -> Vec<Vec<String>> {
 
 fn path_rows(bench: &Measurements) -> Vec<Vec<String>> {
     let mut rows = vec![
-        ["line", "Mbit/s", "round trip, ms", "loss, %", "counted", "in words"].map(String::from).to_vec(),
+        ["link", "Mbit/s", "round trip, ms", "loss, %", "counted", "description"].map(String::from).to_vec(),
     ];
     for case in &bench.cases {
         let Some((info, facts)) = case.path.as_ref().and_then(|info| Some((info, info.facts?))) else {

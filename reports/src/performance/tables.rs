@@ -21,8 +21,8 @@ pub(crate) fn sections(bench: &Measurements) -> Vec<Section> {
         all.into_iter().partition(|figure| figure.case.path.is_some());
     let sections = [
         goals(bench),
-        section("Without a line", &clean_lead(bench), figure_rows(bench, &clean)),
-        section("Over lines", LINES_LEAD, figure_rows(bench, &over)),
+        section("Loopback", &clean_lead(bench), figure_rows(bench, &clean)),
+        section("Over links", LINES_LEAD, figure_rows(bench, &over)),
         section("Machine", "", machine_rows(bench)),
         section("Commands", "The programs of each row; ports differ from run to run.", command_rows(bench)),
     ];
@@ -31,7 +31,7 @@ pub(crate) fn sections(bench: &Measurements) -> Vec<Section> {
 
 /// What was not measured as it should have been.
 pub(super) fn troubles(bench: &Measurements) -> [Section; 2] {
-    [section("What went wrong", "", error_rows(bench)), section("Skipped", "", skipped_rows(bench))]
+    [section("Failures", "", error_rows(bench)), section("Skipped", "", skipped_rows(bench))]
 }
 
 pub(super) fn section(heading: &'static str, lead: &str, rows: Vec<Vec<String>>) -> Section {
@@ -46,7 +46,7 @@ const LINES_LEAD: &str = "The tunnels through a relay that behaves as the links 
 fn goals(bench: &Measurements) -> Section {
     section(
         "Goals",
-        "Medians of the runs, and their ratios; a ratio is the first peer's figure by the other's.",
+        "Medians of the runs, and ratios of the first peer's figure to the other's.",
         goal_rows(&verdicts(bench)),
     )
 }
@@ -223,9 +223,9 @@ mod tests {
         let mut bench = bench("idle", "idle_cpu_pct", &[1.0], &[2.0]);
         let headings =
             |bench: &Measurements| sections(bench).iter().map(|section| section.heading).collect::<Vec<_>>();
-        assert!(!headings(&bench).contains(&"What went wrong") && !headings(&bench).contains(&"Skipped"));
+        assert!(!headings(&bench).contains(&"Failures") && !headings(&bench).contains(&"Skipped"));
         bench.cases[0].sides[1].trials[0].error = Some("no answer".into());
         bench.skipped.push(lab::results::Skipped { what: "tcp-bbr".into(), why: "root".into() });
-        assert!(headings(&bench).contains(&"What went wrong") && headings(&bench).contains(&"Skipped"));
+        assert!(headings(&bench).contains(&"Failures") && headings(&bench).contains(&"Skipped"));
     }
 }

@@ -162,7 +162,7 @@ fn a_peer_that_does_not_start_fails_its_runs_and_no_others() {
     assert!(error.contains("/bin/cat ended by itself") && error.contains("invalid option"), "{error}");
     let page = report(&["md", json.to_str().unwrap()]);
     let page = String::from_utf8(page.stdout).unwrap();
-    assert!(page.contains("## What went wrong") && page.contains("invalid option"), "{page}");
+    assert!(page.contains("## Failures") && page.contains("invalid option"), "{page}");
 }
 
 #[test]

@@ -118,7 +118,7 @@ fn the_page_has_everything_and_needs_nothing() {
         assert!(!page.contains(part), "{part}");
     }
     for part in [
-        "<h1>Lossy lines</h1>",
+        "<h1>Lossy links</h1>",
         "id=\"loss-goodput_mbit\"",
         "id=\"rtt-echo_p99_ms\"",
         "kcptun-client --mode fast2",

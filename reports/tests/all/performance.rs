@@ -43,8 +43,8 @@ fn markdown_holds_machine_commands_and_every_figure() {
     let page = text(&report(&["md", BENCH]));
     for part in [
         "## Goals",
-        "## Without a line",
-        "## Over lines",
+        "## Loopback",
+        "## Over links",
         "## Machine",
         "## Commands",
         "| processor | ",
@@ -70,7 +70,7 @@ fn notes_follow_the_goals() {
     assert!(at(&html, "<h2>Goals") < note && note < at(&html, "<h2>Charts"));
     let md = page("md");
     let note = at(&md, "Six *wake-ups* a < b.");
-    assert!(at(&md, "## Goals") < note && note < at(&md, "## Without a line"));
+    assert!(at(&md, "## Goals") < note && note < at(&md, "## Loopback"));
     let output = report(&["html", BENCH, "--notes", "missing.md"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("missing.md"));

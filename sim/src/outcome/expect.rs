@@ -88,7 +88,7 @@ impl Quantile {
 
 /// `None` when there was no fault, or one after which nothing arrived in either direction.
 fn recovery_us(faults: &[FaultOutcome]) -> Option<u64> {
-    // A direction in which nobody sends does not count.
+    // A direction without a sender does not count.
     let of_fault = |fault: &FaultOutcome| fault.recovery_us.up.max(fault.recovery_us.down);
     let all: Option<Vec<u64>> = faults.iter().map(of_fault).collect();
     all?.into_iter().max()

@@ -84,7 +84,7 @@ impl Frames {
         frames
     }
 
-    /// A header is complete. Frames of data are told by their bytes.
+    /// A header is complete. Frames of data are recorded with their bytes.
     fn begin(&mut self) -> Option<Frame> {
         let head = std::mem::take(&mut self.head);
         let cmd = match head[1] {

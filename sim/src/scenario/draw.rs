@@ -11,7 +11,7 @@ use serde_json::Value;
 pub(super) enum Draw {
     /// Dice of that seed.
     Seed(Seed),
-    /// Nobody: the alternative of that number everywhere, and the lower end of ranges for even numbers, the upper for
+    /// No seed: the alternative of that number everywhere, and the lower end of ranges for even numbers, the upper for
     /// odd ones. Enough of them together have taken every alternative and both ends of every range.
     Probe(usize),
 }

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::sleep;
 use turmoil_net::shim::tokio::net::{TcpListener, TcpStream};
 
-/// Serves connections with `serve` for ever.
+/// Serves connections with `serve`, without end.
 pub(super) async fn target<F>(serve: impl Fn(TcpStream) -> F)
 where
     F: Future<Output = io::Result<()>> + 'static,

@@ -85,7 +85,7 @@ fn a_target_that_does_not_read_stops_the_application() {
     // The stream's window of 2 MiB, the buffers of four sockets, and what compresses.
     assert!((100_000..6_000_000).contains(&stopped_at), "{stopped_at}");
     world.run_ms(10_000);
-    assert_eq!(taken.get(), stopped_at, "more was taken while nobody read");
+    assert_eq!(taken.get(), stopped_at, "more was accepted without a reader");
     gate.set(true);
     assert!(world.wait(&app, 60_000) == data);
 }
@@ -141,7 +141,7 @@ fn connections_after_restart(away_ms: u64) -> u32 {
 
 #[test]
 fn a_restarted_server_is_found_again() {
-    // Before the client knows, the first connection shares the fate of the old session; it is told within 3 seconds.
+    // Until the client detects it, the first connection uses the old session; it is reset within 3 seconds.
     assert_eq!(connections_after_restart(500), 2);
     // A session that was silent for two seconds gets no new connections.
     assert_eq!(connections_after_restart(5_000), 1);

@@ -81,7 +81,7 @@ impl Pipe {
     }
 
     pub(super) fn write(&mut self, side: Side, data: &[u8]) -> Result<usize, WriteError> {
-        // A stream that is lost blocks; what becomes of it is told by `Application::reset`.
+        // A lost stream blocks; its application gets `Application::reset`.
         let n = self.end(side).ok_or(WriteError::Blocked)?.write(data)?;
         self.written[index(side)] += n as u64;
         Ok(n)

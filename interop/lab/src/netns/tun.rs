@@ -41,7 +41,7 @@ impl Devices {
         }
     }
 
-    /// Gives a packet to the left the address of the socket that has its public one; false when nobody has it.
+    /// Rewrites the public address of a packet to the left to that of its socket; false when no socket has it.
     fn translate_in(&mut self, now: Instant, bytes: &mut [u8]) -> bool {
         let (Some(clients), Some(public)) = (&mut self.clients, receiver(bytes)) else { return true };
         let Some(place) = clients.place(public.into()) else { return true };

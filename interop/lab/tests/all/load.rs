@@ -130,7 +130,7 @@ fn a_connection_that_is_cut_is_made_again_and_counted() {
     assert_eq!((bulk.bytes_read, bulk.streams_reset), (50_000, 2), "{bulk:?}");
 }
 
-/// There is nobody to connect to for a while.
+/// A target that accepts no connections for a while.
 struct Absent {
     to: SocketAddr,
     running: bool,

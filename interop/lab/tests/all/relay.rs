@@ -114,7 +114,7 @@ fn a_rate_takes_its_time_and_a_full_queue_drops() {
     let start = Instant::now();
     for number in 0..150 {
         path.client.send(&[0; 1000]).unwrap();
-        // Nobody else should have dropped them, and a busy machine should not take as long as the link.
+        // Only the link may drop them, and a busy machine must not delay as long as the link.
         if number % 10 == 0 {
             std::thread::sleep(Duration::from_micros(100));
         }

@@ -45,7 +45,7 @@ pub(super) fn check(file: &CaptureFile, leg: &Leg, contents: &Contents, folder: 
     Ok(compared)
 }
 
-/// The whole engine in the place of the recorded server; the number of streams that arrived equal.
+/// Replays the recorded client against the engine as the server; the number of streams that arrived equal.
 fn check_server(
     file: &CaptureFile,
     leg: &Leg,
