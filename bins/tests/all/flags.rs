@@ -86,7 +86,7 @@ fn booleans_take_a_value_only_after_an_equals_sign() {
     for text in ["yes", "tRUE", "", "on"] {
         assert_eq!(parse_bool(text), Err(GoError::Syntax));
     }
-    // CLI-4: `false` is no flag, so reading stops there.
+    // CLI-4: `false` is not a flag, so parsing stops there.
     let config = client("--nocomp false --mtu 900").unwrap();
     assert!(config.settings.nocomp);
     assert_eq!(config.settings.mtu, 1350);
@@ -94,7 +94,7 @@ fn booleans_take_a_value_only_after_an_equals_sign() {
 
 // CLI-4
 #[test]
-fn reading_stops_at_the_first_word_that_is_no_flag() {
+fn parsing_stops_at_the_first_word_that_is_not_a_flag() {
     for line in ["word --mtu 900 --bogus", "- --mtu 900", "-- --mtu 900 --bogus"] {
         assert_eq!(client(line).unwrap().settings.mtu, 1350, "{line}");
     }
@@ -140,7 +140,7 @@ fn integers_have_gos_base_0_syntax() {
 
 // CLI-6
 #[test]
-fn the_last_of_a_repeated_flag_counts_but_two_spellings_are_refused() {
+fn the_last_repeated_flag_wins_and_two_spellings_are_rejected() {
     assert_eq!(client("--mtu 1 --mtu 2 -mtu 3").unwrap().settings.mtu, 3);
     assert_eq!(client("-l :1 -l :2").unwrap().program.localaddr, ":2");
     for line in ["-l :1 --localaddr :2", "--localaddr :2 -l :1"] {
@@ -177,7 +177,7 @@ fn errors_name_the_flag_and_the_value() {
 
 // CLI-19
 #[test]
-fn options_without_effect_are_refused() {
+fn options_without_effect_are_rejected() {
     for flag in flags::table().filter(|flag| !flag.supported) {
         for side in [Side::Client, Side::Server] {
             if flag.is_on(side) {
@@ -190,7 +190,7 @@ fn options_without_effect_are_refused() {
 
 // CLI-9
 #[test]
-fn the_environment_counts_less_than_a_flag() {
+fn a_flag_overrides_the_environment() {
     let with = |line: &str, key| run_with(Side::Server, line, key).unwrap().settings.key;
     assert_eq!(with("", None), "it's a secrect");
     assert_eq!(with("", Some("from environment")), "from environment");
@@ -212,7 +212,7 @@ fn any_unknown_mode_is_manual() {
 
 // CLI-15
 #[test]
-fn an_unknown_cipher_is_refused_with_the_names_that_work() {
+fn an_unknown_cipher_is_rejected_with_the_valid_names() {
     let text = refusal(Side::Client, "--crypt rot13");
     assert!(
         text.starts_with("--crypt: must be aes, ") && text.ends_with(", none or null, not \"rot13\""),
@@ -245,7 +245,7 @@ fn help_lists_what_works_and_version_names_the_program() {
 
 // CLI-8: no text makes the parser panic.
 #[test]
-fn odd_words_are_refused_or_ignored() {
+fn odd_words_are_rejected_or_ignored() {
     for word in
         ["", "-", "--", "---", "=", "-=", "--=", "-\u{e9}", "--mtu=", "-l", "--c=", "-1", "\u{0}", "-- "]
     {
@@ -255,7 +255,7 @@ fn odd_words_are_refused_or_ignored() {
 
 // CLI-35
 #[test]
-fn karsts_own_manners_can_be_switched_off() {
+fn migration_and_probing_can_be_disabled() {
     let settings = |side, line| run_with(side, line, None).unwrap().settings;
     assert!(!settings(Side::Server, "").no_migrate && !settings(Side::Server, "").no_probe);
     assert!(settings(Side::Server, "--no-migrate").no_migrate);
@@ -273,7 +273,7 @@ fn code_points_and_formats_are_checked() {
 
 // CLI-42
 #[test]
-fn profiles_are_for_this_machine_unless_told_otherwise() {
+fn profiles_are_served_on_loopback_by_default() {
     assert_eq!(client("").unwrap().pprof_address(), None);
     assert_eq!(client("--pprof").unwrap().pprof_address(), Some("127.0.0.1:6060"));
     assert_eq!(client("--pprof-addr :1").unwrap().pprof_address(), Some(":1"));
@@ -281,7 +281,7 @@ fn profiles_are_for_this_machine_unless_told_otherwise() {
 
 // CLI-44
 #[test]
-fn weak_pads_are_warned_of() {
+fn weak_pads_cause_warnings() {
     let warnings = |line: &str| match load(Side::Client, &words(line), |_| None) {
         Ok(Command::Run(_, _, warnings)) => warnings.len(),
         other => panic!("{other:?}"),
@@ -294,7 +294,7 @@ fn weak_pads_are_warned_of() {
 
 // CLI-55
 #[test]
-fn the_mode_auto_brings_its_own_defaults_for_what_nobody_named() {
+fn mode_auto_has_defaults_for_options_that_are_not_set() {
     let auto = client("--mode auto --rcvwnd 512").unwrap();
     let expected = Settings { rcvwnd: 512, ..Settings::new(Side::Client, Mode::Auto) };
     assert_eq!((auto.settings.mode, auto.settings.sndwnd), (Mode::Auto, expected.sndwnd));

@@ -89,7 +89,7 @@ fn type_errors_name_the_key_and_both_types() {
 
 // CLI-12
 #[test]
-fn malformed_text_says_where() {
+fn malformed_text_is_located() {
     for text in [
         "{",
         "{\"mtu\": 1",
@@ -107,7 +107,7 @@ fn malformed_text_says_where() {
 
 // CLI-13
 #[test]
-fn unknown_keys_are_named_but_not_fatal() {
+fn unknown_keys_are_named_and_ignored() {
     let text = r#"{"target": "h:1", "mtu": 900, "colour": {"a": [1]}}"#;
     let read = parse_json(text, Side::Client).unwrap();
     assert_eq!(read.unknown, ["target", "colour"]);
@@ -138,7 +138,7 @@ fn options_without_effect_may_only_repeat_their_default() {
     assert_eq!(read(r#"{"tcp": 1}"#).unwrap_err(), "key \"tcp\": expected true or false, found 1");
 }
 
-// CLI-9: the file counts more than a flag, but only for the keys it has.
+// CLI-9: the file overrides flags, for the keys that it contains.
 #[test]
 fn the_file_overrides_the_flags() {
     let path = file("override.json", br#"{"mtu": 900}"#).display().to_string();

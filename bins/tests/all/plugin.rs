@@ -43,18 +43,18 @@ fn addresses_come_from_the_environment() {
 
 // CLI-38
 #[test]
-fn options_come_from_the_environment_and_count_less_than_flags() {
+fn options_come_from_the_environment_and_flags_override_them() {
     let options = [("SS_PLUGIN_OPTIONS", r"mode=fast2;nocomp;key=a\;b\=c;ds=5;mtu=1200;__android_vpn")];
     let config = plugin(Side::Client, &options, &["--mtu", "1300"]).unwrap();
     assert_eq!((config.settings.mode, &*config.settings.key), (Mode::Fast2, "a;b=c"));
     assert_eq!((config.settings.nocomp, config.settings.datashard, config.settings.mtu), (true, 5, 1300));
-    // Without the addresses nobody speaks of a plugin.
+    // Without the addresses, the program is not a plugin.
     assert_eq!(start(Side::Client, &options, &[]).unwrap(), Config::new(Side::Client, Mode::Fast));
 }
 
 // CLI-38, CLI-8
 #[test]
-fn a_bad_environment_is_refused_in_one_line() {
+fn a_bad_environment_is_rejected_in_one_line() {
     let refusal = |environment: &[(&str, &str)]| {
         let error = start(Side::Client, environment, &[]).unwrap_err();
         assert_eq!(error.exit_code(), 1);

@@ -1,4 +1,4 @@
-//! How the programs start, and how they refuse to (CLI-8).
+//! Start-up: log lines, presets, and errors in one line (CLI-8).
 use crate::common::{Program, free_udp};
 use bins::config::{Command as Decision, load};
 use bins::driver::parameters;
@@ -11,7 +11,7 @@ fn run(path: &str, words: &[&str]) -> Output {
     Command::new(path).args(words).env_remove("KCPTUN_KEY").output().unwrap()
 }
 
-/// The one line on standard error.
+/// The only line on standard error of a start that fails with `code`.
 fn refusal(path: &str, words: &[&str], code: i32) -> String {
     let output = run(path, words);
     let text = String::from_utf8(output.stderr).unwrap();
@@ -129,7 +129,7 @@ fn start_up_lines_are_kcptuns() {
 
 // CLI-14
 #[test]
-fn presets_replace_the_four_numbers() {
+fn presets_replace_nodelay_interval_resend_and_nc() {
     for (mode, numbers) in
         [("normal", "0 40 2 1"), ("fast", "0 30 2 1"), ("fast2", "1 20 2 1"), ("fast3", "1 10 2 1")]
     {

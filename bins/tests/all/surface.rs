@@ -1,4 +1,4 @@
-//! What is made from the table of options, and the table against the Go programs' own help.
+//! Texts generated from the table of options, and the table compared with the Go programs' own help.
 use crate::common::skipped;
 use bins::config::parse_json;
 use bins::flags::{self, Shell, Side, completions, help, man, markdown};
@@ -15,7 +15,7 @@ fn supported(side: Side) -> impl Iterator<Item = &'static Flag> {
 
 // CLI-40: KARST_UPDATE=1 writes the file instead.
 #[test]
-fn the_readers_table_is_the_programs_table() {
+fn the_tables_in_the_readme_are_generated() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
     let text = std::fs::read_to_string(&path).unwrap();
     let (before, rest) = text.split_once("<!-- options -->\n").unwrap();
@@ -33,7 +33,7 @@ fn the_readers_table_is_the_programs_table() {
 
 // CLI-27
 #[test]
-fn help_has_chapters_and_hides_what_only_experts_need() {
+fn help_has_groups_and_hides_expert_options() {
     for side in SIDES {
         let (short, all) = (help(side, false), help(side, true));
         for group in Group::ALL {
@@ -50,7 +50,7 @@ fn help_has_chapters_and_hides_what_only_experts_need() {
 
 // CLI-40
 #[test]
-fn the_manual_page_has_every_option_and_only_known_requests() {
+fn the_manual_page_has_every_option_and_only_known_macros() {
     for side in SIDES {
         let page = man(side);
         for flag in supported(side) {
@@ -104,7 +104,7 @@ fn every_option_is_in_help_man_completions_manual_and_json() {
     }
 }
 
-/// What bash offers after these words.
+/// The completions that bash offers after `words`; `None` without bash.
 fn bash_offers(words: &[&str]) -> Option<Vec<String>> {
     let script = format!(
         "{}COMP_WORDS=({}); COMP_CWORD={}; _karst_client; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
@@ -137,18 +137,18 @@ fn completions_offer_options_and_their_values() {
             assert!(zsh.contains(&format!("  '{dashes}{}", flag.name)), "{}", flag.name);
             assert!(fish.contains(&format!(" -{letter} {}", flag.name)), "{}", flag.name);
         }
-        // Quotes come in pairs, or the shells could not load the scripts.
+        // Unpaired quotes would keep the shells from loading the scripts.
         assert!(zsh.lines().skip(2).all(|line| line.matches('\'').count() % 2 == 0), "{zsh}");
     }
 }
 
-/// Differences that the year explains: options of 2026, and defaults that changed.
+/// Differences between the generations: options of 2026, and defaults that changed.
 const NOT_IN_2021: &[&str] = &["QPP", "QPPCount", "ratelimit", "framesize", "closewait"];
 const CHANGED_SINCE_2021: &[(&str, &str, &str)] = &[("smuxver", "1", "2")];
-/// The client of 2021 has no profiler.
+/// The option that only the server has in 2021: its client has no profiler.
 const SERVER_ONLY_IN_2021: &str = "pprof";
 
-/// Spellings and default of every option a Go program's help lists.
+/// Spellings and default of every option in a Go program's help; `None` if it is not installed.
 fn go_help(program: &str) -> Option<BTreeMap<String, (Vec<String>, String)>> {
     let Ok(output) = Command::new(program).arg("-h").output() else {
         assert!(std::env::var_os("KARST_REQUIRE_GO").is_none(), "{program} is required and not installed");

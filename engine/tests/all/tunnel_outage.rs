@@ -1,4 +1,4 @@
-//! What happens when a path comes back: nothing waits for a timeout that has backed off, and nobody goes on with a session
+//! Recovery of a path: no segment waits for a backed-off timeout, and no end continues a session
 //! that the other side lost meanwhile.
 use crate::pair::{Pair, both, pattern};
 use engine::{CloseReason, Event, Mark, Settings};
@@ -106,7 +106,7 @@ fn the_data_of_a_lost_session_is_not_taken_for_that_of_a_new_one() {
     assert!(!pair.server_events.iter().any(|event| matches!(event, Event::Opened(_))));
 }
 
-/// As kcp-go has it: the stream is opened again, and nobody notices.
+/// As in kcp-go: the stream is opened again, undetected.
 #[test]
 fn without_probes_a_lost_session_is_begun_again() {
     let (mut pair, _) = half_known(false);

@@ -6,8 +6,8 @@
 //! from 1; a copy has one of its own. Sessions are numbered as the client dialled them, from 0; both sides use the same
 //! number. Segment numbers (`sn`) and shard numbers (`seqid`) count per session and direction, streams per session.
 //!
-//! A [`Recorder`] sits in [`crate::net::Net`] while a run is recorded; it only watches, so the trace stays the same, and
-//! without it every place that could tell it something tests one option.
+//! A [`Recorder`] sits in [`crate::net::Net`] while a run is recorded; it only observes, so the trace stays the same;
+//! without it, each place that records tests one option.
 
 mod event;
 mod files;
