@@ -1,9 +1,5 @@
 //! Cost of multiplexing and of compression, per frame of a usual size.
-#![allow(
-    clippy::unwrap_used,
-    missing_docs,
-    reason = "a bench that cannot run should say so; its entry is a macro's"
-)]
+#![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark may panic; a macro generates its entry")]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use engine::mux::{Mux, Role, Settings, Smux};
@@ -11,10 +7,10 @@ use engine::snappy::{Decoder, Encoder};
 use engine::{Entropy, Instant, StreamId};
 use std::hint::black_box;
 
-/// Bytes of one PSH payload as kcptun sends it, and of a game's message.
+/// Payload of one PSH of kcptun, and of a message of a game, bytes.
 const FRAME_BYTES: [usize; 2] = [8192, 64];
 
-/// Written, framed, carried over and read, UPDs included, with other streams open.
+/// Writes, frames, carries and reads, UPDs included, with other streams open.
 fn smux(c: &mut Criterion) {
     let mut group = c.benchmark_group("smux");
     for len in FRAME_BYTES {
@@ -109,7 +105,7 @@ fn snappy(c: &mut Criterion) {
         decoder.push(b"\xff\x06\x00\x00sNaPpY").unwrap();
         group.bench_function(format!("decode {len} bytes of {name}"), |b| {
             b.iter(|| {
-                // As the ARQ hands it over: in messages of a segment's size.
+                // In messages of one segment, as the ARQ delivers them.
                 for message in black_box(&out).chunks(1326) {
                     decoder.push(message).unwrap();
                 }

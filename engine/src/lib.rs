@@ -1,33 +1,34 @@
 //! The protocol stack of karst, pure: no clock, no socket, no thread, no global.
 //!
-//! A kcptun association carries TCP streams over datagrams. From top to bottom, each layer a module usable alone:
+//! An association of a kcptun client and server carries TCP streams over datagrams. Each layer is a module that is usable
+//! alone, from top to bottom:
 //!
-//! | module | what |
+//! | module | contents |
 //! |---|---|
-//! | [`tunnel`] | one client-server association: [`Tunnel`] |
+//! | [`server`] | the sessions of a server by client address: accept, migrate, replace: [`Server`] |
+//! | [`client`] | the sessions of a client: which one the next stream uses, rotation, redial: [`Client`] |
+//! | [`tunnel`] | the streams of one association: [`Tunnel`] |
 //! | [`qpp`] | optional permutation pad per stream |
-//! | [`mux`] | smux versions 1 and 2 behind one trait |
+//! | [`mux`] | stream multiplexing (smux versions 1 and 2) behind one trait |
 //! | [`snappy`] | framed compression of the whole multiplexed byte stream |
-//! | [`arq`] | KCP as kcp-go does it |
-//! | [`fec`] | Reed-Solomon shards with parameter detection |
+//! | [`arq`] | KCP as kcp-go implements it, and a paced sender under a controller |
+//! | [`congestion`] | estimates of bandwidth, round trip and loss that set the pacing rate |
+//! | [`fec`] | Reed-Solomon parity, detection of the peer's shape |
 //! | [`crypt`] | nonce, checksum, packet ciphers |
-//! | [`server`] | the sessions of a server, by address: [`Server`] |
-//! | [`client`] | the sessions of a client, and which one a stream uses: [`Client`] |
-//! | [`observe`] | counters, coverage marks, notes |
+//! | [`observe`] | counters, causes of transmissions, notes, coverage marks |
 //!
 //! # Contract
 //!
-//! Every call that changes state takes `now`, a point on the driver's own monotonic axis that never goes back. After such
-//! a call the driver
+//! Every call that changes state takes `now`, a time on the driver's own monotonic clock. After such a call the driver
 //!
-//! 1. calls [`Tunnel::poll_transmit`] until `None` and sends what it wrote,
+//! 1. calls [`Tunnel::poll_transmit`] until `None` and sends the datagrams it wrote,
 //! 2. calls [`Tunnel::poll_event`] until `None`,
-//! 3. reads [`Tunnel::poll_timeout`] and calls [`Tunnel::handle_timeout`] at that time, if nothing else comes first.
+//! 3. reads [`Tunnel::poll_timeout`] and calls [`Tunnel::handle_timeout`] at that time, unless another call precedes it.
 //!
-//! A driver whose socket blocks simply stops at step 1 and goes on later: datagrams are written when they are asked for,
-//! so nothing is queued or lost meanwhile. Deadlines are absolute and say what they are for. Randomness comes only from the
-//! injected [`Entropy`]. Hostile datagrams are counted by [`DropReason`], never returned as errors, and cannot make
-//! anything grow beyond the limits in [`TunnelConfig`] and [`ServerLimits`].
+//! A driver whose socket blocks stops at step 1 and resumes later: datagrams are written on demand, so none is queued or
+//! lost meanwhile. Deadlines are absolute and name their reason. Randomness comes only from the injected [`Entropy`].
+//! Hostile datagrams are counted by [`DropReason`], never returned as errors, and cannot exceed the limits of
+//! [`TunnelConfig`] and [`ServerLimits`].
 //!
 //! # A client
 //!
@@ -49,11 +50,11 @@
 //!     println!("{event:?}");
 //! }
 //! now = tunnel.poll_timeout().unwrap().at;
-//! tunnel.handle_timeout(now); // nobody acknowledged: the hello goes out again in time
+//! tunnel.handle_timeout(now); // without an acknowledgement, the segment is retransmitted
 //! # Ok::<(), engine::SettingsError>(())
 //! ```
 
-/// Whether that bug was planted; false without the feature.
+/// Whether the seeded bug `$bug` is active; always false without the feature `planted`.
 macro_rules! planted {
     ($where:expr, $bug:ident) => {{
         #[cfg(feature = "planted")]

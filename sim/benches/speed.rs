@@ -1,7 +1,7 @@
 //! How fast the simulator is: `cargo bench -p sim --bench speed`.
 //!
-//! Each line of the table is the best of a few runs on one thread. A datagram counts once, when it is sent. Words after
-//! `--` choose the lines they occur in.
+//! Each row is the best of a few runs on one thread. A datagram counts once, when it is sent. Words after `--` select
+//! the rows that contain them.
 #![allow(clippy::disallowed_macros, reason = "a benchmark prints its table")]
 
 use serde_json::{Value, json};
@@ -35,7 +35,7 @@ fn small(options: &Value) -> Scenario {
     scenario(options, 10_000, &(0..10).map(work).collect())
 }
 
-/// A transfer that nothing slows down.
+/// A bulk transfer over a fast link.
 fn full(options: &Value) -> Scenario {
     let work = json!([{ "bulk": { "name": "download", "direction": "down", "bytes": 100_000_000 } }]);
     scenario(options, 60_000, &work)
@@ -69,17 +69,13 @@ fn row(name: &str, scenario: &Scenario, target: Target) {
     println!("{name:<40} {datagrams:>10} {:>9} {per_second:>12} {target:>12}", wall.as_millis());
 }
 
-#[expect(clippy::disallowed_methods, reason = "the command line says what to run")]
+#[expect(clippy::disallowed_methods, reason = "the command line selects rows")]
 fn is_wanted(name: &str) -> bool {
     let words: Vec<_> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
     words.is_empty() || words.iter().any(|word| name.contains(word.as_str()))
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    reason = "how long a run takes is what is measured"
-)]
+#[expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "the benchmark measures real time")]
 fn timed(scenario: &Scenario) -> (Outcome, Duration) {
     let start = std::time::Instant::now();
     let outcome = play(scenario, scenario.seed);

@@ -1,4 +1,4 @@
-//! Both ends of one association, with a path between them that takes no time and loses nothing.
+//! Both ends of one association over a path without delay and loss.
 
 use engine::{
     Entropy, Handled, Instant, Received, Server, ServerLimits, SessionId, Settings, StreamId, Tunnel,
@@ -6,7 +6,7 @@ use engine::{
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The clock goes on by this whenever nothing is left to be sent.
+/// Step of the clock whenever both ends have sent everything.
 const STEP: Duration = Duration::from_millis(1);
 
 /// A client and a server with one stream open.
