@@ -38,6 +38,7 @@ for banned in tokio libc rand getrandom; do
 done
 
 ci/cycles.pl modules sim/src || fail=1
+ci/docs.sh || fail=1
 # Files of the engine still import each other; ENGINE_CYCLES=1 lists how.
 [ -z "${ENGINE_CYCLES:-}" ] || ci/cycles.pl files engine/src || fail=1
 

@@ -15,6 +15,7 @@
 //! | [`congestion`] | estimates of bandwidth, round trip and loss that set the pacing rate |
 //! | [`fec`] | Reed-Solomon parity, detection of the peer's shape |
 //! | [`crypt`] | nonce, checksum, packet ciphers |
+//! | [`options`] | the table of options: name, JSON key, defaults, meaning |
 //! | [`observe`] | counters, causes of transmissions, notes, coverage marks |
 //!
 //! # Contract
