@@ -90,6 +90,9 @@ cargo fmt --all --check
 ci/tidy.sh
 ci/requirements.sh
 
+step "dependencies: licences, bans, sources, advisories"
+ci/deny.sh
+
 # The profile of the tests, whose build scripts and macros this build shares.
 step "lints"
 cargo clippy --workspace --all-targets --profile ci --quiet -- -D warnings

@@ -20,6 +20,7 @@ mod paced_sender;
 mod pair;
 mod qpp_pads;
 mod qpp_vectors;
+mod reed_solomon;
 mod server_replay;
 mod shared_line;
 mod smux_hold;
