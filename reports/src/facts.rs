@@ -1,5 +1,5 @@
-//! The rows of a report about a run: labels and rounded figures, whatever they are written in. Every field of an
-//! [`Outcome`] shows in one of them.
+//! Rows of a report about a run: labels and rounded figures, independent of the output format. They cover every field of an
+//! [`Outcome`].
 
 use engine::Cause;
 use sim::outcome::{
@@ -7,7 +7,7 @@ use sim::outcome::{
     LivenessOutcome, Percentiles, SessionsOutcome, SideOutcome, Unit, WorkOutcome,
 };
 use sim::plan::Transport;
-use sim::record::{Recording, What};
+use sim::record::{EventKind, Recording};
 use sim::{Direction, Outcome};
 use std::collections::BTreeMap;
 use std::mem::discriminant;
@@ -50,17 +50,17 @@ pub(crate) fn facts(run: &Outcome) -> Facts {
     }
 }
 
-/// Rows about a recording: what it holds beside the outcome.
+/// Rows about the events of a recording.
 pub(crate) fn recorded(recording: &Recording) -> Vec<(String, String)> {
     let mut causes: BTreeMap<(Direction, Cause), u64> = BTreeMap::new();
-    // One event of each kind stands for all of them.
-    let mut kinds: Vec<(&What, u64)> = Vec::new();
+    // One event of each kind represents all of its kind.
+    let mut kinds: Vec<(&EventKind, u64)> = Vec::new();
     for event in &recording.events {
         match kinds.iter_mut().find(|(kind, _)| discriminant(*kind) == discriminant(&event.what)) {
             Some((_, count)) => *count += 1,
             None => kinds.push((&event.what, 1)),
         }
-        if let What::Sent(sent) = &event.what {
+        if let EventKind::Sent(sent) = &event.what {
             for again in sent.segments.iter().filter_map(|segment| segment.again.as_ref()) {
                 *causes.entry((sent.side.sends(), again.cause)).or_default() += 1;
             }
@@ -73,7 +73,7 @@ pub(crate) fn recorded(recording: &Recording) -> Vec<(String, String)> {
             (format!("causes of retransmission {}", direction.name()), listed)
         })
         .into();
-    let name = |what: &What| serde_json::json!(what)["e"].as_str().unwrap_or_default().to_owned();
+    let name = |what: &EventKind| serde_json::json!(what)["e"].as_str().unwrap_or_default().to_owned();
     let events = kinds.into_iter().map(|(what, count)| format!("{} {count}", name(what)));
     rows.push(("recorded events".into(), listed(events)));
     rows

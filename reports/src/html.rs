@@ -1,4 +1,4 @@
-//! A report as one HTML page that needs nothing else.
+//! Results as one self-contained HTML page.
 
 use crate::facts::{SUMMARY_HEADS, facts, summary};
 use sim::Outcome;

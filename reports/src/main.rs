@@ -1,7 +1,7 @@
-//! karst-report: turns the simulator's results (`karst-sim --json`) and recordings (`karst-sim run --events`) into one HTML
-//! page, results into Markdown, too. It measures real programs (`karst-report bench`), and makes pages of that.
+//! karst-report: renders the simulator's results (`karst-sim --json`) and recordings (`karst-sim run --events`), and the
+//! measurements of `karst-report bench` and `lines`, as HTML or Markdown.
 //!
-//! Exit code 0: written. 1: something that was measured failed. 2: the command line or a results file was refused.
+//! Exit code 0: written. 1: a measurement failed. 2: the command line or an input file was refused.
 
 mod bench;
 mod facts;
@@ -22,7 +22,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Turns results and recordings of karst-sim into a page that a person can read; measures real programs.
+/// Renders results, recordings and measurements; measures real programs
 #[derive(Parser)]
 #[command(name = "karst-report", version)]
 struct Cli {
@@ -32,9 +32,9 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// One self-contained HTML page: tables of results, the charts of one recording or two, or measured performance.
+    /// One self-contained HTML page: tables of results, charts of one or two recordings, or measured performance
     Html(Args),
-    /// Markdown.
+    /// The same as Markdown, without charts
     Md(Args),
     /// Compare pairs of tunnel programs: throughput, latency, processor time, memory
     Bench(Box<bench::Args>),
@@ -46,13 +46,13 @@ enum Command {
 
 #[derive(clap::Args)]
 struct Args {
-    /// Results files, as `karst-sim --json` writes them, recordings, as `karst-sim run --events` does, or one file of `bench --json` or `lines --json`.
+    /// Results (`karst-sim --json`), recordings (`karst-sim run --events`), or one measurement (`bench --json`, `lines --json`)
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Where the report goes; standard output when absent.
+    /// Output file [default: standard output]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Markdown that follows the goals on the page of `bench` or `lines`: why one is not met, for example.
+    /// Markdown file with notes, placed after the goals of a `bench` or `lines` page
     #[arg(long, value_name = "FILE")]
     notes: Option<PathBuf>,
 }

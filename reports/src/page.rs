@@ -1,4 +1,4 @@
-//! Recorded runs as one HTML page that needs nothing else: charts over time, one run or two side by side.
+//! Recorded runs as one self-contained HTML page: charts over time, one run or two side by side.
 
 use crate::facts::{facts, recorded};
 use crate::html::escaped;
@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
-/// The charts, in the order in which they stand: id, title, unit, whole width.
+/// The charts in order: id, title, unit, full width.
 const CHARTS: [(&str, &str, &str, bool); 7] = [
     ("goodput", "Goodput", "Mbit/s", false),
     ("queue", "Queue of the link", "kB waiting", false),
@@ -24,11 +24,11 @@ const CHARTS: [(&str, &str, &str, bool); 7] = [
 
 const LETTERS: [&str; 2] = ["A", "B"];
 
-/// A page about one recording, or about two.
+/// Renders one recording, or two for comparison.
 pub(crate) fn page(recordings: &[Recording]) -> String {
     let labels = labels(recordings);
     let data: Vec<Value> = recordings.iter().zip(&labels).zip(LETTERS).map(data).collect();
-    // What ends a script element must not stand in it.
+    // A script element must not contain its end tag.
     let data = Value::from(data).to_string().replace('<', "\\u003c");
     let title = recordings.first().map_or("", |recording| recording.header.scenario.as_str());
     let charts: String = CHARTS.iter().map(chart).collect();
@@ -62,7 +62,7 @@ fn data(((recording, label), letter): ((&Recording, &String), &str)) -> Value {
     data["label"] = label.as_str().into();
     data["letter"] = letter.into();
     let header = &recording.header;
-    // Without a congestion window there is nothing to draw of it.
+    // Without congestion control there is no congestion window to draw.
     data["nc"] = json!(header.client.nc && header.server.nc);
     data
 }
@@ -70,16 +70,16 @@ fn data(((recording, label), letter): ((&Recording, &String), &str)) -> Value {
 /// A label for each recording: the header fields in which they differ.
 fn labels(recordings: &[Recording]) -> Vec<String> {
     let headers: Vec<&Header> = recordings.iter().map(|recording| &recording.header).collect();
-    let all = said(&headers);
+    let all = values(&headers);
     let keys: BTreeSet<_> = all.iter().flat_map(BTreeMap::keys).collect();
-    let differs = |key: &&(Rank, String)| all.iter().any(|said| said.get(*key) != all[0].get(*key));
+    let differs = |key: &&(Rank, String)| all.iter().any(|values| values.get(*key) != all[0].get(*key));
     let differing: Vec<_> = keys.into_iter().filter(differs).collect();
-    let label = |said: &Said| {
-        let told = differing.iter().map(|key| {
-            let value = said.get(*key).map_or("off", String::as_str);
+    let label = |values: &Values| {
+        let parts = differing.iter().map(|key| {
+            let value = values.get(*key).map_or("off", String::as_str);
             format!("{} {value}", key.1).trim_start().to_string()
         });
-        told.collect::<Vec<_>>().join(", ")
+        parts.collect::<Vec<_>>().join(", ")
     };
     match differing.is_empty() {
         true => headers.iter().map(|header| format!("seed {}", header.seed)).collect(),
@@ -87,18 +87,18 @@ fn labels(recordings: &[Recording]) -> Vec<String> {
     }
 }
 
-/// Everything that a header says, by what it is about.
-type Said = BTreeMap<(Rank, String), String>;
+/// The values of a header, by rank and name.
+type Values = BTreeMap<(Rank, String), String>;
 
-/// What comes first in a label.
+/// Order within a label.
 type Rank = u8;
 
-/// What follows from the mode, unless that is manual.
+/// Options that the mode determines, unless it is manual.
 const OF_MODE: [&str; 3] = ["interval_ms", "resend", "nc"];
 
-fn said(headers: &[&Header]) -> Vec<Said> {
-    let mut all: Vec<Said> = headers.iter().map(|header| general(header)).collect();
-    // The tunnel's options mean nothing to what it is compared with.
+fn values(headers: &[&Header]) -> Vec<Values> {
+    let mut all: Vec<Values> = headers.iter().map(|header| general(header)).collect();
+    // The tunnel's options do not apply to TCP.
     if headers.iter().any(|header| header.transport != Transport::Karst) {
         return all;
     }
@@ -108,20 +108,20 @@ fn said(headers: &[&Header]) -> Vec<Said> {
     for key in keys {
         let of = |side: usize, run: usize| options[run][side].get(key).map_or("off", String::as_str);
         let split = (0..headers.len()).any(|run| of(0, run) != of(1, run));
-        for (run, said) in all.iter_mut().enumerate() {
+        for (run, values) in all.iter_mut().enumerate() {
             if split {
-                said.insert((3, format!("client {key}")), of(0, run).into());
-                said.insert((3, format!("server {key}")), of(1, run).into());
+                values.insert((3, format!("client {key}")), of(0, run).into());
+                values.insert((3, format!("server {key}")), of(1, run).into());
             } else {
-                said.insert((3, key.clone()), of(0, run).into());
+                values.insert((3, key.clone()), of(0, run).into());
             }
         }
     }
     all
 }
 
-fn general(header: &Header) -> Said {
-    Said::from([
+fn general(header: &Header) -> Values {
+    Values::from([
         ((0, String::new()), header.scenario.clone()),
         ((1, "seed".into()), header.seed.to_string()),
         ((2, "over".into()), header.transport.name().into()),

@@ -4,19 +4,19 @@ use engine::Cause;
 use serde_json::{Value, json};
 use sim::Direction;
 use sim::plan::{FaultName, Transport};
-use sim::record::{Command, Element, Recording, Sent, Span, State, What};
+use sim::record::{Command, Element, EventKind, Recording, Sent, Span, State};
 use std::collections::BTreeMap;
 
-/// Bytes of IPv4 and UDP headers, which a packet has on the wire; recorded TCP packets have theirs.
+/// Bytes of the IPv4 and UDP headers of a packet on the wire; recorded TCP packets include theirs.
 const HEADERS_BYTES: u64 = 28;
 
-/// Bins of a rate at most.
+/// Maximum number of bins of a rate.
 const BINS_MAX: u64 = 2_000;
 
-/// Points of a curve at most; of more, the highest of each group of neighbours is kept.
+/// Maximum number of points of a curve; of more, the highest of each group of neighbours is kept.
 const POINTS_MAX: usize = 4_000;
 
-/// Marks of one kind in a sequence plot at most.
+/// Maximum number of marks of one kind in the sequence plot.
 const MARKS_MAX: usize = 30_000;
 
 /// Points of a percentile curve.
@@ -50,7 +50,7 @@ struct Marks {
     lost: Points,
     rebuilt: Points,
     acked: Points,
-    /// Of each session: what is added to its sns, so that sessions do not overlap.
+    /// Offset of each session, added to its sequence numbers so that sessions do not overlap.
     offsets: BTreeMap<u32, u64>,
     top: u64,
 }
@@ -63,15 +63,15 @@ struct Builder {
     bin_us: u64,
     headers_bytes: u64,
     ways: [Way; 2],
-    /// Data segments of datagrams on their way.
+    /// Data segments of datagrams in transit.
     carried: BTreeMap<u64, (u32, Vec<u32>)>,
     works: BTreeMap<(u32, u32), String>,
-    /// Ends of writes that were not read completely: place and time, by session, stream and direction.
+    /// Ends of writes not yet read completely: offset and time, by session, stream and direction.
     written: BTreeMap<(u32, u32, Direction), std::collections::VecDeque<(u64, u64)>>,
     faults: Vec<(u64, Option<u64>, FaultName)>,
 }
 
-/// The data of a page about this run.
+/// The data of the page of this run.
 pub(crate) fn series(recording: &Recording) -> Value {
     let is_tcp = recording.header.transport != Transport::Karst;
     let end_us = recording.end_us();
@@ -109,7 +109,7 @@ fn style(cause: Cause) -> Value {
     json!({ "key": cause.name(), "label": label, "hue": hue })
 }
 
-/// A round time that cuts the run into at most [`BINS_MAX`] bins, and at least 10 ms.
+/// A round bin size of at least 10 ms, with at most [`BINS_MAX`] bins.
 fn bin_us(end_us: u64) -> u64 {
     let steps = [1, 2, 5].into_iter().cycle().zip((4..).flat_map(|power| [10_u64.pow(power); 3]));
     let mut sizes = steps.map(|(step, power)| step * power);
@@ -117,62 +117,62 @@ fn bin_us(end_us: u64) -> u64 {
 }
 
 impl Builder {
-    fn add(&mut self, t: u64, what: &What) {
+    fn add(&mut self, t: u64, what: &EventKind) {
         match what {
-            What::Sent(sent) => self.sent(t, sent),
-            What::Dropped { n, dir, by } => self.dropped(t, *n, *dir, *by),
-            What::Queued { dir, queue, .. } | What::Left { dir, queue, .. } => {
+            EventKind::Sent(sent) => self.sent(t, sent),
+            EventKind::Dropped { n, dir, by } => self.dropped(t, *n, *dir, *by),
+            EventKind::Queued { dir, queue, .. } | EventKind::Left { dir, queue, .. } => {
                 self.way(*dir).queue.add(t, *queue);
             }
-            What::Rebuilt { side, seqids, .. } => {
+            EventKind::Rebuilt { side, seqids, .. } => {
                 self.way(side.receives()).rebuilt.extend(seqids.iter().map(|_| t));
             }
-            What::Got { side, session, rebuilt, .. } => {
+            EventKind::Got { side, session, rebuilt, .. } => {
                 let marks = &mut self.way(side.receives()).marks;
                 for &sn in rebuilt {
                     let place = marks.place(*session, sn);
                     marks.rebuilt.add(t, place);
                 }
             }
-            What::Acked { side, session, sns, una, .. } => {
+            EventKind::Acked { side, session, sns, una, .. } => {
                 let marks = &mut self.way(side.sends()).marks;
                 for &sn in sns.iter().chain(una) {
                     let place = marks.place(*session, sn);
                     marks.acked.add(t, place);
                 }
             }
-            What::Rtt { side, ms, .. } => self.way(side.sends()).rtt.add(t, u64::from(*ms)),
-            What::State(state) => self.way(state.side.sends()).state(t, state),
-            What::Opened { session, stream, work: Some(work), .. } => {
+            EventKind::Rtt { side, ms, .. } => self.way(side.sends()).rtt.add(t, u64::from(*ms)),
+            EventKind::State(state) => self.way(state.side.sends()).state(t, state),
+            EventKind::Opened { session, stream, work: Some(work), .. } => {
                 self.works.insert((*session, *stream), work.clone());
             }
-            What::Wrote(span) => {
+            EventKind::Wrote(span) => {
                 let key = (span.session, span.stream, span.side.sends());
                 self.written.entry(key).or_default().push_back((span.at + u64::from(span.len), t));
             }
-            What::Read(span) => self.read(t, span),
-            What::Fault { kind, healed: false } => self.faults.push((t, None, *kind)),
-            What::Fault { kind, healed: true } => {
+            EventKind::Read(span) => self.read(t, span),
+            EventKind::Fault { kind, healed: false } => self.faults.push((t, None, *kind)),
+            EventKind::Fault { kind, healed: true } => {
                 let open = self.faults.iter_mut().find(|(_, until, of)| until.is_none() && of == kind);
                 open.into_iter().for_each(|fault| fault.1 = Some(t));
             }
-            // These have no place in the charts; the page lists them by kind.
-            What::Session { .. }
-            | What::Carries { .. }
-            | What::Copied { .. }
-            | What::Waits { .. }
-            | What::Received { .. }
-            | What::Refused { .. }
-            | What::InOrder { .. }
-            | What::Path(_)
-            | What::Opened { .. }
-            | What::Finished(_)
-            | What::Ended(_)
-            | What::Closed(_)
-            | What::Reset(_)
-            | What::Violation { .. }
-            | What::Outcome { .. }
-            | What::Other => {}
+            // Not drawn; the table lists their counts.
+            EventKind::Session { .. }
+            | EventKind::Carries { .. }
+            | EventKind::Copied { .. }
+            | EventKind::Waits { .. }
+            | EventKind::Received { .. }
+            | EventKind::Refused { .. }
+            | EventKind::InOrder { .. }
+            | EventKind::Path(_)
+            | EventKind::Opened { .. }
+            | EventKind::Finished(_)
+            | EventKind::Ended(_)
+            | EventKind::Closed(_)
+            | EventKind::Reset(_)
+            | EventKind::Violation { .. }
+            | EventKind::Outcome { .. }
+            | EventKind::Other => {}
         }
     }
 
@@ -213,7 +213,7 @@ impl Builder {
         let work = self.works.get(&(span.session, span.stream)).cloned().unwrap_or_default();
         let writes = self.written.entry((span.session, span.stream, direction)).or_default();
         let end = span.at + u64::from(span.len);
-        // The write that the last byte of this read came from, which later reads may need again.
+        // Keep the write that contains the last byte of this read for later reads.
         while writes.front().is_some_and(|(until, _)| *until < end) {
             writes.pop_front();
         }
@@ -261,7 +261,7 @@ impl Way {
 }
 
 impl Marks {
-    /// Where an sn stands: those of a session are above all that were sent before it began.
+    /// Position of a sequence number: sessions follow each other.
     fn place(&mut self, session: u32, sn: u32) -> u64 {
         let offset = *self.offsets.entry(session).or_insert(self.top);
         let place = offset + u64::from(sn);
@@ -290,7 +290,7 @@ impl Points {
         self.0.push((t, value));
     }
 
-    /// For a curve: neighbours that are too many give their highest, in its place.
+    /// Of a curve: the highest point of each group of neighbours.
     fn curve(self) -> Value {
         let group = self.0.len().div_ceil(POINTS_MAX).max(1);
         let highest = |points: &[(u64, u64)]| points.iter().copied().max_by_key(|(_, value)| *value);
@@ -298,7 +298,7 @@ impl Points {
         json!({ "t": deltas(&times(&points)), "v": values(&points) })
     }
 
-    /// For marks: every n-th, and how many there are.
+    /// Of marks: every n-th, and their total.
     fn marks(self) -> Value {
         let step = self.0.len().div_ceil(MARKS_MAX).max(1);
         let points: Vec<_> = self.0.iter().copied().step_by(step).collect();
@@ -314,7 +314,7 @@ fn values(points: &[(u64, u64)]) -> Vec<u64> {
     points.iter().map(|(_, value)| *value).collect()
 }
 
-/// Each number less the one before it, which takes less room.
+/// Differences of consecutive numbers, which are shorter.
 fn deltas(numbers: &[u64]) -> Value {
     let mut before = 0;
     let delta = |&number: &u64| number.wrapping_sub(std::mem::replace(&mut before, number)).cast_signed();
@@ -328,7 +328,7 @@ fn add_to_bin(bins: &mut Vec<u64>, bin: usize, bytes: u64) {
     bins[bin] += bytes;
 }
 
-/// A percentile curve: times in microseconds at shares that come ever closer to one.
+/// A percentile curve: times in microseconds at shares that approach one logarithmically.
 fn curve(work: &str, mut times: Vec<u64>) -> Value {
     times.sort_unstable();
     let count = times.len();
@@ -376,8 +376,8 @@ mod tests {
 
     #[test]
     fn faults_last_until_they_heal_or_the_run_ends() {
-        let fault = |t, kind, healed| Event { t, what: What::Fault { kind, healed } };
-        let end = Event { t: 20, what: What::Waits { n: 1, side: sim::Side::Client } };
+        let fault = |t, kind, healed| Event { t, what: EventKind::Fault { kind, healed } };
+        let end = Event { t: 20, what: EventKind::Waits { n: 1, side: sim::Side::Client } };
         let (blackout, restart) = (FaultName::Blackout, FaultName::ServerRestart);
         let events = vec![fault(5, blackout, false), fault(7, restart, false), fault(9, blackout, true), end];
         let recording = Recording { header: Header::default(), events };

@@ -1,7 +1,7 @@
 //! The event queue and the packet buffers, shared by all parts of a run.
 
 use crate::ids::PacketId;
-use crate::record::{Fate, Recorder};
+use crate::record::{Recorder, Transit};
 use crate::{Direction, Side, trace};
 use engine::Instant;
 use std::cmp::Ordering;
@@ -20,10 +20,10 @@ pub struct Net {
 }
 
 impl Net {
-    /// Passes the fate of a packet to the recorder, if there is one.
-    pub fn note(&mut self, now: Instant, packet: PacketId, fate: Fate) {
+    /// Records what happens to a packet, if the run is recorded.
+    pub fn note(&mut self, now: Instant, packet: PacketId, transit: Transit) {
         if let Some(recorder) = &mut self.recorder {
-            recorder.fate(now, packet, fate);
+            recorder.transit(now, packet, transit);
         }
     }
 }

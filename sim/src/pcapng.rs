@@ -1,4 +1,4 @@
-//! Captures in pcapng, for tshark and its kin: packets that start with their IP header, and what is to be said about them.
+//! Captures in pcapng, for tshark and Wireshark: packets that start with their IP header, with comments.
 
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -14,17 +14,17 @@ const COMMENT: u16 = 1;
 const NAME: u16 = 2;
 const TIME_RESOLUTION: u16 = 9;
 
-/// Longest comment that is kept, bytes.
+/// Maximum length of a comment, bytes; longer ones are cut.
 const COMMENT_BYTES_MAX: usize = 4_000;
 
-/// A pcapng file that is being written.
+/// A pcapng writer.
 #[derive(Debug)]
 pub struct Pcapng<W: Write> {
     out: W,
 }
 
 impl<W: Write> Pcapng<W> {
-    /// Starts a capture with these interfaces, which are numbered from 0 on.
+    /// Starts a capture with these interfaces, numbered from 0.
     ///
     /// # Errors
     /// `out` cannot be written.
@@ -46,7 +46,7 @@ impl<W: Write> Pcapng<W> {
         Ok(Self { out })
     }
 
-    /// Adds a packet, given as its headers and the rest, at `at_ns` nanoseconds. An empty comment is none.
+    /// Writes a packet, given as its headers and the rest, at `at_ns` nanoseconds. An empty comment is left out.
     ///
     /// # Errors
     /// `out` cannot be written.
@@ -69,7 +69,7 @@ impl<W: Write> Pcapng<W> {
         block(&mut self.out, ENHANCED_PACKET, &[fields.as_flattened(), headers, bytes, &options])
     }
 
-    /// Hands what is buffered to the system.
+    /// Flushes the output.
     ///
     /// # Errors
     /// `out` cannot be written.
@@ -173,7 +173,7 @@ mod tests {
         assert_eq!(kinds, [SECTION_HEADER, 1, 1, ENHANCED_PACKET, ENHANCED_PACKET]);
     }
 
-    /// The example of RFC 1071's users everywhere: the sum over a valid header is all ones.
+    /// RFC 1071: the checksum over a valid header is all ones.
     #[test]
     fn the_ipv4_checksum_is_right() {
         let header = ipv4([192, 168, 0, 1].into(), [192, 168, 0, 199].into(), 95);

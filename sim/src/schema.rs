@@ -1,4 +1,4 @@
-//! JSON Schemas of scenario files, of results and of recordings, made of the types that read and write them.
+//! JSON Schemas of scenario files, results and recordings, generated from the types that read and write them.
 
 use crate::outcome::Results;
 use crate::record::{Event, Header};
@@ -21,7 +21,7 @@ pub fn scenario() -> Value {
         "required": ["choice"],
         "additionalProperties": false
     });
-    // The seed itself cannot be drawn; it keeps its place among the keys.
+    // The seed itself cannot be drawn.
     let seed = schema["properties"]["seed"].clone();
     leave_to_seed(&mut schema);
     schema["properties"]["seed"] = seed;
@@ -51,7 +51,7 @@ pub fn events() -> Value {
     })
 }
 
-/// Every value that a key or an array holds may also be a choice, and a number a range.
+/// Allows a choice for every value of a key or an array, and a range for every number.
 fn leave_to_seed(schema: &mut Value) {
     let Some(object) = schema.as_object_mut() else { return };
     for (key, inside) in object.iter_mut() {
@@ -95,8 +95,8 @@ fn drawable(schema: Value) -> Value {
     Value::Object(moved)
 }
 
-/// Whether a number may stand there. Definitions are either of numbers or of objects and words; only the former are
-/// referred to under names of units.
+/// Whether the schema admits a number. Definitions are either of numbers or of objects and strings; only numbers have names
+/// of units.
 fn may_be_number(schema: &Value) -> bool {
     let is_number = |kind: &Value| kind == "integer" || kind == "number";
     let by_type = match &schema["type"] {

@@ -35,7 +35,7 @@ use crate::ids::PacketId;
 use crate::net::{Event, Net};
 use crate::outcome::Counters;
 use crate::plan::{HEADERS_BYTES, LinkPlan, Timeline};
-use crate::record::{Element, Fate};
+use crate::record::{Element, Transit};
 use crate::rng::Seed;
 use engine::Instant;
 use std::time::Duration;
@@ -122,7 +122,7 @@ impl Link {
         self.counters.sent_bytes += u64::from(bytes);
         if let Some((element, dropped)) = self.refusal(now, bytes) {
             *dropped += 1;
-            net.note(now, packet, Fate::Dropped(element));
+            net.note(now, packet, Transit::Dropped(element));
             return net.packets.release(packet);
         }
         net.packets.delay(packet, self.delay_list.extra(self.counters.sent_packets));
@@ -130,13 +130,13 @@ impl Link {
         match queue.offer(now, packet, bytes) {
             Offered::Full => {
                 self.counters.dropped_queue += 1;
-                net.note(now, packet, Fate::Dropped(Element::Queue));
+                net.note(now, packet, Transit::Dropped(Element::Queue));
                 net.packets.release(packet);
             }
             Offered::Waits => {
                 let peak = &mut self.counters.queue_peak_bytes;
                 *peak = (*peak).max(queue.waiting_bytes());
-                net.note(now, packet, Fate::Queued { queue_bytes: queue.waiting_bytes() });
+                net.note(now, packet, Transit::Queued { queue_bytes: queue.waiting_bytes() });
             }
             Offered::Starts(done_at) => net.schedule.push(done_at, Event::Transmitted(self.direction)),
         }
@@ -148,7 +148,7 @@ impl Link {
         let dropped = &mut self.counters.dropped_codel;
         let (sent, next_done_at) = queue.finish(now, |packet| {
             *dropped += 1;
-            net.note(now, packet, Fate::Dropped(Element::Codel));
+            net.note(now, packet, Transit::Dropped(Element::Codel));
             net.packets.release(packet);
         });
         if let Some(done_at) = next_done_at {
@@ -210,14 +210,14 @@ impl Link {
         for _ in 0..copies {
             self.counters.duplicated_packets += 1;
             let copy = net.packets.duplicate(packet);
-            net.note(now, packet, Fate::Copied { copy, due: at });
+            net.note(now, packet, Transit::Copied { copy, due: at });
             net.schedule.push(at, Event::Deliver(self.direction, copy));
         }
     }
 
-    fn departure(&self, due: Instant, held_back: bool, damaged: bool) -> Fate {
+    fn departure(&self, due: Instant, held_back: bool, damaged: bool) -> Transit {
         let queue_bytes = self.queue.as_ref().map_or(0, Queue::waiting_bytes);
-        Fate::Left { due, queue_bytes, held_back, damaged }
+        Transit::Left { due, queue_bytes, held_back, damaged }
     }
 
     /// When a packet arrives that is on the list with `listed` more than the others have.

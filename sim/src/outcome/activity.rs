@@ -1,40 +1,40 @@
-//! What workloads of many streams or messages report.
+//! Outcome of workloads with many streams or messages.
 
 use super::{PerDirection, Percentiles};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A workload of messages, requests, objects or streams; what is counted and timed is said at each
-/// [`crate::outcome::WorkOutcome`].
+/// A workload of messages, requests, objects or streams; [`crate::outcome::WorkOutcome`] defines its units and their
+/// latency.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Activity {
     /// Name of the workload.
     pub name: String,
-    /// Units begun.
+    /// Units started.
     pub begun: u64,
-    /// Units that ended well.
+    /// Units completed.
     pub done: u64,
-    /// Units given up because their stream was reset.
+    /// Units lost because their stream was reset.
     pub lost: u64,
     /// Streams opened by the client.
     pub streams_opened: u64,
     /// Streams whose end was read on both sides.
     pub streams_completed: u64,
-    /// Streams that the client lost with the session that carried them.
+    /// Streams reset at the client because their session ended.
     pub streams_reset: u64,
-    /// Bytes the server read and found equal.
+    /// Bytes the server read and verified.
     pub bytes_up: u64,
-    /// Bytes the client read and found equal.
+    /// Bytes the client read and verified.
     pub bytes_down: u64,
-    /// Time from the beginning of a unit to its end.
+    /// Time from the start of a unit to its end.
     pub latency_us: Percentiles,
     /// Time from opening a stream to the last of its ends.
     pub stream_us: Percentiles,
-    /// Time from making a message to reading it on the other side, where both sides make them.
+    /// Time from sending a message to reading it at the other side, for messages in both directions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub one_way_us: Option<PerDirection<Percentiles>>,
-    /// What happened while a reader did not read, where one stalls.
+    /// Measurements during a stall, for workloads that have one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stall: Option<Stall>,
 }
@@ -43,10 +43,10 @@ pub struct Activity {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Stall {
-    /// Bytes the healthy one read during the stall.
+    /// Bytes the other download read during the stall.
     pub healthy_bytes: u64,
-    /// Longest time during the stall in which the healthy one read nothing.
+    /// Longest time during the stall in which the other download read nothing.
     pub healthy_gap_us: u64,
-    /// Bytes the stalled one read in all.
+    /// Bytes the stalled download read in total.
     pub stalled_bytes: u64,
 }

@@ -2,26 +2,26 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt::{self, Display, Formatter};
 
-/// A bound by its terms, microseconds each.
+/// Terms of the liveness bound, microseconds each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Bound {
-    /// Outstanding bytes over the slowest rate.
+    /// Outstanding bytes at the slowest rate.
     pub transfer_us: u64,
-    /// Rounds of full windows.
+    /// Round trips of full windows.
     pub windows_us: u64,
-    /// One segment with the worst luck.
+    /// Retransmissions of one unlucky segment.
     pub losses_us: u64,
-    /// Ends of streams.
+    /// Closing handshakes of streams.
     pub closing_us: u64,
-    /// Waits of the work itself.
+    /// Pauses of the workload itself.
     pub pauses_us: u64,
-    /// What cuts leave behind.
+    /// Silence after outages.
     pub silence_us: u64,
 }
 
 impl Bound {
-    /// The whole time.
+    /// The sum of all terms.
     pub fn total_us(&self) -> u64 {
         self.terms().into_iter().map(|(_, us)| us).fold(0, u64::saturating_add)
     }
@@ -39,7 +39,7 @@ impl Bound {
     }
 }
 
-/// The terms that are not zero, in seconds.
+/// The non-zero terms, in seconds.
 impl Display for Bound {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         let tenths = |us: u64| (us.div_ceil(100_000) / 10, us.div_ceil(100_000) % 10);

@@ -9,37 +9,37 @@ use serde::{Deserialize, Serialize};
 pub struct Counters {
     /// Packets handed to the link.
     pub sent_packets: u64,
-    /// Their bytes.
+    /// Bytes of these packets.
     pub sent_bytes: u64,
     /// Packets handed to the receiver.
     pub delivered_packets: u64,
-    /// Their bytes.
+    /// Bytes of these packets.
     pub delivered_bytes: u64,
-    /// Extra copies made.
+    /// Copies made by duplication.
     pub duplicated_packets: u64,
-    /// Packets held back so that later ones may overtake them: at random, or because their numbers were listed.
+    /// Packets delayed so that later ones may overtake them, at random or by number.
     pub reordered_packets: u64,
-    /// Packets whose bits were flipped; copies of one count once.
+    /// Packets with flipped bits; copies of one packet count once.
     pub corrupted_packets: u64,
     /// Penalties of the policer.
     pub penalties: u64,
-    /// Dropped because they were larger than the mtu.
+    /// Dropped: larger than the MTU.
     pub dropped_mtu: u64,
-    /// Dropped because the link was dead.
+    /// Dropped: the link was down.
     pub dropped_blackout: u64,
-    /// Dropped because their numbers were listed.
+    /// Dropped: on the list of packets to drop.
     pub dropped_list: u64,
-    /// Dropped by the loss element.
+    /// Dropped: random loss.
     pub dropped_loss: u64,
     /// Dropped by the policer.
     pub dropped_policer: u64,
-    /// Dropped because the queue was full.
+    /// Dropped: the queue was full.
     pub dropped_queue: u64,
     /// Dropped by CoDel at the head of the queue.
     pub dropped_codel: u64,
     /// Packets inside the link at the end of the run; 0 until then, see [`Counters::at_end`].
     pub in_flight_packets: u64,
-    /// Most bytes that ever waited in the queue.
+    /// Peak queue length, bytes.
     pub queue_peak_bytes: u64,
 }
 
@@ -50,8 +50,8 @@ impl Counters {
         before_queue + self.dropped_policer + self.dropped_queue + self.dropped_codel
     }
 
-    /// Packets that must still be inside the link: in = delivered + dropped + in flight. `None` when more came out
-    /// than went in.
+    /// Packets inside the link: sent - delivered - dropped. `None` if more packets left the link than
+    /// entered it.
     pub const fn in_flight(&self) -> Option<u64> {
         (self.sent_packets + self.duplicated_packets).checked_sub(self.delivered_packets + self.dropped())
     }
@@ -84,12 +84,12 @@ impl Counters {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct HostCounters {
-    /// Datagrams that arrived when the socket's buffer was full.
+    /// Datagrams dropped because the socket buffer was full.
     pub dropped_socket: u64,
-    /// Most bytes that ever waited there.
+    /// Peak length of the socket buffer, bytes.
     pub socket_peak_bytes: u64,
-    /// Time the processor worked, microseconds.
+    /// Processor time, microseconds.
     pub cpu_busy_us: u64,
-    /// What the clock showed at the beginning, plus its steps, microseconds.
+    /// The clock's offset at the start, plus its steps, microseconds.
     pub clock_offset_us: u64,
 }

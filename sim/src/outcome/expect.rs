@@ -1,4 +1,4 @@
-//! Expectations of a scenario file, judged when the run is over.
+//! Evaluates the expectations of a scenario after its run.
 
 use super::{FaultOutcome, Outcome, Percentiles};
 use crate::plan::{Expectation, Measure, Quantile};
@@ -6,8 +6,8 @@ use crate::term::in_json;
 use engine::terms;
 
 impl Expectation {
-    /// What `outcome` makes of it: the figure, `None` when there is none, and whether the expectation is met. A figure
-    /// that was never measured meets nothing.
+    /// The measured figure, `None` if there is none, and whether the expectation is met. A figure that was not measured
+    /// meets no expectation.
     pub fn judge(&self, outcome: &Outcome) -> (Option<u64>, bool) {
         let measured = self.measure.of(outcome);
         (measured, measured.is_some_and(|figure| self.limit.allows(figure)))
@@ -15,7 +15,7 @@ impl Expectation {
 }
 
 impl Measure {
-    /// The figure, if the run has one.
+    /// The figure; `None` if the run did not measure it.
     pub fn of(&self, outcome: &Outcome) -> Option<u64> {
         let workload = |name: &String| outcome.workloads.iter().find(|work| work.name() == name);
         match self {
@@ -31,7 +31,7 @@ impl Measure {
         }
     }
 
-    /// In words, with the workload's name.
+    /// Description, with the name of the workload.
     pub fn words(&self) -> String {
         match self {
             Self::GoodputKbit(name) => format!("goodput of {name}"),
@@ -86,7 +86,7 @@ impl Quantile {
     }
 }
 
-/// `None` when there was no fault, or one after which nothing arrived in either direction.
+/// `None` if there was no fault, or no data arrived after one in either direction.
 fn recovery_us(faults: &[FaultOutcome]) -> Option<u64> {
     // A direction without a sender does not count.
     let of_fault = |fault: &FaultOutcome| fault.recovery_us.up.max(fault.recovery_us.down);

@@ -2,7 +2,7 @@
 //!
 //! A results file is `{"format": "karst-sim/1", "runs": [...]}`; each run is an [`Outcome`] whose keys are the field
 //! names below. All numbers are integers; times are microseconds of simulated time unless the name says otherwise. Keys
-//! are added, not renamed; a change of meaning changes the format's number.
+//! are added, not renamed; a change of meaning changes the version of the format.
 
 mod activity;
 mod bound;
@@ -27,7 +27,7 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The format's name and number.
+/// Name and version of the format.
 pub const FORMAT: &str = "karst-sim/1";
 
 /// A results file.
@@ -45,7 +45,7 @@ impl Results {
         Self { format: FORMAT.into(), runs }
     }
 
-    /// Reads a results file. Unknown keys are skipped, and keys that older files lack have their defaults.
+    /// Reads a results file. Unknown keys are skipped; keys that older files lack have their defaults.
     ///
     /// # Errors
     /// It is not JSON, lacks a key that every version has, or is of another format.
@@ -62,10 +62,10 @@ impl Results {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResultsError {
-    /// It is not what it should be.
+    /// It is not valid.
     #[error("{0}")]
     Json(#[from] serde_json::Error),
-    /// It is of another format.
+    /// Its format is another.
     #[error("format is `{0}`, not `{FORMAT}`")]
     Format(String),
 }
@@ -75,7 +75,7 @@ pub enum ResultsError {
 pub struct Outcome {
     /// Name of the scenario.
     pub scenario: String,
-    /// What it shows.
+    /// One sentence: what the scenario shows.
     pub description: String,
     /// The protocol that carried the streams.
     #[serde(default)]
@@ -86,7 +86,7 @@ pub struct Outcome {
     pub ok: bool,
     /// Rules that were broken; the first one ended the run.
     pub violations: Vec<Violation>,
-    /// What the scenario expected, and what came of it.
+    /// The expectations of the scenario, and whether they are met.
     #[serde(default)]
     pub expectations: Vec<ExpectationOutcome>,
     /// When the sources stopped; the end of the run when they never did.
@@ -94,15 +94,15 @@ pub struct Outcome {
     pub stopped_us: u64,
     /// Simulated time at the end.
     pub sim_us: u64,
-    /// Real time the run took; 0 when nobody measured it. Not part of the result: it differs from run to run.
+    /// Real time of the run; 0 if it was not measured. Not part of the result: it differs from run to run.
     pub wall_us: u64,
     /// Events processed.
     pub events: u64,
-    /// Fingerprint, 16 hexadecimal digits.
+    /// Trace hash, 16 hexadecimal digits.
     #[serde(serialize_with = "to_hex", deserialize_with = "from_hex")]
     #[schemars(with = "String", regex(pattern = "^[0-9a-f]{16}$"))]
     pub trace_hash: u64,
-    /// How long the rest took to arrive, and might have taken.
+    /// Time until all data had arrived after the sources stopped, and its bound.
     #[serde(default)]
     pub liveness: LivenessOutcome,
     /// The workloads, in the scenario's order.
@@ -111,27 +111,27 @@ pub struct Outcome {
     pub useful_bytes: PerDirection<u64>,
     /// Link counters.
     pub links: PerDirection<Counters>,
-    /// Counters of the machines.
+    /// Counters of the hosts.
     #[serde(default)]
     pub hosts: HostsOutcome,
     /// The faults, in the scenario's order.
     #[serde(default)]
     pub faults: Vec<FaultOutcome>,
-    /// What the network and the driver did about sessions.
+    /// Sessions and address translation.
     #[serde(default)]
     pub sessions: SessionsOutcome,
     /// Coverage marks of the engine that were hit, on either side.
     #[serde(default, with = "term::list")]
     #[schemars(schema_with = "term::list::schema::<Mark>")]
     pub marks: Vec<Mark>,
-    /// Engine counters.
+    /// Counters of the client's sessions.
     pub client: SideOutcome,
-    /// Engine counters.
+    /// Counters of the server's sessions.
     pub server: SideOutcome,
 }
 
 impl Outcome {
-    /// A run of `scenario` in which nothing has happened.
+    /// The outcome of a run of `scenario` before its first event.
     pub fn nothing(scenario: &Scenario, seed: u64) -> Self {
         Self {
             scenario: scenario.name.clone(),
@@ -164,7 +164,7 @@ impl Outcome {
         self.ok && self.expectations.iter().all(|expectation| expectation.ok)
     }
 
-    /// Judges the scenario's expectations by everything else that is known.
+    /// Evaluates the expectations of the scenario from the rest of the outcome.
     pub fn judge(&mut self, expectations: &[Expectation]) {
         self.expectations = expectations.iter().map(|one| ExpectationOutcome::new(one, self)).collect();
     }
@@ -179,27 +179,27 @@ pub struct PerDirection<T> {
     pub down: T,
 }
 
-/// The time after the stop of the sources.
+/// Time to drain after the sources stopped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct LivenessOutcome {
-    /// When they had stopped and nothing was cut any more; 0 when they never stopped.
+    /// Start: sources have stopped and all outages have healed; 0 when the sources never stopped.
     pub from_us: u64,
-    /// Time from then until everything had arrived; `null` when it never did.
+    /// Time until all data had arrived; `null` when it never did.
     pub needed_us: Option<u64>,
-    /// Time it might have taken.
+    /// Maximum time allowed.
     pub limit_us: u64,
-    /// How that was computed; `null` when the scenario says it.
+    /// Terms of the maximum; `null` when the scenario sets it.
     pub bound: Option<Bound>,
 }
 
 impl LivenessOutcome {
-    /// When the time is up.
+    /// End of the time allowed.
     pub fn ends_at(&self) -> Instant {
         Instant::from_micros(self.from_us.saturating_add(self.limit_us))
     }
 
-    /// Everything has arrived at `now`.
+    /// Records that all data has arrived at `now`.
     pub const fn note_done(&mut self, now: Instant) {
         self.needed_us = Some(now.as_micros().saturating_sub(self.from_us));
     }
@@ -208,22 +208,22 @@ impl LivenessOutcome {
 /// An expectation of the scenario.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ExpectationOutcome {
-    /// What was measured, in words.
+    /// The measured quantity.
     pub what: String,
     /// Unit of the figures.
     pub unit: Unit,
-    /// The least that was expected, if there was such a limit.
+    /// Lower limit, if there is one.
     pub at_least: Option<u64>,
-    /// The most that was expected, if there was such a limit.
+    /// Upper limit, if there is one.
     pub at_most: Option<u64>,
-    /// What was measured; `null` when the run did not get that far.
+    /// Measured value; `null` if the run did not measure it.
     pub measured: Option<u64>,
     /// The expectation is met.
     pub ok: bool,
 }
 
 impl ExpectationOutcome {
-    /// What `outcome` makes of `expectation`.
+    /// Evaluates `expectation`.
     pub fn new(expectation: &Expectation, outcome: &Outcome) -> Self {
         let (measured, ok) = expectation.judge(outcome);
         let (at_least, at_most) = match expectation.limit {
@@ -235,7 +235,7 @@ impl ExpectationOutcome {
     }
 }
 
-/// A fault that a scenario asked for.
+/// A fault of the scenario.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FaultOutcome {
     /// Its key in the scenario.
@@ -244,11 +244,11 @@ pub struct FaultOutcome {
     pub at_us: u64,
     /// When it was healed.
     pub healed_us: u64,
-    /// From then to the first bytes an application read that were sent later, in each direction; `null` if none.
+    /// Time from healing until an application read data sent later, per direction; `null` if none.
     pub recovery_us: PerDirection<Option<u64>>,
 }
 
-/// How sessions came and went.
+/// Sessions and address translation of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct SessionsOutcome {
@@ -256,19 +256,19 @@ pub struct SessionsOutcome {
     pub dials: u64,
     /// Sessions the server accepted.
     pub accepted: u64,
-    /// Sessions that ended, on either side, for reasons that the faults explain.
+    /// Sessions that ended on either side because of a fault.
     pub ended: u64,
-    /// Sessions the server moved to another address.
+    /// Sessions the server migrated to another address.
     pub moved: u64,
-    /// Public addresses the client was given.
+    /// Public addresses assigned to the client.
     pub addresses: u64,
-    /// Datagrams dropped because nobody had the public address they went to any more.
+    /// Datagrams dropped because their public address was no longer mapped.
     pub dropped_nat: u64,
-    /// Datagrams dropped because the process they were for was not running.
+    /// Datagrams dropped because their process was not running.
     pub dropped_down: u64,
 }
 
-/// A workload; `kind` says which.
+/// The outcome of a workload, by `kind`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum WorkOutcome {
@@ -297,7 +297,7 @@ pub enum WorkOutcome {
 }
 
 impl WorkOutcome {
-    /// The counts of a workload of many streams or messages, and its kind in words; `None` for transfers and echoes.
+    /// The counts of a workload of many streams or messages, and a label for its kind; `None` for transfers and echoes.
     pub const fn activity(&self) -> Option<(&'static str, &Activity)> {
         match self {
             Self::Bulk(_) | Self::Echo(_) => None,
@@ -322,7 +322,7 @@ impl WorkOutcome {
         }
     }
 
-    /// Payload per time, of those that measure it.
+    /// Goodput, for workloads that measure it.
     pub const fn goodput_kbit(&self) -> Option<u64> {
         match self {
             Self::Bulk(bulk) => Some(bulk.goodput_kbit),
@@ -330,7 +330,7 @@ impl WorkOutcome {
         }
     }
 
-    /// Latencies, of those that measure them.
+    /// Latencies, for workloads that measure them.
     pub fn latency(&self) -> Option<&Percentiles> {
         match self {
             Self::Bulk(_) => None,
@@ -370,22 +370,22 @@ pub struct BulkOutcome {
     pub direction: Direction,
     /// Bytes the tunnel accepted from the writer.
     pub bytes_written: u64,
-    /// Bytes the reader got and found equal.
+    /// Bytes the reader received and verified.
     pub bytes_read: u64,
-    /// Everything arrived, and as much as the scenario asked for.
+    /// All data arrived, and as much as the scenario asked for.
     pub complete: bool,
     /// When the stream was opened.
     pub start_us: u64,
     /// When the last byte was read.
     pub end_us: u64,
-    /// Bytes read over the time between, kbit/s.
+    /// Goodput: bytes read over elapsed time, kbit/s.
     pub goodput_kbit: u64,
-    /// Streams lost with the session that carried them.
+    /// Streams reset because their session ended.
     #[serde(default)]
     pub streams_reset: u64,
 }
 
-/// Messages sent back.
+/// Messages echoed by the server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EchoOutcome {
     /// Name of the workload.
@@ -394,38 +394,38 @@ pub struct EchoOutcome {
     pub message_bytes: u32,
     /// Time between messages.
     pub interval_us: u64,
-    /// Messages made.
+    /// Messages sent.
     pub sent: u64,
-    /// Messages that came back.
+    /// Messages echoed.
     pub received: u64,
     /// Bytes the tunnel accepted from the client.
     pub bytes_written: u64,
-    /// Bytes that came back and were found equal.
+    /// Bytes echoed and verified.
     pub bytes_read: u64,
-    /// From making a message to its last byte coming back.
+    /// Time from sending a message to reading the last byte of its echo.
     pub latency_us: Percentiles,
-    /// Streams lost with the session that carried them.
+    /// Streams reset because their session ended.
     #[serde(default)]
     pub streams_reset: u64,
 }
 
-/// A distribution, to three significant digits.
+/// A latency distribution, to three significant digits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Percentiles {
-    /// Samples.
+    /// Number of samples.
     pub count: u64,
-    /// Smallest.
+    /// Minimum.
     pub min: u64,
-    /// Half of the samples are at most this.
+    /// Median.
     pub p50: u64,
-    /// 90 % are.
+    /// 90th percentile.
     pub p90: u64,
-    /// 99 % are.
+    /// 99th percentile.
     pub p99: u64,
-    /// 99.9 % are.
+    /// 99.9th percentile.
     pub p999: u64,
-    /// Largest.
+    /// Maximum.
     pub max: u64,
 }
 
@@ -436,12 +436,12 @@ pub struct Latency(Histogram<u64>);
 impl Latency {
     const MAX_US: u64 = 600 * 1_000_000;
 
-    /// Adds one; more than ten minutes count as ten minutes.
+    /// Adds a sample; ten minutes is the maximum.
     pub fn record(&mut self, latency: Duration) {
         self.0.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(Self::MAX_US));
     }
 
-    /// The distribution so far; all zero when there is none.
+    /// The distribution so far; all zero without samples.
     pub fn percentiles(&self) -> Percentiles {
         let Self(histogram) = self;
         if histogram.is_empty() {

@@ -1,9 +1,9 @@
-/// A limit and what it is put on.
+/// A limit on a measured figure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expectation {
-    /// What is measured.
+    /// The figure.
     pub measure: Measure,
-    /// What it must be.
+    /// The limit.
     pub limit: Limit,
 }
 
@@ -24,32 +24,32 @@ pub enum Measure {
     DrainUs,
 }
 
-/// Which of the latencies.
+/// A percentile of a latency distribution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quantile {
-    /// Half are at most this.
+    /// Median.
     P50,
-    /// 90 % are.
+    /// 90th percentile.
     P90,
-    /// 99 % are.
+    /// 99th percentile.
     P99,
-    /// 99.9 % are.
+    /// 99.9th percentile.
     P999,
-    /// All are.
+    /// Maximum.
     Max,
 }
 
-/// What a figure must be, in its own unit.
+/// A limit, in the unit of the figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
-    /// This or more.
+    /// Lower limit.
     AtLeast(u64),
-    /// This or less.
+    /// Upper limit.
     AtMost(u64),
 }
 
 impl Limit {
-    /// Whether `figure` keeps within the limit.
+    /// Whether `figure` is within the limit.
     pub const fn allows(self, figure: u64) -> bool {
         match self {
             Self::AtLeast(least) => figure >= least,

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
-/// The format's name and number.
+/// Name and version of the format.
 pub const FORMAT: &str = "karst-events/1";
 
 /// The first line of a recording.
@@ -19,7 +19,7 @@ pub struct Header {
     pub format: String,
     /// Name of the scenario.
     pub scenario: String,
-    /// What it shows.
+    /// One sentence: what the scenario shows.
     pub description: String,
     /// Seed of the run.
     pub seed: u64,
@@ -31,7 +31,7 @@ pub struct Header {
     pub server: Options,
 }
 
-/// What matters of one side's options, as kcptun names them.
+/// The options of one side that explain a run, under kcptun's names.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 #[expect(missing_docs, reason = "kcptun's own names")]
@@ -44,203 +44,203 @@ pub struct Options {
     pub mtu: usize,
     pub sndwnd: u32,
     pub rcvwnd: u32,
-    /// Data and parity shards, if any.
+    /// Data and parity shards; absent without FEC.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub fec: Option<(usize, usize)>,
     pub compressed: bool,
     pub smuxver: u8,
 }
 
-/// One thing that happened.
+/// One event of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
-    /// When.
+    /// Simulated time, microseconds.
     pub t: u64,
-    /// What.
+    /// Its kind, with the values of that kind.
     #[serde(flatten)]
-    pub what: What,
+    pub what: EventKind,
 }
 
-/// What happened; `e` in the file.
+/// The kinds of events, `e` in the file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "e", rename_all = "snake_case")]
-pub enum What {
-    /// A tunnel began or ended.
+pub enum EventKind {
+    /// A tunnel was created or closed.
     Session {
-        /// On which side.
+        /// Side of the tunnel.
         side: Side,
-        /// Its session.
+        /// Session number.
         session: u32,
-        /// Its conversation.
+        /// Conversation id.
         conv: u32,
         /// The peer's address.
         peer: SocketAddr,
-        /// Why it ended; absent when it began.
+        /// Reason; absent when the tunnel was created.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         closed: Option<String>,
     },
-    /// A side handed a datagram to its link.
+    /// A side passed a datagram to its link.
     Sent(Sent),
-    /// Segments carry frames of streams. Said once, behind the first transmission of the last of these segments. With
-    /// compression the frames lie anywhere in them.
+    /// Segments carry frames of streams. Recorded once, after the first transmission of the last of these segments. With
+    /// compression, the frames may lie anywhere within them.
     Carries {
         /// Sender.
         side: Side,
-        /// Its session.
+        /// Session number.
         session: u32,
-        /// First segment.
+        /// First sequence number.
         first: u32,
-        /// Last segment.
+        /// Last sequence number.
         last: u32,
-        /// What is in them.
+        /// The frames, in order.
         frames: Vec<Frame>,
     },
     /// A datagram was dropped.
     Dropped {
-        /// Which.
+        /// Number of the datagram.
         n: u64,
-        /// On its way in this direction.
+        /// Direction of the datagram.
         dir: Direction,
-        /// What dropped it.
+        /// The element that dropped it.
         by: Element,
     },
-    /// A datagram waits for the transmitter of its link.
+    /// A datagram entered the queue of its link.
     Queued {
-        /// Which.
+        /// Number of the datagram.
         n: u64,
-        /// Of this direction.
+        /// Direction of the link.
         dir: Direction,
-        /// Bytes that wait, with it.
+        /// Bytes in the queue, this datagram included.
         queue: u64,
     },
-    /// A datagram left the transmitter.
+    /// A datagram left the link's transmitter.
     Left {
-        /// Which.
+        /// Number of the datagram.
         n: u64,
-        /// In this direction.
+        /// Direction of the link.
         dir: Direction,
-        /// When it will arrive.
+        /// Time of its arrival, microseconds.
         due: u64,
-        /// Bytes that still wait.
+        /// Bytes still in the queue.
         queue: u64,
-        /// Held back, so that later ones overtake it.
+        /// Delayed, so that later datagrams overtake it.
         #[serde(skip_serializing_if = "is_false", default)]
         held_back: bool,
-        /// Some of its bits were flipped.
+        /// Corrupted: some of its bits were flipped.
         #[serde(skip_serializing_if = "is_false", default)]
         damaged: bool,
     },
-    /// A datagram was doubled.
+    /// A datagram was duplicated.
     Copied {
-        /// Which.
+        /// Number of the original.
         n: u64,
-        /// The number of the copy.
+        /// Number of the copy.
         copy: u64,
-        /// When the copy will arrive.
+        /// Time at which the copy arrives, microseconds.
         due: u64,
     },
-    /// A datagram arrived and waits in the socket.
+    /// A datagram arrived and was queued in the socket.
     Waits {
-        /// Which.
+        /// Number of the datagram.
         n: u64,
-        /// On this side.
+        /// The receiving side.
         side: Side,
     },
-    /// A process took a datagram.
+    /// A process received a datagram.
     Received {
-        /// Which.
+        /// Number of the datagram.
         n: u64,
-        /// On this side.
+        /// The receiving side.
         side: Side,
     },
-    /// The engine dropped the datagram received last.
+    /// The engine dropped the datagram that was received last.
     Refused {
-        /// Which.
+        /// Number of the datagram.
         n: u64,
-        /// On this side.
+        /// The receiving side.
         side: Side,
-        /// Why.
+        /// The engine's reason.
         why: String,
     },
-    /// Shards were rebuilt when that datagram came.
+    /// Data shards were rebuilt when a datagram completed their group.
     Rebuilt {
         /// Receiver.
         side: Side,
-        /// Its session.
+        /// Session number.
         session: u32,
         /// The datagram that completed the group.
         n: u64,
-        /// The data shards that were rebuilt.
+        /// Numbers of the rebuilt data shards.
         seqids: Vec<u32>,
-        /// The parity shards that were used.
+        /// Numbers of the parity shards used.
         parity: Vec<u32>,
     },
-    /// Data segments came.
+    /// Data segments arrived.
     Got {
         /// Receiver.
         side: Side,
-        /// Its session.
+        /// Session number.
         session: u32,
-        /// In that datagram, or rebuilt because of it.
+        /// The datagram that contained them, or that completed their group.
         n: u64,
-        /// New ones.
+        /// New segments.
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
         sns: Vec<u32>,
-        /// New ones that were rebuilt.
+        /// New segments that were rebuilt by FEC.
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
         rebuilt: Vec<u32>,
-        /// Ones that were there already, or that the window has no room for.
+        /// Duplicates, and segments beyond the window.
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
         again: Vec<u32>,
     },
-    /// Everything up to `last` has come.
+    /// Every segment up to `last` has arrived.
     InOrder {
         /// Receiver.
         side: Side,
-        /// Its session.
+        /// Session number.
         session: u32,
-        /// First segment that went up now.
+        /// First segment passed to the multiplexer now.
         first: u32,
-        /// Last one.
+        /// Last segment passed to the multiplexer.
         last: u32,
     },
-    /// The sender learned that segments arrived.
+    /// The sender received acknowledgements.
     Acked {
-        /// The sender of the segments.
+        /// Sender of the acknowledged segments.
         side: Side,
-        /// Its session.
+        /// Session number.
         session: u32,
-        /// By that datagram.
+        /// The datagram that acknowledged them.
         n: u64,
         /// Segments with an acknowledgement of their own.
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
         sns: Vec<u32>,
-        /// Segments that una covers.
+        /// Segments acknowledged by una.
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
         una: Vec<u32>,
     },
     /// A round trip was measured.
     Rtt {
-        /// By that side.
+        /// The measuring side.
         side: Side,
-        /// In that session.
+        /// Session number.
         session: u32,
-        /// How long it took.
+        /// The round-trip time.
         ms: u32,
     },
-    /// The numbers of a tunnel, when they changed and ten milliseconds have passed.
+    /// The state of a tunnel, recorded when it changed, at most every ten milliseconds.
     State(State),
-    /// What a controller believes of the path.
+    /// The congestion controller's estimate of the path.
     Path(Path),
-    /// A stream began on this side.
+    /// A stream was opened on this side.
     Opened {
-        /// Which side.
+        /// Side of the stream.
         side: Side,
-        /// Which session.
+        /// Session number.
         session: u32,
-        /// Which of its streams.
+        /// Stream number within the session.
         stream: u32,
-        /// The workload it is for; said by the side that opened it.
+        /// Name of its workload; only at the side that opened the stream.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         work: Option<String>,
     },
@@ -252,15 +252,15 @@ pub enum What {
     Finished(At),
     /// An application read the end of a stream.
     Ended(At),
-    /// An application closed a stream in both directions.
+    /// An application closed both directions of a stream.
     Closed(At),
-    /// A stream was lost with its session.
+    /// A stream was reset because its session ended.
     Reset(At),
-    /// A fault begins, or heals.
+    /// A fault began or healed.
     Fault {
         /// Its kind, as in scenario files.
         kind: FaultName,
-        /// It is over.
+        /// The fault has healed.
         #[serde(skip_serializing_if = "is_false", default)]
         healed: bool,
     },
@@ -268,10 +268,10 @@ pub enum What {
     Violation {
         /// Name of the rule.
         rule: Rule,
-        /// How.
+        /// The values that break it.
         detail: String,
     },
-    /// The run is over; what `--json` writes about it.
+    /// The run is over; its outcome.
     Outcome {
         /// As in results files.
         run: Box<Outcome>,
@@ -282,31 +282,31 @@ pub enum What {
     Other,
 }
 
-/// A datagram that was sent.
+/// A datagram passed to its link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Sent {
-    /// Its number.
+    /// Number of the datagram.
     pub n: u64,
     /// Sender.
     pub side: Side,
-    /// Its session.
+    /// Session number.
     pub session: u32,
-    /// UDP payload; of TCP, the IP packet.
+    /// Bytes of UDP payload; with TCP, of the IP packet.
     pub bytes: u32,
-    /// Its place in a shard group, with FEC.
+    /// Its position in a shard group; only with FEC.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub shard: Option<Shard>,
-    /// What is in it; nothing that can be read in parity.
+    /// Its segments; empty for parity.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub segments: Vec<Segment>,
 }
 
-/// A shard's place.
+/// Position of a datagram in the shard groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Shard {
-    /// Its number.
+    /// Shard number.
     pub seqid: u32,
-    /// It is parity.
+    /// Parity rather than data.
     #[serde(skip_serializing_if = "is_false", default)]
     pub parity: bool,
 }
@@ -314,26 +314,26 @@ pub struct Shard {
 /// A KCP segment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Segment {
-    /// What it is.
+    /// Command.
     pub cmd: Command,
-    /// Its number; of an acknowledgement, that of what is acknowledged.
+    /// Sequence number; in an acknowledgement, that of the acknowledged segment.
     pub sn: u32,
-    /// The sender's clock; of an acknowledgement, the clock it echoes.
+    /// The sender's clock, milliseconds; in an acknowledgement, the echoed clock.
     pub ts: u32,
-    /// What the sender expects next.
+    /// Next sequence number the sender expects.
     pub una: u32,
-    /// Segments the sender has room for.
+    /// Receive window of the sender, segments.
     pub wnd: u16,
-    /// Fragments still to come.
+    /// Fragments that follow.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub frg: u32,
     /// Payload bytes.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub len: u32,
-    /// After what time it is sent again; only of data.
+    /// Retransmission timeout; only of data.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub rto_ms: u32,
-    /// Why it is sent again, if it is.
+    /// Reason of a retransmission; absent for the first transmission.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub again: Option<Again>,
 }
@@ -346,27 +346,27 @@ pub enum Command {
     Push,
     /// Acknowledgement.
     Ack,
-    /// Window ask.
+    /// Window probe (IKCP_CMD_WASK).
     Wask,
-    /// Window tell.
+    /// Window announcement (IKCP_CMD_WINS).
     Wins,
-    /// None of KCP's.
+    /// Not a KCP command.
     Unknown,
 }
 
-/// Why a segment is sent again; the engine's own reason.
+/// Why a segment is retransmitted, as the engine noted it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Again {
-    /// What made it due.
+    /// The cause.
     #[serde(with = "term")]
     #[schemars(schema_with = "term::schema::<Cause>")]
     pub cause: Cause,
-    /// How often it was sent, this time included.
+    /// Transmissions so far, this one included.
     pub xmit: u32,
-    /// Of `fast` and `early`: the segments whose acknowledgements passed it.
+    /// Segments sent later whose acknowledgements arrived first; empty for `timeout`.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub passed_by: Vec<u32>,
-    /// Of `timeout`: the time that it had.
+    /// The timeout that expired; 0 unless the cause is `timeout`.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub waited_ms: u32,
 }
@@ -374,14 +374,14 @@ pub struct Again {
 /// Part of a frame of the multiplexer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Frame {
-    /// What it does.
+    /// Command.
     pub cmd: FrameCommand,
-    /// Its stream.
+    /// Stream number.
     pub stream: u32,
-    /// Of data: place of the first byte in the stream's direction.
+    /// Of data: offset of the first byte in the stream's direction.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub at: u64,
-    /// Of data: bytes.
+    /// Of data: number of bytes.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub len: u32,
 }
@@ -402,7 +402,7 @@ pub enum FrameCommand {
     Upd,
 }
 
-/// The numbers of a tunnel; lengths and windows in segments.
+/// State of a tunnel; lengths and windows in segments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "kcp-go's own field names, as in engine::arq::State")]
 pub struct State {
@@ -422,52 +422,52 @@ pub struct State {
     pub rcv_buf: usize,
 }
 
-/// What the controller of a tunnel believes of the path, and what it makes of it.
+/// The congestion controller's estimate of the path, and what it derives.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Path {
-    /// Which side.
+    /// Side of the tunnel.
     pub side: Side,
-    /// Which session.
+    /// Session number.
     pub session: u32,
-    /// What it is doing.
+    /// Phase of the controller.
     pub phase: String,
-    /// Rate of the bottleneck, bytes of segments per second.
+    /// Bottleneck bandwidth, bytes of segments per second.
     pub bandwidth_bytes_s: u64,
-    /// Round trip without queues.
+    /// Minimum round-trip time.
     pub min_rtt_us: u64,
-    /// Rate at which segments may leave, bytes per second.
+    /// Pacing rate, bytes per second.
     pub pacing_bytes_s: u64,
     /// Bytes that may be in flight.
     pub window_bytes: u64,
-    /// Bytes that are.
+    /// Bytes in flight.
     pub in_flight_bytes: u64,
-    /// Loss that is not congestion, millionths.
+    /// Random loss rate, parts per million.
     pub loss_ppm: u32,
 }
 
 /// A stream on one side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct At {
-    /// Which side.
+    /// Side of the stream.
     pub side: Side,
-    /// Which session.
+    /// Session number.
     pub session: u32,
-    /// Which of its streams.
+    /// Stream number within the session.
     pub stream: u32,
 }
 
 /// Bytes of a stream on one side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Span {
-    /// Which side.
+    /// Side of the stream.
     pub side: Side,
-    /// Which session.
+    /// Session number.
     pub session: u32,
-    /// Which of its streams.
+    /// Stream number within the session.
     pub stream: u32,
-    /// Place of the first byte in its direction.
+    /// Offset of the first byte in its direction.
     pub at: u64,
-    /// Bytes.
+    /// Number of bytes.
     pub len: u32,
 }
 

@@ -1,16 +1,16 @@
-//! Recordings as files.
+//! Writes recordings to files.
 
-use super::{Captured, Event, Header, Recorder, What};
+use super::{Captured, Event, EventKind, Header, Recorder};
 use crate::outcome::Outcome;
 use crate::pcapng::{Pcapng, udp_headers};
 use engine::Instant;
 use serde::Serialize;
 use std::io::{self, Write};
 
-/// The ends at which datagrams are captured, in the order of their interface numbers.
+/// Names of the capture interfaces, by interface number.
 const INTERFACES: [&str; 2] = ["client", "server"];
 
-/// Where the recording of one run is written to, as far as it is wanted.
+/// The files of one recording; each is optional.
 #[derive(Debug)]
 pub struct Files<W: Write> {
     events: Option<W>,
@@ -19,8 +19,8 @@ pub struct Files<W: Write> {
 }
 
 impl<W: Write> Files<W> {
-    /// Begins the files: `events` gets JSON lines, `wire` and `clear` captures of the datagrams as they are and of what is
-    /// inside of the cipher.
+    /// Starts the files: `events` receives JSON lines, `wire` and `clear` captures of the sealed datagrams and of their
+    /// decrypted contents.
     ///
     /// # Errors
     /// One of them cannot be written.
@@ -37,12 +37,12 @@ impl<W: Write> Files<W> {
         Ok(Self { events, wire: capture(wire)?, clear: capture(clear)? })
     }
 
-    /// Whether the datagrams themselves are needed.
+    /// Whether a capture is written, which needs the datagrams themselves.
     pub const fn captures(&self) -> bool {
         self.wire.is_some() || self.clear.is_some()
     }
 
-    /// Writes what the recorder has seen since the last call.
+    /// Writes the events and datagrams recorded since the last call.
     ///
     /// # Errors
     /// One of the files cannot be written.
@@ -56,14 +56,14 @@ impl<W: Write> Files<W> {
         Ok(())
     }
 
-    /// Ends the files with what came of the run, which ended at `now`.
+    /// Ends the files with the outcome of the run, which ended at `now`.
     ///
     /// # Errors
     /// One of them cannot be written.
     pub fn end(mut self, now: Instant, outcome: &Outcome) -> io::Result<()> {
         if let Some(out) = &mut self.events {
             let run = Box::new(outcome.clone());
-            line(out, &Event { t: now.as_micros(), what: What::Outcome { run } })?;
+            line(out, &Event { t: now.as_micros(), what: EventKind::Outcome { run } })?;
             out.flush()?;
         }
         [self.wire, self.clear].into_iter().flatten().try_for_each(|mut capture| capture.flush())

@@ -1,6 +1,6 @@
-//! Which frames of which streams lie in which segments: what the sender's multiplexer and compressor did, undone.
+//! Maps frames of streams to segments, by parsing what the multiplexer and the compressor of the sender produced.
 
-use super::event::{Frame, FrameCommand, What};
+use super::event::{EventKind, Frame, FrameCommand};
 use crate::Side;
 use engine::snappy::Decoder;
 use std::collections::BTreeMap;
@@ -8,21 +8,21 @@ use std::collections::BTreeMap;
 const FRAME_HEADER: usize = 8;
 const CHUNK_HEADER: usize = 4;
 
-/// Follows what one side sends in one session.
+/// Parser of what one side sends in one session.
 #[derive(Debug)]
 pub(super) struct Frames {
     decoder: Option<Decoder>,
     chunks: Chunks,
-    /// The first segment with bytes that belong to no frame yet.
+    /// The first segment whose bytes are not yet assigned to a frame.
     first: Option<u32>,
-    /// Header of the frame that began last, until it is complete.
+    /// Incomplete header of the current frame.
     head: Vec<u8>,
-    /// The stream of the frame that began last, and how much of its payload is still to come.
+    /// Command and stream of the current frame, and how much of its payload is missing.
     current: (FrameCommand, u32),
     left: usize,
     /// Data bytes of each stream so far.
     sent: BTreeMap<u32, u64>,
-    /// What went by made no sense; nothing more is said.
+    /// The byte stream was malformed; parsing has stopped.
     lost: bool,
 }
 
@@ -40,8 +40,8 @@ impl Frames {
         }
     }
 
-    /// The next segment; what it completes.
-    pub(super) fn push(&mut self, side: Side, session: u32, sn: u32, payload: &[u8]) -> Option<What> {
+    /// Parses the next segment; returns the event for the frames it completes.
+    pub(super) fn push(&mut self, side: Side, session: u32, sn: u32, payload: &[u8]) -> Option<EventKind> {
         if self.lost {
             return None;
         }
@@ -61,7 +61,7 @@ impl Frames {
             return None;
         }
         self.first = open.then_some(sn);
-        (!frames.is_empty()).then_some(What::Carries { side, session, first, last: sn, frames })
+        (!frames.is_empty()).then_some(EventKind::Carries { side, session, first, last: sn, frames })
     }
 
     fn parse(&mut self, mut bytes: &[u8]) -> Vec<Frame> {
@@ -84,7 +84,7 @@ impl Frames {
         frames
     }
 
-    /// A header is complete. Frames of data are recorded with their bytes.
+    /// Handles a complete header. Data frames are reported with their payload.
     fn begin(&mut self) -> Option<Frame> {
         let head = std::mem::take(&mut self.head);
         let cmd = match head[1] {
@@ -116,7 +116,7 @@ impl Frames {
     }
 }
 
-/// Where the chunks of a compressed stream end.
+/// Tracks the chunk boundaries of a compressed stream.
 #[derive(Debug, Default)]
 struct Chunks {
     head: Vec<u8>,
@@ -124,7 +124,7 @@ struct Chunks {
 }
 
 impl Chunks {
-    /// Whether the last chunk is open after these bytes.
+    /// Consumes bytes; true if the last chunk is incomplete.
     fn push(&mut self, mut bytes: &[u8]) -> bool {
         while !bytes.is_empty() {
             let into_head = self.left == 0;
@@ -149,7 +149,7 @@ impl Chunks {
 mod tests {
     use super::*;
 
-    /// A stream is opened, ten bytes are sent in a frame cut in two, then it ends.
+    /// Opens a stream, sends ten bytes in a frame that is split in two, and ends the stream.
     fn bytes() -> Vec<u8> {
         let mut bytes = vec![2, 0, 0, 0, 3, 0, 0, 0, 2, 2, 10, 0, 3, 0, 0, 0];
         bytes.extend([7; 10]);
@@ -166,7 +166,7 @@ mod tests {
         let mut frames = Frames::new(false);
         let mut carried = Vec::new();
         for (sn, piece) in bytes().chunks(12).enumerate() {
-            if let Some(What::Carries { first, last, frames, .. }) =
+            if let Some(EventKind::Carries { first, last, frames, .. }) =
                 frames.push(Side::Client, 0, sn as u32, piece)
             {
                 carried.push((first, last, frames));
@@ -190,7 +190,8 @@ mod tests {
         encoder.encode(&[2, 3, 0, 0, 0, 0, 0, 0], &mut wire);
         let mut frames = Frames::new(true);
         assert_eq!(frames.push(Side::Client, 0, 5, &wire[..cut]), None);
-        let Some(What::Carries { first, last, frames, .. }) = frames.push(Side::Client, 0, 6, &wire[cut..])
+        let Some(EventKind::Carries { first, last, frames, .. }) =
+            frames.push(Side::Client, 0, 6, &wire[cut..])
         else {
             panic!()
         };

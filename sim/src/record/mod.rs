@@ -1,13 +1,13 @@
-//! Recordings: everything that happens to every datagram and segment of a run, and why, for those who want to understand it.
+//! Recordings: every event of every datagram and segment of a run, with its cause.
 //!
 //! As a file ([`Files`]), a recording is one JSON object per line: first [`Header`], then [`Event`]s in the order in which
-//! they happened, the last of which is [`What::Outcome`]; `karst-sim schema events` prints the JSON Schema of a line. Times
+//! they happened, the last of which is [`EventKind::Outcome`]; `karst-sim schema events` prints the JSON Schema of a line. Times
 //! (`t`, `due`) are microseconds since the beginning of the run. Datagrams have numbers (`n`), counted over both directions
 //! from 1; a copy has one of its own. Sessions are numbered as the client dialled them, from 0; both sides use the same
 //! number. Segment numbers (`sn`) and shard numbers (`seqid`) count per session and direction, streams per session.
 //!
-//! A [`Recorder`] sits in [`crate::net::Net`] while a run is recorded; it only observes, so the trace stays the same;
-//! without it, each place that records tests one option.
+//! A [`Recorder`] sits in [`crate::net::Net`] while a run is recorded. It never changes anything, so the trace hash stays the
+//! same; without a recorder, each call site tests one option.
 
 mod event;
 mod files;
@@ -17,8 +17,8 @@ mod tunnels;
 pub(crate) mod words;
 
 pub use event::{
-    Again, At, Command, Element, Event, FORMAT, Frame, FrameCommand, Header, Options, Path, Segment, Sent,
-    Shard, Span, State, What,
+    Again, At, Command, Element, Event, EventKind, FORMAT, Frame, FrameCommand, Header, Options, Path,
+    Segment, Sent, Shard, Span, State,
 };
 
 pub use files::Files;
@@ -34,67 +34,67 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use tunnels::TunnelLog;
 
-/// What becomes of a datagram on its way.
+/// What happens to a datagram in transit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum Transit {
     /// It is dropped.
     Dropped(Element),
-    /// It waits for the transmitter, behind what is counted here, itself included.
+    /// It enters the queue of the link.
     Queued {
-        /// Bytes that wait.
+        /// Bytes in the queue, this datagram included.
         queue_bytes: u64,
     },
     /// It left the transmitter.
     Left {
-        /// When it will arrive.
+        /// Time of its arrival.
         due: Instant,
-        /// Bytes that wait behind it.
+        /// Bytes still in the queue.
         queue_bytes: u64,
-        /// Later ones will overtake it.
+        /// Delayed, so that later datagrams overtake it.
         held_back: bool,
-        /// Bits of it were flipped.
+        /// Some of its bits were flipped.
         damaged: bool,
     },
-    /// A copy of it was made.
+    /// It was duplicated.
     Copied {
         /// The copy.
         copy: PacketId,
-        /// When that will arrive.
+        /// Time at which the copy arrives.
         due: Instant,
     },
-    /// It waits in the receiver's socket.
+    /// It is queued in the receiver's socket.
     Waits,
 }
 
-/// A datagram as it was on the wire, at one of its ends.
+/// A datagram as captured at one of the two ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Captured {
-    /// When.
+    /// Simulated time.
     pub at: Instant,
-    /// At which end.
+    /// The end.
     pub side: Side,
-    /// Sender and receiver; `None` for what is an IP packet already.
+    /// Sender and receiver; `None` if the bytes are an IP packet.
     pub addresses: Option<(SocketAddr, SocketAddr)>,
-    /// The bytes.
+    /// Bytes on the wire.
     pub bytes: Vec<u8>,
-    /// Those inside of the cipher, if they could be had.
+    /// Bytes inside the encryption; `None` if they do not open.
     pub clear: Option<Vec<u8>>,
-    /// What it is, in words.
+    /// Comment for the capture file.
     pub comment: String,
 }
 
-/// What watches a run.
+/// Records the events of a run.
 #[derive(Debug)]
 pub struct Recorder {
     configs: [Arc<TunnelConfig>; 2],
     /// Names of the workloads.
     works: Vec<String>,
     events: Vec<Event>,
-    /// Datagrams themselves, if they are wanted, too.
+    /// Captured datagrams; `None` if they are not wanted.
     captured: Option<Vec<Captured>>,
-    /// Datagrams so far.
+    /// Datagrams recorded so far.
     count: u64,
-    /// Datagrams on their way, by the place of their packet.
+    /// Datagrams in transit, by packet.
     flights: BTreeMap<PacketId, Flight>,
     /// The datagram that a process handles now.
     handled: u64,
@@ -112,7 +112,7 @@ struct Flight {
 }
 
 impl Recorder {
-    /// A recorder for a run of `scenario`; `captures` keeps the datagrams, too.
+    /// A recorder for a run of `scenario`; `captures` also keeps the datagrams.
     pub fn new(scenario: &Scenario, captures: bool) -> Self {
         Self {
             works: scenario.work.iter().map(|plan| plan.name.clone()).collect(),
@@ -128,17 +128,17 @@ impl Recorder {
         }
     }
 
-    /// What happened since the last call.
+    /// Takes the events recorded since the last call.
     pub fn take_events(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.events)
     }
 
-    /// The datagrams that were sent and received since the last call.
+    /// Takes the datagrams captured since the last call.
     pub fn take_captured(&mut self) -> Vec<Captured> {
         self.captured.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
-    /// A tunnel did something: takes its notes, and its numbers if it is time.
+    /// Records a tunnel's notes, and its state if a sample is due.
     pub fn tunnel(&mut self, now: Instant, node: Node, session: u32, tunnel: &mut Tunnel) {
         let config = &self.configs[node.side() as usize];
         let log = self.tunnels.entry(node).or_insert_with(|| TunnelLog::new(node.side(), session, config));
@@ -161,7 +161,7 @@ impl Recorder {
         let Some(log) = self.tunnels.get_mut(&node) else { return };
         let (sent, carried) = log.sent(n, bytes.len(), clear.as_deref());
         let comment = if self.captured.is_some() { words::datagram(&sent) } else { String::new() };
-        self.add(now, What::Sent(sent));
+        self.add(now, EventKind::Sent(sent));
         carried.into_iter().for_each(|what| self.add(now, what));
         self.capture(now, side, Some(addresses), bytes, clear, comment);
     }
@@ -170,34 +170,34 @@ impl Recorder {
     pub fn sent_ip(&mut self, now: Instant, side: Side, packet: PacketId, bytes: &[u8]) {
         let n = self.depart(packet, side, None);
         let (session, shard, segments) = (0, None, Vec::new());
-        self.add(now, What::Sent(Sent { n, side, session, bytes: bytes.len() as u32, shard, segments }));
+        self.add(now, EventKind::Sent(Sent { n, side, session, bytes: bytes.len() as u32, shard, segments }));
         self.capture(now, side, None, bytes, None, format!("#{n}"));
     }
 
-    /// Something happens to a datagram on its way.
-    pub fn fate(&mut self, now: Instant, packet: PacketId, fate: Fate) {
+    /// A datagram in transit was dropped, queued, sent, duplicated or delivered.
+    pub fn transit(&mut self, now: Instant, packet: PacketId, transit: Transit) {
         let Some(&Flight { n, dir, addresses }) = self.flights.get(&packet) else { return };
-        let what = match fate {
-            Fate::Dropped(by) => What::Dropped { n, dir, by },
-            Fate::Queued { queue_bytes } => What::Queued { n, dir, queue: queue_bytes },
-            Fate::Left { due, queue_bytes, held_back, damaged } => {
-                What::Left { n, dir, due: due.as_micros(), queue: queue_bytes, held_back, damaged }
+        let what = match transit {
+            Transit::Dropped(by) => EventKind::Dropped { n, dir, by },
+            Transit::Queued { queue_bytes } => EventKind::Queued { n, dir, queue: queue_bytes },
+            Transit::Left { due, queue_bytes, held_back, damaged } => {
+                EventKind::Left { n, dir, due: due.as_micros(), queue: queue_bytes, held_back, damaged }
             }
-            Fate::Copied { copy, due } => {
+            Transit::Copied { copy, due } => {
                 let copy = self.depart(copy, dir.sender(), addresses);
-                What::Copied { n, copy, due: due.as_micros() }
+                EventKind::Copied { n, copy, due: due.as_micros() }
             }
-            Fate::Waits => What::Waits { n, side: dir.receiver() },
+            Transit::Waits => EventKind::Waits { n, side: dir.receiver() },
         };
         self.add(now, what);
     }
 
-    /// A process takes a datagram; what tunnels do next is because of it.
+    /// A process receives a datagram; the events of tunnels that follow are attributed to it.
     pub fn received(&mut self, now: Instant, packet: PacketId, bytes: &[u8]) {
         let Some(Flight { n, dir, addresses }) = self.flights.remove(&packet) else { return };
         let side = dir.receiver();
         self.handled = n;
-        self.add(now, What::Received { n, side });
+        self.add(now, EventKind::Received { n, side });
         if self.captured.is_some() {
             let clear = addresses.and_then(|_| self.opened(dir.sender(), bytes));
             self.capture(now, side, addresses, bytes, clear, format!("#{n} arrives"));
@@ -206,60 +206,60 @@ impl Recorder {
 
     /// The engine dropped the datagram received last.
     pub fn refused(&mut self, now: Instant, side: Side, why: String) {
-        self.add(now, What::Refused { n: self.handled, side, why });
+        self.add(now, EventKind::Refused { n: self.handled, side, why });
     }
 
-    /// A stream began, for the workload of that index where it is known.
+    /// A stream was opened, for the workload with that index if it is known.
     pub fn opened_stream(&mut self, now: Instant, side: Side, stream: Stream, work: Option<usize>) {
         let work = work.and_then(|index| self.works.get(index).cloned());
-        self.add(now, What::Opened { side, session: stream.dial(), stream: stream.id().0, work });
+        self.add(now, EventKind::Opened { side, session: stream.dial(), stream: stream.id().0, work });
     }
 
     /// An application wrote `len` bytes.
     pub fn wrote(&mut self, now: Instant, side: Side, stream: Stream, len: usize) {
         let span = self.span(side, stream, 0, len);
-        self.add(now, What::Wrote(span));
+        self.add(now, EventKind::Wrote(span));
     }
 
     /// An application read `len` bytes.
     pub fn read(&mut self, now: Instant, side: Side, stream: Stream, len: usize) {
         let span = self.span(side, stream, 1, len);
-        self.add(now, What::Read(span));
+        self.add(now, EventKind::Read(span));
     }
 
     /// An application ended its direction.
     pub fn finished(&mut self, now: Instant, side: Side, stream: Stream) {
-        self.add(now, What::Finished(at(side, stream)));
+        self.add(now, EventKind::Finished(at(side, stream)));
     }
 
-    /// An application saw the end of what it reads.
+    /// An application read the end of a stream.
     pub fn ended(&mut self, now: Instant, side: Side, stream: Stream) {
         if self.ended.insert((side, stream)) {
-            self.add(now, What::Ended(at(side, stream)));
+            self.add(now, EventKind::Ended(at(side, stream)));
         }
     }
 
     /// An application closed a stream.
     pub fn closed(&mut self, now: Instant, side: Side, stream: Stream) {
-        self.add(now, What::Closed(at(side, stream)));
+        self.add(now, EventKind::Closed(at(side, stream)));
     }
 
-    /// A stream was lost with its session.
+    /// A stream was reset because its session ended.
     pub fn reset(&mut self, now: Instant, side: Side, stream: Stream) {
-        self.add(now, What::Reset(at(side, stream)));
+        self.add(now, EventKind::Reset(at(side, stream)));
     }
 
-    /// A fault begins or heals.
+    /// A fault began or healed.
     pub fn fault(&mut self, now: Instant, kind: FaultName, healed: bool) {
-        self.add(now, What::Fault { kind, healed });
+        self.add(now, EventKind::Fault { kind, healed });
     }
 
     /// A rule was broken.
     pub fn violation(&mut self, now: Instant, rule: Rule, detail: &str) {
-        self.add(now, What::Violation { rule, detail: detail.into() });
+        self.add(now, EventKind::Violation { rule, detail: detail.into() });
     }
 
-    fn add(&mut self, now: Instant, what: What) {
+    fn add(&mut self, now: Instant, what: EventKind) {
         self.events.push(Event { t: now.as_micros(), what });
     }
 
@@ -269,7 +269,7 @@ impl Recorder {
         self.count
     }
 
-    /// What is inside of a datagram that `side` sealed.
+    /// Opens a datagram that `side` sealed.
     fn opened(&self, side: Side, sealed: &[u8]) -> Option<Vec<u8>> {
         let mut datagram = sealed.to_vec();
         let inside = self.configs[side as usize].suite.open(&mut datagram).ok()?;

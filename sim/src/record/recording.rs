@@ -1,13 +1,13 @@
-use super::{Event, FORMAT, Header, What};
+use super::{Event, EventKind, FORMAT, Header};
 use crate::Outcome;
 use std::io::{self, BufRead};
 
-/// A run that was recorded, read back or kept.
+/// A recorded run, in memory.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recording {
-    /// What was run.
+    /// Scenario, seed and options.
     pub header: Header,
-    /// What happened, in order.
+    /// The events, in order.
     pub events: Vec<Event>,
 }
 
@@ -18,12 +18,12 @@ pub enum RecordingError {
     /// It cannot be read.
     #[error("{0}")]
     Read(#[from] io::Error),
-    /// A line is not what it should be.
+    /// A line is not valid.
     #[error("line {line}: {reason}")]
     Line {
-        /// Which, from 1 on.
+        /// Line number, from 1.
         line: usize,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
 }
@@ -50,7 +50,7 @@ impl Recording {
         for (number, line) in lines.enumerate() {
             let event: Result<Event, _> = serde_json::from_str(&line?);
             let event = event.map_err(|error| refused(number + 2, error.to_string()))?;
-            events.extend((event.what != What::Other).then_some(event));
+            events.extend((event.what != EventKind::Other).then_some(event));
         }
         Ok(Self { header, events })
     }
@@ -63,7 +63,7 @@ impl Recording {
     /// The outcome of the run; `None` when the recording was cut off.
     pub fn outcome(&self) -> Option<&Outcome> {
         self.events.iter().rev().find_map(|event| match &event.what {
-            What::Outcome { run } => Some(&**run),
+            EventKind::Outcome { run } => Some(&**run),
             _ => None,
         })
     }

@@ -1,6 +1,6 @@
-//! One tunnel under observation: its notes become events.
+//! Observes one tunnel and turns its notes into events.
 
-use super::event::{Again, Command, Path, Segment, Sent, Shard, State, What};
+use super::event::{Again, Command, EventKind, Path, Segment, Sent, Shard, State};
 use super::frames::Frames;
 use crate::Side;
 use engine::arq::{self, OVERHEAD};
@@ -8,7 +8,7 @@ use engine::fec::{self, Kind};
 use engine::{Cause, Note, Tunnel, TunnelConfig};
 use std::collections::{BTreeMap, VecDeque};
 
-/// Numbers of a tunnel are not told more often than that.
+/// Minimum time between two samples of the state of a tunnel.
 const SAMPLE_US: u64 = 10_000;
 
 #[derive(Debug)]
@@ -18,9 +18,9 @@ pub(super) struct TunnelLog {
     begun: bool,
     closed: bool,
     frames: Frames,
-    /// Segments that were written and whose datagram was not seen yet, oldest first.
+    /// Segments written into a datagram that has not been sent yet, oldest first.
     written: VecDeque<Written>,
-    /// The segments whose acknowledgements passed each one since it was sent last.
+    /// For each segment, the segments acknowledged before it since its last transmission.
     passed: BTreeMap<u32, Vec<u32>>,
     parity: Vec<u32>,
     state: Option<(u64, State)>,
@@ -34,7 +34,7 @@ struct Written {
     again: Option<Again>,
 }
 
-/// Notes of one moment that belong together.
+/// Notes of one moment that form one event each.
 #[derive(Default)]
 struct Batch {
     rebuilt: Vec<u32>,
@@ -61,8 +61,8 @@ impl TunnelLog {
         }
     }
 
-    /// Takes the notes of a tunnel that did something because of datagram `n`.
-    pub(super) fn take(&mut self, t: u64, n: u64, tunnel: &mut Tunnel, mut add: impl FnMut(What)) {
+    /// Records the notes of a tunnel after it processed datagram `n`.
+    pub(super) fn take(&mut self, t: u64, n: u64, tunnel: &mut Tunnel, mut add: impl FnMut(EventKind)) {
         if !self.begun {
             self.begun = true;
             tunnel.keep_notes();
@@ -74,10 +74,10 @@ impl TunnelLog {
         }
         self.tell(batch, n, &mut add);
         if let Some(state) = self.sample(t, tunnel) {
-            add(What::State(state));
+            add(EventKind::State(state));
         }
         if let Some(path) = self.sample_path(t, tunnel) {
-            add(What::Path(path));
+            add(EventKind::Path(path));
         }
         if let Some(reason) = tunnel.closed().filter(|_| !self.closed) {
             self.closed = true;
@@ -85,8 +85,8 @@ impl TunnelLog {
         }
     }
 
-    /// What is in datagram `n`, and what its segments complete.
-    pub(super) fn sent(&mut self, n: u64, bytes: usize, clear: Option<&[u8]>) -> (Sent, Vec<What>) {
+    /// The contents of datagram `n`, and the frames that its segments complete.
+    pub(super) fn sent(&mut self, n: u64, bytes: usize, clear: Option<&[u8]>) -> (Sent, Vec<EventKind>) {
         let clear = clear.unwrap_or_default();
         let kind = fec::kind(clear);
         let shard = kind.map(|kind| Shard { seqid: fec::seqid(clear), parity: kind == Kind::Parity });
@@ -99,7 +99,7 @@ impl TunnelLog {
         (Sent { n, side: self.side, session: self.session, bytes: bytes as u32, shard, segments }, carried)
     }
 
-    fn segments(&mut self, mut bytes: &[u8]) -> (Vec<Segment>, Vec<What>) {
+    fn segments(&mut self, mut bytes: &[u8]) -> (Vec<Segment>, Vec<EventKind>) {
         let (mut segments, mut carried) = (Vec::new(), Vec::new());
         while let Some((header, rest)) = arq::Header::parse(bytes) {
             let payload = &bytes[OVERHEAD..][..rest.len().min(header.len as usize)];
@@ -132,7 +132,7 @@ impl TunnelLog {
             Note::Rtt { ms } => batch.rtt_ms = Some(ms),
             Note::Received { sn, new: true, rebuilt: false } => batch.got[0].push(sn),
             Note::Received { sn, new: true, rebuilt: true } => batch.got[1].push(sn),
-            // That a rebuilt segment had come by another way is nothing to tell.
+            // A rebuilt segment that had already arrived is not an event.
             Note::Received { rebuilt: true, .. } => {}
             Note::Received { sn, .. } => batch.got[2].push(sn),
             Note::InOrder { sn } => {
@@ -147,24 +147,24 @@ impl TunnelLog {
         }
     }
 
-    fn tell(&self, batch: Batch, n: u64, add: &mut impl FnMut(What)) {
+    fn tell(&self, batch: Batch, n: u64, add: &mut impl FnMut(EventKind)) {
         let (side, session) = (self.side, self.session);
         let Batch { rebuilt, parity, got: [sns, by_parity, again], in_order, acked: [acked, una], rtt_ms } =
             batch;
         if !rebuilt.is_empty() {
-            add(What::Rebuilt { side, session, n, seqids: rebuilt, parity });
+            add(EventKind::Rebuilt { side, session, n, seqids: rebuilt, parity });
         }
         if !(sns.is_empty() && by_parity.is_empty() && again.is_empty()) {
-            add(What::Got { side, session, n, sns, rebuilt: by_parity, again });
+            add(EventKind::Got { side, session, n, sns, rebuilt: by_parity, again });
         }
         if let Some((first, last)) = in_order {
-            add(What::InOrder { side, session, first, last });
+            add(EventKind::InOrder { side, session, first, last });
         }
         if !(acked.is_empty() && una.is_empty()) {
-            add(What::Acked { side, session, n, sns: acked, una });
+            add(EventKind::Acked { side, session, n, sns: acked, una });
         }
         if let Some(ms) = rtt_ms {
-            add(What::Rtt { side, session, ms });
+            add(EventKind::Rtt { side, session, ms });
         }
     }
 
@@ -219,9 +219,9 @@ impl TunnelLog {
         Some(path)
     }
 
-    fn session_event(&self, tunnel: &Tunnel, closed: Option<String>) -> What {
+    fn session_event(&self, tunnel: &Tunnel, closed: Option<String>) -> EventKind {
         let (side, session) = (self.side, self.session);
-        What::Session { side, session, conv: tunnel.conv(), peer: tunnel.peer(), closed }
+        EventKind::Session { side, session, conv: tunnel.conv(), peer: tunnel.peer(), closed }
     }
 }
 

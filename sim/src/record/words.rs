@@ -1,9 +1,9 @@
-//! Recorded things in words.
+//! Text for recorded datagrams, segments and frames.
 
 use super::{Again, Command, Frame, FrameCommand, Segment, Sent};
 use engine::Cause;
 
-/// A datagram on one line, in the manner of packet analysers; for captures, whose readers know no KCP.
+/// A datagram on one line, in the style of packet analysers; for captures.
 pub(crate) fn datagram(sent: &Sent) -> String {
     let mut out = format!("#{}", sent.n);
     if let Some(shard) = sent.shard {
@@ -19,7 +19,7 @@ pub(crate) fn datagram(sent: &Sent) -> String {
     out
 }
 
-/// A datagram as short as possible.
+/// A datagram in the shortest form.
 pub(crate) fn brief(sent: &Sent) -> String {
     let of = |cmd: Command| {
         let found = sent.segments.iter().filter(move |segment| segment.cmd == cmd);
@@ -49,7 +49,7 @@ pub(crate) const fn command(cmd: Command) -> &'static str {
     }
 }
 
-/// Why a segment is sent again.
+/// Reason of a retransmission.
 pub(crate) fn why(again: &Again) -> String {
     let Again { cause, xmit, passed_by, waited_ms } = again;
     let passed = || match passed_by.len() {
@@ -82,7 +82,7 @@ fn ordinal(number: u32) -> String {
     }
 }
 
-/// Frames of streams, adjacent data of one stream in one.
+/// Frames of streams; adjacent data of one stream is joined.
 pub(crate) fn frames<'f>(frames: impl Iterator<Item = &'f Frame>) -> String {
     let mut joined: Vec<Frame> = Vec::new();
     for frame in frames {
@@ -111,7 +111,7 @@ fn frame(frame: &Frame) -> String {
     }
 }
 
-/// Bytes of a stream.
+/// A range of bytes of a stream.
 pub(crate) fn span(stream: u32, at: u64, len: u64) -> String {
     format!("stream {stream} bytes {}..{}", grouped(at), grouped(at + len))
 }

@@ -13,7 +13,7 @@ use std::fmt::{self, Display, Formatter};
 
 const WIDTH: usize = 100;
 
-/// Shows an [`Outcome`] on a screen.
+/// Formats an [`Outcome`] for a terminal.
 #[derive(Debug)]
 pub struct Report<'o>(pub &'o Outcome);
 
@@ -40,7 +40,7 @@ impl Display for Report<'_> {
     }
 }
 
-/// A table behind an empty line, unless it has no rows.
+/// A table after an empty line; nothing if it has no rows.
 fn section<const N: usize>(out: &mut Formatter<'_>, heads: [&str; N], rows: &[[String; N]]) -> fmt::Result {
     if rows.is_empty() { Ok(()) } else { write!(out, "\n{}", table(&heads, rows)) }
 }
@@ -78,7 +78,7 @@ fn bulk_row(bulk: &BulkOutcome) -> [String; 6] {
     ]
 }
 
-/// One row, or one for each direction where messages are timed one way.
+/// One row, or one per direction for messages timed one way.
 fn latency_rows(work: &WorkOutcome) -> Vec<[String; 7]> {
     let row = |name: String, done: String, latency: &Percentiles| {
         let [p50, p90, p99, p999, max] =

@@ -1,5 +1,5 @@
-/// Rows under heads as aligned text: the first column to the left, the others to the right, two spaces in front. The last
-/// column is left out where it is empty.
+/// Aligned text: the first column to the left, the others to the right, indented by two spaces. An empty last column is
+/// left out of its row.
 pub fn table<const N: usize>(heads: &[&str; N], rows: &[[String; N]]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());
@@ -18,7 +18,7 @@ pub fn table<const N: usize>(heads: &[&str; N], rows: &[[String; N]]) -> String 
     out
 }
 
-/// `text` in lines of at most `width` characters, longer words aside.
+/// Wraps `text` at `width` characters; longer words are not broken.
 pub fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {

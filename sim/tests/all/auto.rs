@@ -1,7 +1,7 @@
 //! Sending under a controller over lines that a window alone would flood or starve.
 
 use serde_json::{Value, json};
-use sim::record::What;
+use sim::record::EventKind;
 use sim::{Outcome, Scenario, Side, World, play};
 
 fn line(mode: &str, down: Value) -> Outcome {
@@ -104,7 +104,7 @@ fn kbit_after(name: &str, change_ms: u64) -> u64 {
     let events = world.recorder().expect("a recorder").take_events();
     let read =
         events.iter().filter(|event| seconds.contains(&event.t)).filter_map(|event| match &event.what {
-            What::Read(span) if span.side == Side::Client => Some(span.len),
+            EventKind::Read(span) if span.side == Side::Client => Some(span.len),
             _ => None,
         });
     let outcome = world.finish();

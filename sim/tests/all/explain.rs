@@ -1,7 +1,7 @@
 //! Explanations name what happened, to what, where, and why.
 use serde_json::{Value, json};
 use sim::record::Recording;
-use sim::record::{Header, What};
+use sim::record::{EventKind, Header};
 use sim::tools::explain::{Only, Subject, explain};
 use sim::{Scenario, Side, World};
 use std::path::PathBuf;
@@ -33,7 +33,7 @@ fn recorded(file: &Value) -> Recording {
 /// The first data segment of datagram `n`.
 fn segment_in(recording: &Recording, n: u64) -> u32 {
     let found = recording.events.iter().find_map(|event| match &event.what {
-        What::Sent(sent) if sent.n == n => sent.segments.first().map(|segment| segment.sn),
+        EventKind::Sent(sent) if sent.n == n => sent.segments.first().map(|segment| segment.sn),
         _ => None,
     });
     found.unwrap()
@@ -79,7 +79,7 @@ fn a_lost_segment_is_sent_again_because_acknowledgements_passed_it() {
 fn a_rebuilt_segment_names_its_parity() {
     let recording = recorded(&upload(&[82], 3));
     let lost = recording.events.iter().find_map(|event| match event.what {
-        What::Dropped { n, .. } => Some(n),
+        EventKind::Dropped { n, .. } => Some(n),
         _ => None,
     });
     let sn = segment_in(&recording, lost.unwrap());

@@ -2,7 +2,7 @@
 use crate::common::{rough, scenario};
 use engine::{Cause, Instant};
 use serde_json::{Value, json};
-use sim::record::{Element, Event, Files, Header, Recording, What};
+use sim::record::{Element, Event, EventKind, Files, Header, Recording};
 use sim::{Direction, Outcome, Side, World};
 use std::fs::File;
 use std::io::{BufReader, Write as _};
@@ -25,11 +25,11 @@ fn recorded(file: &Value) -> (Recording, Outcome) {
     (Recording { header: Header::new(&scenario, 1), events }, run.finish())
 }
 
-fn count(recording: &Recording, is_it: impl Fn(&What) -> bool) -> u64 {
+fn count(recording: &Recording, is_it: impl Fn(&EventKind) -> bool) -> u64 {
     recording.events.iter().filter(|event| is_it(&event.what)).count() as u64
 }
 
-fn sum(recording: &Recording, of: impl Fn(&What) -> usize) -> u64 {
+fn sum(recording: &Recording, of: impl Fn(&EventKind) -> usize) -> u64 {
     recording.events.iter().map(|event| of(&event.what) as u64).sum()
 }
 
@@ -54,23 +54,24 @@ fn every_loss_and_every_retransmission_that_was_counted_is_told() {
         let dropped = |by: Element| {
             count(
                 &recording,
-                |what| matches!(what, What::Dropped { dir: d, by: b, .. } if (*d, *b) == (dir, by)),
+                |what| matches!(what, EventKind::Dropped { dir: d, by: b, .. } if (*d, *b) == (dir, by)),
             )
         };
         assert_eq!(dropped(Element::Loss), link.dropped_loss);
         assert_eq!(dropped(Element::Queue), link.dropped_queue);
-        let sent = |what: &What| matches!(what, What::Sent(sent) if sent.side.sends() == dir);
+        let sent = |what: &EventKind| matches!(what, EventKind::Sent(sent) if sent.side.sends() == dir);
         assert_eq!(count(&recording, sent), link.sent_packets);
-        let held = |what: &What| matches!(what, What::Left { dir: d, held_back: true, .. } if *d == dir);
+        let held =
+            |what: &EventKind| matches!(what, EventKind::Left { dir: d, held_back: true, .. } if *d == dir);
         assert_eq!(count(&recording, held), link.reordered_packets);
         assert!(link.dropped_loss > 0 && link.reordered_packets > 0);
     }
-    let copies = count(&recording, |what| matches!(what, What::Copied { .. }));
+    let copies = count(&recording, |what| matches!(what, EventKind::Copied { .. }));
     assert_eq!(copies, outcome.links.up.duplicated_packets + outcome.links.down.duplicated_packets);
     for (side, counted) in [(Side::Client, &outcome.client), (Side::Server, &outcome.server)] {
         let causes = |cause: Cause| {
             sum(&recording, |what| match what {
-                What::Sent(sent) if sent.side == side => sent
+                EventKind::Sent(sent) if sent.side == side => sent
                     .segments
                     .iter()
                     .filter(|s| s.again.as_ref().is_some_and(|again| again.cause == cause))
@@ -82,13 +83,13 @@ fn every_loss_and_every_retransmission_that_was_counted_is_told() {
         assert_eq!(causes(Cause::Early), counted.stats.early_retrans_segs);
         assert_eq!(causes(Cause::Timeout), counted.stats.lost_segs);
         let rebuilt = sum(&recording, |what| match what {
-            What::Rebuilt { side: of, seqids, .. } if *of == side => seqids.len(),
+            EventKind::Rebuilt { side: of, seqids, .. } if *of == side => seqids.len(),
             _ => 0,
         });
         // What was rebuilt before the peer's groups were known is counted, and not used.
         assert!((1..=counted.stats.fec_recovered).contains(&rebuilt) && counted.stats.retrans_segs > 0);
         let segments = sum(&recording, |what| match what {
-            What::Sent(sent) if sent.side == side => sent.segments.len(),
+            EventKind::Sent(sent) if sent.side == side => sent.segments.len(),
             _ => 0,
         });
         assert_eq!(segments, counted.stats.out_segs);
@@ -102,8 +103,10 @@ fn fast_retransmissions_name_the_acknowledgements_that_passed() {
     let mut checked = 0;
     for event in &recording.events {
         match &event.what {
-            What::Acked { side, sns, una, .. } => acked.extend(sns.iter().chain(una).map(|&sn| (*side, sn))),
-            What::Sent(sent) => {
+            EventKind::Acked { side, sns, una, .. } => {
+                acked.extend(sns.iter().chain(una).map(|&sn| (*side, sn)))
+            }
+            EventKind::Sent(sent) => {
                 let again = sent.segments.iter().filter_map(|s| Some((s.sn, s.again.as_ref()?)));
                 for (sn, again) in again.filter(|(_, again)| again.cause == Cause::Fast) {
                     assert!(again.passed_by.len() >= 2, "resend is 2");
@@ -124,7 +127,7 @@ fn segments_are_acknowledged_once_and_streams_arrive_whole() {
     let (recording, outcome) = recorded(&rough());
     let read = |side: Side| {
         sum(&recording, |what| match what {
-            What::Read(span) if span.side == side => span.len as usize,
+            EventKind::Read(span) if span.side == side => span.len as usize,
             _ => 0,
         })
     };
@@ -134,7 +137,7 @@ fn segments_are_acknowledged_once_and_streams_arrive_whole() {
     );
     let carried = |side: Side| {
         sum(&recording, |what| match what {
-            What::Carries { side: of, frames, .. } if *of == side => {
+            EventKind::Carries { side: of, frames, .. } if *of == side => {
                 frames.iter().map(|f| f.len as usize).sum()
             }
             _ => 0,
@@ -146,7 +149,7 @@ fn segments_are_acknowledged_once_and_streams_arrive_whole() {
     );
     let mut acked: Vec<(Side, u32)> = Vec::new();
     for event in &recording.events {
-        if let What::Acked { side, sns, una, .. } = &event.what {
+        if let EventKind::Acked { side, sns, una, .. } = &event.what {
             acked.extend(sns.iter().chain(una).map(|&sn| (*side, sn)));
         }
     }
@@ -170,7 +173,9 @@ fn a_recording_reads_back_as_it_was_written() {
     files.take(run.recorder().unwrap()).unwrap();
     files.end(Instant::from_micros(outcome.sim_us), &outcome).unwrap();
     let mut read = Recording::read(BufReader::new(File::open(&path).unwrap())).unwrap();
-    let Some(Event { what: What::Outcome { run }, .. }) = read.events.pop() else { panic!("no outcome") };
+    let Some(Event { what: EventKind::Outcome { run }, .. }) = read.events.pop() else {
+        panic!("no outcome")
+    };
     assert_eq!(run.trace_hash, outcome.trace_hash);
     assert_eq!(read, recording);
 
@@ -196,14 +201,14 @@ fn faults_sessions_and_their_streams_are_told() {
     let faults: Vec<(u64, bool)> = recording
         .events
         .iter()
-        .filter_map(|e| if let What::Fault { healed, .. } = e.what { Some((e.t, healed)) } else { None })
+        .filter_map(|e| if let EventKind::Fault { healed, .. } = e.what { Some((e.t, healed)) } else { None })
         .collect();
     assert_eq!(faults, [(1_000_000, false), (1_300_000, true)]);
-    let began = count(&recording, |what| matches!(what, What::Session { closed: None, .. }));
+    let began = count(&recording, |what| matches!(what, EventKind::Session { closed: None, .. }));
     assert_eq!(began, outcome.sessions.dials + outcome.sessions.accepted);
-    assert!(count(&recording, |what| matches!(what, What::Session { closed: Some(_), .. })) > 0);
-    assert!(count(&recording, |what| matches!(what, What::Reset(_))) >= 2);
-    assert!(count(&recording, |what| matches!(what, What::Dropped { by: Element::Down, .. })) > 0);
+    assert!(count(&recording, |what| matches!(what, EventKind::Session { closed: Some(_), .. })) > 0);
+    assert!(count(&recording, |what| matches!(what, EventKind::Reset(_))) >= 2);
+    assert!(count(&recording, |what| matches!(what, EventKind::Dropped { by: Element::Down, .. })) > 0);
 }
 
 /// What tshark finds in a capture, one line per packet; `None` when it is not there.

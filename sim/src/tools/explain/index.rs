@@ -1,20 +1,20 @@
-//! A recording by datagram and by segment.
+//! Index of a recording by datagram and by segment.
 
 use super::Recording;
 use crate::Side;
-use crate::record::{Command, Element, Event, Frame, Segment, Sent, What};
+use crate::record::{Command, Element, Event, EventKind, Frame, Segment, Sent};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A recording, and ways to find things in it.
+/// A recording and its index.
 pub(super) struct Index<'r> {
     pub(super) recording: &'r Recording,
     pub(super) datagrams: BTreeMap<u64, Datagram<'r>>,
-    /// Datagrams that carried a data segment, by sender, session and sn, in the order in which they were sent.
+    /// Datagrams that carried a data segment, by sender, session and sn, in order of transmission.
     pub(super) carriers: BTreeMap<(Side, u32, u32), Vec<u64>>,
     carried: Vec<Carried<'r>>,
 }
 
-/// The life of one datagram.
+/// Events of one datagram.
 pub(super) struct Datagram<'r> {
     pub(super) t: u64,
     pub(super) sent: &'r Sent,
@@ -23,7 +23,7 @@ pub(super) struct Datagram<'r> {
     pub(super) left: Option<Departure>,
     pub(super) received: Option<u64>,
     pub(super) refused: Option<&'r str>,
-    /// It was doubled on its way; the copies' numbers.
+    /// Numbers of its copies, if it was duplicated.
     pub(super) copies: Vec<u64>,
 }
 
@@ -52,20 +52,22 @@ impl<'r> Index<'r> {
     fn add(&mut self, event: &'r Event) {
         let t = event.t;
         match &event.what {
-            What::Sent(sent) => self.add_sent(t, sent),
-            What::Carries { side, session, first, last, frames } => {
+            EventKind::Sent(sent) => self.add_sent(t, sent),
+            EventKind::Carries { side, session, first, last, frames } => {
                 let (side, session, first, last) = (*side, *session, *first, *last);
                 self.carried.push(Carried { side, session, first, last, frames });
             }
-            What::Copied { n, copy, .. } => self.add_copy(t, *n, *copy),
-            What::Dropped { n, by, .. } => self.change(*n, |datagram| datagram.dropped = Some((t, *by))),
-            What::Queued { n, queue, .. } => self.change(*n, |datagram| datagram.queued = Some((t, *queue))),
-            What::Left { n, held_back, damaged, .. } => {
+            EventKind::Copied { n, copy, .. } => self.add_copy(t, *n, *copy),
+            EventKind::Dropped { n, by, .. } => self.change(*n, |datagram| datagram.dropped = Some((t, *by))),
+            EventKind::Queued { n, queue, .. } => {
+                self.change(*n, |datagram| datagram.queued = Some((t, *queue)))
+            }
+            EventKind::Left { n, held_back, damaged, .. } => {
                 let departure = Departure { held_back: *held_back, damaged: *damaged };
                 self.change(*n, |datagram| datagram.left = Some(departure));
             }
-            What::Received { n, .. } => self.change(*n, |datagram| datagram.received = Some(t)),
-            What::Refused { n, why, .. } => self.change(*n, |datagram| datagram.refused = Some(why)),
+            EventKind::Received { n, .. } => self.change(*n, |datagram| datagram.received = Some(t)),
+            EventKind::Refused { n, why, .. } => self.change(*n, |datagram| datagram.refused = Some(why)),
             _ => {}
         }
     }

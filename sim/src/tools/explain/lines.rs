@@ -7,13 +7,13 @@ use crate::record::words::grouped;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Line {
     pub(super) t: u64,
-    /// Lines of the same moment stay in the order in which they were made.
+    /// Order of creation, which lines of the same time keep.
     pub(super) order: usize,
     pub(super) place: &'static str,
     pub(super) text: String,
 }
 
-/// Lines as they are found.
+/// A timeline under construction.
 #[derive(Default)]
 pub(super) struct Lines(Vec<Line>);
 
@@ -31,7 +31,7 @@ impl Lines {
         self.0.len()
     }
 
-    /// The first line with its time, the others with the time since then.
+    /// Formats the first line with its time, and the others with the time since then.
     pub(super) fn render(mut self) -> String {
         self.0.sort();
         let Some(start) = self.0.first().map(|line| line.t) else { return String::new() };

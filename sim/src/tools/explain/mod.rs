@@ -19,9 +19,9 @@ pub enum Subject {
     Segment(u32),
     /// The events around a moment.
     Moment {
-        /// The moment, microseconds.
+        /// Simulated time, microseconds.
         at_us: u64,
-        /// How long before and after it, microseconds.
+        /// Time before and after it, microseconds.
         around_us: u64,
     },
 }
@@ -41,7 +41,7 @@ impl Only {
     }
 }
 
-/// Explains `subject` of a recorded run; `None` when there is no such thing in it.
+/// Explains `subject` of a recorded run; `None` if the recording does not contain it.
 pub fn explain(recording: &Recording, subject: Subject, only: Only) -> Option<String> {
     let index = Index::new(recording);
     let text = match subject {

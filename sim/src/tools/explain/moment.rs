@@ -5,14 +5,14 @@ use super::index::Index;
 use super::lines::{Lines, ms};
 use crate::plan::FaultName;
 use crate::record::words::{brief, frames, ranges, span, why};
-use crate::record::{At, Event, Path, Span, State, What};
+use crate::record::{At, Event, EventKind, Path, Span, State};
 use crate::{Direction, Side};
 use std::collections::BTreeMap;
 
 /// Maximum number of lines printed.
 const TOLD_MAX: usize = 400;
 
-/// The state at `at_us`, and everything that happened within `around_us` of it; `None` when the run was over.
+/// The state at `at_us`, and all events within `around_us` of it; `None` if the run had ended.
 pub(super) fn explain(index: &Index<'_>, at_us: u64, around_us: u64, only: Only) -> Option<String> {
     let events = &index.recording.events;
     if events.last().is_none_or(|last| last.t < at_us) {
@@ -43,7 +43,7 @@ pub(super) fn explain(index: &Index<'_>, at_us: u64, around_us: u64, only: Only)
     ))
 }
 
-/// The last numbers before the moment.
+/// The last recorded state before the moment.
 fn state(events: &[Event], at_us: u64, only: Only) -> String {
     let mut tunnels: BTreeMap<(u32, Side), State> = BTreeMap::new();
     let mut paths: BTreeMap<(u32, Side), &Path> = BTreeMap::new();
@@ -51,17 +51,17 @@ fn state(events: &[Event], at_us: u64, only: Only) -> String {
     let mut faults: Vec<FaultName> = Vec::new();
     for event in events.iter().take_while(|event| event.t <= at_us) {
         match &event.what {
-            What::State(state) if only.admits(state.side, state.session) => {
+            EventKind::State(state) if only.admits(state.side, state.session) => {
                 tunnels.insert((state.session, state.side), *state);
             }
-            What::Path(path) if only.admits(path.side, path.session) => {
+            EventKind::Path(path) if only.admits(path.side, path.session) => {
                 paths.insert((path.session, path.side), path);
             }
-            What::Queued { dir, queue, .. } | What::Left { dir, queue, .. } => {
+            EventKind::Queued { dir, queue, .. } | EventKind::Left { dir, queue, .. } => {
                 queues.insert(*dir, *queue);
             }
-            What::Fault { kind, healed: false } => faults.push(*kind),
-            What::Fault { kind, healed: true } => faults.retain(|fault| fault != kind),
+            EventKind::Fault { kind, healed: false } => faults.push(*kind),
+            EventKind::Fault { kind, healed: true } => faults.retain(|fault| fault != kind),
             _ => {}
         }
     }
@@ -106,7 +106,7 @@ fn controller(path: &Path) -> String {
 }
 
 /// Place and text of an event; `None` for events that `only` excludes.
-fn words(index: &Index<'_>, what: &What, only: Only) -> Option<(&'static str, String)> {
+fn words(index: &Index<'_>, what: &EventKind, only: Only) -> Option<(&'static str, String)> {
     let of = |n: &u64| index.datagrams.get(n).is_some_and(|d| only.admits(d.sent.side, d.sent.session));
     let list = |sns: &[u32]| ranges(sns.iter().map(|&sn| sn.into()));
     let app = |at: &At, does: &str| (at.side.name(), format!("the application {does} stream {}", at.stream));
@@ -114,30 +114,30 @@ fn words(index: &Index<'_>, what: &What, only: Only) -> Option<(&'static str, St
         (at.side.name(), format!("the application {does} {}", span(at.stream, at.at, at.len.into())))
     };
     Some(match what {
-        What::Sent(sent) if of(&sent.n) => {
+        EventKind::Sent(sent) if of(&sent.n) => {
             let again = sent
                 .segments
                 .iter()
                 .filter_map(|s| Some(format!("\n{:29}{} is its {}", "", s.sn, why(s.again.as_ref()?))));
             (sent.side.name(), format!("sends {}{}", brief(sent), again.collect::<String>()))
         }
-        What::Dropped { n, dir, by } if of(n) => (dir.name(), format!("#{n} lost: {}", by.reason())),
-        What::Left { n, dir, due, held_back, damaged, .. } if of(n) && (*held_back || *damaged) => {
+        EventKind::Dropped { n, dir, by } if of(n) => (dir.name(), format!("#{n} lost: {}", by.reason())),
+        EventKind::Left { n, dir, due, held_back, damaged, .. } if of(n) && (*held_back || *damaged) => {
             let how = if *damaged { "damaged" } else { "held back" };
             (dir.name(), format!("#{n} is {how}, due at {} ms", ms(*due)))
         }
-        What::Copied { n, copy, .. } if of(n) => ("", format!("#{n} doubled: #{copy}")),
-        What::Received { n, side } if of(n) => {
+        EventKind::Copied { n, copy, .. } if of(n) => ("", format!("#{n} doubled: #{copy}")),
+        EventKind::Received { n, side } if of(n) => {
             (side.name(), format!("gets {}", brief(index.datagrams.get(n)?.sent)))
         }
-        What::Refused { n, side, why } => (side.name(), format!("refuses #{n}: {why}")),
-        What::Rebuilt { side, session, seqids, parity, .. } if only.admits(*side, *session) => {
+        EventKind::Refused { n, side, why } => (side.name(), format!("refuses #{n}: {why}")),
+        EventKind::Rebuilt { side, session, seqids, parity, .. } if only.admits(*side, *session) => {
             (side.name(), format!("rebuilds shards {} from parity {}", list(seqids), list(parity)))
         }
-        What::Got { side, again, .. } if !again.is_empty() => {
+        EventKind::Got { side, again, .. } if !again.is_empty() => {
             (side.name(), format!("{} was there already", list(again)))
         }
-        What::Carries { side, session, first, last, frames: of } if only.admits(*side, *session) => {
+        EventKind::Carries { side, session, first, last, frames: of } if only.admits(*side, *session) => {
             let sns = ranges([u64::from(*first), u64::from(*last)].into_iter().take(if first == last {
                 1
             } else {
@@ -145,28 +145,28 @@ fn words(index: &Index<'_>, what: &What, only: Only) -> Option<(&'static str, St
             }));
             (side.name(), format!("{sns}: {}", frames(of.iter())))
         }
-        What::Acked { side, session, sns, una, .. } if only.admits(*side, *session) => {
+        EventKind::Acked { side, session, sns, una, .. } if only.admits(*side, *session) => {
             (side.name(), format!("has {} acknowledged", list(&[sns.as_slice(), una].concat())))
         }
-        What::Rtt { side, ms, .. } => (side.name(), format!("round trip {ms} ms")),
-        What::Opened { side, stream, .. } => (side.name(), format!("stream {stream} opens")),
-        What::Finished(at) => app(at, "ends its direction of"),
-        What::Ended(at) => app(at, "reads the end of"),
-        What::Closed(at) => app(at, "closes"),
-        What::Reset(at) => app(at, "loses"),
-        What::Wrote(at) => bytes(at, "writes"),
-        What::Read(at) => bytes(at, "reads"),
-        What::Session { side, session, closed, peer, .. } => (
+        EventKind::Rtt { side, ms, .. } => (side.name(), format!("round trip {ms} ms")),
+        EventKind::Opened { side, stream, .. } => (side.name(), format!("stream {stream} opens")),
+        EventKind::Finished(at) => app(at, "ends its direction of"),
+        EventKind::Ended(at) => app(at, "reads the end of"),
+        EventKind::Closed(at) => app(at, "closes"),
+        EventKind::Reset(at) => app(at, "loses"),
+        EventKind::Wrote(at) => bytes(at, "writes"),
+        EventKind::Read(at) => bytes(at, "reads"),
+        EventKind::Session { side, session, closed, peer, .. } => (
             side.name(),
             match closed {
                 None => format!("session {session} begins, with {peer}"),
                 Some(why) => format!("session {session} ends: {why}"),
             },
         ),
-        What::Fault { kind, healed } => {
+        EventKind::Fault { kind, healed } => {
             ("fault", format!("{kind} {}", if *healed { "heals" } else { "begins" }))
         }
-        What::Violation { rule, detail } => ("FAILED", format!("{rule}: {detail}")),
+        EventKind::Violation { rule, detail } => ("FAILED", format!("{rule}: {detail}")),
         _ => return None,
     })
 }

@@ -1,14 +1,14 @@
-//! The life of one segment.
+//! Explains one segment.
 
 use super::Only;
 use super::index::{Datagram, Index};
 use super::lines::{Lines, ms};
 use crate::Side;
 use crate::record::words::{frames, grouped, ranges, span, why};
-use crate::record::{Command, Frame, FrameCommand, Sent, Span, What};
+use crate::record::{Command, EventKind, Frame, FrameCommand, Sent, Span};
 use std::collections::BTreeSet;
 
-/// Every segment of that number, one for each sender and session that had it.
+/// Every segment with that number, one per sender and session.
 pub(super) fn explain(index: &Index<'_>, sn: u32, only: Only) -> Option<String> {
     let found = index.carriers.keys().filter(|(side, session, of)| *of == sn && only.admits(*side, *session));
     let stories: Vec<String> =
@@ -25,7 +25,7 @@ struct Story<'i, 'r> {
     carriers: BTreeSet<u64>,
     /// Their shard numbers.
     seqids: BTreeSet<u32>,
-    /// The last data byte in it.
+    /// Stream and offset of the end of its data.
     end: Option<(u32, u64)>,
     read: bool,
     lines: Lines,
@@ -64,38 +64,40 @@ impl<'i, 'r> Story<'i, 'r> {
         format!("segment {sn}, {from} to {to}, session {session}, {} bytes{of}", grouped(bytes.into()))
     }
 
-    fn event(&mut self, t: u64, what: &What) {
+    fn event(&mut self, t: u64, what: &EventKind) {
         let (receiver, link) = (self.side.sends().receiver(), self.side.sends().name());
         let ours = |session: &u32| *session == self.session;
         match what {
-            What::Sent(sent) if self.carriers.contains(&sent.n) => self.sent(t, sent),
-            What::Sent(sent) if sent.side == receiver && ours(&sent.session) => self.acknowledged(t, sent),
-            What::Dropped { n, by, .. } if self.carriers.contains(n) => {
+            EventKind::Sent(sent) if self.carriers.contains(&sent.n) => self.sent(t, sent),
+            EventKind::Sent(sent) if sent.side == receiver && ours(&sent.session) => {
+                self.acknowledged(t, sent)
+            }
+            EventKind::Dropped { n, by, .. } if self.carriers.contains(n) => {
                 self.lines.add(t, link, format!("#{n} lost: {}", by.reason()));
             }
-            What::Left { n, .. } if self.carriers.contains(n) => self.left(t, *n),
-            What::Copied { n, copy, .. } if self.carriers.contains(n) => {
+            EventKind::Left { n, .. } if self.carriers.contains(n) => self.left(t, *n),
+            EventKind::Copied { n, copy, .. } if self.carriers.contains(n) => {
                 self.lines.add(t, link, format!("#{n} doubled: #{copy} is its copy"));
             }
-            What::Waits { n, side } if self.carriers.contains(n) => {
+            EventKind::Waits { n, side } if self.carriers.contains(n) => {
                 self.lines.at(t, *side, format!("#{n} waits in the socket"));
             }
-            What::Received { n, side } if self.carriers.contains(n) => self.received(t, *side, *n),
-            What::Rebuilt { side, session, n, seqids, parity } if *side == receiver && ours(session) => {
+            EventKind::Received { n, side } if self.carriers.contains(n) => self.received(t, *side, *n),
+            EventKind::Rebuilt { side, session, n, seqids, parity } if *side == receiver && ours(session) => {
                 self.rebuilt(t, *side, *n, seqids, parity);
             }
-            What::Got { side, session, again, .. }
+            EventKind::Got { side, session, again, .. }
                 if *side == receiver && ours(session) && again.contains(&self.sn) =>
             {
                 self.lines.at(t, *side, "was there already, or has no room in the window".into());
             }
-            What::InOrder { side, session, first, last } if *side == receiver && ours(session) => {
+            EventKind::InOrder { side, session, first, last } if *side == receiver && ours(session) => {
                 self.in_order(t, *side, *first, *last);
             }
-            What::Acked { side, session, n, sns, una } if *side == self.side && ours(session) => {
+            EventKind::Acked { side, session, n, sns, una } if *side == self.side && ours(session) => {
                 self.acked(t, *n, sns, una);
             }
-            What::Read(span) if span.side == receiver && ours(&span.session) => self.read(t, span),
+            EventKind::Read(span) if span.side == receiver && ours(&span.session) => self.read(t, span),
             _ => {}
         }
     }

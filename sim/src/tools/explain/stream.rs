@@ -1,25 +1,25 @@
-//! The life of one stream: its milestones, and how its segments fared in each direction.
+//! Explains one stream: its milestones, and the delivery of its segments in each direction.
 
 use super::Only;
 use super::index::{Datagram, Index};
 use super::lines::{Lines, ms};
 use crate::Side;
 use crate::record::words::{grouped, ranges, why};
-use crate::record::{At, Element, Span, What};
+use crate::record::{At, Element, EventKind, Span};
 use engine::Cause;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Maximum number of delayed segments listed one by one; the slowest when there are more.
 const TOLD_MAX: usize = 12;
 
-/// Every stream of that number, one for each session that had it.
+/// Every stream with that number, one per session.
 pub(super) fn explain(index: &Index<'_>, stream: u32, only: Only) -> Option<String> {
     let sessions: BTreeSet<u32> = index
         .recording
         .events
         .iter()
         .filter_map(|event| match &event.what {
-            What::Opened { session, stream: opened, .. } if *opened == stream => Some(*session),
+            EventKind::Opened { session, stream: opened, .. } if *opened == stream => Some(*session),
             _ => None,
         })
         .filter(|session| only.session.is_none_or(|only| only == *session))
@@ -45,20 +45,20 @@ fn milestones(index: &Index<'_>, session: u32, stream: u32) -> String {
     for event in &index.recording.events {
         let is_it = |at: &At| (at.session, at.stream) == (session, stream);
         let text = match &event.what {
-            What::Opened { side, session: of, stream: opened, work }
+            EventKind::Opened { side, session: of, stream: opened, work }
                 if (*of, *opened) == (session, stream) =>
             {
                 let work = work.as_ref().map_or_else(String::new, |name| format!(", for {name}"));
                 lines.at(event.t, *side, format!("opened{work}"));
                 continue;
             }
-            What::Finished(at) if is_it(at) => (at.side, "the application ends its direction"),
-            What::Ended(at) if is_it(at) => (at.side, "the application reads the end"),
-            What::Closed(at) if is_it(at) => (at.side, "the application closes it"),
-            What::Reset(at) if is_it(at) => (at.side, "reset: its session is gone"),
-            What::Wrote(span) | What::Read(span) => {
+            EventKind::Finished(at) if is_it(at) => (at.side, "the application ends its direction"),
+            EventKind::Ended(at) if is_it(at) => (at.side, "the application reads the end"),
+            EventKind::Closed(at) if is_it(at) => (at.side, "the application closes it"),
+            EventKind::Reset(at) if is_it(at) => (at.side, "reset: its session is gone"),
+            EventKind::Wrote(span) | EventKind::Read(span) => {
                 if (span.session, span.stream) == (session, stream) {
-                    let wrote = matches!(event.what, What::Wrote(_));
+                    let wrote = matches!(event.what, EventKind::Wrote(_));
                     let both = spans.entry((span.side, wrote)).or_insert([(event.t, *span); 2]);
                     both[1] = (event.t, *span);
                 }
@@ -81,7 +81,7 @@ fn milestones(index: &Index<'_>, session: u32, stream: u32) -> String {
     lines.render()
 }
 
-/// How one direction fared.
+/// Delivery of the segments of one direction.
 struct Direction<'i, 'r> {
     index: &'i Index<'r>,
     side: Side,
@@ -89,7 +89,7 @@ struct Direction<'i, 'r> {
     fares: BTreeMap<u32, Fare>,
 }
 
-/// How one segment fared.
+/// Delivery of one segment.
 #[derive(Default)]
 struct Fare {
     first_sent: u64,
@@ -105,7 +105,7 @@ impl Fare {
         Some(self.in_order? - self.first_sent)
     }
 
-    /// It needed more than its first datagram, or waited for one that did.
+    /// It was retransmitted, rebuilt, or never delivered in order.
     fn is_troubled(&self) -> bool {
         self.sent > 1 || self.rebuilt.is_some() || self.in_order.is_none()
     }
@@ -118,7 +118,9 @@ impl<'i, 'r> Direction<'i, 'r> {
         let receiver = side.sends().receiver();
         for event in &index.recording.events {
             match &event.what {
-                What::Got { side, session: of, sns, rebuilt, .. } if (*side, *of) == (receiver, session) => {
+                EventKind::Got { side, session: of, sns, rebuilt, .. }
+                    if (*side, *of) == (receiver, session) =>
+                {
                     for sn in sns {
                         fares.entry(*sn).and_modify(|fare| fare.got = fare.got.or(Some(event.t)));
                     }
@@ -126,7 +128,9 @@ impl<'i, 'r> Direction<'i, 'r> {
                         fares.entry(*sn).and_modify(|fare| fare.rebuilt = Some(event.t));
                     }
                 }
-                What::InOrder { side, session: of, first, last } if (*side, *of) == (receiver, session) => {
+                EventKind::InOrder { side, session: of, first, last }
+                    if (*side, *of) == (receiver, session) =>
+                {
                     for sn in (0..=last.wrapping_sub(*first)).map(|offset| first.wrapping_add(offset)) {
                         fares.entry(sn).and_modify(|fare| fare.in_order = Some(event.t));
                     }
@@ -179,7 +183,7 @@ impl<'i, 'r> Direction<'i, 'r> {
         format!("{all} segments, {} with their first datagram{}", grouped(smooth), told.concat())
     }
 
-    /// The slowest of the segments in trouble, in order; neighbours that fared alike together.
+    /// The slowest delayed segments, in order; neighbours with the same history are joined.
     fn troubles(&self) -> String {
         let mut all: Vec<Trouble> = Vec::new();
         for (&sn, fare) in self.fares.iter().filter(|(_, fare)| fare.is_troubled()) {
@@ -229,7 +233,7 @@ impl<'i, 'r> Direction<'i, 'r> {
                 lines.add(t, link, format!("lost: {}", by.reason()));
             }
         }
-        // Of several, the last one; some may have been rebuilt and some not.
+        // Of several segments, the last arrival; some may have been rebuilt.
         let fares = self.fares.range(first..=last).map(|(_, fare)| fare);
         let arrivals = fares.flat_map(|fare| {
             [fare.rebuilt.map(|t| (t, "rebuilt from parity")), fare.got.map(|t| (t, "arrives"))]
@@ -241,11 +245,11 @@ impl<'i, 'r> Direction<'i, 'r> {
     }
 }
 
-/// Segments that were sent, and lost, together.
+/// Segments sent and lost together.
 struct Trouble {
     first: u32,
     last: u32,
-    /// From the first transmission to its place in order, the slowest of them.
+    /// Time from the first transmission until in order, the slowest of them.
     took: u64,
     story: Vec<Attempt>,
 }

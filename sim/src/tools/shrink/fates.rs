@@ -3,7 +3,7 @@
 use super::Prepare;
 use crate::link::Delay;
 use crate::plan::Scenario;
-use crate::record::{Element, Event, What};
+use crate::record::{Element, Event, EventKind};
 use crate::world::World;
 use engine::Instant;
 use std::collections::BTreeMap;
@@ -82,18 +82,18 @@ impl Fates {
     fn note(&mut self, event: &Event, flights: &mut BTreeMap<u64, (usize, usize)>) {
         let known = |n: &u64| flights.get(n).copied();
         match &event.what {
-            What::Sent(sent) => {
+            EventKind::Sent(sent) => {
                 let direction = sent.side.sends() as usize;
                 flights.insert(sent.n, (direction, self.0[direction].len()));
                 let flight = Flight { sent_us: event.t, dropped: None, left: None, damaged: false };
                 self.0[direction].push(flight);
             }
-            What::Dropped { n, by, .. } => {
+            EventKind::Dropped { n, by, .. } => {
                 if let Some((direction, place)) = known(n) {
                     self.0[direction][place].dropped = Some(*by);
                 }
             }
-            What::Left { n, due, damaged, .. } => {
+            EventKind::Left { n, due, damaged, .. } => {
                 if let Some((direction, place)) = known(n) {
                     let flight = &mut self.0[direction][place];
                     (flight.left, flight.damaged) = (Some((event.t, *due)), *damaged);

@@ -15,7 +15,7 @@ use crate::host::{Alarm, Arrival, Machine};
 use crate::ids::{Node, PacketId, ServerId, Stream};
 use crate::outcome::{FaultOutcome, HostsOutcome, Outcome, PerDirection, Rule, SessionsOutcome, SideOutcome};
 use crate::plan::{FaultKind, FaultPlan, Scenario};
-use crate::record::{Element, Fate};
+use crate::record::{Element, Transit};
 use crate::rng::Seed;
 use crate::trace::Kind;
 use crate::{Direction, Side};
@@ -85,7 +85,7 @@ impl Tunnels {
         driver.dropped_down += u64::from(routed && !running);
         if !(routed && running) {
             let element = if routed { Element::Down } else { Element::Nat };
-            driver.network.net.note(now, id, Fate::Dropped(element));
+            driver.network.net.note(now, id, Transit::Dropped(element));
         }
         routed && running
     }
@@ -333,11 +333,11 @@ impl Transport for Tunnels {
         match driver.machine(side).arrive(now, id, bytes) {
             Arrival::Taken => self.receive(now, side, id),
             Arrival::Waits => {
-                driver.network.net.note(now, id, Fate::Waits);
+                driver.network.net.note(now, id, Transit::Waits);
                 driver.arrange_resume(side, now);
             }
             Arrival::Dropped => {
-                driver.network.net.note(now, id, Fate::Dropped(Element::Socket));
+                driver.network.net.note(now, id, Transit::Dropped(Element::Socket));
                 driver.network.net.packets.release(id);
             }
         }
