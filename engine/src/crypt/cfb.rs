@@ -4,7 +4,7 @@
 //! cipher's round keys are loaded once, the processor overlaps the independent blocks by itself. Decryption is parallel
 //! within one datagram. Both directions use the block cipher's encryption only.
 
-use super::Transform;
+use super::transform::Transform;
 use cipher::array::{Array, ArraySize};
 use cipher::consts::{U8, U16};
 use cipher::typenum::Unsigned;

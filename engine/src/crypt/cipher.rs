@@ -1,6 +1,6 @@
 //! The ciphers' names and header lengths.
 
-use super::CHECKED_HEAD_LEN;
+use super::transform::{CHECKED_HEAD_LEN, NONCE_LEN};
 
 /// Packet ciphers under kcptun's names (`--crypt`; kcptun std/crypt.go).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,7 +81,7 @@ impl Cipher {
         match self {
             Self::Aes128Gcm => 12,
             Self::Null => 0,
-            _ => super::NONCE_LEN,
+            _ => NONCE_LEN,
         }
     }
 }

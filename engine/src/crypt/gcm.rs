@@ -1,6 +1,7 @@
 //! AES-128-GCM with a random nonce in clear and no additional data (CRYPT-13).
 
-use super::{MasterKey, OpenError};
+use super::MasterKey;
+use super::transform::OpenError;
 use aes_gcm::aead::AeadInOut;
 use aes_gcm::{Aes128Gcm, KeyInit};
 

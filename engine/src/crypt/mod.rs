@@ -23,16 +23,19 @@ mod key;
 mod plain;
 mod salsa20;
 mod tea;
+mod transform;
 mod triple_des;
 mod twofish;
 
 pub use self::cipher::Cipher;
 pub use self::key::MasterKey;
+pub use self::transform::OpenError;
 
 use self::gcm::Gcm;
 use self::plain::{Identity, Xor};
 use self::salsa20::Salsa20;
 use self::tea::{Tea, Xtea};
+use self::transform::{CHECKED_HEAD_LEN, NONCE_LEN, Transform};
 use self::triple_des::TripleDes;
 use self::twofish::Twofish;
 use crate::entropy::Entropy;
@@ -40,10 +43,6 @@ use ::cipher::KeyInit;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
-
-/// Nonce and CRC of every cipher but aes-128-gcm and null (CRYPT-1).
-const CHECKED_HEAD_LEN: usize = NONCE_LEN + 4;
-const NONCE_LEN: usize = 16;
 
 /// A cipher with its key schedule. Immutable; clones share it.
 #[derive(Clone)]
@@ -145,18 +144,6 @@ impl fmt::Debug for Suite {
     }
 }
 
-/// Why a datagram could not be opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// Shorter than the head and tail of its cipher.
-    #[error("datagram shorter than its crypt header")]
-    Short,
-    /// CRC or tag wrong: damaged, or sealed with another key or cipher.
-    #[error("wrong checksum or tag")]
-    Checksum,
-}
-
 /// The three layouts of a datagram.
 enum Method {
     /// Nonce and CRC inside a length-preserving transformation.
@@ -191,20 +178,6 @@ impl Method {
 /// Blowfish with a 32-byte key; the crate's fixed-size constructor wants 56.
 fn blowfish(key: &MasterKey) -> blowfish::Blowfish {
     KeyInit::new_from_slice(key.as_bytes()).expect("blowfish takes keys of 4 to 56 bytes")
-}
-
-/// A keyed, length-preserving transformation of whole datagrams.
-trait Transform: Send + Sync {
-    fn encrypt(&self, datagram: &mut [u8]);
-
-    /// Encrypts each datagram of a run of `segment` bytes each, the last one possibly shorter.
-    fn encrypt_run(&self, run: &mut [u8], segment: usize) {
-        for datagram in run.chunks_mut(segment) {
-            self.encrypt(datagram);
-        }
-    }
-
-    fn decrypt(&self, datagram: &mut [u8]);
 }
 
 /// CRC-32 of the payload, little endian, behind the nonce (CRYPT-2).

@@ -1,6 +1,7 @@
 //! The transformations without cryptography: xor, none.
 
-use super::{MasterKey, Transform};
+use super::MasterKey;
+use super::transform::Transform;
 use pbkdf2::pbkdf2_hmac;
 use sha1::Sha1;
 

@@ -1,7 +1,8 @@
 //! Salsa20/20 as kcp-go uses it (CRYPT-10): the `salsa20` crate, and where AVX2 is there a kernel of eight blocks at a
 //! time, 2.8 times as fast. The crate is also the kernel's scalar twin in the tests.
 
-use super::{MasterKey, Transform};
+use super::MasterKey;
+use super::transform::Transform;
 use ::salsa20::cipher::{KeyIvInit, StreamCipher};
 
 /// Bytes 0..8 of a datagram are the nonce and stay clear, the rest is encrypted from block 0 on.

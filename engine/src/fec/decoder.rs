@@ -1,5 +1,6 @@
 //! The receiving side: keeps packets by group, rebuilds lost data packets, detects the peer's shape.
 
+use super::Counters;
 use super::autotune::{Autotune, Autotune2021};
 use super::groups::Groups;
 use super::list::List;
@@ -34,23 +35,6 @@ pub enum TuneExit {
     /// Only when it detects another shape than its own, as kcp-go v5.6.63: after one misplaced packet of an
     /// otherwise unchanged peer it never rebuilds anything again.
     OtherShape,
-}
-
-/// Totals of a decoder, under the meaning of kcp-go's SNMP counters.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Groups whose data packets all arrived (FECFullShardSet).
-    pub full_shards: u64,
-    /// Parity packets stored (FECParityShards).
-    pub parity_shards: u64,
-    /// Rebuilt shards with an impossible size field (FECErrs).
-    pub errs: u64,
-    /// Data shards rebuilt (FECRecovered).
-    pub recovered: u64,
-    /// Gauge: groups held (FECShardSet); packets held in the 2021 generation.
-    pub shard_set: u64,
-    /// Gauge: number of the newest group (FECShardMin).
-    pub shard_min: u64,
 }
 
 /// The numbers kcp-go's decoder keeps, for traces.

@@ -13,6 +13,7 @@
 //! | 8 | .. | KCP segments |
 
 mod autotune;
+mod counters;
 mod decoder;
 mod encoder;
 mod galois;
@@ -23,7 +24,8 @@ mod matrix;
 mod proof;
 mod rebuild;
 
-pub use decoder::{Counters, Decoder, DecoderState, TuneExit};
+pub use counters::Counters;
+pub use decoder::{Decoder, DecoderState, TuneExit};
 pub use encoder::{Encoder, EncoderState};
 pub use proof::ShapeProof;
 

@@ -17,7 +17,7 @@ pub(super) fn checksum(bytes: &[u8]) -> u32 {
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod instruction {
-    use super::TABLES;
+    use crate::snappy::crc32c::TABLES;
 
     /// Bytes of each of the three streams.
     const RUN: usize = 256;

@@ -1,14 +1,18 @@
 //! What a session observes about itself: whether the peer answers, whether it stands still, what it carries.
 
-use super::burden::Traffic;
 use super::liveness::Liveness;
-use super::queue_delay::QueueDelay;
-use super::stall::Stall;
+use crate::event::StreamId;
 use crate::time::Instant;
 use core::time::Duration;
 
 /// Interval at which buffers that were not needed meanwhile are freed.
 const TRIM_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Time over which the rate is measured.
+const SPAN: Duration = Duration::from_millis(500);
+
+/// Rate above which a session carries bulk data, bytes per second.
+const BULK_BYTES_S: u64 = 32_768;
 
 #[derive(Debug)]
 pub(super) struct Health {
@@ -41,4 +45,40 @@ impl Health {
         }
         due
     }
+}
+
+/// Stream bytes of both directions at the last two samples, at least [`SPAN`] apart.
+#[derive(Debug, Default)]
+pub(super) struct Traffic {
+    before: (Instant, u64),
+    latest: (Instant, u64),
+}
+
+impl Traffic {
+    pub(super) fn note(&mut self, now: Instant, bytes: u64) {
+        if now.since(self.latest.0) >= SPAN {
+            (self.before, self.latest) = (self.latest, (now, bytes));
+        }
+    }
+
+    pub(super) fn is_bulk(&self, now: Instant, bytes: u64) -> bool {
+        let (since, before) = self.before;
+        let us = now.since(since).max(SPAN).as_micros() as u64;
+        (bytes - before) * 1_000_000 / us > BULK_BYTES_S
+    }
+}
+
+/// Follows one byte at a time, from the write that queued it to the frame that carries it.
+#[derive(Debug, Default)]
+pub(super) struct QueueDelay {
+    pub(super) followed: Option<(StreamId, u32, Instant)>,
+}
+
+/// Head-of-line blocking by a stalled reader.
+#[derive(Debug, Default)]
+pub(super) struct Stall {
+    /// Since when one direction is blocked: the buffer here is full, or the peer's window is closed.
+    pub(super) blocked_since: Option<Instant>,
+    /// The stream that blocks others, and since when it has not been read.
+    pub(super) holder: Option<(StreamId, Instant)>,
 }

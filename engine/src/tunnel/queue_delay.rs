@@ -4,12 +4,6 @@ use super::Tunnel;
 use crate::event::StreamId;
 use crate::time::{Instant, diff};
 
-/// Follows one byte at a time, from the write that queued it to the frame that carries it.
-#[derive(Debug, Default)]
-pub(super) struct QueueDelay {
-    followed: Option<(StreamId, u32, Instant)>,
-}
-
 impl Tunnel {
     /// Starts a sample, if none is under way, for bytes just written to `id`.
     pub(super) fn follow_write(&mut self, now: Instant, id: StreamId) {

@@ -11,14 +11,6 @@ use core::time::Duration;
 /// How long the fullest stream may block the others without being read.
 const CUT_AFTER: Duration = Duration::from_secs(10);
 
-#[derive(Debug, Default)]
-pub(super) struct Stall {
-    /// Since when one direction is blocked: the buffer here is full, or the peer's window is closed.
-    blocked_since: Option<Instant>,
-    /// The stream that blocks others, and since when it has not been read.
-    holder: Option<(StreamId, Instant)>,
-}
-
 impl Tunnel {
     /// How long one direction of the session has been blocked by stalled readers here or at the peer; zero if neither is.
     /// New streams should use another session.

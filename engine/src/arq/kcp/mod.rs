@@ -7,6 +7,8 @@ mod cwnd;
 mod flush;
 mod outage;
 mod overtaken;
+mod plan;
+mod resume;
 mod update;
 
 pub(super) use update::UpdateClock;
@@ -18,9 +20,9 @@ use crate::Generation;
 use crate::observe::{Mark, Note};
 use crate::time::{Instant, diff};
 use cwnd::CongestionWindow;
-use flush::{Plan, Scan};
 use outage::Outage;
 use overtaken::Overtaken;
+use plan::{Plan, Scan};
 
 /// State of the reference sender.
 #[derive(Debug)]
