@@ -295,6 +295,7 @@ fn expectation_row(expectation: &ExpectationOutcome) -> (String, String) {
     let figure = |value: u64| match expectation.unit {
         Unit::KbitS => format!("{} Mbit/s", mbit(value)),
         Unit::Us => millis(value),
+        Unit::Bytes => format!("{value} bytes"),
         Unit::Thousandths => format!("{:.3}", value as f64 / 1e3),
     };
     let measured = expectation.measured.map_or_else(|| "not measured".into(), figure);

@@ -160,6 +160,7 @@ impl Builder {
             EventKind::Session { .. }
             | EventKind::Carries { .. }
             | EventKind::Copied { .. }
+            | EventKind::Injected { .. }
             | EventKind::Waits { .. }
             | EventKind::Received { .. }
             | EventKind::Refused { .. }

@@ -3,6 +3,7 @@
 use crate::Side;
 use engine::{SessionId, StreamId};
 use std::fmt::{self, Display, Formatter};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 
 /// A packet held by [`Packets`].
@@ -67,5 +68,42 @@ impl Display for Stream {
             0 => write!(out, "{}", self.id().0),
             dial => write!(out, "{} of dial {dial}", self.id().0),
         }
+    }
+}
+
+/// An address of the adversary, by number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stranger(pub u16);
+
+impl Stranger {
+    const NETWORK: [u8; 2] = [10, 66];
+    const FIRST_PORT: u16 = 20_000;
+
+    /// The address of that number; no host of a run has one of these.
+    pub const fn address(self) -> SocketAddr {
+        let ([a, b], [c, d]) = (Self::NETWORK, self.0.to_be_bytes());
+        let port = Self::FIRST_PORT + self.0 % 40_000;
+        SocketAddr::new(IpAddr::V4(Ipv4Addr::new(a, b, c, d)), port)
+    }
+
+    /// The number of such an address; `None` for one of a host.
+    pub fn at(address: SocketAddr) -> Option<Self> {
+        let IpAddr::V4(ip) = address.ip() else { return None };
+        let [a, b, c, d] = ip.octets();
+        ([a, b] == Self::NETWORK).then(|| Self(u16::from_be_bytes([c, d])))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_the_adversary_have_numbers() {
+        for number in [0, 1, 255, 256, 40_001, u16::MAX] {
+            let stranger = Stranger(number);
+            assert_eq!(Stranger::at(stranger.address()), Some(stranger));
+        }
+        assert_eq!(Stranger::at("10.0.0.2:29900".parse().unwrap()), None);
     }
 }

@@ -1,7 +1,7 @@
 //! The event queue and the packet buffers, shared by all parts of a run.
 
-use crate::ids::PacketId;
-use crate::record::{Recorder, Transit};
+use crate::ids::{PacketId, Stranger};
+use crate::record::{Injected, Recorder, Transit};
 use crate::{Direction, Side, trace};
 use engine::Instant;
 use std::cmp::Ordering;
@@ -24,6 +24,13 @@ impl Net {
     pub fn note(&mut self, now: Instant, packet: PacketId, transit: Transit) {
         if let Some(recorder) = &mut self.recorder {
             recorder.transit(now, packet, transit);
+        }
+    }
+
+    /// Passes a datagram of the adversary to the recorder, if there is one.
+    pub fn note_injected(&mut self, now: Instant, injected: Injected) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.injected(now, injected);
         }
     }
 }
@@ -147,6 +154,11 @@ pub struct Packet {
     pub tag: u64,
     /// Delay in addition to that of the link.
     pub extra: Duration,
+    /// The session that it belongs to, by the client's dial; 0 unless marked.
+    pub session: u32,
+    /// The adversary's address at the end of the path where the other packets have a host's: the source of what it injects,
+    /// and the destination of what the server sends to it.
+    pub stranger: Option<Stranger>,
 }
 
 /// A slab of packets that reuses its buffers.
@@ -172,6 +184,7 @@ impl Packets {
         let original = std::mem::take(&mut self.slots[id.0 as usize]);
         let copy = self.fill(&original.bytes, original.digest, original.tag);
         self.slots[copy.0 as usize].damaged = original.damaged;
+        self.mark(copy, original.session, original.stranger);
         self.slots[id.0 as usize] = original;
         copy
     }
@@ -184,9 +197,20 @@ impl Packets {
         packet.damaged = true;
     }
 
-    /// Lets its link add `extra` to the delay that others have.
+    /// Lets its link add `extra` to the delay that others have, and to what was added before.
     pub fn delay(&mut self, id: PacketId, extra: Duration) {
-        self.slots[id.0 as usize].extra = extra;
+        self.slots[id.0 as usize].extra += extra;
+    }
+
+    /// Replaces the tag.
+    pub fn retag(&mut self, id: PacketId, tag: u64) {
+        self.slots[id.0 as usize].tag = tag;
+    }
+
+    /// Notes the session that a packet belongs to, and the adversary's address if it has one.
+    pub fn mark(&mut self, id: PacketId, session: u32, stranger: Option<Stranger>) {
+        let packet = &mut self.slots[id.0 as usize];
+        (packet.session, packet.stranger) = (session, stranger);
     }
 
     /// The packet itself.
@@ -231,6 +255,8 @@ impl Packets {
         packet.digest = digest;
         packet.damaged = false;
         packet.tag = tag;
+        packet.extra = Duration::ZERO;
+        (packet.session, packet.stranger) = (0, None);
         id
     }
 }

@@ -12,7 +12,7 @@
 //! | losses | the waits before the `k`-th try, where one segment in 10^6 is lost `k` times in a row, which bursts make likely | no later segment reveals the loss of the last ones |
 //! | closing | `4 * round trip` | a last request, its reply, and the two ends of the stream |
 //! | pauses | a stall of a reader, a late reply, the tick that closes streams | the work itself waits |
-//! | silence | longest cut + `rto`; keepalive; detection of a dead session | after a cut the next try may be as far away as the cut was long (waits grow by a constant), an idle side sends only at its keepalive, and a session whose peer is gone is noticed by a probe (KCP-23) or by the keepalive timeout; what it carried is sent again |
+//! | silence | longest cut + `rto`; keepalive; detection of a dead session | after a cut, or an attack, the next try may be as far away as the cut was long (waits grow by a constant), an idle side sends only at its keepalive, and a session whose peer is gone is noticed by a probe (KCP-23) or by the keepalive timeout; what it carried is sent again |
 //!
 //! where `round trip` is both delays, a full queue and a full socket on either side, the flush intervals, timer slack and
 //! regular stalls, `rto = min(3 * round trip + interval, 60 s)` since samples between 0 and `r` have a mean deviation of at
@@ -102,12 +102,16 @@ impl Bound {
     }
 }
 
-/// When nothing is cut any more: faults are healed, links carry packets, and processes run. A link whose schedule ends
+/// When nothing is cut any more: faults are healed, links carry packets, processes run, and the adversary rests. A link whose schedule ends
 /// in a blackout is not waited for.
 fn whole_from(scenario: &Scenario) -> Instant {
     let links = [&scenario.up, &scenario.down].into_iter().flat_map(|link| blackouts(&link.blackout));
     let stalls = hosts(scenario).into_iter().flat_map(|host| &host.stalls).filter_map(once);
-    let ends = links.chain(stalls).map(|(begin_us, for_us)| Instant::from_micros(begin_us + for_us));
+    let adversary = (0, scenario.adversary.ends_us());
+    let ends = links
+        .chain(stalls)
+        .chain([adversary])
+        .map(|(begin_us, for_us)| Instant::from_micros(begin_us + for_us));
     ends.fold(all_healed_at(&scenario.faults), Instant::max)
 }
 
@@ -140,7 +144,9 @@ impl Path {
         let datagrams = sides.iter().map(|side| u64::from(side.config.snd_wnd)).sum::<u64>();
         let host_us: u64 = hosts(scenario).into_iter().map(|host| host_us(host, datagrams)).sum();
         let queues_us: u64 = links.iter().map(|link| queue_us(link)).sum();
-        let delay_us = links.iter().map(|link| link.delay_us_max()).sum::<u64>() + 2 * interval_us + host_us;
+        let held_us = 2 * scenario.adversary.hold_us_max().unwrap_or(0);
+        let delay_us = links.iter().map(|link| link.delay_us_max()).sum::<u64>() + held_us;
+        let delay_us = delay_us + 2 * interval_us + host_us;
         let round_trip_us = delay_us.saturating_add(queues_us);
         let is_nodelay = sides.iter().all(|side| side.config.tuning.nodelay);
         let is_limited = |link: &&LinkPlan| link.queue.is_some() || link.policer.is_some();
@@ -376,7 +382,9 @@ fn longest_cut_us(scenario: &Scenario) -> Option<u64> {
     let links = [&scenario.up, &scenario.down].into_iter().flat_map(|link| blackouts(&link.blackout));
     let stalls = hosts(scenario).into_iter().flat_map(|host| &host.stalls).filter_map(once);
     let forgotten = scenario.nat.timeout_us.map(|_| 0);
-    faults.chain(links.chain(stalls).map(|(_, for_us)| for_us)).chain(forgotten).max()
+    // While the adversary has diverted a session, nothing gets through until the server follows the client back.
+    let diverted = scenario.adversary.hold_us_max();
+    faults.chain(links.chain(stalls).map(|(_, for_us)| for_us)).chain(forgotten).chain(diverted).max()
 }
 
 /// Blackouts of a link that end: start and length, microseconds.

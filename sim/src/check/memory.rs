@@ -31,7 +31,8 @@ pub struct Limits {
     pub client: TunnelLimits,
     /// Each tunnel of the server.
     pub server: TunnelLimits,
-    /// Packets in links and sockets; `None` when a link has no rate, so that nothing limits it but the windows.
+    /// Packets in links and sockets; `None` when a link has no rate, so that nothing limits it but the windows, or when an
+    /// adversary adds its own.
     pub packets_max: Option<u64>,
 }
 
@@ -140,6 +141,9 @@ fn frame_bytes_max(config: &TunnelConfig) -> usize {
 
 /// What both links and both sockets may hold.
 fn packets_max(scenario: &Scenario) -> Option<u64> {
+    if scenario.adversary.ends_us() > 0 {
+        return None;
+    }
     let link = |direction, plan| link_packets_max(plan, copies_max(plan, &scenario.faults, direction));
     let hosts = [&scenario.hosts.client, &scenario.hosts.server];
     let sockets = hosts.map(|host| host.receive_buffer_bytes.values().max().unwrap_or(0) / OVERHEAD as u64);

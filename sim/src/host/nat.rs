@@ -1,11 +1,17 @@
+use crate::ids::Stranger;
 use crate::plan::NatPlan;
 use engine::Instant;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-/// A public address that was given out, by number.
+/// A public address that was given out, by number, or an address of the adversary. Numbers are below 2^20.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place(pub u32);
+
+impl Place {
+    /// Numbers of the adversary's addresses begin here.
+    const STRANGERS: u32 = 1 << 19;
+}
 
 /// The mappings. A mapping that is forgotten or changed never comes back: the next datagram of its socket gets another
 /// public address, and what is sent to the old one is dropped.
@@ -104,13 +110,19 @@ impl Nat {
         }
     }
 
-    /// An address that was given out.
+    /// An address that was given out, or one of the adversary.
     pub fn address(&self, place: Place) -> Option<SocketAddr> {
+        if let Some(number) = place.0.checked_sub(Place::STRANGERS) {
+            return u16::try_from(number).ok().map(|number| Stranger(number).address());
+        }
         self.places.get(place.0 as usize).copied()
     }
 
-    /// The number of an address that was given out.
+    /// The number of an address that was given out, or of one of the adversary.
     pub fn place(&self, address: SocketAddr) -> Option<Place> {
+        if let Some(stranger) = Stranger::at(address) {
+            return Some(Place(Place::STRANGERS + u32::from(stranger.0)));
+        }
         self.by_address.get(&address).copied()
     }
 

@@ -31,13 +31,18 @@ impl Corrupt {
 
     /// Flips between one and four different bits.
     pub fn damage(&mut self, datagram: &mut [u8]) {
-        let bits = datagram.len() as u64 * 8;
-        let flips = (1 + below(&mut self.dice, FLIPS_MAX)).min(bits);
-        let first = below(&mut self.dice, bits);
-        // Neighbours of one place: a burst, and never the same bit twice.
-        for bit in (0..flips).map(|n| (first + n) % bits) {
-            datagram[(bit / 8) as usize] ^= 1 << (bit % 8);
-        }
+        flip(&mut self.dice, datagram);
+    }
+}
+
+/// Flips between one and four different bits.
+pub(super) fn flip(dice: &mut Entropy, datagram: &mut [u8]) {
+    let bits = datagram.len() as u64 * 8;
+    let flips = (1 + below(dice, FLIPS_MAX)).min(bits);
+    let first = below(dice, bits);
+    // Neighbours of one place: a burst, and never the same bit twice.
+    for bit in (0..flips).map(|n| (first + n) % bits) {
+        datagram[(bit / 8) as usize] ^= 1 << (bit % 8);
     }
 }
 

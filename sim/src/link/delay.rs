@@ -15,6 +15,11 @@ impl Delay {
         Self { us, last: Instant::ZERO }
     }
 
+    /// The delay of `now`, microseconds.
+    pub fn us_at(&self, now: Instant) -> u64 {
+        self.us.at(now)
+    }
+
     /// When a packet that left the transmitter `now` arrives.
     pub fn arrival(&mut self, now: Instant) -> Instant {
         self.last = self.last.max(now + Duration::from_micros(self.us.at(now)));

@@ -1,6 +1,8 @@
 //! One direction of the network: mtu, blackout, drop list, loss, policer, queue and rate, delay, wander, jitter,
-//! reordering, delay list, corruption, duplication, in that order.
+//! reordering, delay list, corruption, duplication, in that order. An adversary may observe both directions, and adds
+//! packets to them that pass no other element.
 
+mod adversary;
 mod codel;
 mod corrupt;
 mod delay;
@@ -16,6 +18,7 @@ mod queue;
 mod reorder;
 mod wander;
 
+pub use adversary::Adversary;
 pub use codel::{Codel, Leaving};
 pub use corrupt::Corrupt;
 pub use delay::Delay;
@@ -140,6 +143,17 @@ impl Link {
             }
             Offered::Starts(done_at) => net.schedule.push(done_at, Event::Transmitted(self.direction)),
         }
+    }
+
+    /// Takes a packet from the adversary, which arrives at `due`.
+    pub fn inject(&mut self, net: &mut Net, due: Instant, packet: PacketId) {
+        self.counters.injected_packets += 1;
+        net.schedule.push(due, Event::Deliver(self.direction, packet));
+    }
+
+    /// What an idle link adds to every packet at `now`, microseconds.
+    pub fn idle_delay_us(&self, now: Instant) -> u64 {
+        self.delay.us_at(now)
     }
 
     /// The transmitter finished a packet ([`Event::Transmitted`]).

@@ -17,6 +17,9 @@ pub struct Counters {
     pub delivered_bytes: u64,
     /// Copies made by duplication.
     pub duplicated_packets: u64,
+    /// Packets injected by the adversary.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub injected_packets: u64,
     /// Packets delayed so that later ones may overtake them, at random or by number.
     pub reordered_packets: u64,
     /// Packets with flipped bits; copies of one packet count once.
@@ -53,7 +56,8 @@ impl Counters {
     /// Packets inside the link: sent - delivered - dropped. `None` if more packets left the link than
     /// entered it.
     pub const fn in_flight(&self) -> Option<u64> {
-        (self.sent_packets + self.duplicated_packets).checked_sub(self.delivered_packets + self.dropped())
+        let entered = self.sent_packets + self.duplicated_packets + self.injected_packets;
+        entered.checked_sub(self.delivered_packets + self.dropped())
     }
 
     /// The totals of a finished run.
@@ -73,6 +77,7 @@ impl Counters {
             ("listed", self.dropped_list),
             ("reordered", self.reordered_packets),
             ("duplicated", self.duplicated_packets),
+            ("injected", self.injected_packets),
             ("corrupted", self.corrupted_packets),
             ("penalties", self.penalties),
         ];
@@ -92,4 +97,44 @@ pub struct HostCounters {
     pub cpu_busy_us: u64,
     /// The clock's offset at the start, plus its steps, microseconds.
     pub clock_offset_us: u64,
+}
+
+/// Totals of the adversary. Bytes include IP and UDP headers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct AdversaryCounters {
+    /// Datagrams observed, both directions.
+    pub observed_packets: u64,
+    /// Originals delayed.
+    pub delayed_packets: u64,
+    /// Copies sent to the receiver.
+    pub replayed_packets: u64,
+    /// Copies of datagrams of earlier sessions sent to the receiver.
+    pub replayed_earlier_packets: u64,
+    /// Copies sent back to the sender.
+    pub reflected_packets: u64,
+    /// Copies with flipped bits sent to the receiver.
+    pub tampered_packets: u64,
+    /// Datagrams of random bytes sent.
+    pub garbage_packets: u64,
+    /// Datagrams received at its own addresses and forwarded to the client.
+    pub relayed_packets: u64,
+    /// Bytes sent to the server from its own addresses.
+    pub foreign_bytes: u64,
+    /// Datagrams that the server sent to its own addresses.
+    pub diverted_packets: u64,
+    /// Bytes of these datagrams.
+    pub diverted_bytes: u64,
+}
+
+impl AdversaryCounters {
+    /// Whether there was no adversary, or nothing to observe.
+    pub fn is_idle(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls")]
+const fn is_zero(value: &u64) -> bool {
+    *value == 0
 }

@@ -27,6 +27,7 @@ impl Measure {
             Self::AmplificationUp => per_useful(outcome.links.up.sent_bytes, outcome.useful_bytes.up),
             Self::AmplificationDown => per_useful(outcome.links.down.sent_bytes, outcome.useful_bytes.down),
             Self::RecoveryUs => recovery_us(&outcome.faults),
+            Self::DivertedBytes => Some(outcome.adversary.diverted_bytes),
             Self::DrainUs => outcome.ok.then(|| outcome.sim_us.saturating_sub(outcome.stopped_us)),
         }
     }
@@ -40,6 +41,7 @@ impl Measure {
             Self::AmplificationDown => "bytes down per useful byte".into(),
             Self::RecoveryUs => "longest recovery".into(),
             Self::DrainUs => "time to drain".into(),
+            Self::DivertedBytes => "bytes sent to the adversary".into(),
         }
     }
 
@@ -49,6 +51,7 @@ impl Measure {
             Self::GoodputKbit(_) => Unit::KbitS,
             Self::LatencyUs(..) | Self::RecoveryUs | Self::DrainUs => Unit::Us,
             Self::AmplificationUp | Self::AmplificationDown => Unit::Thousandths,
+            Self::DivertedBytes => Unit::Bytes,
         }
     }
 }
@@ -59,6 +62,7 @@ terms! {
         KbitS "kbit/s" "Thousands of bits per second."
         Us "us" "Microseconds."
         Thousandths "thousandths" "Thousandths of one."
+        Bytes "bytes" "Bytes."
     }
 }
 

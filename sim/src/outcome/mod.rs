@@ -12,7 +12,7 @@ mod rule;
 
 pub use activity::{Activity, Stall};
 pub use bound::Bound;
-pub use counters::{Counters, HostCounters};
+pub use counters::{AdversaryCounters, Counters, HostCounters};
 pub use expect::Unit;
 pub use rule::{Rule, Violation};
 
@@ -111,6 +111,9 @@ pub struct Outcome {
     pub useful_bytes: PerDirection<u64>,
     /// Link counters.
     pub links: PerDirection<Counters>,
+    /// Counters of the adversary; absent without one.
+    #[serde(default, skip_serializing_if = "AdversaryCounters::is_idle")]
+    pub adversary: AdversaryCounters,
     /// Counters of the hosts.
     #[serde(default)]
     pub hosts: HostsOutcome,
@@ -150,6 +153,7 @@ impl Outcome {
             workloads: Vec::new(),
             useful_bytes: PerDirection::default(),
             links: PerDirection::default(),
+            adversary: AdversaryCounters::default(),
             hosts: HostsOutcome::default(),
             faults: Vec::new(),
             sessions: SessionsOutcome::default(),

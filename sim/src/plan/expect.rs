@@ -22,6 +22,8 @@ pub enum Measure {
     RecoveryUs,
     /// From the stop of the sources until everything had arrived, microseconds.
     DrainUs,
+    /// Bytes on the wire that the server sent to addresses of the adversary.
+    DivertedBytes,
 }
 
 /// A percentile of a latency distribution.

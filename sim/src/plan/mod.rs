@@ -1,6 +1,7 @@
 //! The typed contents of a scenario. Imports nothing else of the crate but sides,
 //! units and the JSON of names.
 
+mod adversary;
 mod expect;
 mod fault;
 mod host;
@@ -8,6 +9,7 @@ mod link;
 mod timeline;
 mod work;
 
+pub use adversary::{Act, AdversaryPlan, AttackPlan, Source};
 pub use expect::{Expectation, Limit, Measure, Quantile};
 pub use fault::{FaultKind, FaultName, FaultPlan, Ways, all_healed_at};
 pub use host::{ClockPlan, HostPlan, NatPlan, Stall};
@@ -67,6 +69,8 @@ pub struct Scenario {
     pub faults: Vec<FaultPlan>,
     /// What lies between the client's sockets and the network.
     pub nat: NatPlan,
+    /// An attacker on the path.
+    pub adversary: AdversaryPlan,
     /// The client's options.
     pub client: SidePlan,
     /// The server's options.

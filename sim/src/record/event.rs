@@ -1,7 +1,7 @@
 //! The lines of a recording.
 
 use crate::outcome::{Outcome, Rule};
-use crate::plan::{FaultName, Transport};
+use crate::plan::{Act, FaultName, Transport};
 use crate::term::in_json;
 use crate::{Direction, Side, term};
 use engine::{Cause, terms};
@@ -137,6 +137,19 @@ pub enum EventKind {
         /// Number of the copy.
         copy: u64,
         /// Time at which the copy arrives, microseconds.
+        due: u64,
+    },
+    /// The adversary sent a datagram.
+    Injected {
+        /// Number of the datagram.
+        n: u64,
+        /// Direction in which it is sent.
+        dir: Direction,
+        /// The attack.
+        act: Act,
+        /// Number of the observed datagram that triggered it.
+        of: u64,
+        /// Time at which it arrives, microseconds.
         due: u64,
     },
     /// A datagram arrived and was queued in the socket.

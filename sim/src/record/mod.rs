@@ -24,9 +24,9 @@ pub use event::{
 pub use files::Files;
 pub use recording::{Recording, RecordingError};
 
-use crate::ids::{Node, PacketId, Stream};
+use crate::ids::{Node, PacketId, Stranger, Stream};
 use crate::outcome::Rule;
-use crate::plan::FaultName;
+use crate::plan::{Act, FaultName};
 use crate::{Direction, Scenario, Side};
 use engine::{Instant, Tunnel, TunnelConfig};
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,6 +64,23 @@ pub enum Transit {
     },
     /// It is queued in the receiver's socket.
     Waits,
+}
+
+/// A datagram that the adversary sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Injected {
+    /// The attack.
+    pub act: Act,
+    /// The observed datagram that triggered it.
+    pub of: PacketId,
+    /// The injected datagram.
+    pub packet: PacketId,
+    /// Direction in which it is sent.
+    pub direction: Direction,
+    /// Source address; `None` if it is that of the observed sender, or of its peer for reflected ones.
+    pub source: Option<Stranger>,
+    /// Time at which it arrives.
+    pub due: Instant,
 }
 
 /// A datagram as captured at one of the two ends.
@@ -190,6 +207,20 @@ impl Recorder {
             Transit::Waits => EventKind::Waits { n, side: dir.receiver() },
         };
         self.add(now, what);
+    }
+
+    /// The adversary sends a datagram.
+    pub fn injected(&mut self, now: Instant, injected: Injected) {
+        let Injected { act, of, packet, direction, source, due } = injected;
+        let observed = self.flights.get(&of).copied();
+        let addresses = observed.and_then(|of| of.addresses).map(|(from, to)| {
+            let back = observed.is_some_and(|of| of.dir != direction);
+            let (from, to) = if back { (to, from) } else { (from, to) };
+            (source.map_or(from, Stranger::address), to)
+        });
+        let n = self.depart(packet, direction.sender(), addresses);
+        let of = observed.map_or(0, |of| of.n);
+        self.add(now, EventKind::Injected { n, dir: direction, act, of, due: due.as_micros() });
     }
 
     /// A process receives a datagram; the events of tunnels that follow are attributed to it.

@@ -24,6 +24,7 @@ impl Display for Report<'_> {
         wrapped(&outcome.description, WIDTH - 2).iter().try_for_each(|line| writeln!(out, "  {line}"))?;
         workloads(out, &outcome.workloads)?;
         links(out, outcome)?;
+        adversary(out, outcome)?;
         hosts(out, outcome)?;
         if outcome.transport == Transport::Karst {
             sides(out, [&outcome.client, &outcome.server])?;
@@ -137,6 +138,32 @@ fn drops(link: &Counters) -> String {
     if shown.is_empty() { "nothing".into() } else { shown.join(", ") }
 }
 
+fn adversary(out: &mut Formatter<'_>, outcome: &Outcome) -> fmt::Result {
+    let of = &outcome.adversary;
+    if of.is_idle() {
+        return Ok(());
+    }
+    let counts = [
+        ("delayed", of.delayed_packets),
+        ("replayed", of.replayed_packets),
+        ("replayed of earlier sessions", of.replayed_earlier_packets),
+        ("reflected", of.reflected_packets),
+        ("tampered with", of.tampered_packets),
+        ("garbage", of.garbage_packets),
+        ("relayed", of.relayed_packets),
+    ];
+    let counts = counts.into_iter().filter(|(_, count)| *count > 0);
+    let counts: Vec<String> = counts.map(|(what, count)| format!("{count} {what}")).collect();
+    writeln!(
+        out,
+        "  adversary: {} datagrams observed, {}; the server got {:.1} kB from its addresses and sent {:.1} kB to them",
+        of.observed_packets,
+        counts.join(", "),
+        of.foreign_bytes as f64 / 1e3,
+        of.diverted_bytes as f64 / 1e3,
+    )
+}
+
 fn hosts(out: &mut Formatter<'_>, outcome: &Outcome) -> fmt::Result {
     for (name, host) in [("client", &outcome.hosts.client), ("server", &outcome.hosts.server)] {
         if host.socket_peak_bytes + host.cpu_busy_us > 0 {
@@ -193,6 +220,7 @@ fn expectations(out: &mut Formatter<'_>, expectations: &[ExpectationOutcome]) ->
             Unit::KbitS => "Mbit/s",
             Unit::Us => "ms",
             Unit::Thousandths => "",
+            Unit::Bytes => "kB",
         };
         [
             format!("  {}", expectation.what),

@@ -18,6 +18,7 @@ pub(super) struct Expect {
     pub(super) amplification: Option<AmplificationKeys>,
     pub(super) recovery_ms: Option<Millis>,
     pub(super) drained_ms: Option<Millis>,
+    pub(super) diverted_bytes: Option<u64>,
 }
 
 /// Between these, both included.
@@ -70,6 +71,11 @@ pub(super) fn plan(expect: &Expect, work: &[WorkPlan]) -> Result<Vec<Expectation
         times
             .into_iter()
             .filter_map(|(measure, most)| Some(Expectation { measure, limit: Limit::AtMost(most?.us) })),
+    );
+    list.extend(
+        expect
+            .diverted_bytes
+            .map(|most| Expectation { measure: Measure::DivertedBytes, limit: Limit::AtMost(most) }),
     );
     Ok(list)
 }

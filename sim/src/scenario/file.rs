@@ -1,13 +1,14 @@
 //! A scenario file as a whole: its top-level keys, and the plan made of them.
 
+use super::adversary::Attack;
 use super::expect::Expect;
 use super::faults::{Fault, NatKeys};
 use super::hosts::HostsKeys;
 use super::links::Links;
 use super::rules::{DAY_US, MONTH_US, filled, refuse_if, within};
 use super::sides::Options;
-use super::{Refusal, expect, faults, hosts, links, sides, work};
-use crate::plan::{Baseline, FaultKind, FaultPlan, Scenario, WorkPlan};
+use super::{Refusal, adversary, expect, faults, hosts, links, sides, work};
+use crate::plan::{Act, Baseline, FaultKind, FaultPlan, Scenario, WorkPlan};
 use crate::units::Millis;
 use engine::crypt::Cipher;
 use engine::options::Side;
@@ -33,6 +34,8 @@ pub(super) struct File {
     pub(super) faults: Vec<Fault>,
     #[serde(default)]
     pub(super) nat: NatKeys,
+    #[serde(default)]
+    pub(super) adversary: Vec<Attack>,
     pub(super) workloads: Vec<WorkPlan>,
     #[serde(default)]
     pub(super) wrap_after: WrapKeys,
@@ -74,6 +77,7 @@ pub(super) fn build(file: File) -> Result<Scenario, Refusal> {
         down: links::plan("links.down", &file.links.down)?,
         faults: faults::plan(&file.faults, file.duration_ms.us)?,
         nat: faults::nat(&file.nat)?,
+        adversary: adversary::plan(&file.adversary, file.duration_ms.us)?,
         hosts: hosts::plan(&file.hosts)?,
         client: sides::plan("client", &file.client, Side::Client, file.wrap_after)?,
         server: sides::plan("server", &file.server, Side::Server, file.wrap_after)?,
@@ -91,10 +95,12 @@ pub(super) fn build(file: File) -> Result<Scenario, Refusal> {
     refuse_if(announces[0] != announces[1], "server.no-announce".into(), "must be as the client has it")?;
     let compared = scenario.baseline.is_some() && !scenario.faults.is_empty();
     refuse_if(compared, "faults".into(), "direct TCP, the baseline, has none")?;
+    let attacked = scenario.baseline.is_some() && scenario.adversary.ends_us() > 0;
+    refuse_if(attacked, "adversary".into(), "direct TCP, the baseline, has none")?;
     Ok(scenario)
 }
 
-/// Without a checksum, flipped bits reach the applications, which is no fault of the tunnel.
+/// Without a checksum and a nonce, flipped bits and a side's own datagrams reach the applications, which is no fault of the tunnel.
 fn damage_is_noticed(scenario: &Scenario) -> Result<(), Refusal> {
     let unchecked =
         [&scenario.client, &scenario.server].iter().any(|side| side.settings.crypt == Cipher::Null);
@@ -102,6 +108,11 @@ fn damage_is_noticed(scenario: &Scenario) -> Result<(), Refusal> {
     let is_damage = |fault: &FaultPlan| matches!(fault.kind, FaultKind::Corruption { .. });
     if let Some(index) = scenario.faults.iter().position(is_damage) {
         refuse_if(unchecked, format!("faults[{index}].corruption"), reason)?;
+    }
+    let changes = |act| matches!(act, Act::Tamper | Act::Garbage | Act::Reflect);
+    if let Some(index) = scenario.adversary.attacks.iter().position(|attack| changes(attack.act)) {
+        let act = scenario.adversary.attacks[index].act;
+        refuse_if(unchecked, format!("adversary[{index}].{act}"), reason)?;
     }
     for (at, link) in [("links.up", &scenario.up), ("links.down", &scenario.down)] {
         let damages = link.corrupt_ppm.values().any(|ppm| ppm > 0);

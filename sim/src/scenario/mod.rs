@@ -1,5 +1,6 @@
 //! Scenario files: what is simulated, as data. The format is JSON; see [`Scenario::parse`] for its keys.
 
+mod adversary;
 mod draw;
 mod expect;
 mod faults;
@@ -51,6 +52,7 @@ impl Scenario {
     /// | `client`, `server` | kcptun's JSON keys: `key crypt mode nodelay interval resend nc mtu sndwnd rcvwnd datashard parityshard nocomp acknodelay smuxver smuxbuf framesize streambuf keepalive qpp qpp-count ratelimit`, karst's `no-probe no-migrate`, `no-announce` (both sides: streams are ended one way, but none is paused, credited or stopped), and `generation`: which kcp-go the end behaves like, `"2021"` or `"2026"` (default); kcptun's defaults where absent |
     /// | `faults` | array of `{"blackout": {...}}` and so on, see below |
     /// | `nat.timeout_ms`, `.inbound_refreshes` (false) | a mapping of the client's address translator that nothing was sent over for that long is forgotten; without it, mappings last |
+    /// | `adversary` | array of `{"replay": {...}}` and so on, see below: a machine without the key that observes the datagrams of both links and sends its own |
     /// | `wrap_after.segments`, `.shards` (0) | that many numbers are left before those of KCP's segments, and of FEC's shards, wrap; both sides begin there, where kcptun begins at 0 |
     /// | `workloads` | array of `{"bulk": {...}}`, `{"echo": {...}}` and so on, see below |
     /// | `baseline` | the same work over direct TCP instead of the tunnel: `"cubic"` or `"reno"`, see [`crate::transport::tcp`] |
@@ -109,6 +111,7 @@ impl Scenario {
     /// | `latency_ms.NAME.p50`, `.p90`, `.p99`, `.p999`, `.max` | at most this latency of that workload |
     /// | `amplification.up`, `.down` | at most this many bytes on the wire per useful byte |
     /// | `recovery_ms` | at most this time from the healing of any fault until bytes arrive again that were sent later |
+    /// | `diverted_bytes` | at most this many bytes on the wire from the server to addresses of the adversary |
     /// | `drained_ms` | at most this time from the stop of the sources until everything has arrived |
     ///
     /// | fault key | meaning |
@@ -122,6 +125,33 @@ impl Scenario {
     /// | `clock_step.side`, `.by_ms` | the clock of that side jumps ahead, as after a suspended process or machine; never back: tunnels live by a monotonic clock (`CLOCK_MONOTONIC`), and what the wall clock shows reaches neither them nor the wire |
     /// | `duplicate_storm.for_ms`, `.pct`, `.direction` (`both`) | that share of packets arrives twice |
     /// | `corruption.for_ms`, `.pct`, `.direction` (`both`) | that share of datagrams has flipped bits |
+    ///
+    /// The adversary observes a datagram as it is sent, before a link can lose or queue it, and reacts at once. What it
+    /// injects has the link's delay and passes no other element. It never decrypts; it knows the session of a datagram
+    /// and its number among those of its session and direction.
+    ///
+    /// | attack | injects |
+    /// |---|---|
+    /// | `delay` | nothing, and only holds the originals back |
+    /// | `replay` | copies of the observed datagram |
+    /// | `replay_earlier` | copies of the datagram that has its number in the latest earlier session (see `client_restart`), of which the first 4,096 of each direction are recorded |
+    /// | `reflect` | copies that go back to the sender, from the address of its peer, without delay; not with `crypt` null |
+    /// | `tamper` | copies with one to four flipped bits; not with `crypt` null |
+    /// | `garbage` | random bytes, 1 to 8191; not with `crypt` null |
+    /// | `relay` | copies of what the server sends to addresses of the adversary, to the client from the server's address, without delay |
+    ///
+    /// | attack key | meaning |
+    /// |---|---|
+    /// | `*.direction` (`both`) | `up`, `down` or `both`: the datagrams it observes |
+    /// | `*.pct` (100) | share of them that it reacts to |
+    /// | `*.from_ms` (0), `.until_ms` (`duration_ms`) | when it reacts |
+    /// | `*.first_packets` | only to that many first datagrams of each session and direction |
+    /// | `*.cycle_packets`, `.cycle_from` | only datagrams whose number, counted from 0, modulo the first is the second or more: with 13 and 10 the parity of groups of 10 and 3 |
+    /// | `replay_earlier.ahead_packets` (0) | the injected datagram's number is that much larger than the observed one's, so that it arrives before its counterpart is sent |
+    /// | `*.hold_ms` (0) | the original arrives that much later, so that later ones and copies overtake it |
+    /// | `*.after_ms` (0) | the copy arrives that much later than the original would on an idle link |
+    /// | `*.copies` (1), `.every_ms` (0) | how many, and the time between them |
+    /// | `*.source` (`peer`) | address that they come from: that of the observed datagram, or (`own`) one of the adversary, or (`many`) another one of 65,535 for every datagram |
     ///
     /// # Errors
     /// The first thing that is not JSON, unknown, missing, or impossible.

@@ -1,5 +1,5 @@
 use crate::ids::{PacketId, Stream};
-use crate::link::Link;
+use crate::link::{Adversary, Link};
 use crate::net::{Net, Packet};
 use crate::outcome::{Rule, Violation};
 use crate::plan::Scenario;
@@ -17,6 +17,8 @@ pub struct Network {
     pub net: Net,
     /// The links, by [`Direction`].
     pub links: [Link; 2],
+    /// Who else is on the path.
+    pub adversary: Option<Adversary>,
     /// Fingerprint so far.
     pub trace: Trace,
     /// The workload that opened each stream, by its index, until the stream is over.
@@ -32,6 +34,7 @@ impl Network {
         let link = |direction, plan| Link::new(direction, plan, seed);
         Self {
             net: Net::default(),
+            adversary: Adversary::new(&scenario.adversary, seed),
             links: [link(Direction::Up, &scenario.up), link(Direction::Down, &scenario.down)],
             trace: Trace::new(),
             owners: BTreeMap::new(),
@@ -47,13 +50,17 @@ impl Network {
         packet: PacketId,
         record: impl FnOnce(&mut Recorder, &[u8]),
     ) {
-        let Self { net, links, trace, .. } = self;
+        let Self { net, links, trace, adversary, .. } = self;
         let Packet { bytes, digest, .. } = net.packets.packet(packet);
         trace.record(now, side, Kind::Sent, *digest);
         if let Some(recorder) = &mut net.recorder {
             record(recorder, bytes);
         }
-        links[side.sends() as usize].send(net, now, packet);
+        let direction = side.sends();
+        if let Some(adversary) = adversary {
+            adversary.observe(net, links, now, (direction, packet));
+        }
+        links[direction as usize].send(net, now, packet);
     }
 
     /// `side` takes a packet that its link delivered.

@@ -306,6 +306,7 @@ impl<'s, T: Transport> Simulation<'s, T> {
             useful_bytes: useful_bytes(&workloads),
             workloads,
             links: PerDirection { up, down },
+            adversary: network.adversary.as_ref().map_or_else(Default::default, |one| *one.counters()),
             ..Outcome::nothing(self.scenario, self.seed)
         };
         self.transport.report(self.scenario, &mut outcome);

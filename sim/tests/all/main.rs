@@ -1,6 +1,7 @@
 //! Tests of sim: one program, because linking is what costs; one behaviour per file.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod adversary;
 mod auto;
 mod baseline;
 mod command;

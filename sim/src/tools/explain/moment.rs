@@ -126,6 +126,9 @@ fn words(index: &Index<'_>, what: &EventKind, only: Only) -> Option<(&'static st
             let how = if *damaged { "damaged" } else { "held back" };
             (dir.name(), format!("#{n} is {how}, due at {} ms", ms(*due)))
         }
+        EventKind::Injected { n, act, of: observed, .. } if of(n) => {
+            ("", format!("#{n} from the adversary: {act}, at #{observed}"))
+        }
         EventKind::Copied { n, copy, .. } if of(n) => ("", format!("#{n} doubled: #{copy}")),
         EventKind::Received { n, side } if of(n) => {
             (side.name(), format!("gets {}", brief(index.datagrams.get(n)?.sent)))

@@ -174,6 +174,9 @@ pub(super) fn random(tree: &Value) -> Vec<String> {
         let kinds = RANDOM_FAULTS.iter().filter(|kind| fault.get(**kind).is_some());
         found.extend(kinds.map(|kind| format!("faults[{index}].{kind}")));
     }
+    // Lists of packets cannot inject, so attacks stay.
+    let attacks = tree.get("adversary").and_then(Value::as_array).map_or(0, Vec::len);
+    found.extend((0..attacks).map(|index| format!("adversary[{index}]")));
     found
 }
 
@@ -264,8 +267,10 @@ mod tests {
     fn what_throws_dice_is_named() {
         let tree = json!({
             "links": { "up": { "loss_pct": 1, "rate_kbit": 5 }, "down": { "jitter_ms": 1, "drop_packets": [1] } },
-            "faults": [{ "blackout": {} }, { "corruption": {} }],
+            "faults": [{ "blackout": {} }, { "corruption": {} }], "adversary": [{ "replay": {} }],
         });
-        assert_eq!(random(&tree), ["links.up.loss_pct", "links.down.jitter_ms", "faults[1].corruption"]);
+        let random_parts =
+            ["links.up.loss_pct", "links.down.jitter_ms", "faults[1].corruption", "adversary[0]"];
+        assert_eq!(random(&tree), random_parts);
     }
 }

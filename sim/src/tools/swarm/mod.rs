@@ -4,6 +4,7 @@
 //! once hides what one thing alone breaks. Runs are short and small, so that thousands of them take a minute. Until
 //! `duration_ms` everything may be wrong; then faults and links are healed and everything must arrive.
 
+mod adversary;
 mod dice;
 mod faults;
 mod hosts;
@@ -62,6 +63,7 @@ pub fn scenario(weights: &Weights, seed: u64) -> Value {
         ("hosts", hosts::hosts(&mut dice("hosts"), &weights.hosts, &frame)),
         ("nat", nat),
         ("faults", faults),
+        ("adversary", adversary::attacks(&mut dice("adversary"), &weights.adversary, &frame)),
         ("wrap_after", settings::wrap_after(&mut dice("wrap"), &weights.settings)),
     ];
     for (key, value) in more {

@@ -17,7 +17,7 @@ pub struct WeightsError {
     pub reason: String,
 }
 
-/// Frequencies of the swarm's choices: of `links`, `hosts`, `faults` and `settings` each the percentage of runs that have it,
+/// Frequencies of the swarm's choices: of `links`, `hosts`, `faults`, `adversary` and `settings` each the percentage of runs that have it,
 /// of the others a weight among those of its group. Missing keys are as in [`Weights::default`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -28,6 +28,8 @@ pub struct Weights {
     pub hosts: Hosts,
     /// Faults.
     pub faults: Faults,
+    /// Attacks on the path.
+    pub adversary: Adversary,
     /// Settings that are not at their default.
     pub settings: Settings,
     /// The cipher.
@@ -53,6 +55,7 @@ impl Weights {
             ("links", weights.links.entries()),
             ("hosts", weights.hosts.entries()),
             ("faults", weights.faults.entries()),
+            ("adversary", weights.adversary.entries()),
             ("settings", weights.settings.entries()),
         ];
         for (group, entries) in shares {
@@ -143,6 +146,21 @@ weights! {
         clock_step "clock_step" 10 "A clock jumps ahead."
         duplicate_storm "duplicate_storm" 10 "Many packets arrive twice."
         corruption "corruption" 8 "Many datagrams have flipped bits, where the cipher notices."
+    }
+}
+
+weights! {
+    /// Attacks on the path, until the sources stop.
+    Adversary {
+        delay "delay" 0 "Datagrams are held back."
+        replay "replay" 0 "Copies of datagrams, from any source address."
+        replay_first "replay-first" 0 "Many copies of the first datagrams of a session, from many addresses."
+        replay_earlier "replay_earlier" 0 "Datagrams of an earlier session."
+        race "race" 0 "Copies from an address of the adversary overtake the originals."
+        reflect "reflect" 0 "Datagrams go back to their sender, where the cipher has a nonce."
+        tamper "tamper" 0 "Copies with flipped bits, where the cipher notices."
+        garbage "garbage" 0 "Random bytes, where the cipher notices."
+        relay "relay" 0 "The adversary relays what the server sends to it."
     }
 }
 

@@ -8,6 +8,7 @@ use engine::mux::OpenError;
 use engine::{
     Choice, ClientLimits, Deadline, DropReason, Entropy, Handled, Instant, SessionId, Stats, StreamId, Tunnel,
 };
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,10 +56,16 @@ impl Client {
         client
     }
 
-    /// A datagram from the server arrived at the socket of that dial.
-    pub fn receive(&mut self, driver: &mut Driver, now: Instant, dial: u32, datagram: &mut [u8]) {
+    /// A datagram arrived at the socket of that dial, from that address.
+    pub fn receive(
+        &mut self,
+        driver: &mut Driver,
+        now: Instant,
+        (dial, from): (u32, SocketAddr),
+        datagram: &mut [u8],
+    ) {
         let (local, id) = (driver.local(Side::Client, now), SessionId(dial.into()));
-        match self.sessions.handle_datagram(local, id, SERVER_ADDRESS, datagram) {
+        match self.sessions.handle_datagram(local, id, from, datagram) {
             Handled::Used => {}
             // The tunnel of that socket ended.
             Handled::Dropped(DropReason::NoSession) => return,

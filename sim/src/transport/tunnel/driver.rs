@@ -1,7 +1,7 @@
 use crate::Side;
 use crate::check::{Recovery, deadline_is_sane};
 use crate::host::{Machine, Nat, Place};
-use crate::ids::{Node, Stream};
+use crate::ids::{Node, Stranger, Stream};
 use crate::outcome::Rule;
 use crate::plan::Scenario;
 use crate::rng::Seed;
@@ -158,14 +158,14 @@ impl Driver {
         while self.machine(side).is_free(now) {
             let Some(transmit) = tunnel.poll_transmit(local, &mut self.out) else { return true };
             self.observe(now, node, tunnel);
-            self.transmit(now, node, transmit);
+            self.transmit(now, node, tunnel.conv(), transmit);
         }
         self.machine(side).owe();
         self.arrange_resume(side, now);
         false
     }
 
-    fn transmit(&mut self, now: Instant, node: Node, transmit: Transmit) {
+    fn transmit(&mut self, now: Instant, node: Node, conv: u32, transmit: Transmit) {
         let side = node.side();
         let place = match node {
             Node::Client(dial) if transmit.to == SERVER_ADDRESS => Some(self.nat.outbound(now, dial)),
@@ -180,8 +180,11 @@ impl Driver {
         let addresses =
             if side == Side::Client { (client, SERVER_ADDRESS) } else { (SERVER_ADDRESS, client) };
         let segment = transmit.segment.map_or(transmit.len, |bytes| usize::from(bytes.get()));
+        let stranger = Stranger::at(client);
+        let session = self.dials.get(&conv).copied().unwrap_or(0);
         for datagram in self.out[..transmit.len].chunks(segment) {
             let packet = self.network.net.packets.insert_tagged(datagram, tag);
+            self.network.net.packets.mark(packet, session, stranger);
             self.network.send(now, side, packet, |recorder, bytes| {
                 recorder.sent(now, node, packet, addresses, bytes);
             });

@@ -12,7 +12,7 @@ pub use server::Server;
 use super::{Network, Notice, Transport};
 use crate::check::{Excuses, Limits, Loss};
 use crate::host::{Alarm, Arrival, Machine};
-use crate::ids::{Node, PacketId, ServerId, Stream};
+use crate::ids::{Node, PacketId, ServerId, Stranger, Stream};
 use crate::outcome::{FaultOutcome, HostsOutcome, Outcome, PerDirection, Rule, SessionsOutcome, SideOutcome};
 use crate::plan::{FaultKind, FaultPlan, Scenario};
 use crate::record::{Element, Transit};
@@ -102,13 +102,15 @@ impl Tunnels {
         driver.machine(side).work(now, 1);
         match side {
             Side::Server if server.is_running() => {
-                if let Some(from) = driver.nat.address(place) {
+                let stranger = packet.stranger.map(Stranger::address);
+                if let Some(from) = stranger.or_else(|| driver.nat.address(place)) {
                     server.receive(driver, now, from, &mut packet.bytes);
                 }
             }
             Side::Client if client.is_running() => {
                 if let Some(dial) = driver.nat.socket_at(place) {
-                    client.receive(driver, now, dial, &mut packet.bytes);
+                    let from = packet.stranger.map_or(SERVER_ADDRESS, Stranger::address);
+                    client.receive(driver, now, (dial, from), &mut packet.bytes);
                 }
             }
             _ => driver.dropped_down += 1,
@@ -191,7 +193,10 @@ impl Tunnels {
             }
             Node::Server(session) => {
                 let conv = server.tunnel(session)?.conv();
-                (conv, !client.has_conv(conv) || !server.is_first(session, conv))
+                (
+                    conv,
+                    !client.has_conv(conv) || !server.is_first(session, conv) || server.is_strange(session),
+                )
             }
         };
         let moved = driver.dials.get(&conv).is_some_and(|&dial| driver.nat.has_moved(dial));

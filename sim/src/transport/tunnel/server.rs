@@ -1,14 +1,14 @@
 use super::Driver;
 use crate::Side;
 use crate::host::Alarm;
-use crate::ids::{Node, ServerId, Stream};
+use crate::ids::{Node, ServerId, Stranger, Stream};
 use crate::outcome::Rule;
 use crate::plan::SidePlan;
 use engine::{
     Deadline, DropReason, Entropy, Handled, Instant, Marks, Received, ServerLimits, SessionId, Stats,
     StreamId, Tunnel, TunnelConfig,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -22,6 +22,8 @@ pub struct Server {
     sessions: engine::Server,
     /// The first session of each conversation.
     firsts: BTreeMap<u32, ServerId>,
+    /// Sessions that an address of the adversary began.
+    strange: BTreeSet<ServerId>,
     /// The session that each stream arrived in.
     streams: BTreeMap<Stream, ServerId>,
     /// How often it was started before.
@@ -47,6 +49,7 @@ impl Server {
             config,
             entropy,
             firsts: BTreeMap::new(),
+            strange: BTreeSet::new(),
             streams: BTreeMap::new(),
             life: 0,
             running: true,
@@ -71,8 +74,11 @@ impl Server {
             }
             Received::Accepted { id, replaced } => {
                 replaced.inspect(|replaced| self.settle(driver, now, *replaced));
-                if let Some(tunnel) = self.sessions.tunnel(id) {
-                    self.firsts.entry(tunnel.conv()).or_insert(ServerId { life: self.life, id });
+                let session = self.id(id);
+                if Stranger::at(from).is_some() {
+                    self.strange.insert(session);
+                } else if let Some(tunnel) = self.sessions.tunnel(id) {
+                    self.firsts.entry(tunnel.conv()).or_insert(session);
                 }
                 self.settle(driver, now, id);
             }
@@ -157,6 +163,11 @@ impl Server {
     /// Whether its conversation began with that session.
     pub fn is_first(&self, session: ServerId, conv: u32) -> bool {
         self.firsts.get(&conv) == Some(&session)
+    }
+
+    /// Whether the adversary began that session, from an address of its own.
+    pub fn is_strange(&self, session: ServerId) -> bool {
+        self.strange.contains(&session)
     }
 
     /// A stream arrived in that session. A replayed beginning of a conversation that lives makes a session, too, in which
