@@ -33,7 +33,7 @@ impl Ends {
         Self { now_ms: 1000, sender: arq(), receiver: arq(), datagram: [0; 1500], payload }
     }
 
-    /// Carries `SEGMENTS` segments across, dropping those `lost` says, until all are acknowledged.
+    /// Carries `SEGMENTS` segments across, dropping those in `lost`, until all are acknowledged.
     fn carry(&mut self, lost: impl Fn(usize) -> bool) {
         for _ in 0..SEGMENTS {
             self.sender.send(&self.payload).expect("a full segment is always taken");

@@ -1,7 +1,7 @@
 //! Fixed work of each part of the packet path, for valgrind to count: `ci/instructions.sh`.
 //!
 //! `--features` prints the processor features that select an implementation, `--list` the parts. The name of a part runs
-//! its work in `measured`, and prints the number of units and what a unit is.
+//! its work in `measured`, and prints the number and kind of its units.
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,

@@ -28,7 +28,7 @@ enum Command {
     Live(LiveArgs),
     /// Forward UDP datagrams over the links of a scenario in real time
     Relay(RelayArgs),
-    /// Measure the relay itself: datagrams per second, and the delay that it adds
+    /// Benchmark the relay: datagrams per second, and added delay
     RelayBench(RelayBenchArgs),
     /// Join two network namespaces by the links of a scenario; run commands in them, or measure (root)
     Netns(NetnsArgs),
@@ -96,7 +96,7 @@ fn golden(args: &GoldenArgs) -> anyhow::Result<ExitCode> {
     if report.0.cases.is_empty() {
         eprintln!("no captures or traces found");
     }
-    Ok(exit(report.is_green()))
+    Ok(exit(report.is_success()))
 }
 
 fn live(args: &LiveArgs) -> anyhow::Result<ExitCode> {
@@ -107,7 +107,7 @@ fn live(args: &LiveArgs) -> anyhow::Result<ExitCode> {
     };
     if args.client.is_empty() || args.server.is_empty() {
         for missing in &found.missing {
-            eprintln!("SKIPPED {}: {}", missing.what, missing.why);
+            eprintln!("SKIPPED {}: {}", missing.name, missing.reason);
         }
     }
     let work = Work {

@@ -12,7 +12,7 @@ use sim::{Direction, Outcome};
 use std::collections::BTreeMap;
 use std::mem::discriminant;
 
-/// One run: a heading, a sentence, and a table.
+/// One run: a heading, a description and a table.
 pub(crate) struct Facts {
     pub(crate) heading: String,
     pub(crate) description: String,
@@ -53,14 +53,14 @@ pub(crate) fn facts(run: &Outcome) -> Facts {
 /// Rows about the events of a recording.
 pub(crate) fn recorded(recording: &Recording) -> Vec<(String, String)> {
     let mut causes: BTreeMap<(Direction, Cause), u64> = BTreeMap::new();
-    // One event of each kind represents all of its kind.
+    // The first event of each kind serves as the key of its count.
     let mut kinds: Vec<(&EventKind, u64)> = Vec::new();
     for event in &recording.events {
-        match kinds.iter_mut().find(|(kind, _)| discriminant(*kind) == discriminant(&event.what)) {
+        match kinds.iter_mut().find(|(kind, _)| discriminant(*kind) == discriminant(&event.kind)) {
             Some((_, count)) => *count += 1,
-            None => kinds.push((&event.what, 1)),
+            None => kinds.push((&event.kind, 1)),
         }
-        if let EventKind::Sent(sent) = &event.what {
+        if let EventKind::Sent(sent) = &event.kind {
             for again in sent.segments.iter().filter_map(|segment| segment.again.as_ref()) {
                 *causes.entry((sent.side.sends(), again.cause)).or_default() += 1;
             }
@@ -73,8 +73,8 @@ pub(crate) fn recorded(recording: &Recording) -> Vec<(String, String)> {
             (format!("causes of retransmission {}", direction.name()), listed)
         })
         .into();
-    let name = |what: &EventKind| serde_json::json!(what)["e"].as_str().unwrap_or_default().to_owned();
-    let events = kinds.into_iter().map(|(what, count)| format!("{} {count}", name(what)));
+    let name = |kind: &EventKind| serde_json::json!(kind)["e"].as_str().unwrap_or_default().to_owned();
+    let events = kinds.into_iter().map(|(kind, count)| format!("{} {count}", name(kind)));
     rows.push(("recorded events".into(), listed(events)));
     rows
 }
@@ -91,7 +91,7 @@ pub(crate) const SUMMARY_HEADS: [&str; 8] = [
     "checks",
 ];
 
-/// One line of the table over all runs.
+/// One row of the table over all runs.
 pub(crate) fn summary(run: &Outcome) -> [String; SUMMARY_HEADS.len()] {
     let goodput = |direction: Direction| {
         let kbit = run.workloads.iter().filter_map(|work| match work {
@@ -303,7 +303,7 @@ fn expectation_row(expectation: &ExpectationOutcome) -> (String, String) {
     let limits = limits.into_iter().filter_map(|(word, limit)| Some(format!("{word} {}", figure(limit?))));
     let limits = limits.collect::<Vec<_>>().join(" and ");
     let verdict = if expectation.ok { "met" } else { "FAILED" };
-    (format!("expected: {}", expectation.what), format!("{limits}, was {measured}: {verdict}"))
+    (format!("expected: {}", expectation.quantity), format!("{limits}, was {measured}: {verdict}"))
 }
 
 fn listed(parts: impl Iterator<Item = String>) -> String {

@@ -32,9 +32,9 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// One self-contained HTML page: tables of results, charts of one or two recordings, or measured performance
+    /// Render one self-contained HTML page: tables of results, charts of one or two recordings, or measured performance
     Html(Args),
-    /// The same as Markdown, without charts
+    /// Render the same as Markdown, without charts
     Md(Args),
     /// Compare pairs of tunnel programs: throughput, latency, processor time, memory
     Bench(Box<bench::Args>),
@@ -115,23 +115,27 @@ fn html(args: &Args) -> anyhow::Result<String> {
 fn are_recordings(args: &Args) -> anyhow::Result<bool> {
     let are: Vec<bool> = args.files.iter().map(|path| is_recording(path)).collect::<anyhow::Result<_>>()?;
     let all = are.iter().all(|is| *is);
-    ensure!(all || !are.contains(&true), "results and recordings do not go on one page");
+    ensure!(all || !are.contains(&true), "results and recordings cannot share a page");
     Ok(all)
 }
 
-/// What `bench` or `lines` measured, if that is what the files are.
+/// The measurements in the file, if it is a result file of `bench` or `lines`.
 fn measured(args: &Args) -> anyhow::Result<Option<Measurements>> {
     for path in &args.files {
         if Measurements::is_one(path)? {
-            ensure!(args.files.len() == 1, "{}: measured performance has a page of its own", path.display());
+            ensure!(
+                args.files.len() == 1,
+                "{}: only one file of measurements fits on a page",
+                path.display()
+            );
             return Measurements::read(path).map(Some);
         }
     }
-    ensure!(args.notes.is_none(), "--notes goes on the page of `bench` or `lines` only");
+    ensure!(args.notes.is_none(), "--notes applies to pages of `bench` or `lines` only");
     Ok(None)
 }
 
-/// Whether the file's first line says that it is a recording.
+/// Whether the first line of the file is the header of a recording.
 fn is_recording(path: &Path) -> anyhow::Result<bool> {
     let file = File::open(path).with_context(|| path.display().to_string())?;
     let mut first = String::new();

@@ -1,4 +1,4 @@
-//! Recorded runs as one self-contained HTML page: charts over time, one run or two side by side.
+//! Recorded runs as one self-contained HTML page: charts over time of one run, or of two for comparison.
 
 use crate::facts::{facts, recorded};
 use crate::html::escaped;
@@ -14,7 +14,7 @@ const SCRIPT: &str = include_str!("page.js");
 /// The charts in order: id, title, unit, full width.
 const CHARTS: [(&str, &str, &str, bool); 7] = [
     ("goodput", "Goodput", "Mbit/s", false),
-    ("queue", "Queue of the link", "kB waiting", false),
+    ("queue", "Queue of the link", "queued kB", false),
     ("rtt", "Round trip and timeout", "ms, at the sender", false),
     ("windows", "Windows of the sender", "segments", false),
     ("events", "Losses and repairs", "per interval", false),
@@ -178,7 +178,7 @@ fn head(recordings: &[Recording], labels: &[String]) -> String {
     out
 }
 
-/// The settings of a single run in a line.
+/// The settings of a run as a sentence.
 fn setting(header: &Header) -> String {
     let [client, server] = [json!(header.client), json!(header.server)];
     let one = |key: &str| match (text(&client[key]), text(&server[key])) {
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_say_what_differs_and_nothing_else() {
+    fn labels_name_only_the_differences() {
         let options =
             |mode: &str, interval_ms| Options { mode: mode.into(), interval_ms, ..Options::default() };
         let fast = |interval| options("fast", interval);

@@ -71,7 +71,7 @@ struct Builder {
     faults: Vec<(u64, Option<u64>, FaultName)>,
 }
 
-/// The data of the page of this run.
+/// The data of a run for the script of the page, as JSON.
 pub(crate) fn series(recording: &Recording) -> Value {
     let is_tcp = recording.header.transport != Transport::Karst;
     let end_us = recording.end_us();
@@ -85,7 +85,7 @@ pub(crate) fn series(recording: &Recording) -> Value {
         faults: Vec::new(),
     };
     for event in &recording.events {
-        builder.add(event.t, &event.what);
+        builder.add(event.t, &event.kind);
     }
     let Builder { bin_us, ways: [up, down], faults, .. } = builder;
     let faults: Vec<Value> = faults
@@ -117,8 +117,8 @@ fn bin_us(end_us: u64) -> u64 {
 }
 
 impl Builder {
-    fn add(&mut self, t: u64, what: &EventKind) {
-        match what {
+    fn add(&mut self, t: u64, kind: &EventKind) {
+        match kind {
             EventKind::Sent(sent) => self.sent(t, sent),
             EventKind::Dropped { n, dir, by } => self.dropped(t, *n, *dir, *by),
             EventKind::Queued { dir, queue, .. } | EventKind::Left { dir, queue, .. } => {
@@ -156,7 +156,7 @@ impl Builder {
                 let open = self.faults.iter_mut().find(|(_, until, of)| until.is_none() && of == kind);
                 open.into_iter().for_each(|fault| fault.1 = Some(t));
             }
-            // Not drawn; the table lists their counts.
+            // Not drawn; the table has their counts.
             EventKind::Session { .. }
             | EventKind::Carries { .. }
             | EventKind::Copied { .. }
@@ -214,7 +214,7 @@ impl Builder {
         let work = self.works.get(&(span.session, span.stream)).cloned().unwrap_or_default();
         let writes = self.written.entry((span.session, span.stream, direction)).or_default();
         let end = span.at + u64::from(span.len);
-        // Keep the write that contains the last byte of this read for later reads.
+        // Keep the write that contains the last byte: later reads may need it.
         while writes.front().is_some_and(|(until, _)| *until < end) {
             writes.pop_front();
         }
@@ -291,7 +291,7 @@ impl Points {
         self.0.push((t, value));
     }
 
-    /// Of a curve: the highest point of each group of neighbours.
+    /// A curve, thinned to the highest point of each group of neighbours.
     fn curve(self) -> Value {
         let group = self.0.len().div_ceil(POINTS_MAX).max(1);
         let highest = |points: &[(u64, u64)]| points.iter().copied().max_by_key(|(_, value)| *value);
@@ -299,7 +299,7 @@ impl Points {
         json!({ "t": deltas(&times(&points)), "v": values(&points) })
     }
 
-    /// Of marks: every n-th, and their total.
+    /// Marks, thinned to every n-th, and their total.
     fn marks(self) -> Value {
         let step = self.0.len().div_ceil(MARKS_MAX).max(1);
         let points: Vec<_> = self.0.iter().copied().step_by(step).collect();
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn curves_keep_peaks_and_marks_say_how_many_there_are() {
+    fn curves_keep_peaks_and_marks_keep_their_total() {
         let points = || Points((0..10_000).map(|t| (t, u64::from(t == 7_777) * 50)).collect());
         let curve = points().curve();
         assert_eq!(curve["v"].as_array().unwrap().iter().filter(|v| **v == 50).count(), 1);
@@ -377,8 +377,8 @@ mod tests {
 
     #[test]
     fn faults_last_until_they_heal_or_the_run_ends() {
-        let fault = |t, kind, healed| Event { t, what: EventKind::Fault { kind, healed } };
-        let end = Event { t: 20, what: EventKind::Waits { n: 1, side: sim::Side::Client } };
+        let fault = |t, kind, healed| Event { t, kind: EventKind::Fault { kind, healed } };
+        let end = Event { t: 20, kind: EventKind::Waits { n: 1, side: sim::Side::Client } };
         let (blackout, restart) = (FaultName::Blackout, FaultName::ServerRestart);
         let events = vec![fault(5, blackout, false), fault(7, restart, false), fault(9, blackout, true), end];
         let recording = Recording { header: Header::default(), events };

@@ -1,7 +1,7 @@
-//! karst-sim: plays scenario files and reports what happened.
+//! karst-sim: plays scenario files and reports the outcomes.
 //!
-//! Exit code 0: every check held and every expectation was met. 1: one did not. 2: a file or the command line was
-//! refused.
+//! Exit code 0: every check held and every expectation was met. 1: a check or an expectation failed. 2: a file or the command
+//! line was refused.
 
 mod cli;
 
@@ -14,8 +14,8 @@ const REFUSED: u8 = 2;
 
 /// Plays scenario files against the protocol engine in simulated time.
 ///
-/// Exit code 0: every check held and every expectation was met; 1: one did not; 2: a file or the command line was
-/// refused.
+/// Exit code 0: every check held and every expectation was met; 1: a check or an expectation failed; 2: a file or the command
+/// line was refused.
 #[derive(Parser)]
 #[command(
     name = "karst-sim",
@@ -34,9 +34,9 @@ struct Cli {
 enum Command {
     /// Plays scenario files; the default without a subcommand.
     Run(run::Args),
-    /// Lists the scenario files in a folder: name, theme, and what each shows.
+    /// Lists the scenario files in a folder: name, theme and description.
     List(list::Args),
-    /// Plays two settings or two scenarios over many seeds, side by side; or compares two results files.
+    /// Compares two settings or two scenarios over many seeds, or two results files.
     Compare(compare::Args),
     /// Explains the events of a segment, of a stream or around a moment of a run.
     Explain(explain::Args),
@@ -48,7 +48,7 @@ enum Command {
     Shrink(shrink::Args),
     /// Prints the JSON Schema of scenario files, results or recordings.
     Schema(schema::Args),
-    /// Prints everything that enters the trace hash of a run, one line each.
+    /// Prints the entries of the trace hash of a run, one per line.
     Trace(trace::Args),
 }
 
@@ -76,7 +76,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whoever read the output has read enough.
+/// Whether the reader of the output has closed it, which is not a failure.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let io = error.root_cause().downcast_ref::<std::io::Error>();
     io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)

@@ -1,4 +1,4 @@
-//! Dice: one independent stream per consumer, and decisions made of integers only.
+//! Random numbers: one independent stream per consumer; decisions use integers only.
 
 use engine::Entropy;
 use siphasher::sip::SipHasher24;
@@ -9,7 +9,7 @@ use std::hash::Hasher;
 pub struct Seed(pub u64);
 
 impl Seed {
-    /// The stream of the consumer called `name`; it depends on nothing but the seed and the name.
+    /// The stream of the consumer `name`; it depends on the seed and the name only.
     pub fn stream(self, name: &str) -> Entropy {
         let mut key = [0; 32];
         for (word, bytes) in key.chunks_exact_mut(8).enumerate() {
@@ -21,14 +21,14 @@ impl Seed {
     }
 }
 
-/// A probability as a threshold in units of 2^-32, so that "never" and "always" are exact.
+/// A probability as a threshold in units of 2^-32, so that 0 and 1 are exact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Odds(u64);
 
 impl Odds {
     const ONE: u64 = 1 << 32;
 
-    /// A probability in parts per million; more than a million means always.
+    /// A probability in parts per million; more than a million is certain.
     pub const fn from_ppm(ppm: u32) -> Self {
         Self::from_ratio(ppm as u64, 1_000_000)
     }
@@ -38,20 +38,20 @@ impl Odds {
         if numerator >= denominator { Self(Self::ONE) } else { Self(numerator * Self::ONE / denominator) }
     }
 
-    /// Throws the dice once.
-    pub fn hit(self, dice: &mut Entropy) -> bool {
-        u64::from(dice.next_u32()) < self.0
+    /// Draws once.
+    pub fn hit(self, entropy: &mut Entropy) -> bool {
+        u64::from(entropy.next_u32()) < self.0
     }
 }
 
 /// A uniform integer in `0..bound`; 0 when `bound` is 0.
-pub fn below(dice: &mut Entropy, bound: u64) -> u64 {
-    let product = u128::from(dice.next_u64()) * u128::from(bound);
+pub fn below(entropy: &mut Entropy, bound: u64) -> u64 {
+    let product = u128::from(entropy.next_u64()) * u128::from(bound);
     (product >> 64) as u64
 }
 
-/// Endless random bytes for payloads, many times as fast as [`Entropy`] and just as reproducible: a counter times a key,
-/// folded, as wyrand has it. Nothing is decided by them.
+/// Pseudo-random payload bytes, many times as fast as [`Entropy`] and reproducible: a folded product of counter and key, as in
+/// wyrand. They affect no decision.
 #[derive(Clone, Debug)]
 pub struct Noise {
     counter: u64,
@@ -61,12 +61,12 @@ pub struct Noise {
 impl Noise {
     const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
-    /// The bytes that follow from those dice.
-    pub fn new(dice: &mut Entropy) -> Self {
-        Self { counter: dice.next_u64(), key: dice.next_u64() | 1 }
+    /// Derives the key from `entropy`.
+    pub fn new(entropy: &mut Entropy) -> Self {
+        Self { counter: entropy.next_u64(), key: entropy.next_u64() | 1 }
     }
 
-    /// The next bytes; a last piece of less than eight uses up eight.
+    /// Fills `out` with the next bytes; a last piece of less than eight consumes eight.
     pub fn fill(&mut self, out: &mut [u8]) {
         let (words, rest) = out.as_chunks_mut::<8>();
         for word in words {
@@ -77,8 +77,8 @@ impl Noise {
         }
     }
 
-    /// Other bytes in place of those, as random as they are: each block differs from the one before in a word that repeats.
-    /// What is at the wrong place, or in the wrong block, is as wrong as with fresh bytes, and snappy finds nothing in it.
+    /// Derives the next block of random bytes from this one by XOR with a repeated word. Misplaced bytes remain detectable, and the
+    /// block incompressible, as with fresh bytes.
     pub fn stir(&mut self, block: &mut [u8]) {
         let word = self.word();
         let (words, rest) = block.as_chunks_mut::<8>();
@@ -120,9 +120,9 @@ mod tests {
     const PINNED: u64 = 4_922_392_205_259_817_252;
 
     #[test]
-    fn odds_are_exact_at_the_ends_and_close_between() {
-        let mut dice = Seed(3).stream("odds");
-        let mut hits = |ppm: u32| (0..100_000).filter(|_| Odds::from_ppm(ppm).hit(&mut dice)).count();
+    fn probabilities_are_exact_at_0_and_1_and_close_between() {
+        let mut entropy = Seed(3).stream("odds");
+        let mut hits = |ppm: u32| (0..100_000).filter(|_| Odds::from_ppm(ppm).hit(&mut entropy)).count();
         assert_eq!(hits(0), 0);
         assert_eq!(hits(1_000_000), 100_000);
         let quarter = hits(250_000);
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn noise_is_reproducible_and_looks_random() {
+    fn noise_is_reproducible_and_uniform() {
         let bytes = |name: &str| {
             let mut out = vec![0; 80_004];
             Noise::new(&mut Seed(5).stream(name)).fill(&mut out);
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn stirred_noise_shares_nothing_with_what_it_was() {
+    fn stirred_noise_shares_no_words_with_its_source() {
         let mut noise = Noise::new(&mut Seed(5).stream("noise"));
         let mut block = vec![0; 4_099];
         noise.fill(&mut block);
@@ -167,11 +167,11 @@ mod tests {
     }
 
     #[test]
-    fn below_stays_below_and_reaches_every_value() {
-        let mut dice = Seed(4).stream("below");
+    fn below_reaches_every_value_of_its_range() {
+        let mut entropy = Seed(4).stream("below");
         let mut seen = [0u32; 7];
-        (0..7_000).for_each(|_| seen[below(&mut dice, 7) as usize] += 1);
+        (0..7_000).for_each(|_| seen[below(&mut entropy, 7) as usize] += 1);
         assert!(seen.iter().all(|&n| (850..1150).contains(&n)), "{seen:?}");
-        assert_eq!(below(&mut dice, 0), 0);
+        assert_eq!(below(&mut entropy, 0), 0);
     }
 }

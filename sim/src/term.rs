@@ -1,4 +1,4 @@
-//! JSON of [`Term`]s: their names.
+//! Serialization of [`Term`]s by name.
 
 use engine::observe::Term;
 use schemars::{Schema, SchemaGenerator, json_schema};

@@ -1,17 +1,17 @@
-//! The fingerprint of a run.
+//! The trace hash of a run.
 
 use crate::Side;
 use crate::rng::fold;
 use engine::Instant;
 use std::fmt::{self, Display, Formatter};
 
-/// What happened, as far as the fingerprint is concerned.
+/// Kinds of events that enter the trace hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {
-    /// A side handed a datagram to its link.
+    /// A side passed a datagram to its link.
     Sent = 1,
-    /// A link handed a datagram to a side.
+    /// A link delivered a datagram to a side.
     Delivered = 2,
     /// A side's deadline fired.
     Timeout = 3,
@@ -21,22 +21,22 @@ pub enum Kind {
 
 /// A 64-bit hash over every `(time_us, side, kind, datagram)`.
 ///
-/// Datagrams enter by their [`digest`], taken once when they are sent.
+/// A datagram enters as its [`digest`], computed once when it is sent.
 #[derive(Clone, Debug)]
 pub struct Trace {
     hash: u64,
-    /// What entered since the record was taken last, if one is kept.
+    /// Entries since the last [`Trace::take_record`], if a record is kept.
     record: Option<Vec<Entry>>,
 }
 
-/// One thing that entered a [`Trace`].
+/// One entry of a [`Trace`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// When.
+    /// Simulated time.
     pub at: Instant,
-    /// On which side.
+    /// Side of the event.
     pub side: Side,
-    /// What happened.
+    /// Kind of the event.
     pub kind: Kind,
     /// Hash of the datagram, or the stream and the number of the event.
     pub digest: u64,
@@ -60,16 +60,16 @@ impl Trace {
         Self { record: Some(Vec::new()), ..Self::new() }
     }
 
-    /// What entered since the last call; nothing when no record is kept.
+    /// Takes the entries since the last call; none if no record is kept.
     pub fn take_record(&mut self) -> Vec<Entry> {
         self.record.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
-    /// Adds one thing that happened.
+    /// Adds an entry.
     pub fn record(&mut self, at: Instant, side: Side, kind: Kind, digest: u64) {
-        // Three bits of kind, one of side: four thousand simulated years fit into the rest.
-        let what = at.as_micros() << 4 | u64::from(side as u8) << 3 | u64::from(kind as u8);
-        self.hash = fold(self.hash ^ SALT[0] ^ what, fold(digest ^ SALT[1], SALT[2] ^ self.hash));
+        // Three bits of kind and one of side leave room for four thousand simulated years.
+        let head = at.as_micros() << 4 | u64::from(side as u8) << 3 | u64::from(kind as u8);
+        self.hash = fold(self.hash ^ SALT[0] ^ head, fold(digest ^ SALT[1], SALT[2] ^ self.hash));
         if let Some(record) = &mut self.record {
             record.push(Entry { at, side, kind, digest });
         }
@@ -87,8 +87,8 @@ impl Default for Trace {
     }
 }
 
-/// The hash of one datagram's bytes: four lanes of multiply and fold, some twenty times as fast as SipHash. No adversary attacks
-/// it; it has to notice that two runs differ.
+/// The hash of one datagram's bytes: four lanes of multiply and fold, some twenty times as fast as SipHash. It must
+/// detect that two runs differ, not resist an adversary.
 pub fn digest(datagram: &[u8]) -> u64 {
     let mut lanes = SALT;
     let (blocks, rest) = datagram.as_chunks::<64>();
@@ -112,7 +112,7 @@ fn absorb(lanes: &mut [u64; 4], block: &[u8; 64]) {
     }
 }
 
-/// Never changed, because recorded hashes depend on them; as wyhash has them.
+/// Constants of wyhash. Pinned: recorded trace hashes depend on them.
 const SALT: [u64; 4] =
     [0xa076_1d64_78bd_642f, 0xe703_7ed1_a0b4_28db, 0x8ebc_6af0_9c88_c6e3, 0x5899_65cc_7537_4cc3];
 
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_bit_and_the_length_of_a_datagram_count() {
+    fn every_bit_and_the_length_of_a_datagram_change_the_digest() {
         for len in [0, 1, 7, 31, 32, 33, 64, 1_400] {
             let datagram: Vec<u8> = (0..len).map(|n| (n * 7) as u8).collect();
             let mut seen = vec![digest(&datagram), digest(&[&datagram[..], &[0]].concat())];
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn two_bits_that_change_together_are_seen() {
+    fn pairs_of_flipped_bits_change_the_digest() {
         let base = digest(&[0; 64]);
         for (first, second) in (0..512).flat_map(|first| (0..first).map(move |second| (first, second))) {
             let mut changed = [0; 64];
@@ -155,7 +155,7 @@ mod tests {
     const PINNED: u64 = 6_872_702_385_816_231_685;
 
     #[test]
-    fn every_part_of_an_entry_counts() {
+    fn every_field_of_an_entry_changes_the_hash() {
         let hash = |at: u64, side, kind, digest| {
             let mut trace = Trace::new();
             trace.record(Instant::from_micros(at), side, kind, digest);

@@ -1,25 +1,25 @@
-//! Quantities of scenario files: decimals read digit by digit, so that no float decides anything.
+//! Quantities of scenario files: decimals are parsed digit by digit, so no float affects a decision.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use std::borrow::Cow;
 use std::fmt;
 
-/// A time in milliseconds with up to three decimals, held in microseconds: `20` or `0.25`.
+/// A time in milliseconds with up to three decimals, stored in microseconds: `20` or `0.25`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Millis {
     /// The time in microseconds.
     pub us: u64,
 }
 
-/// A percentage with up to four decimals, at most 100, held in parts per million: `2` or `0.05`.
+/// A percentage with up to four decimals, at most 100, stored in parts per million: `2` or `0.05`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Percent {
     /// The share in parts per million.
     pub ppm: u32,
 }
 
-/// A count with up to three decimals, held in thousandths: `3` or `2.5`.
+/// A count with up to three decimals, stored in thousandths: `3` or `2.5`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Milli {
     /// The count in thousandths.
@@ -78,7 +78,7 @@ impl JsonSchema for Milli {
     }
 }
 
-/// What [`Decimal`] accepts; how many decimals a number has is not for a schema.
+/// Schema of the numbers that [`Decimal`] accepts; a schema cannot limit the decimals.
 fn decimal_schema(description: &str, decimals: u32) -> Schema {
     let pattern = format!(r"^[0-9]+(\.[0-9]{{1,{decimals}}})?$");
     json_schema!({
@@ -87,8 +87,8 @@ fn decimal_schema(description: &str, decimals: u32) -> Schema {
     })
 }
 
-/// Accepts an integer, or a string of digits with at most `decimals` after the point, which is what the reader of scenario files
-/// makes of a number with decimals.
+/// Accepts an integer, or a string of digits with at most `decimals` after the point, the form that the parser of scenario files
+/// gives to a number with decimals.
 struct Decimal {
     decimals: u32,
 }
@@ -109,10 +109,10 @@ impl Visitor<'_> for Decimal {
     }
 }
 
-/// `text` times 10^`decimals`.
+/// Parses `text` times 10^`decimals`.
 ///
 /// # Errors
-/// It is not digits with at most that many decimals, or does not fit 64 bits.
+/// `text` is not a decimal with at most that many decimals, or does not fit 64 bits.
 pub fn scaled(text: &str, decimals: u32) -> Result<u64, String> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let all_digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
@@ -123,12 +123,12 @@ pub fn scaled(text: &str, decimals: u32) -> Result<u64, String> {
     format!("{whole}{fraction}").parse().map_err(|_| format!("{text} is too large"))
 }
 
-/// A decimal with neither exponent nor needless zeros: `"1e3"` is `1000`, `"22.50"` is `22.5`.
+/// Rewrites a JSON number without exponent and trailing zeros: `"1e3"` is `1000`, `"22.50"` is `22.5`.
 ///
 /// # Errors
 /// `text` is not a JSON number, or has too many digits for any quantity.
 pub fn plain(text: &str) -> Result<String, &'static str> {
-    /// Digits in front of the point, and behind it.
+    /// Maximum digits before the point, and after it.
     const DIGITS_MAX: i32 = 40;
     let (sign, number) = text.strip_prefix('-').map_or(("", text), |number| ("-", number));
     let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
@@ -143,14 +143,14 @@ pub fn plain(text: &str) -> Result<String, &'static str> {
     if significant.is_empty() {
         return Ok("0".into());
     }
-    // Where the point is, counted from the first digit.
+    // Position of the point, counted from the first digit.
     let point = exponent.saturating_add(whole.len() as i32);
     let places = (significant.len() as i32).saturating_sub(point);
     if point > DIGITS_MAX {
         return Err("the number is too large");
     }
     if places > DIGITS_MAX {
-        return Err("too many digits behind the point");
+        return Err("too many digits after the point");
     }
     let zeros = |count: i32| "0".repeat(count.max(0) as usize);
     let padded = format!("{}{significant}{}", zeros(1 - point), zeros(-places));
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_refused() {
+    fn malformed_numbers_are_refused() {
         for bad in
             ["0.5", "-1", "\"1.0000001\"", "\"-1\"", "\"1e3\"", "\"\"", "\".5\"", "\"1.\"", "true", "null"]
         {
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn decimals_lose_exponents_and_needless_zeros_only() {
+    fn plain_removes_exponents_and_trailing_zeros() {
         for (text, expected) in [
             ("0", "0"),
             ("-0.0", "0"),

@@ -1,4 +1,4 @@
-//! Names with several addresses (CLI-53), in a mount namespace with a host table of its own.
+//! Names with several addresses (CLI-53), in a mount namespace with its own host table.
 use crate::common::{Program, connect, echo, exchange, free_udp, sample, start_client, start_server, target};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::PathBuf;

@@ -53,7 +53,7 @@ fn session_count(client: &Program) -> usize {
 
 // CLI-51
 #[test]
-fn an_expired_session_is_kept_while_its_stream_moves() {
+fn an_expired_session_is_kept_while_its_stream_is_active() {
     let udp = free_udp();
     let _server = start_server(target(echo), udp, &[]);
     let (client, local) = start_client(udp, &["--autoexpire", "1", "--scavengettl", "0"]);
@@ -118,7 +118,7 @@ fn connections_recover_as_soon_as_a_blackout_ends() {
     let mut new = connect(local);
     new.write_all(&[9; 100]).unwrap();
     new.read_exact(&mut [0; 100]).unwrap();
-    // The requirement is three seconds; kcptun takes forty to seventy. The margin allows for a busy machine.
+    // The requirement is three seconds; kcptun needs forty to seventy. The margin allows for a busy machine.
     assert!(back.elapsed() < Duration::from_secs(15), "{:?}", back.elapsed());
     old.read_exact(&mut [0; 100]).unwrap();
 }

@@ -227,7 +227,7 @@ fn an_unknown_cipher_is_rejected_with_the_valid_names() {
 
 // CLI-27
 #[test]
-fn help_lists_what_works_and_version_names_the_program() {
+fn help_lists_the_options_and_version_names_the_program() {
     for side in [Side::Client, Side::Server] {
         let text = help(side, false);
         for flag in flags::of(side) {
@@ -243,7 +243,7 @@ fn help_lists_what_works_and_version_names_the_program() {
     }
 }
 
-// CLI-8: no text makes the parser panic.
+// CLI-8: the parser panics on no text.
 #[test]
 fn odd_words_are_rejected_or_ignored() {
     for word in

@@ -38,7 +38,7 @@ fn keys_match_in_any_case_and_the_last_one_counts() {
 
 // CLI-10
 #[test]
-fn null_changes_nothing() {
+fn null_keeps_the_default() {
     assert_eq!(mtu(r#"{"mtu": null}"#), 1350);
     assert_eq!(mtu(r#"{"mtu": 900, "mtu": null}"#), 900);
     assert_eq!(mtu("null"), 1350);

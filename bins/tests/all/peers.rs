@@ -1,4 +1,4 @@
-//! The programs against peers that the engine plays: ones that close as kcptun does, and ones that start over.
+//! The programs against peers built from the engine: peers that close as kcptun does, and peers that restart.
 use crate::common::{PATIENCE, connect, echo, free_udp, start_client, start_server, target};
 use engine::{
     Entropy, Event, Instant, Received, Server, ServerLimits, Settings, StreamId, Tunnel, TunnelConfig,
@@ -98,9 +98,9 @@ fn like_kcptun(settings: &Settings) -> Arc<TunnelConfig> {
     Arc::new(config)
 }
 
-// CLI-23: kcptun's end of a stream is the end of both directions; what it sent before still arrives.
+// CLI-23: the end of a stream from kcptun ends both directions; data sent before still arrives.
 #[test]
-fn a_peer_that_closes_as_kcptun_does_gets_the_streams_end_at_once() {
+fn a_peer_that_closes_as_kcptun_does_receives_the_end_of_the_stream_at_once() {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let (_client, local) = start_client(socket.local_addr().unwrap(), &[]);
     let mut app = connect(local);
@@ -117,7 +117,7 @@ fn a_peer_that_closes_as_kcptun_does_gets_the_streams_end_at_once() {
     assert_eq!(reply, b"reply");
 }
 
-// CLI-52: the end of the connection is held back from a server that would close the whole stream on it.
+// CLI-52: the end of the connection is not passed to a server that would close both directions on it.
 #[test]
 fn a_late_reply_of_kcptuns_server_is_not_lost_to_a_half_close() {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -148,7 +148,7 @@ fn a_late_reply_of_kcptuns_server_is_not_lost_to_a_half_close() {
     assert_eq!(reply, b"reply");
 }
 
-/// Another conversation from the same address takes its place (overview section 6).
+/// Another conversation from the same address replaces it (overview section 6).
 #[test]
 fn a_client_that_starts_over_replaces_its_session() {
     let udp = free_udp();

@@ -26,7 +26,7 @@ fn plugin(side: Side, more: &[(&str, &str)], words: &[&str]) -> Result<Config, C
 
 // CLI-38
 #[test]
-fn addresses_come_from_the_environment() {
+fn addresses_are_read_from_the_environment() {
     let client = plugin(Side::Client, &[], &[]).unwrap();
     assert_eq!(
         (&*client.program.localaddr, &*client.program.remoteaddr),
@@ -43,7 +43,7 @@ fn addresses_come_from_the_environment() {
 
 // CLI-38
 #[test]
-fn options_come_from_the_environment_and_flags_override_them() {
+fn options_are_read_from_the_environment_and_flags_override_them() {
     let options = [("SS_PLUGIN_OPTIONS", r"mode=fast2;nocomp;key=a\;b\=c;ds=5;mtu=1200;__android_vpn")];
     let config = plugin(Side::Client, &options, &["--mtu", "1300"]).unwrap();
     assert_eq!((config.settings.mode, &*config.settings.key), (Mode::Fast2, "a;b=c"));

@@ -1,4 +1,4 @@
-//! What users see of the programs' command lines, compared with `snapshots/`. After a wanted change,
+//! Help and errors of the programs, compared with `snapshots/`. After an intended change,
 //! `INSTA_UPDATE=always cargo test --profile ci -p bins --test all snapshots::` rewrites them; review the difference.
 
 use insta::assert_snapshot;
@@ -40,7 +40,7 @@ const REFUSED: [(&str, &[&str]); 10] = [
     ("bad_port_range", &["--listen", ":5000-4000"]),
 ];
 
-/// Name of the snapshot, and a file of options that is refused.
+/// Name of the snapshot, and a refused file of options.
 const REFUSED_FILES: [(&str, &str); 2] =
     [("not_json", "{ \"mtu\": }"), ("wrong_type", "{ \"mtu\": \"large\" }")];
 

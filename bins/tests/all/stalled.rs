@@ -1,4 +1,4 @@
-//! A stalled reader does not stall other streams, and the peer stops sending to a reader that is gone.
+//! A stalled reader does not stall other streams, and once a reader is gone, the peer stops sending to it.
 use crate::common::{PATIENCE, Pair, echo, sample, target};
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -54,7 +54,7 @@ fn other_streams_continue_beside_stalled_readers() {
 
 /// SMUX-29: the target is notified within seconds, although its direction was still open.
 #[test]
-fn the_peer_stops_sending_to_an_application_that_is_gone() {
+fn the_peer_stops_sending_to_an_application_that_exited() {
     for smuxver in ["1", "2"] {
         let (ended, ends) = channel();
         let pair = Pair::start(source(ended), &["--smuxver", smuxver]);

@@ -68,7 +68,7 @@ fn the_manual_page_has_every_option_and_only_known_macros() {
     }
 }
 
-// CLI-40: what is in the table is in everything that is generated from it.
+// CLI-40: every option of the table is in all generated texts.
 #[test]
 fn every_option_is_in_help_man_completions_manual_and_json() {
     let manual = markdown();

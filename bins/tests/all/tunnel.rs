@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 const MEBIBYTE: usize = 1 << 20;
 
-/// Four streams at once, each a mebibyte there and back.
+/// Four concurrent streams, each a mebibyte in both directions.
 fn four_streams_arrive_whole(both: &[&str]) {
     let pair = Pair::start(target(echo), both);
     let streams: Vec<_> = (0..4)
@@ -260,7 +260,7 @@ fn without_migration_an_address_change_starts_a_new_session() {
 }
 
 /// Moves the client to another port of `host`, then exchanges a mebibyte on an old stream and a little on a new one; the
-/// sessions the server had, and what came back on the old stream.
+/// sessions the server had, and the bytes received on the old stream.
 fn exchange_over_a_move(host: &str, server_flags: &[&str]) -> (usize, Vec<u8>) {
     let udp = free_udp();
     let server = start_server(target(echo), udp, server_flags);
@@ -335,7 +335,7 @@ fn the_programs_stop_at_once_with_status_0() {
         pair.client.signal(number);
         let status = pair.client.wait(Duration::from_secs(3)).expect("still runs");
         assert_eq!(status.code(), Some(0));
-        // The stream's end was sent before, so the server knows without a timeout.
+        // The end of the stream was sent before, so the server needs no timeout.
         pair.server.wait_for("stream closed");
         assert!(pair.server.is_running());
         pair.server.signal(number);

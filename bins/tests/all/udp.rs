@@ -1,4 +1,4 @@
-//! The socket layer: runs of datagrams keep their boundaries, on both families, whatever the system supports (CLI-26).
+//! The socket layer: runs of datagrams keep their boundaries, on both families, with and without system support (CLI-26).
 use bins::net::udp::{Datagrams, RecvBatch, SocketOptions, UdpSocket};
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -69,7 +69,7 @@ fn a_socket_of_both_families_names_ipv4_peers_as_ipv4() {
     });
 }
 
-/// A rejected run is sent again datagram by datagram, and the socket sends no more runs.
+/// A rejected run is resent datagram by datagram, and the socket sends no more runs.
 #[test]
 fn rejected_segmentation_falls_back_to_single_datagrams() {
     run(async {
@@ -77,7 +77,7 @@ fn rejected_segmentation_falls_back_to_single_datagrams() {
         let (bytes, expected) = numbered(70, 100, 50);
         assert!(a.uses_segmentation());
         poll_fn(|cx| a.poll_send_ready(cx)).await.unwrap();
-        // More segments than the kernel takes at once on any version: 128 is the largest limit so far.
+        // More segments per call than any kernel version accepts: the highest limit is 128.
         let (many, all) = numbered(200, 100, 50);
         assert_eq!(a.try_send(b.local_addr(), &many, NonZeroU16::new(100)).unwrap(), many.len());
         assert!(!a.uses_segmentation());

@@ -44,7 +44,7 @@ fn an_acknowledgement_written_late_carries_the_una_of_its_own_time() {
     assert_eq!(a.waitsnd(), 0, "the segment is never released");
 }
 
-/// The reader made room before the announcement was written.
+/// The window opens before the announcement is written.
 // KCP-6, KCP-15
 #[test]
 fn a_window_announcement_carries_the_window_of_its_own_time() {

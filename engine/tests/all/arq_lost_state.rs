@@ -43,7 +43,7 @@ fn an_answer_with_the_first_una_shows_a_restarted_peer() {
 /// The answer was sent before segments that were confirmed meanwhile, and overtaken.
 // KCP-23
 #[test]
-fn a_late_answer_of_a_healthy_peer_is_no_sign() {
+fn a_late_answer_of_a_healthy_peer_is_not_a_restart() {
     let mut arq = probing();
     for una in [1, 4, 5] {
         arq.input(NOW, &wins(una), Source::Regular, false).unwrap();

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 /// Loss and stalls end here, so that the remaining messages must be delivered.
 const HEALED_AFTER_MS: u64 = 30_000;
-/// By then everything must be delivered: window probes of the 2021 generation wait up to two minutes, timeouts up to one.
+/// Time limit for delivery of all data: window probes of the 2021 generation wait up to two minutes, timeouts up to one.
 const LIMIT_MS: u64 = HEALED_AFTER_MS + 900_000;
 const STEP_MS: u64 = 5;
 
@@ -246,7 +246,7 @@ impl World {
         self.elapsed_ms += STEP_MS;
     }
 
-    /// A blocked socket takes a few datagrams or none; the flush continues in a later step.
+    /// A blocked socket accepts a few datagrams or none; the flush continues in a later step.
     fn transmit(&mut self, side: usize, now: Instant) {
         let room = if self.chance(self.plan.path.blocked) { self.entropy.next_u32() % 3 } else { u32::MAX };
         let mut out = [0; 1500];
@@ -299,7 +299,7 @@ proptest! {
     /// On a path without loss and within one millisecond no segment is sent twice, however the flush is interrupted.
     // KCP-6, KCP-11
     #[test]
-    fn an_interrupted_flush_loses_nothing_and_repeats_nothing(
+    fn an_interrupted_flush_neither_loses_nor_repeats_segments(
         generation in generations(),
         serial in prop_oneof![Just(0), (0..50u32).prop_map(|back| u32::MAX - back)],
         mtu in 50..400usize,
@@ -344,7 +344,7 @@ proptest! {
         prop_assert_eq!((again, b.counters().repeat_segs), (0, 0));
     }
 
-    /// The same datagrams, received or rebuilt, deliver the same data; rebuilt ones are no sample of the path.
+    /// The same datagrams, received or rebuilt, deliver the same data; rebuilt ones give no RTT sample.
     // KCP-19
     #[test]
     fn a_rebuilt_datagram_changes_neither_window_nor_rtt(

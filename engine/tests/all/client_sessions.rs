@@ -16,7 +16,7 @@ fn client(slots: usize, lifetime: Option<Duration>) -> Client {
     Client::new(config, ClientLimits { slots, lifetime, grace: 30 * SECOND })
 }
 
-/// Chooses as a driver does: dials if asked to.
+/// Chooses a session as a driver does, and dials if required.
 fn next(client: &mut Client, now: Instant) -> SessionId {
     match client.choose(now) {
         Choice::Session(id) => id,
@@ -40,7 +40,7 @@ fn send_all(client: &mut Client, now: Instant) {
     }
 }
 
-/// Exchanges datagrams with a server until both have nothing to send.
+/// Exchanges datagrams with a server until neither has any to send.
 fn exchange(client: &mut Client, server: &mut Server, now: Instant) {
     let (from, to) = ("198.51.100.7:1".parse().unwrap(), "192.0.2.1:29900".parse().unwrap());
     let mut out = [0; 1500];
@@ -79,7 +79,7 @@ fn a_session_that_leaves_data_unanswered_is_replaced() {
 }
 
 #[test]
-fn an_expired_session_takes_no_streams_and_ends_with_its_last_one() {
+fn an_expired_session_accepts_no_streams_and_ends_with_its_last_one() {
     let mut client = client(1, Some(5 * SECOND));
     let mut server = listen(Arc::new(Settings::server().tunnel_config().unwrap()), [2; 32]);
     let first = open(&mut client, START);

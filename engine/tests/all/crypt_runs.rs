@@ -1,4 +1,4 @@
-//! A run of datagrams sealed at once is what its datagrams sealed one by one are.
+//! A run of datagrams is sealed to the same bytes as its datagrams one by one.
 
 use engine::Entropy;
 use engine::crypt::{Cipher, MasterKey, Suite};
@@ -23,7 +23,7 @@ fn sealed_one_by_one(suite: &Suite, entropy: &mut Entropy, run: &[u8], segment: 
     sealed
 }
 
-/// CRYPT-15: all datagrams of a run equal those sealed alone, and the entropy is used alike.
+/// CRYPT-15: all datagrams of a run equal those sealed individually, and consume the same entropy.
 fn check(suite: &Suite, segment: usize, count: usize, last_len: usize) {
     let plain = payloads(segment * (count - 1) + last_len);
     let mut entropy = [Entropy::from_seed([5; 32]), Entropy::from_seed([5; 32])];

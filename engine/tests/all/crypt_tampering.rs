@@ -1,4 +1,4 @@
-//! What is refused and what is not: damaged datagrams, foreign keys, noise.
+//! Refusal of corrupted datagrams, foreign keys and noise, and its limits.
 
 use engine::Entropy;
 use engine::crypt::{Cipher, MasterKey, OpenError, Suite};
@@ -21,11 +21,11 @@ fn sealed(suite: &Suite, payload: &[u8], nonce: &[u8]) -> Vec<u8> {
     datagram
 }
 
-/// CRYPT-4: the bytes of a datagram in which a flipped bit goes unseen, because the payload and the CRC open unchanged.
+/// CRYPT-4: the bytes of a datagram in which a flipped bit is not detected, because the payload and the CRC open unchanged.
 ///
 /// In CFB a flip in a block damages that block and the next: with 16-byte blocks one in the nonce reaches the CRC, with
 /// 8-byte blocks one in the first half of the nonce does not. In salsa20 the first half of the nonce selects the key
-/// stream. Without a CRC nothing is seen.
+/// stream. Without a CRC no corruption is detected.
 fn blind_bytes(cipher: Cipher, datagram_len: usize) -> Range<usize> {
     match cipher {
         Cipher::Aes | Cipher::Aes128 | Cipher::Aes192 | Cipher::Twofish | Cipher::Sm4 => 0..0,

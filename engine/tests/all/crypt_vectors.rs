@@ -12,7 +12,7 @@ fn bytes(value: &Value) -> Vec<u8> {
     (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
 }
 
-/// CRYPT-9: what a name means to kcptun.
+/// CRYPT-9: the cipher that kcptun selects for a name.
 fn cipher_of(name: &str) -> Cipher {
     Cipher::from_name(name).unwrap_or(Cipher::Aes)
 }

@@ -1,4 +1,4 @@
-//! CRYPT-17: the cipher of a stranger with the same secret is found, and nothing is found for anything else.
+//! CRYPT-17: the cipher of a sender with the same secret is identified; for other datagrams there is no result.
 use engine::crypt::{Cipher, MasterKey};
 use engine::diagnose::Diagnosis;
 use engine::{Entropy, Instant, Settings, Tunnel};

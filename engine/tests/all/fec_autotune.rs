@@ -7,7 +7,7 @@ fn shape(data: usize, parity: usize) -> Shape {
     Shape::new(data, parity).unwrap()
 }
 
-/// A packet of a peer with groups of `shape`; the decoder looks at header bytes only until it has `data` of a
+/// A packet of a peer with groups of `shape`; the decoder reads header bytes only until it has `data` of a
 /// group.
 fn packet(shape: Shape, seqid: u32) -> Vec<u8> {
     let is_data = (seqid as usize) % shape.total() < shape.data();
@@ -107,7 +107,7 @@ fn any_shape_is_reached_from_any_other() {
 
 // FEC-11
 #[test]
-fn nothing_is_stored_while_tuning() {
+fn tuning_stores_no_shards() {
     let mut decoder = Decoder::new(Some(shape(10, 3)), Generation::Go2026);
     let peer = shape(5, 2);
     for seqid in 0..12 {

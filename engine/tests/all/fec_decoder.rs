@@ -1,4 +1,4 @@
-//! Packets that the decoder rebuilds, keeps and drops, in both generations.
+//! Packets that the decoder rebuilds, stores and drops, in both generations.
 
 use engine::Generation;
 use engine::fec::{Counters, Decoder, Encoder, HEADER_LEN, PACKET_BYTES_MAX, Shape, TuneExit, seqid};
@@ -84,7 +84,7 @@ fn duplicates_do_not_count() {
     }
 }
 
-// FEC-9: the size of a rebuilt shard is as wrong as the parity it came from.
+// FEC-9: corrupted parity gives a rebuilt shard a wrong size.
 #[test]
 fn impossible_sizes_are_dropped_and_counted() {
     for generation in GENERATIONS {
@@ -140,7 +140,7 @@ fn more_parity_than_data_decodes_a_group_twice() {
 
 // FEC-10
 #[test]
-fn three_groups_behind_the_newest_are_kept() {
+fn three_groups_before_the_newest_are_stored() {
     let packets = packets(shape(3, 2), 0, 6);
     let group = |number: usize| &packets[number * 5..number * 5 + 5];
     let mut decoder = Decoder::new(Some(shape(3, 2)), Generation::Go2026);

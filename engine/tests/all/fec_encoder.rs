@@ -85,7 +85,7 @@ fn matrix_rows_are_those_of_the_reference() {
 fn datagrams_are_those_captured_from_the_reference() {
     let vectors = vectors();
     let cases = vectors["wire"].as_array().unwrap();
-    // Number of the packet that came 700 ms after the one before it.
+    // Number of the packet sent 700 ms after its predecessor.
     let pauses = [None, Some(2), None, Some(2)];
     assert_eq!(cases.len(), pauses.len());
     for (case, pause) in cases.iter().zip(pauses) {
@@ -105,7 +105,7 @@ fn datagrams_are_those_captured_from_the_reference() {
 
 // FEC-5
 #[test]
-fn parity_depends_on_the_last_gap_alone() {
+fn parity_depends_on_the_last_gap_only() {
     let parity_after = |generation, times: &[u64]| {
         let mut encoder = Encoder::new(shape(3, 2)).with_generation(generation);
         let counts: Vec<usize> = times.iter().map(|ms| encode(&mut encoder, *ms, b"x").len() - 1).collect();

@@ -1,4 +1,4 @@
-//! FEC-22: shards rebuilt with a guess at the peer's shape are not used.
+//! FEC-22: shards rebuilt with an unproven shape of the peer are not used.
 use crate::pair::{Pair, both, pattern};
 use engine::Mark;
 use engine::fec::{Kind, Shape, ShapeProof};
@@ -31,7 +31,7 @@ fn a_shape_is_proven_by_enough_packets_in_all_places() {
 }
 
 #[test]
-fn duplicates_prove_nothing() {
+fn duplicates_do_not_prove_a_shape() {
     let own = shape(1, 1);
     let mut proof = ShapeProof::new(own);
     for seqid in (0..39).flat_map(|seqid| [seqid; 3]) {
@@ -48,7 +48,7 @@ fn a_group_of_twice_the_size_is_not_proven_by_losing_one_packet() {
 }
 
 #[test]
-fn another_shape_is_not_proven_whatever_is_lost_of_a_group() {
+fn another_shape_is_not_proven_for_any_losses_of_a_group() {
     for peer in [shape(11, 2), shape(10, 4), shape(5, 1), shape(4, 9), shape(1, 1), shape(20, 6)] {
         let own = shape(10, 3);
         for lost in 0..1_u32 << 13 {
@@ -85,7 +85,7 @@ fn a_proof_holds_where_numbers_wrap() {
 
 #[test]
 fn small_groups_are_not_proven_by_the_few_packets_that_fit() {
-    // 1+1 looks right while the data packets 1, 5, 9, ... of 3+1 are lost.
+    // 1+1 appears correct while the data packets 1, 5, 9, ... of 3+1 are lost.
     let lost: Vec<u32> = (0..10).map(|group| 4 * group + 1).collect();
     assert!(!proven(shape(1, 1), shape(3, 1), 40, &lost));
     assert!(!proven(shape(1, 1), shape(3, 1), 60, &lost));

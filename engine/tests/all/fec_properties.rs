@@ -107,9 +107,9 @@ proptest! {
         prop_assert_eq!(decoder.counters().errs, 0);
     }
 
-    // FEC-9: one packet too few is no group.
+    // FEC-9: a group needs as many packets as it has data shards.
     #[test]
-    fn nothing_is_rebuilt_from_less((shape, payloads) in groups(), skip: prop::sample::Index) {
+    fn fewer_packets_rebuild_no_shard((shape, payloads) in groups(), skip: prop::sample::Index) {
         let packets = encode(shape, 0, &payloads);
         let mut decoder = Decoder::new(Some(shape), Generation::Go2026);
         let start = skip.index(shape.total());

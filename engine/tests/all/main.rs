@@ -1,4 +1,4 @@
-//! Tests of engine: one program, because linking is what costs; one behaviour per file.
+//! Tests of engine: one program, to link once; one behaviour per file.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod arq_interrupted_flush;

@@ -1,4 +1,4 @@
-//! Notes tell why: they agree with the counters, with what the path dropped, and change nothing.
+//! Notes agree with the counters and with the drops of the path, and do not affect the tunnel.
 use crate::pair::{Pair, both, read_all};
 use engine::{Cause, Note, Settings, Tunnel};
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ fn notes(tunnel: &mut Tunnel) -> Vec<Note> {
     std::iter::from_fn(|| tunnel.poll_note()).collect()
 }
 
-/// An upload of `bytes` over a path that drops some of what the client sends; the notes of both sides.
+/// Uploads `bytes` over a path that drops some of the client's datagrams; returns the notes of both sides.
 fn upload(keep: bool, fec: bool, bytes: usize, drop: fn(u64) -> bool) -> (Pair, Vec<Note>, Vec<Note>) {
     let mut pair = Pair::new(both(|settings| {
         settings.nocomp = true;
@@ -78,7 +78,7 @@ fn every_retransmission_has_its_reason() {
 }
 
 #[test]
-fn what_is_rebuilt_names_the_lost_shard_and_its_parity() {
+fn a_rebuilt_segment_names_the_lost_shard_and_its_parity() {
     let (_, _, notes) = upload(true, true, 100_000, |n| n == 86 || n == 87);
     let position = |wanted: &dyn Fn(&Note) -> bool| notes.iter().position(wanted);
     let rebuilt: Vec<u32> = notes
@@ -110,7 +110,7 @@ fn the_receiver_notes_every_segment_once_as_new_and_once_in_order() {
 }
 
 #[test]
-fn nothing_is_kept_unasked_and_keeping_changes_nothing() {
+fn notes_are_optional_and_do_not_affect_the_tunnel() {
     let drop = |n: u64| n > 10 && n.is_multiple_of(7);
     let (kept, notes, _) = upload(true, true, 300_000, drop);
     let (not_kept, none, _) = upload(false, true, 300_000, drop);

@@ -151,10 +151,10 @@ fn a_lost_segment_and_its_lost_retransmission_are_found_within_a_round_trip_each
     }
 }
 
-/// Twin of the above: without loss nothing is sent twice, however late acknowledgements are (the receiver's flush, 10 ms).
+/// Twin of the above: without loss no segment is retransmitted, even with late acknowledgements (the receiver's flush, 10 ms).
 // CC-2
 #[test]
-fn nothing_is_sent_twice_without_loss() {
+fn no_segment_is_retransmitted_without_loss() {
     let mut line = Line::new(paced(2_000_000, 500_000), arq(None));
     (0..1_000).for_each(|_| line.ends[0].send(&full()).unwrap());
     line.run(1_500, |_, _| true);
@@ -166,7 +166,7 @@ fn nothing_is_sent_twice_without_loss() {
 fn segments_leave_at_the_rate_in_trains_of_a_millisecond() {
     let mut line = Line::new(paced(5_000_000, 2_000_000), paced(1, 2_000));
     (0..3_000).for_each(|_| line.ends[0].send(&full()).unwrap());
-    // The peer allows 32 segments until it is heard.
+    // The initial window of the peer is 32 segments.
     line.run(400, |_, _| true);
     let from = line.us();
     line.run(200, |_, _| true);
@@ -193,7 +193,7 @@ fn during_silence_single_probes_leave_at_growing_intervals() {
     assert!((5..=12).contains(&probes.len()), "{probes:?}");
     let waits: Vec<u64> = probes.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert!(waits.is_sorted() && *waits.last().unwrap() <= 1_001_000, "{waits:?}");
-    // The path works again: everything is delivered within three seconds.
+    // After the outage all data is delivered within three seconds.
     line.run(3_000, |_, _| true);
     assert_eq!(line.read, 100 * full().len());
 }
@@ -270,7 +270,7 @@ fn datagrams_of_small_messages_carry_copies_of_the_ones_before() {
             side == 1 || count > 1 || n % 4 != 3
         });
         if n > 8 && n % 4 == 2 {
-            // Three steps of 20 ms after a loss everything was read, in less than another round trip.
+            // All data was read three steps of 20 ms after a loss, in less than another round trip.
             assert_eq!(line.read, (n - 1) * 60, "after message {n}");
         }
     }

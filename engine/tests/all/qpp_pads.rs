@@ -1,4 +1,4 @@
-//! What pads are for any key and count, beyond the vectors.
+//! Properties of pads for any key and count, beyond the vectors.
 
 use engine::qpp::{Pads, QppError};
 use proptest::prelude::*;
@@ -46,7 +46,7 @@ fn no_pads_are_refused() {
 }
 
 #[test]
-fn another_count_or_key_gives_garbage_without_an_error() {
+fn another_count_or_key_gives_wrong_bytes_without_an_error() {
     // QPP-9
     let pads = Pads::new(b"it's a secrect", 61).unwrap();
     for other in [Pads::new(b"it's a secrect", 60).unwrap(), Pads::new(b"it's a secret", 61).unwrap()] {
@@ -58,7 +58,7 @@ fn another_count_or_key_gives_garbage_without_an_error() {
 }
 
 #[test]
-fn directions_start_alike_and_go_on_alone() {
+fn directions_start_equal_and_are_independent() {
     // QPP-7
     let pads = Pads::new(b"it's a secrect", 7).unwrap();
     let (mut one, mut other) = (pads.generator(), pads.generator());

@@ -65,7 +65,7 @@ fn streams_equal_those_of_go() {
 }
 
 #[test]
-fn the_split_of_a_stream_makes_no_difference() {
+fn the_split_of_a_stream_does_not_matter() {
     // QPP-8
     type Step = fn(&mut Generator, &Pads, &mut [u8]);
     for case in cases() {
@@ -98,7 +98,7 @@ fn the_split_of_a_stream_makes_no_difference() {
 
 #[test]
 fn older_families_differ() {
-    // A pad set built as qpp v1.1.22 and before built it must not be what this engine makes.
+    // The engine must not build the pad set of qpp v1.1.22 and earlier.
     for case in cases() {
         let older = case.value["older_families_first_64_bytes"].as_object().unwrap();
         assert!(!older.is_empty());

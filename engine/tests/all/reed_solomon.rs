@@ -1,12 +1,12 @@
-//! The reference code of FEC-7 as its definition has it: klauspost's default matrix, by textbook arithmetic. Shares no table, no
-//! formula and no shortcut with the engine, which interpolates.
+//! Reference implementation of FEC-7: klauspost's default matrix in textbook arithmetic. It shares no table and no formula with
+//! the engine, which interpolates.
 
 use std::sync::LazyLock;
 
 /// The polynomial of the field, x^8 + x^4 + x^3 + x^2 + 1.
 const POLYNOMIAL: u16 = 0x11d;
 
-/// All products, each made by [`multiply`].
+/// Table of all products, computed by [`multiply`].
 static PRODUCTS: LazyLock<Vec<[u8; 256]>> =
     LazyLock::new(|| (0..=255).map(|a| std::array::from_fn(|b| multiply(a, b as u8))).collect());
 
@@ -30,7 +30,7 @@ fn multiply(a: u8, b: u8) -> u8 {
     product as u8
 }
 
-/// The only factor that gives 1, found by trying; `a` is not 0.
+/// The inverse of `a`, which is not 0, by exhaustive search.
 fn inverse(a: u8) -> u8 {
     (1..=255).find(|b| mul(a, *b) == 1).expect("every element but 0 has an inverse")
 }

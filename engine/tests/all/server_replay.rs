@@ -1,4 +1,4 @@
-//! A replayed first datagram may start a session, as in kcp-go, but takes nothing from the session it was recorded from.
+//! A replayed first datagram may start a session, as in kcp-go, but does not affect the session that it was recorded from.
 
 use crate::pair::listen;
 use engine::{Entropy, Handled, Instant, Received, Server, SessionId, Settings, Tunnel};
@@ -32,7 +32,7 @@ fn the_conversation_stays_with_the_session_that_has_it() {
     let first = sent(&mut client);
     let session = accepted(receive(&mut server, NOW, honest, &first));
 
-    // Nothing new in it: the session does not move, and the datagram looks like the start of one.
+    // It has no new segment, so the session does not migrate, and the datagram is taken for the start of a session.
     let replayed = accepted(receive(&mut server, NOW, "203.0.113.66:666", &first));
     assert_ne!(replayed, session);
 
@@ -48,7 +48,7 @@ fn the_conversation_stays_with_the_session_that_has_it() {
 
 // KCP-24: a replay in the middle of a conversation neither moves it nor starts another one.
 #[test]
-fn a_server_that_accepts_nothing_still_serves_its_sessions() {
+fn a_server_that_accepts_no_sessions_still_serves_existing_ones() {
     let config = Arc::new(Settings::client().tunnel_config().unwrap());
     let mut server = listen(Arc::clone(&config), [2; 32]);
     let connect = |seed| {

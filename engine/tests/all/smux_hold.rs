@@ -1,4 +1,4 @@
-//! Single streams are paused, paced and stopped between two ends that know how (SMUX-27, SMUX-29).
+//! Two ends that support it pause, pace and stop single streams (SMUX-27, SMUX-29).
 use engine::mux::{Mux, ReadError, Role, Settings, Smux, WriteError};
 use engine::{Instant, StreamId};
 
@@ -45,7 +45,7 @@ fn settle(ends: &mut [Smux; 2]) -> Vec<(usize, u32, u16)> {
     holds
 }
 
-/// Writes until the stream takes no more, carrying all that moves; the bytes taken.
+/// Writes until the stream blocks, while delivering frames; returns the accepted bytes.
 fn fill(ends: &mut [Smux; 2], id: StreamId) -> usize {
     let mut taken = 0;
     for _ in 0..200 {
@@ -92,7 +92,7 @@ fn stopped_readers_leave_room_for_the_others() {
     }
 }
 
-/// SMUX-27: a stream that is read empty while another's frame overdraws the buffer has nothing that would end a pause.
+/// SMUX-27: a stream that is read empty while another's frame overdraws the buffer has no unread data whose reading would end a pause.
 #[test]
 fn an_overdrawn_buffer_pauses_no_empty_stream() {
     for version in [1, 2] {
@@ -101,7 +101,7 @@ fn an_overdrawn_buffer_pauses_no_empty_stream() {
         settle(&mut ends);
         assert_eq!(ends[0].write(small, &[1; 1000]), Ok(1000));
         settle(&mut ends);
-        // The second frame comes before the pause is heard of.
+        // The second frame is sent before the pause arrives.
         assert_eq!(ends[0].write(large, &[2; 16_000]), Ok(16_000));
         let mut frame = Vec::new();
         while ends[0].poll_frame(&mut frame) {}
@@ -118,7 +118,7 @@ fn an_overdrawn_buffer_pauses_no_empty_stream() {
 
 /// SMUX-27: without the announcement all stand still, as between Go ends.
 #[test]
-fn a_peer_that_announces_nothing_is_not_paused() {
+fn a_peer_without_announcement_is_not_paused() {
     let mut ends = ends(1, false);
     let (stopped, lively) = (ends[0].open().unwrap(), ends[0].open().unwrap());
     assert_eq!(settle(&mut ends), []);
@@ -131,7 +131,7 @@ fn a_peer_that_announces_nothing_is_not_paused() {
 
 /// SMUX-27
 #[test]
-fn a_reader_that_goes_on_gets_everything() {
+fn a_reader_that_resumes_receives_all_data() {
     let mut ends = ends(1, true);
     let id = ends[0].open().unwrap();
     settle(&mut ends);
@@ -192,9 +192,9 @@ fn credits_open_the_window_of_version_1() {
     }
 }
 
-/// SMUX-27: a peer that claims to have read what was never sent is found out, as in version 2.
+/// SMUX-27: a peer that reports more consumed bytes than were sent is detected, as in version 2.
 #[test]
-fn credit_for_nothing_is_refused() {
+fn credit_for_unsent_bytes_is_refused() {
     let mut ends = ends(1, true);
     let id = ends[0].open().unwrap();
     settle(&mut ends);
@@ -202,9 +202,9 @@ fn credit_for_nothing_is_refused() {
     assert_eq!(ends[0].write(id, b"x"), Err(WriteError::PeerOverrun));
 }
 
-/// SMUX-27: NOPs about streams that are not there, or from a peer that announced nothing, mean nothing.
+/// SMUX-27: NOPs for unknown streams, or from a peer without announcement, are ignored.
 #[test]
-fn other_nops_mean_nothing() {
+fn other_nops_are_ignored() {
     let nop = |id: u32| [&[1, NOP, 0, 0][..], &id.to_le_bytes()].concat();
     let mut ends = ends(1, false);
     let id = ends[0].open().unwrap();

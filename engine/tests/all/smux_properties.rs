@@ -1,5 +1,5 @@
-//! Any schedule of calls over two joined sessions keeps every stream's bytes in order, loses no wake-up, and leaves
-//! nothing behind; any bytes from a hostile peer are answered within bounds.
+//! Any schedule of calls over two joined sessions preserves the order of every stream's bytes, loses no wake-up and leaks no
+//! state; any bytes from a hostile peer are handled within bounds.
 use engine::mux::{Mux, ReadError, Role, Settings, Smux, WriteError};
 use engine::{Event, Instant, StreamId};
 use proptest::prelude::*;
@@ -10,7 +10,7 @@ fn config(cases: u32, seed: u64) -> ProptestConfig {
     ProptestConfig { cases, rng_seed: RngSeed::Fixed(seed), failure_persistence: None, ..Default::default() }
 }
 
-/// One call on one side; `stream` picks among the streams that side knows.
+/// One call on one side; `stream` selects one of its streams.
 #[derive(Clone, Debug)]
 enum Op {
     Open,
@@ -56,7 +56,7 @@ fn settings() -> impl Strategy<Value = Settings> {
     )
 }
 
-/// What a test knows about one direction of a stream.
+/// Expected state of one direction of a stream.
 #[derive(Default)]
 struct Flow {
     written: u64,
@@ -66,7 +66,7 @@ struct Flow {
     writer_waits: bool,
 }
 
-/// One application over one session. It reads only when told that there is something to read.
+/// One application over one session. It reads only after a readable event.
 struct Side {
     mux: Smux,
     wire: Vec<u8>,
@@ -215,7 +215,7 @@ impl World {
         had
     }
 
-    /// Delivers what side `index` sent to the other one.
+    /// Delivers the bytes of side `index` to the other side.
     fn deliver(&mut self, index: usize, bytes: usize) -> bool {
         let [a, b] = &mut self.sides;
         let (from, to) = if index == 0 { (a, b) } else { (b, a) };
@@ -250,7 +250,7 @@ impl World {
         }
     }
 
-    /// Frames, deliveries and reads until nothing moves.
+    /// Exchanges frames and reads until neither side makes progress.
     fn settle(&mut self) {
         loop {
             let mut moved = false;
@@ -272,7 +272,7 @@ impl World {
         }
     }
 
-    /// After settling every byte has arrived, and every writer that may write again was told.
+    /// After settling every byte has arrived, and every writer that may write again was notified.
     fn check_liveness(&self) {
         for ((index, id), flow) in &self.flows {
             let refused = !self.accepted.contains(id);
@@ -303,7 +303,7 @@ impl World {
         }
     }
 
-    /// A fresh stream can carry exactly the whole bucket: nothing of it leaked.
+    /// A new stream can use exactly the complete bucket, so none of it leaked.
     fn check_bucket(&mut self) {
         let id = self.sides[0].mux.open().unwrap();
         self.frame(0);
@@ -329,7 +329,7 @@ proptest! {
 
     /// SMUX-10, SMUX-14, SMUX-16, SMUX-18, SMUX-19, SMUX-27
     #[test]
-    fn any_schedule_keeps_order_and_leaves_nothing(
+    fn any_schedule_preserves_order_and_leaks_no_state(
         settings in settings(),
         ops in prop::collection::vec(op(), 1..250),
     ) {
@@ -345,7 +345,7 @@ proptest! {
     }
 }
 
-/// Bytes that look like frames, so that they get past the first header.
+/// Bytes similar to frames, so that they pass the first header.
 fn hostile_frame() -> impl Strategy<Value = Vec<u8>> {
     let id = prop_oneof![4 => 0..5u32, 1 => any::<u32>()];
     let len = prop_oneof![4 => 0..20u16, 1 => any::<u16>()];

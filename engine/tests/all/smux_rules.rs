@@ -1,4 +1,4 @@
-//! smux rule by rule: what one session answers to given frames and calls.
+//! The rules of smux: answers of one session to given frames and calls.
 use engine::mux::{
     Mux, OpenError, ProtocolError, ReadError, Role, Settings, SettingsError, Smux, WriteError,
 };
@@ -92,9 +92,9 @@ fn ids_count_up_by_two() {
     assert_eq!(mux.open(), Err(OpenError::TooManyStreams));
 }
 
-/// SMUX-3: a peer that took our next id does not get its stream replaced.
+/// SMUX-3: a stream of the peer with our next id is not replaced.
 #[test]
-fn an_id_the_peer_took_is_passed_over() {
+fn an_id_used_by_the_peer_is_skipped() {
     let mut mux = session(Role::Client, |_| {});
     feed(&mut mux, &frame(2, SYN, 3, &[]));
     assert_eq!(mux.open(), Ok(StreamId(5)));
@@ -102,7 +102,7 @@ fn an_id_the_peer_took_is_passed_over() {
 
 /// SMUX-4
 #[test]
-fn a_second_syn_changes_nothing() {
+fn a_second_syn_is_ignored() {
     let mut mux = server();
     feed(&mut mux, &frame(2, SYN, 8, &[]));
     feed(&mut mux, &frame(2, PSH, 8, b"kept"));
@@ -112,7 +112,7 @@ fn a_second_syn_changes_nothing() {
     assert_eq!(read(&mut mux, 8, 4), b"kept");
 }
 
-/// SMUX-5, SMUX-14: what is dropped takes nothing from the bucket.
+/// SMUX-5, SMUX-14: dropped data does not reduce the bucket.
 #[test]
 fn frames_of_unknown_streams_are_dropped() {
     let mut mux = session(Role::Server, |settings| {
@@ -222,7 +222,7 @@ fn a_peer_that_consumed_too_much_fails_writes_until_it_corrects_itself() {
     assert_eq!(mux.write_room(id), Ok(1000));
 }
 
-/// SMUX-11: a waiting writer gets the error of the overrun.
+/// SMUX-11: a blocked writer receives the error of the overrun.
 #[test]
 fn an_overrun_wakes_a_waiting_writer() {
     let mut mux = session(Role::Client, |_| {});
@@ -282,7 +282,7 @@ fn one_frame_may_overdraw_the_bucket() {
 
 /// SMUX-15
 #[test]
-fn streams_take_turns_and_control_comes_first() {
+fn streams_alternate_and_control_frames_come_first() {
     let mut mux = session(Role::Client, |settings| settings.frame_bytes_max = 4);
     let (a, b) = (mux.open().unwrap(), mux.open().unwrap());
     mux.write(a, b"aaaaaaaa").unwrap();
@@ -341,7 +341,7 @@ fn after_the_peers_fin_data_is_read_and_writes_are_refused() {
 
 /// SMUX-18
 #[test]
-fn a_closed_stream_sends_what_it_took_and_drops_what_comes() {
+fn a_closed_stream_sends_accepted_data_and_drops_arriving_data() {
     let mut mux = session(Role::Client, |_| {});
     let id = mux.open().unwrap();
     mux.write(id, b"bye").unwrap();
@@ -357,7 +357,7 @@ fn a_closed_stream_sends_what_it_took_and_drops_what_comes() {
     assert_eq!(mux.stream_count(), 0);
 }
 
-/// SMUX-18: also in the middle of a frame; the rest of it is neither a header nor held against the bucket.
+/// SMUX-18: also in the middle of a frame, whose remainder is neither parsed as a header nor charged to the bucket.
 #[test]
 fn a_stream_may_be_closed_in_the_middle_of_a_frame() {
     let mut mux = session(Role::Server, |settings| {
@@ -376,7 +376,7 @@ fn a_stream_may_be_closed_in_the_middle_of_a_frame() {
 
 /// SMUX-19: every order of our finish, the peer's FIN and the reading of the end.
 #[test]
-fn a_finished_stream_is_forgotten_whatever_the_order() {
+fn a_finished_stream_is_removed_in_any_order() {
     let id = StreamId(3);
     for order in [[0, 1, 2], [1, 0, 2], [1, 2, 0]] {
         let mut mux = session(Role::Client, |settings| settings.half_close = true);
@@ -427,7 +427,7 @@ fn nops_follow_the_grid_and_do_not_pile_up() {
     assert_eq!(mux.poll_timeout().unwrap().at, Instant::from_millis(30_000));
 }
 
-/// SMUX-21: a session that never got a frame closes at 30 s, one whose only frame came at the start at 60 s.
+/// SMUX-21: a session without any frame closes at 30 s, one whose only frame arrived at the start at 60 s.
 #[test]
 fn a_silent_peer_is_given_up() {
     let mut mux = session(Role::Client, |_| {});
@@ -452,7 +452,7 @@ fn a_silent_peer_is_given_up() {
 
 /// SMUX-21
 #[test]
-fn silence_proves_nothing_while_nothing_is_read() {
+fn silence_does_not_count_while_reading_is_blocked() {
     let mut mux = session(Role::Server, |settings| {
         (settings.receive_bytes_max, settings.stream_bytes_max) = (4, 4);
     });
@@ -469,7 +469,7 @@ fn silence_proves_nothing_while_nothing_is_read() {
 
 /// SMUX-30: a large frame on a slow path takes longer than the timeout.
 #[test]
-fn a_frame_that_keeps_coming_is_a_sign_of_life() {
+fn a_partial_frame_counts_as_activity() {
     let mut mux = session(Role::Server, |_| {});
     feed(&mut mux, &frame(2, SYN, 3, &[]));
     let slow = frame(2, PSH, 3, &[7; 40]);
@@ -486,9 +486,9 @@ fn a_frame_that_keeps_coming_is_a_sign_of_life() {
     assert_eq!(events(&mut mux), [closed]);
 }
 
-/// SMUX-31: the check that comes late is left out, the next one is not.
+/// SMUX-31: a late check is skipped, the next one is not.
 #[test]
-fn silence_proves_nothing_while_this_end_stood_still() {
+fn silence_does_not_count_while_this_end_was_suspended() {
     let mut mux = session(Role::Client, |_| {});
     mux.handle_timeout(Instant::from_millis(58_000));
     mux.handle_timeout(Instant::from_millis(87_999));
@@ -547,7 +547,7 @@ fn settings_are_refused_in_gos_words() {
 
 /// SMUX-24
 #[test]
-fn data_after_a_fin_counts_until_the_end_was_told() {
+fn data_after_a_fin_counts_until_the_end_was_reported() {
     let mut mux = session(Role::Server, |settings| {
         (settings.receive_bytes_max, settings.stream_bytes_max) = (8, 8);
     });
@@ -578,9 +578,9 @@ fn a_frame_becomes_readable_as_a_whole() {
     assert_eq!(mux.peek(StreamId(3)).unwrap(), b"whole");
 }
 
-/// Readable comes once per wait, so that the queue of events is bounded by the streams.
+/// Readable is reported once per wait, so that the number of streams bounds the event queue.
 #[test]
-fn a_reader_that_was_told_is_not_told_again() {
+fn a_notified_reader_is_not_notified_again() {
     let mut mux = server();
     feed(&mut mux, &frame(2, SYN, 3, &[]));
     for _ in 0..1000 {
@@ -619,9 +619,9 @@ fn a_waiting_writer_is_woken_when_half_the_queue_is_free() {
     assert_eq!(events(&mut mux), [Event::Writable(id)]);
 }
 
-/// A session ended here is silent and knows no stream.
+/// A session that was shut sends no frames and has no streams.
 #[test]
-fn shutting_ends_everything() {
+fn shutting_ends_all_streams() {
     let mut mux = session(Role::Client, |_| {});
     mux.open().unwrap();
     mux.shut(CloseReason::Replaced);

@@ -47,7 +47,7 @@ impl Session {
         }
     }
 
-    /// What each side has to send, handed to the other one at once.
+    /// Delivers the pending bytes of each side to the other.
     fn settle(&mut self) -> [String; 2] {
         let mut sent = [Vec::new(), Vec::new()];
         while self.client.poll_frame(&mut sent[0]) {}
@@ -60,7 +60,7 @@ impl Session {
 
 /// SMUX-1, SMUX-3, SMUX-12, SMUX-17
 #[test]
-fn writes_what_go_writes() {
+fn writes_the_bytes_of_go() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios/golden/vectors/smux.json");
     let file: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let sessions = file["sessions"].as_array().unwrap();

@@ -1,5 +1,5 @@
-//! Whatever is written comes out again however it is cut; whatever is damaged is an error, never other bytes and never a
-//! panic. The `snap` crate's own framing is the second opinion.
+//! Any bytes survive a round trip with any splits; corruption is an error, never other bytes and never a panic. The framing of
+//! the `snap` crate is the reference.
 use engine::snappy::{Decoder, Encoder};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
@@ -55,7 +55,7 @@ proptest! {
         prop_assert_eq!(got, frames.concat());
     }
 
-    /// SNAP-3, SNAP-4: byte for byte what another implementation writes, and it reads ours.
+    /// SNAP-3, SNAP-4: equal to another implementation byte for byte, which also reads our output.
     #[test]
     fn agrees_with_the_snap_crate(frames in prop::collection::vec(frame(), 1..10)) {
         let wire = encode(&frames);
@@ -72,7 +72,7 @@ proptest! {
 
     /// SNAP-8, SNAP-11
     #[test]
-    fn damage_never_yields_other_bytes(
+    fn corruption_never_gives_other_bytes(
         frames in prop::collection::vec(frame(), 1..6),
         at in any::<prop::sample::Index>(),
         mask in 1..=255u8,
@@ -88,7 +88,7 @@ proptest! {
                 break;
             }
         }
-        // A type that became skippable, or a length that grew, loses bytes; nothing may be changed or made up.
+        // A type that became skippable, or a length that grew, loses bytes; none may be changed or added.
         let (got, sent) = (decoder.decoded(), frames.concat());
         let mut chunks = frames.iter().flat_map(|frame| frame.chunks(65_536));
         let mut rest = got;

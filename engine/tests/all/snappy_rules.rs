@@ -1,4 +1,4 @@
-//! The framing rule by rule: what the reader takes and refuses, how the writer cuts and chooses.
+//! The rules of the framing: chunks that the reader accepts and refuses, and the chunks of the writer.
 use engine::snappy::{Decoder, Encoder, SnappyError};
 
 const IDENTIFIER: &[u8] = b"\xff\x06\x00\x00sNaPpY";
@@ -24,7 +24,7 @@ fn decode(chunks: &[&[u8]]) -> Result<Vec<u8>, SnappyError> {
     Ok(decoder.decoded().to_vec())
 }
 
-/// Body of a type 01 chunk, as our own writer makes it.
+/// Body of a type 01 chunk, as written by the engine.
 fn plain_body(data: &[u8]) -> Vec<u8> {
     assert!(data.len() < 8, "short enough to stay uncompressed");
     encode(&[data])[IDENTIFIER.len() + 4..].to_vec()
@@ -44,7 +44,7 @@ fn noise(len: usize) -> Vec<u8> {
 
 /// SNAP-1
 #[test]
-fn nothing_is_sent_before_the_first_frame() {
+fn no_bytes_are_sent_before_the_first_frame() {
     assert_eq!(encode(&[]), b"");
     assert_eq!(encode(&[b""]), b"");
     assert!(encode(&[b"x"]).starts_with(IDENTIFIER));
@@ -133,7 +133,7 @@ fn unknown_types_are_refused() {
 
 /// SNAP-8
 #[test]
-fn errors_are_final_and_keep_what_was_read() {
+fn errors_are_final_and_preserve_earlier_output() {
     let mut broken = plain_body(b"data");
     broken[0] ^= 1;
     let mut decoder = Decoder::new();
@@ -159,7 +159,7 @@ fn corrupt_blocks_are_refused() {
     assert_eq!(decode(&[&block(b"\x01\x00a")]), Err(SnappyError::Checksum));
 }
 
-/// SNAP-9: the header alone is enough to refuse.
+/// SNAP-9: the header suffices to refuse a chunk.
 #[test]
 fn lengths_out_of_range_are_refused_at_the_header() {
     for (head, len) in [

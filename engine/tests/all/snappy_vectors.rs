@@ -28,7 +28,7 @@ fn unpack(text: &str) -> Vec<u8> {
 
 /// SNAP-1, SNAP-2, SNAP-3, SNAP-4, SNAP-12
 #[test]
-fn writes_what_go_writes() {
+fn writes_the_bytes_of_go() {
     let cases = cases();
     assert_eq!(cases.len(), 4);
     for (frames, wire) in cases {
@@ -43,7 +43,7 @@ fn writes_what_go_writes() {
 
 /// SNAP-3, SNAP-8
 #[test]
-fn reads_what_go_writes() {
+fn reads_the_bytes_of_go() {
     for (frames, wire) in cases() {
         let mut decoder = Decoder::new();
         decoder.push(&wire).unwrap();
@@ -53,7 +53,7 @@ fn reads_what_go_writes() {
 
 /// Identifier, chunk header and checksum (18 bytes): no bit of them may change unnoticed.
 #[test]
-fn a_changed_bit_is_noticed() {
+fn a_changed_bit_is_detected() {
     for (frames, wire) in cases() {
         for bit in 0..18 * 8 {
             let mut wire = wire.clone();

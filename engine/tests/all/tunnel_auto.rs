@@ -1,4 +1,4 @@
-//! Tunnels in the mode `auto`: toward each other, toward others, and their limits.
+//! Tunnels in the mode `auto`: with each other, with other modes, and their limits.
 
 use crate::pair::{Pair, pattern};
 use engine::Settings;
@@ -20,7 +20,7 @@ fn incompressible(len: usize) -> Vec<u8> {
 
 // CC-1
 #[test]
-fn either_end_may_be_anything() {
+fn either_end_may_use_any_mode() {
     let data = pattern(300_000);
     for (client, server) in [
         (auto(Side::Client), auto(Side::Server)),

@@ -1,4 +1,4 @@
-//! Backpressure, runs for segmentation offload, and timers that sleep.
+//! Backpressure, runs for segmentation offload, and timers of idle tunnels.
 
 use crate::pair::{Pair, both, pattern, read_all};
 use engine::arq::Header;
@@ -7,7 +7,7 @@ use engine::{Event, Settings};
 use std::time::Duration;
 
 #[test]
-fn a_blocked_socket_is_backpressure_and_loses_nothing() {
+fn a_blocked_socket_causes_backpressure_without_loss() {
     let mut pair = Pair::new(both(|_| {}));
     let id = pair.client.open_stream(pair.now).unwrap();
     let data = pattern(5_000_000);
@@ -31,7 +31,7 @@ fn a_blocked_socket_is_backpressure_and_loses_nothing() {
 }
 
 #[test]
-fn a_reader_that_stalls_stops_the_writer_and_nothing_is_lost() {
+fn a_stalled_reader_blocks_the_writer_without_loss() {
     for smuxver in [1, 2] {
         let mut pair = Pair::new(both(|s| {
             (s.smuxver, s.smuxbuf, s.streambuf, s.nocomp) = (smuxver, 65_536, 65_536, true);
@@ -58,7 +58,7 @@ fn a_reader_that_stalls_stops_the_writer_and_nothing_is_lost() {
 }
 
 #[test]
-fn blocked_writers_are_told_when_there_is_room() {
+fn blocked_writers_are_notified_when_space_is_available() {
     let mut pair = Pair::new(both(|_| {}));
     let id = pair.client.open_stream(pair.now).unwrap();
     let data = pattern(100_000);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Segments in flight when the path dies, and when it is back how long it takes until all are confirmed.
+/// Segments in flight at the start of an outage, and the time after it until all are acknowledged.
 fn recovery(settings: (Settings, Settings), outage: Duration, dead: fn(bool) -> bool) -> (Duration, Pair) {
     let mut pair = Pair::new(settings);
     let id = pair.client.open_stream(pair.now).unwrap();
@@ -35,7 +35,7 @@ fn plain(probe: bool) -> (Settings, Settings) {
 }
 
 #[test]
-fn a_path_that_is_back_is_used_at_once() {
+fn a_restored_path_is_used_at_once() {
     // KCP-29
     let both_ways: fn(bool) -> bool = |_| true;
     let upwards: fn(bool) -> bool = |to_server| to_server;
@@ -74,8 +74,8 @@ fn sending_sets_in_with_less_than_a_window() {
     assert!(segments(&pair) - before < 130, "{} retransmissions of 100 segments", segments(&pair) - before);
 }
 
-/// The client has received what the server sent first, but nothing of its own was ever confirmed: the una of a new session
-/// says nothing to it, and its first data fits the new session.
+/// The client has received what the server sent first, but none of its own segments was acknowledged: the una of a new session
+/// reveals nothing, and its first data fits the new session.
 fn half_known(probe: bool) -> (Pair, (Settings, Settings)) {
     let settings = plain(probe);
     let mut pair = Pair::new(settings.clone());
@@ -108,7 +108,7 @@ fn the_data_of_a_lost_session_is_not_taken_for_that_of_a_new_one() {
 
 /// As in kcp-go: the stream is opened again, undetected.
 #[test]
-fn without_probes_a_lost_session_is_begun_again() {
+fn without_probes_a_lost_session_is_started_again() {
     let (mut pair, _) = half_known(false);
     pair.run_for(10 * SECOND);
     assert!(pair.server_events.iter().any(|event| matches!(event, Event::Opened(_))));

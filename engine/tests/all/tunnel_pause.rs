@@ -1,4 +1,4 @@
-//! A process that stood still, or whose clock jumped, does not take that time for a round trip (KCP-25).
+//! A suspended process, or one whose clock steps, does not count that time as a round trip (KCP-25).
 use crate::pair::{Pair, both, pattern};
 use engine::arq::{Arq, Flush, Source, Tuning};
 use engine::{Generation, Instant, StreamId};
@@ -23,7 +23,7 @@ fn rto_ms(pair: &Pair) -> u32 {
 
 // KCP-25
 #[test]
-fn a_pause_is_no_round_trip() {
+fn a_pause_is_not_a_round_trip() {
     for pause in [Duration::from_millis(1_500), Duration::from_secs(20), HOUR] {
         let (mut pair, _) = sending();
         let before_ms = rto_ms(&pair);
@@ -33,7 +33,7 @@ fn a_pause_is_no_round_trip() {
     }
 }
 
-/// What is sent after the pause tells about the path again.
+/// Segments sent after the pause give RTT samples again.
 #[test]
 fn later_samples_count() {
     let (mut pair, id) = sending();
@@ -58,9 +58,9 @@ fn a_slow_path_is_a_round_trip() {
     assert!(rto_ms(&pair) > before_ms + 1_000, "{} ms", rto_ms(&pair));
 }
 
-/// The ARQ alone does what kcp-go does (KCP-21): it waits for a minute after a pause of an hour.
+/// The ARQ without a tunnel behaves as kcp-go (KCP-21): it waits for a minute after a pause of an hour.
 #[test]
-fn unless_told_otherwise_the_arq_takes_it_for_one() {
+fn the_arq_by_default_counts_a_pause_as_a_round_trip() {
     let rto_ms = |is_told: bool| {
         let tuning = Tuning { nodelay: true, interval_ms: 10, resend: 0, nc: true };
         let mut ends = [Arq::new(9, Generation::Go2026), Arq::new(9, Generation::Go2026)];

@@ -1,4 +1,4 @@
-//! The permutation pad changes nothing about waiting for room.
+//! The permutation pad does not affect backpressure.
 use crate::pair::{Pair, both};
 use engine::Event;
 use engine::mux::WriteError;

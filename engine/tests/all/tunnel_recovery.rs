@@ -1,4 +1,4 @@
-//! What users suffer from most: restarts, changed addresses, half-close, and flags that differ.
+//! Frequent failures in operation: restarts, changed addresses, half-close, and mismatched flags.
 use crate::pair::{Pair, ReadState, both, pattern, read_all};
 use engine::fec::Encoder;
 use engine::mux::WriteError;
@@ -36,7 +36,7 @@ fn a_restarted_server_shows_with_the_first_answer() {
 }
 
 #[test]
-fn a_restarted_server_shows_even_when_it_answers_nothing() {
+fn a_restarted_server_is_detected_even_without_answers() {
     // After more than a window of segments the new server ignores all data: only the probe is answered.
     let settings = both(|s| s.nocomp = true);
     let mut pair = Pair::new(settings.clone());
@@ -47,7 +47,7 @@ fn a_restarted_server_shows_even_when_it_answers_nothing() {
     assert!(took < Duration::from_secs(3), "{took:?}");
 }
 
-/// The old server had what came after a lost segment, the new one gets that segment alone, and neither would send the rest again.
+/// The old server had the segments after a lost one; the new server receives only that one, and the others are not retransmitted.
 #[test]
 fn a_restart_behind_a_gap_shows() {
     // KCP-28
@@ -71,7 +71,7 @@ fn a_restart_behind_a_gap_shows() {
 }
 
 #[test]
-fn who_only_waits_for_data_learns_of_a_restart() {
+fn a_client_that_only_reads_detects_a_restart() {
     // KCP-27
     let settings = both(|_| {});
     let mut pair = Pair::new(settings.clone());
@@ -83,7 +83,7 @@ fn who_only_waits_for_data_learns_of_a_restart() {
 }
 
 #[test]
-fn quiet_streams_are_asked_about_once_and_none_not_at_all() {
+fn idle_streams_are_probed_once_and_an_idle_session_is_not() {
     let datagrams = |probe: bool, closed| {
         let mut settings = both(|_| {});
         settings.0.no_probe = !probe;
@@ -106,7 +106,7 @@ fn quiet_streams_are_asked_about_once_and_none_not_at_all() {
 }
 
 #[test]
-fn without_probing_the_restart_goes_unnoticed() {
+fn without_probes_a_restart_is_not_detected() {
     let mut settings = both(|s| s.nocomp = true);
     settings.0.no_probe = true;
     let mut pair = Pair::new(settings.clone());
@@ -118,7 +118,7 @@ fn without_probing_the_restart_goes_unnoticed() {
 }
 
 #[test]
-fn reordering_and_loss_are_no_restart() {
+fn reordering_and_loss_are_not_a_restart() {
     let mut pair = Pair::new(both(|_| {}));
     pair.drop = Box::new(|_, n| n % 3 == 0);
     let data = pattern(300_000);
@@ -185,7 +185,7 @@ fn a_full_window_that_was_not_confirmed_moves_the_session() {
 /// What a server still sends to a client that was restarted at the same address: its parity does not say that it is of
 /// another conversation, and would spoil the bytes rebuilt with it much later.
 #[test]
-fn a_session_that_was_not_heard_takes_no_parity() {
+fn a_session_without_data_accepts_no_parity() {
     // FEC-21
     let config = Arc::new(both(|s| s.nocomp = true).0.tunnel_config().unwrap());
     let connect = |seed| {
@@ -204,7 +204,7 @@ fn a_session_that_was_not_heard_takes_no_parity() {
     assert_eq!(fresh.stats().fec_parity_shards, 0);
 }
 
-/// The same when the new session was heard already: the earlier one was far ahead.
+/// The same after data of the new session: the earlier session was far ahead.
 #[test]
 fn parity_far_from_the_data_is_an_earlier_sessions() {
     // FEC-21
@@ -232,7 +232,7 @@ fn parity_far_from_the_data_is_an_earlier_sessions() {
 }
 
 #[test]
-fn a_replay_moves_nothing() {
+fn a_replay_does_not_migrate_the_session() {
     let mut pair = Pair::new(both(|s| s.datashard = 0));
     let id = pair.client.open_stream(pair.now).unwrap();
     pair.client.write(pair.now, id, &pattern(5_000)).unwrap();
@@ -262,7 +262,7 @@ fn sessions_stay_where_they_are_when_moving_is_off() {
     pair.run_for(Duration::from_secs(1));
     pair.client_address.set_port(999);
     pair.client.open_stream(pair.now).unwrap();
-    // The server makes a new session, as kcp-go does; the client sees that and gives up the old one.
+    // The server starts a new session, as kcp-go does; the client detects that and abandons the old one.
     assert!(close_time(&mut pair) < Duration::from_secs(1));
 }
 
@@ -317,7 +317,7 @@ fn half_close_is_not_used_toward_a_peer_that_does_not_announce_it() {
 }
 
 #[test]
-fn the_side_that_cannot_parse_knows_which_flag_differs() {
+fn the_side_that_cannot_parse_names_the_mismatched_flag() {
     type Change = fn(&mut Settings);
     let cases: [(Change, Mismatch); 4] = [
         (|client| client.nocomp = true, Mismatch::PeerDoesNotCompress),
@@ -351,7 +351,7 @@ fn the_rate_limit_holds_and_does_not_spin() {
 }
 
 #[test]
-fn a_session_that_moves_twice_at_once_is_not_begun_again() {
+fn a_session_that_migrates_twice_in_succession_is_not_restarted() {
     // KCP-26
     let mut pair = Pair::new(both(|_| {}));
     pair.drop = Box::new(|to_server, _| !to_server);

@@ -1,4 +1,4 @@
-//! Who may start, replace and keep a session (KCP-22).
+//! Datagrams that start, replace or continue a session (KCP-22).
 use crate::pair::{Pair, both, pattern};
 use engine::crypt::{Cipher, MasterKey, Suite};
 use engine::{CloseReason, DropReason, Entropy, Event, Handled, Received, Settings, Tunnel};
@@ -103,7 +103,7 @@ fn a_wrong_key_is_counted_and_silent() {
 }
 
 #[test]
-fn a_dead_peer_is_noticed_by_the_keepalive_timeout() {
+fn the_keepalive_timeout_detects_a_dead_peer() {
     let mut pair = Pair::new(both(|_| {}));
     pair.upload(&pattern(1000), LIMIT);
     pair.drop = Box::new(|_, _| true);
@@ -135,7 +135,7 @@ fn mismatched_smux_versions_close_the_server_session() {
 }
 
 #[test]
-fn garbage_never_panics_and_makes_no_state() {
+fn random_bytes_neither_panic_nor_create_state() {
     let mut pair = Pair::new(both(|_| {}));
     let mut entropy = Entropy::from_seed([5; 32]);
     for len in 0..1600 {

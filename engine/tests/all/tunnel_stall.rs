@@ -1,10 +1,10 @@
-//! One stopped reader does not stop the others (SMUX-27, SMUX-28).
+//! A stalled reader does not block other streams (SMUX-27, SMUX-28).
 use crate::pair::{Pair, both, pattern};
 use engine::mux::{ReadError, WriteError};
 use engine::{Event, StreamId};
 use std::time::Duration;
 
-/// Writes on the client's side for `time` whatever is taken; the server reads nothing of it.
+/// Writes as much as possible at the client for `time`; the server does not read.
 fn push(pair: &mut Pair, id: StreamId, time: Duration) {
     let data = pattern(100_000);
     let until = pair.now + time;
@@ -36,7 +36,7 @@ fn two_streams(pair: &mut Pair) -> (StreamId, StreamId) {
 
 /// SMUX-27
 #[test]
-fn between_two_ends_that_pause_streams_the_others_go_on_at_once() {
+fn other_streams_continue_at_once_if_both_ends_pause_streams() {
     for smuxver in [1, 2] {
         let mut pair = Pair::new(both(|s| (s.smuxver, s.smuxbuf, s.streambuf) = (smuxver, 1 << 20, 1 << 20)));
         let (stopped, lively) = two_streams(&mut pair);

@@ -1,4 +1,4 @@
-//! Deadlines lie ahead, whatever the session did since the last one.
+//! Deadlines are in the future, independent of the session's last actions.
 
 use engine::crypt::Cipher;
 use engine::{Entropy, Handled, Instant, Settings, Tunnel};
@@ -22,7 +22,7 @@ fn writing_to_a_closed_window_waits_for_the_next_flush() {
     let id = tunnel.open_stream(now).unwrap();
     drain(&mut tunnel, now);
 
-    // Acknowledges everything and closes the window: cmd ack, frg 0, wnd 0, ts, sn 0, una, len 0.
+    // Acknowledges all segments and closes the window: cmd ack, frg 0, wnd 0, ts, sn 0, una, len 0.
     let una = tunnel.arq().state().snd_nxt;
     let mut acknowledgement = tunnel.conv().to_le_bytes().to_vec();
     acknowledgement.extend_from_slice(&[82, 0, 0, 0]);

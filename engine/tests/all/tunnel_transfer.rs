@@ -1,4 +1,4 @@
-//! Bytes cross whole and in order, with every combination of layers and over a lossy path.
+//! All bytes arrive in order, with every combination of layers and over a lossy path.
 
 use crate::pair::{Pair, both, pattern};
 use engine::crypt::Cipher;

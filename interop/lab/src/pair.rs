@@ -1,4 +1,4 @@
-//! A tunnel of real programs: the client and the server of a peer on this machine, with an emulated path between them if asked.
+//! A tunnel of real programs: the client and the server of a peer on this machine, optionally with an emulated path between them.
 
 use crate::path::Conditions;
 use crate::peers::Peer;
@@ -10,12 +10,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// How a pair is started.
+/// Parameters of a pair.
 #[derive(Debug, Clone, Copy)]
 pub struct Setup<'a> {
     /// The programs.
     pub peer: &'a Peer,
-    /// Flags of both, before those of the peer.
+    /// Flags of both programs, before those of the peer.
     pub flags: &'a [String],
     /// More flags of the client.
     pub client_flags: &'a [String],
@@ -23,7 +23,7 @@ pub struct Setup<'a> {
     pub core: Option<usize>,
     /// The path between the programs; None for the loopback device.
     pub path: Option<&'a Conditions>,
-    /// Measure the start-up time of the client by connecting to it.
+    /// Whether to measure the start-up time of the client by connecting to it.
     pub timed: bool,
 }
 
@@ -89,7 +89,7 @@ impl Pair {
         format!("client: {}\nserver: {}", self.client.output(), self.server.output())
     }
 
-    /// Processor time of both in seconds, in hundredths.
+    /// Processor time of both programs, seconds, with a resolution of 10 ms.
     ///
     /// # Errors
     /// A program has ended.
@@ -131,10 +131,10 @@ impl Pair {
     }
 }
 
-/// Where the parts of a tunnel listen, and where its client sends to.
+/// Addresses of the parts of a tunnel.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Addresses {
-    /// Where the client sends to: the server, or the relay in front of it.
+    /// Destination of the client: the server, or the relay in front of it.
     pub(crate) remote: SocketAddr,
     pub(crate) server: SocketAddr,
     pub(crate) client: SocketAddr,
@@ -142,7 +142,7 @@ pub(crate) struct Addresses {
 }
 
 impl Addresses {
-    /// The flags of a program that name them.
+    /// The address flags of a program.
     pub(crate) fn flags(&self, side: Side) -> [String; 4] {
         let [(first, one), (second, other)] = match side {
             Side::Client => [("-r", self.remote), ("-l", self.client)],

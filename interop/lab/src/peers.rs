@@ -1,10 +1,10 @@
-//! Pairs of tunnel programs: found on this machine, or named on the command line.
+//! Pairs of tunnel programs, found on this machine or given on the command line.
 
 use crate::results::{DIRECT, PeerFacts, Skipped};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// A client and a server program of one make.
+/// A client and a server of one implementation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
     /// Name in tables.
@@ -13,7 +13,7 @@ pub struct Peer {
     pub client: PathBuf,
     /// The server program.
     pub server: PathBuf,
-    /// Flags of both, after all others.
+    /// Additional flags of both programs, after all others.
     pub extra: Vec<String>,
 }
 
@@ -30,16 +30,14 @@ impl Peer {
     /// Reads `NAME=CLIENT,SERVER[,FLAG...]`.
     ///
     /// # Errors
-    /// Another form, a name that begins as those of kernel TCP do, or a program that does not exist.
+    /// Another form, a name with the prefix of kernel TCP, or a program that does not exist.
     pub fn parse(text: &str) -> Result<Self, String> {
         let wrong = || format!("{text:?} is not NAME=CLIENT,SERVER[,FLAG...]");
         let (name, rest) = text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(wrong)?;
         let mut parts = rest.split(',');
         let (Some(client), Some(server)) = (parts.next(), parts.next()) else { return Err(wrong()) };
         if name.starts_with(DIRECT) {
-            return Err(format!(
-                "{name:?} is not a name for a peer: those of kernel TCP begin with {DIRECT}"
-            ));
+            return Err(format!("{name:?} is not a name for a peer: the prefix {DIRECT} denotes kernel TCP"));
         }
         for path in [client, server] {
             if !Path::new(path).is_file() {
@@ -51,7 +49,7 @@ impl Peer {
     }
 
     /// Searches `go` (kcptun-client and kcptun-server) in the PATH, and `karst` (karst-client and karst-server) in
-    /// `KARST_BIN_DIR`, or where cargo puts them relative to this executable.
+    /// `KARST_BIN_DIR`, or in cargo's target folder relative to this executable.
     pub fn find() -> Found {
         let mut found = Found::default();
         let path = std::env::var_os("PATH").unwrap_or_default();
@@ -88,11 +86,11 @@ impl Found {
             return self.peers.push(Peer { name, client, server, extra: Vec::new() });
         }
         let folders: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
-        let why = format!("{prefix}-client and {prefix}-server are not both in {}", folders.join(":"));
-        self.missing.push(Skipped { what: name, why });
+        let reason = format!("{prefix}-client and {prefix}-server are not both in {}", folders.join(":"));
+        self.missing.push(Skipped { name, reason });
     }
 
-    /// The same with karst first, for comparisons of the first pair with the others.
+    /// Moves karst to the front, because comparisons are with the first pair.
     #[must_use]
     pub fn karst_first(mut self) -> Self {
         self.peers.sort_by_key(|peer| peer.name != "karst");
@@ -105,7 +103,7 @@ impl Found {
     }
 }
 
-/// `target/PROFILE` for a program there, and for a test one folder further down; the other profile as a last resort.
+/// `target/PROFILE` for a program there, and for a test one folder further down; the other profile last.
 fn karst_folders() -> Vec<PathBuf> {
     if let Some(folder) = std::env::var_os("KARST_BIN_DIR") {
         return vec![PathBuf::from(folder)];
@@ -117,7 +115,7 @@ fn karst_folders() -> Vec<PathBuf> {
     vec![profile.to_owned(), target.join("release"), target.join("debug")]
 }
 
-/// As seen from the working directory, if the program lies there.
+/// Relative to the working directory if the program is inside it.
 fn relative(program: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();
     program.strip_prefix(here).unwrap_or(program).display().to_string()

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 
-/// What a port belongs to.
+/// Kind of socket that owns a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// A TCP listener.
@@ -34,7 +34,7 @@ pub fn free_udp() -> io::Result<SocketAddr> {
 }
 
 /// Whether a UDP socket is bound to `port`, or a TCP socket listens there. `tables` is the `net` folder of a process or thread,
-/// such as `/proc/net`. Binding the port as a test could take it from the program that is starting.
+/// such as `/proc/net`. Binding the port as a test could prevent the starting program from binding it.
 pub fn is_bound(tables: &str, protocol: Protocol, port: u16) -> bool {
     let file = if protocol == Protocol::Tcp { "tcp" } else { "udp" };
     ["", "6"].iter().any(|family| {
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_connection_is_no_listener() {
+    fn connections_are_not_listeners() {
         let line = |state| format!(" 0: 0100007F:1F90 00000000:0000 {state} 00000000:00000000 00:00000000 0");
         let is = |state, protocol, port| is_listener(&line(state), protocol, port);
         assert!(is("0A", Protocol::Tcp, 8080) && !is("0A", Protocol::Tcp, 8081));

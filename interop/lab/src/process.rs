@@ -20,8 +20,8 @@ const LISTEN_LIMIT: Duration = Duration::from_secs(10);
 /// Ticks of `/proc/PID/stat` in a second, on every Linux.
 const TICKS_PER_S: f64 = 100.0;
 
-/// A child that is killed, with its process group if it leads one, when this is dropped or when the thread that started it ends,
-/// whatever ends that.
+/// A child that is killed, with its process group if it leads one, when this is dropped or when the thread that started it ends
+/// for any reason.
 #[derive(Debug)]
 pub struct Running(Child);
 
@@ -43,7 +43,7 @@ impl Running {
     /// The exit status if the child has ended.
     ///
     /// # Errors
-    /// As the system has them.
+    /// An error of the system.
     pub fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
         self.0.try_wait()
     }
@@ -69,7 +69,7 @@ impl Process {
     /// Starts `program` with `flags`, on one processor core if `core` is given.
     ///
     /// # Errors
-    /// The program cannot be started; the message begins with its path.
+    /// The program cannot be started; the message starts with its path.
     pub fn start(program: &Path, flags: &[String], core: Option<usize>) -> io::Result<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -112,13 +112,13 @@ impl Process {
     pub fn check(&mut self) -> io::Result<()> {
         let Some(status) = self.ended() else { return Ok(()) };
         let output = self.output().replace('\n', " / ");
-        Err(io::Error::other(format!("{} ended by itself ({status}): {output}", self.name)))
+        Err(io::Error::other(format!("{} exited ({status}): {output}", self.name)))
     }
 
-    /// Waits until the program listens on a port of this machine; the time since its start.
+    /// Waits until the program listens on a port of this machine; returns the time since its start.
     ///
     /// # Errors
-    /// The program ended, the limit of ten seconds passed, or a signal asked to stop.
+    /// The program exited, the limit of ten seconds passed, or a signal was received.
     pub fn listens(&mut self, protocol: Protocol, port: u16) -> io::Result<Duration> {
         self.wait(|| is_bound("/proc/net", protocol, port), Duration::from_micros(200))
     }
@@ -159,7 +159,7 @@ impl Process {
         lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
     }
 
-    /// Processor time so far, in hundredths of a second.
+    /// Processor time so far in seconds, with a resolution of 10 ms.
     ///
     /// # Errors
     /// The program has ended.
@@ -209,7 +209,7 @@ fn described(program: &Path, flags: &[String]) -> String {
     [&[file], flags].concat().join(" ")
 }
 
-/// User and system time: fields 14 and 15, counted after the name, which may contain anything.
+/// User and system time: fields 14 and 15, counted after the name, which may contain spaces and parentheses.
 fn cpu_s(stat: &str) -> Option<f64> {
     let (_, fields) = stat.rsplit_once(')')?;
     let mut fields = fields.split_whitespace().skip(11);
@@ -236,11 +236,11 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_ends_is_named_with_its_last_words() {
+    fn the_error_of_an_exited_program_has_its_output() {
         let flags = ["-c".into(), "echo no such flag; exit 3".into()];
         let mut shell = Process::start(Path::new("/bin/sh"), &flags, None).unwrap();
         let why = shell.listens(Protocol::Tcp, 1).unwrap_err().to_string();
-        assert!(why.contains("/bin/sh ended by itself") && why.contains("no such flag"), "{why}");
+        assert!(why.contains("/bin/sh exited") && why.contains("no such flag"), "{why}");
     }
 
     #[test]
@@ -248,7 +248,7 @@ mod tests {
         let flags = ["-c".into(), "while :; do :; done".into()];
         let busy = Process::start(Path::new("/bin/sh"), &flags, Some(0)).unwrap();
         let start = Instant::now();
-        // On a busy machine that takes its time.
+        // Slow on a busy machine.
         while busy.fine_cpu_s().unwrap() < 0.3 && start.elapsed() < Duration::from_secs(60) {
             std::thread::sleep(Duration::from_millis(20));
         }

@@ -1,4 +1,4 @@
-//! Results of measurements: the files that `karst-report bench` and `karst-report lines` write, and pages are made of.
+//! Result files of `karst-report bench` and `karst-report lines`, the input of report pages.
 //!
 //! Medians, ratios and verdicts are not stored: readers compute them from the trials.
 
@@ -7,27 +7,27 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Version of the result file of `bench`. Keys are only ever added to it.
+/// Version of the result file of `bench`. Keys are added, never removed or changed.
 pub const FORMAT: &str = "karst-bench/1";
 
-/// Version of the result file of `lines`: cases are lossy paths, and sides are the contestants on them.
+/// Version of the result file of `lines`: each case is a lossy path.
 pub const LINES_FORMAT: &str = "karst-lines/1";
 
-/// Prefix of the names of sides that are kernel TCP without a tunnel; the congestion control follows.
+/// Prefix of contestants that are kernel TCP without a tunnel; the congestion control follows.
 pub const DIRECT: &str = "tcp-";
 
-/// A result file.
+/// The contents of a result file.
 #[derive(Deserialize, Serialize)]
 pub struct Measurements {
     /// [`FORMAT`] or [`LINES_FORMAT`].
     pub format: String,
-    /// The machine that was used.
+    /// The machine that ran the measurements.
     pub machine: Machine,
     /// Commit of the working directory, with `+` when files differ from it.
     pub commit: Option<String>,
     /// The command line that repeats the measurement.
     pub command: String,
-    /// Runs of each side.
+    /// Runs of each contestant.
     pub runs: usize,
     /// Seconds of each measurement.
     pub seconds: u64,
@@ -35,18 +35,18 @@ pub struct Measurements {
     pub peers: Vec<PeerFacts>,
     /// The measurements, in the order in which they were made.
     pub cases: Vec<Case>,
-    /// Sides that could not be measured.
+    /// Contestants that could not be measured.
     pub skipped: Vec<Skipped>,
 }
 
-/// A machine.
+/// Hardware, kernel and load of a machine.
 #[derive(Deserialize, Serialize)]
 pub struct Machine {
     /// Model of the processor.
     pub cpu: String,
     /// Processor cores available to the program.
     pub cores: usize,
-    /// Processor features that matter to ciphers and codes.
+    /// Processor features that ciphers and codes use.
     pub features: Vec<String>,
     /// Main memory, MiB.
     pub memory_mib: u64,
@@ -60,7 +60,7 @@ pub struct Machine {
     pub load_before: f64,
 }
 
-/// A pair of programs.
+/// Names, paths and version of a pair of programs.
 #[derive(Clone, Deserialize, Serialize)]
 pub struct PeerFacts {
     /// Name in tables.
@@ -73,28 +73,29 @@ pub struct PeerFacts {
     pub version: String,
 }
 
-/// One measurement, on all sides.
+/// One measurement of all contestants.
 #[derive(Deserialize, Serialize)]
 pub struct Case {
     /// Name of the row.
     pub name: String,
-    /// The load, in words; for `lines`, the seconds that are counted.
+    /// Description of the load; for `lines`, the counted seconds.
     pub about: String,
     /// The emulated path between the programs; None for the loopback device.
     #[serde(rename = "line")]
     pub path: Option<PathInfo>,
-    /// The contestants.
-    pub sides: Vec<Side>,
+    /// The runs, by contestant.
+    #[serde(rename = "sides")]
+    pub contestants: Vec<ContestantRuns>,
 }
 
-/// An emulated path.
+/// Name and description of an emulated path.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct PathInfo {
     /// `loss` or `rtt` when the case is a point of that curve; otherwise the name of a scenario.
     pub curve: String,
     /// Position on the curve: percent, or milliseconds.
     pub at: Option<f64>,
-    /// The links, in words.
+    /// Description of the links.
     pub links: String,
     /// Nominal figures; only `lines` records them.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "path")]
@@ -114,7 +115,7 @@ pub struct PathFacts {
 
 /// All runs of one contestant in a case.
 #[derive(Deserialize, Serialize)]
-pub struct Side {
+pub struct ContestantRuns {
     /// Name of the contestant.
     pub name: String,
     /// Command lines of the programs in the first run.
@@ -140,10 +141,12 @@ pub struct Trial {
 /// A contestant that could not be measured.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub struct Skipped {
-    /// Its name.
-    pub what: String,
-    /// The reason.
-    pub why: String,
+    /// Name of the contestant.
+    #[serde(rename = "what")]
+    pub name: String,
+    /// Why it could not be measured.
+    #[serde(rename = "why")]
+    pub reason: String,
 }
 
 impl Trial {
@@ -170,7 +173,7 @@ impl Trial {
     }
 }
 
-/// To thousandths; small values to four digits.
+/// Rounds to thousandths; below 1, to four significant digits.
 fn rounded(value: f64) -> f64 {
     let scale =
         if value == 0.0 || value.abs() >= 1.0 { 1e3 } else { 10_f64.powf(4.0 - value.abs().log10().ceil()) };
@@ -178,7 +181,7 @@ fn rounded(value: f64) -> f64 {
 }
 
 impl Measurements {
-    /// Whether a file is a result file, by its `format` key.
+    /// Whether the `format` key of a file is that of a result file.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -219,19 +222,19 @@ impl Measurements {
 
     /// Whether no run failed.
     pub fn is_complete(&self) -> bool {
-        let mut trials = self.cases.iter().flat_map(|case| &case.sides).flat_map(|side| &side.trials);
+        let mut trials = self.cases.iter().flat_map(|case| &case.contestants).flat_map(|runs| &runs.trials);
         trials.all(|trial| trial.error.is_none())
     }
 
-    /// Notes, also on the standard error, that a contestant is not measured.
-    pub fn skip(&mut self, what: &str, why: &str) {
-        eprintln!("SKIPPED {what}: {why}");
-        self.skipped.push(Skipped { what: what.to_owned(), why: why.to_owned() });
+    /// Records, and logs to the standard error, that a contestant is not measured.
+    pub fn skip(&mut self, name: &str, reason: &str) {
+        eprintln!("SKIPPED {name}: {reason}");
+        self.skipped.push(Skipped { name: name.to_owned(), reason: reason.to_owned() });
     }
 
     /// Whether a contestant was skipped.
-    pub fn has_skipped(&self, what: &str) -> bool {
-        self.skipped.iter().any(|skipped| skipped.what == what)
+    pub fn has_skipped(&self, name: &str) -> bool {
+        self.skipped.iter().any(|skipped| skipped.name == name)
     }
 }
 
@@ -244,8 +247,8 @@ impl PathInfo {
 
 impl Case {
     /// The runs of the contestant of that name.
-    pub fn side(&self, name: &str) -> Option<&Side> {
-        self.sides.iter().find(|side| side.name == name)
+    pub fn runs_of(&self, name: &str) -> Option<&ContestantRuns> {
+        self.contestants.iter().find(|runs| runs.name == name)
     }
 }
 
@@ -254,7 +257,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_are_rounded_to_what_was_measured() {
+    fn figures_are_rounded_to_significant_digits() {
         let round = [0.0, 1234.56789, 0.012_345_678, -1.23456].map(rounded);
         assert_eq!(round, [0.0, 1234.568, 0.012_35, -1.235]);
     }

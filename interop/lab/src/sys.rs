@@ -1,4 +1,4 @@
-//! System calls that std lacks. Nothing unsafe leaves this file.
+//! System calls that std lacks. No unsafe function is exported.
 
 use std::io;
 use std::mem::zeroed;
@@ -19,28 +19,28 @@ pub(crate) struct Waiter {
 }
 
 impl Waiter {
-    /// Adds a file to wait for; its number is the count of files before it.
+    /// Adds a file; its index is the number of files before it.
     pub(crate) fn add(&mut self, file: RawFd) {
         self.files.push(libc::pollfd { fd: file, events: libc::POLLIN, revents: 0 });
     }
 
-    /// Waits until that file can be read, or written, as asked for.
+    /// Adds a file with the events to wait for: readable, writable.
     pub(crate) fn watch(&mut self, file: RawFd, [read, write]: [bool; 2]) {
         let events = if read { libc::POLLIN } else { 0 } | if write { libc::POLLOUT } else { 0 };
         self.files.push(libc::pollfd { fd: file, events, revents: 0 });
     }
 
-    /// Files waited for.
+    /// Number of files in the set.
     pub(crate) fn len(&self) -> usize {
         self.files.len()
     }
 
-    /// Waits for another file in place of the one of that number.
+    /// Replaces the file at that index.
     pub(crate) fn replace(&mut self, number: usize, file: RawFd) {
         self.files[number] = libc::pollfd { fd: file, events: libc::POLLIN, revents: 0 };
     }
 
-    /// Returns when something can be read, after `limit`, or when a signal came.
+    /// Waits until a file is ready, a signal arrives, or `limit` has passed.
     pub(crate) fn wait(&mut self, limit: Duration) {
         let limit = libc::timespec {
             tv_sec: limit.as_secs() as libc::time_t,
@@ -54,17 +54,17 @@ impl Waiter {
         }
     }
 
-    /// Whether the last wait found something at the file of that number.
+    /// Whether the file at that index was ready after the last wait.
     pub(crate) fn is_ready(&self, number: usize) -> bool {
         self.files.get(number).is_some_and(|file| file.revents != 0)
     }
 }
 
-/// Reduces the timer slack of this thread from 50 us, and raises its priority, without which a busy machine wakes it milliseconds
-/// late. Has no effect where that is not permitted.
+/// Reduces the timer slack of this thread from 50 us, and raises its priority, because a busy machine would wake it milliseconds late.
+/// Has no effect without permission.
 pub(crate) fn wake_promptly() {
     let priority = libc::sched_param { sched_priority: 1 };
-    // SAFETY: the option takes one number and the other call reads a local; both concern nothing but the calling thread.
+    // SAFETY: the option takes one number and the other call reads a local; both affect the calling thread only.
     unsafe {
         libc::prctl(libc::PR_SET_TIMERSLACK, 1 as libc::c_ulong);
         libc::sched_setscheduler(0, libc::SCHED_RR | libc::SCHED_RESET_ON_FORK, &raw const priority);
@@ -99,7 +99,7 @@ pub fn watch_signals() {
     }
 }
 
-/// Whether a signal asked to stop.
+/// Whether a termination signal was received.
 pub fn is_stopping() -> bool {
     STOP.load(Ordering::Relaxed)
 }
@@ -107,7 +107,7 @@ pub fn is_stopping() -> bool {
 /// Sleeps for `time`.
 ///
 /// # Errors
-/// A signal asked to stop.
+/// A termination signal was received.
 pub fn pause(time: Duration) -> io::Result<()> {
     let until = Instant::now() + time;
     loop {
@@ -122,7 +122,7 @@ pub fn pause(time: Duration) -> io::Result<()> {
     }
 }
 
-/// Whether a signal has asked for a report since the last call.
+/// Whether SIGUSR1 was received since the last call.
 pub fn takes_report() -> bool {
     REPORT.swap(false, Ordering::Relaxed)
 }
@@ -130,7 +130,7 @@ pub fn takes_report() -> bool {
 /// Kills a process that leads a group of its own, with its group, and waits for it.
 pub(crate) fn kill_group(child: &mut Child) {
     if let Ok(group) = libc::pid_t::try_from(child.id()) {
-        // SAFETY: no memory is involved. While anything of the group is alive no other group has its number.
+        // SAFETY: the call takes no pointers. The id of the group is not reused while a member is alive.
         unsafe { libc::kill(-group, libc::SIGKILL) };
     }
     let _ = child.kill();
@@ -141,7 +141,7 @@ pub(crate) fn kill_group(child: &mut Child) {
 pub(crate) fn suspend(child: &Child, stopped: bool) {
     let signal = if stopped { libc::SIGSTOP } else { libc::SIGCONT };
     if let Ok(id) = libc::pid_t::try_from(child.id()) {
-        // SAFETY: no memory is involved. A child that was not waited for keeps its number.
+        // SAFETY: the call takes no pointers. The id of a child is not reused before the child was waited for.
         unsafe { libc::kill(id, signal) };
     }
 }
@@ -157,7 +157,7 @@ pub(crate) fn dies_with_parent(command: &mut Command) {
     }
 }
 
-/// Lets `command` run on one processor core.
+/// Restricts `command` to one processor core.
 pub(crate) fn runs_on(command: &mut Command, core: usize) {
     // SAFETY: between fork and exec the closure makes one system call that reads a local, and does nothing else.
     unsafe {
@@ -165,7 +165,7 @@ pub(crate) fn runs_on(command: &mut Command, core: usize) {
     }
 }
 
-/// Keeps the calling thread, and the threads and programs that it starts from now on, on `cores`.
+/// Restricts the calling thread, and threads and programs started by it later, to `cores`.
 pub(crate) fn stay_on(cores: &[usize]) -> io::Result<()> {
     // SAFETY: all zeros is a valid, empty set.
     let mut set: libc::cpu_set_t = unsafe { zeroed() };

@@ -19,20 +19,20 @@ use serde_json::Value;
 use sim::{Scenario, ScenarioFile};
 use std::path::Path;
 
-/// Prints the parts of a scenario that real time does not apply.
-fn tell_left_out(file: &Path, left_out: &[LeftOut]) {
+/// Prints the parts of a scenario that are not applied in real time.
+fn print_left_out(file: &Path, left_out: &[LeftOut]) {
     for one in left_out {
         eprintln!("karst-interop: {}: {one}", file.display());
     }
 }
 
-/// Adds the parts that were not applied to a report.
+/// Adds the parts of the scenario that were not applied to a report.
 fn with_left_out(mut report: Value, left_out: &[LeftOut]) -> Value {
     report["left_out"] = left_out.iter().map(ToString::to_string).collect();
     report
 }
 
-/// A scenario with its random values drawn from a seed, and the seed: the file's own unless another is given.
+/// Reads a scenario, and draws its random values with `seed`, or with the file's own; returns both.
 fn read_scenario(path: &Path, seed: Option<u64>) -> anyhow::Result<(Scenario, u64)> {
     let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
     let file = ScenarioFile::parse(&path.display().to_string(), &text)?;
@@ -44,7 +44,7 @@ fn read_scenario(path: &Path, seed: Option<u64>) -> anyhow::Result<(Scenario, u6
 fn found_tunnels() -> Vec<Contestant> {
     let found = Peer::find();
     for missing in &found.missing {
-        eprintln!("SKIPPED {}: {}", missing.what, missing.why);
+        eprintln!("SKIPPED {}: {}", missing.name, missing.reason);
     }
     found.peers.into_iter().map(Contestant::Tunnel).collect()
 }

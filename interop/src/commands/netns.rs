@@ -1,10 +1,10 @@
 //! `karst-interop netns`.
 
-use super::{found_tunnels, read_scenario, tell_left_out, with_left_out};
+use super::{found_tunnels, print_left_out, read_scenario, with_left_out};
 use anyhow::{Context, bail};
 use clap::Args;
-use lab::contest::{Contestant, Row, Summary, Trial, over_network, together};
-use lab::left_out::{Stage, left_out};
+use lab::contest::{Contestant, Row, Summary, TrialOutcome, over_network, together};
+use lab::left_out::{Scope, left_out};
 use lab::netns::{Command, Network, run_commands};
 use lab::path::{Capture, Conditions};
 use lab::peers::Peer;
@@ -35,7 +35,7 @@ pub(crate) struct NetnsArgs {
     /// Command in the right namespace, for `sh -c`; started first
     #[arg(long, value_name = "CMD")]
     right: Option<String>,
-    /// Seed of the decisions; the first one when there are several [default: the scenario's]
+    /// Seed of the random decisions; the first of several [default: the scenario's]
     #[arg(long)]
     seed: Option<u64>,
     /// With commands: capture arriving and departing packets to a pcapng file
@@ -79,7 +79,7 @@ fn names(group: &[Contestant]) -> String {
 }
 
 impl NetnsArgs {
-    /// Runs the commands, or measures.
+    /// Runs the commands, or without any measures the contestants.
     pub(crate) fn run(&self) -> anyhow::Result<ExitCode> {
         let (scenario, seed) = read_scenario(&self.file, self.seed)?;
         sys::watch_signals();
@@ -91,8 +91,8 @@ impl NetnsArgs {
 
     fn run_commands(&self, scenario: &Scenario, seed: u64) -> anyhow::Result<ExitCode> {
         let conditions = Conditions::of(scenario, seed).without_restarts();
-        let left_out = left_out(scenario, Stage::Network);
-        tell_left_out(&self.file, &left_out);
+        let left_out = left_out(scenario, Scope::Network);
+        print_left_out(&self.file, &left_out);
         let capture = self
             .pcap
             .as_deref()
@@ -111,13 +111,13 @@ impl NetnsArgs {
 
     fn measure(&self, scenario: &Scenario, first: u64) -> anyhow::Result<ExitCode> {
         let contestants = self.contestants()?;
-        let stages: BTreeSet<Stage> = contestants.iter().map(Contestant::stage).collect();
+        let scopes: BTreeSet<Scope> = contestants.iter().map(Contestant::scope).collect();
         let mut missing = Vec::new();
-        for stage in stages {
-            let more = left_out(scenario, stage);
+        for scope in scopes {
+            let more = left_out(scenario, scope);
             missing.extend(more.into_iter().filter(|one| !missing.contains(one)).collect::<Vec<_>>());
         }
-        tell_left_out(&self.file, &missing);
+        print_left_out(&self.file, &missing);
         let groups: Vec<&[Contestant]> =
             if self.together { vec![&contestants[..]] } else { contestants.chunks(1).collect() };
         let rows = groups.iter().map(|group| Row { name: names(group), ..Row::default() });
@@ -131,7 +131,7 @@ impl NetnsArgs {
                     [alone] => over_network(&scenario, alone, seed),
                     several => together(&scenario, several, seed),
                 };
-                let trial = if self.progress { trial } else { trial.map(Trial::without_progress) };
+                let trial = if self.progress { trial } else { trial.map(TrialOutcome::without_progress) };
                 if sys::is_stopping() {
                     bail!("stopped by a signal");
                 }
@@ -144,7 +144,7 @@ impl NetnsArgs {
         Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    /// The scenario under a seed, with the duration of --time.
+    /// The scenario with the random values of a seed and the duration of --time.
     fn drawn(&self, seed: u64) -> anyhow::Result<Scenario> {
         let (mut scenario, _) = read_scenario(&self.file, Some(seed))?;
         if let Some(time) = self.time {
@@ -162,7 +162,7 @@ impl NetnsArgs {
             self.peer.iter().flatten().cloned().collect()
         });
         if contestants.is_empty() {
-            bail!("no contestants: name programs (--peer) or congestion controls (--tcp)");
+            bail!("no contestants: give programs (--peer) or congestion controls (--tcp)");
         }
         for contestant in &mut contestants {
             if let Contestant::Tunnel(peer) = contestant {

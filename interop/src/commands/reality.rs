@@ -1,6 +1,6 @@
 //! `karst-interop reality`.
 
-use super::{found_tunnels, read_scenario, tell_left_out};
+use super::{found_tunnels, print_left_out, read_scenario};
 use anyhow::{Context, bail};
 use clap::Args;
 use lab::contest::Contestant;
@@ -40,7 +40,7 @@ pub(crate) struct RealityArgs {
 }
 
 impl RealityArgs {
-    /// Runs everything, then writes the page.
+    /// Simulates and runs all scenarios, then writes the page.
     pub(crate) fn run(&self) -> anyhow::Result<ExitCode> {
         let notes = self
             .notes
@@ -65,7 +65,7 @@ impl RealityArgs {
         let (scenario, _) = read_scenario(file, None)?;
         eprintln!("{}: simulating", scenario.name);
         let mut comparison = Comparison::simulate(&scenario, self.seeds).map_err(anyhow::Error::msg)?;
-        tell_left_out(file, &comparison.left_out);
+        print_left_out(file, &comparison.left_out);
         for seed in 1..=self.repeats {
             for contestant in contestants {
                 eprintln!("{}: {}, run {seed} of {}", scenario.name, contestant.name(), self.repeats);
@@ -86,12 +86,12 @@ impl RealityArgs {
         };
         contestants.sort_by_key(|contestant| contestant.name() != "karst");
         if contestants.is_empty() {
-            bail!("no programs to compare with");
+            bail!("no programs to compare: give them with --peer");
         }
         Ok(contestants)
     }
 
-    /// The scenarios, those of a folder by name.
+    /// The scenario files; those of a folder sorted by name.
     fn files(&self) -> anyhow::Result<Vec<PathBuf>> {
         let mut files = Vec::new();
         for path in &self.files {

@@ -1,10 +1,10 @@
 //! `karst-interop relay`.
 
 use super::decimals::{millis, percents};
-use super::{read_scenario, tell_left_out, with_left_out};
+use super::{print_left_out, read_scenario, with_left_out};
 use anyhow::Context;
 use clap::Args;
-use lab::left_out::{LeftOut, Stage, left_out};
+use lab::left_out::{LeftOut, Scope, left_out};
 use lab::path::{Capture, Conditions};
 use lab::relay::Relay;
 use lab::sys;
@@ -57,10 +57,10 @@ pub(crate) struct RelayArgs {
     /// Share of duplicated datagrams, percent
     #[arg(long, default_value = "0", value_parser = percents)]
     duplicate: [u32; 2],
-    /// Share of datagrams held back so that later ones overtake them, percent
+    /// Share of reordered datagrams, percent: they are delayed so that later ones overtake them
     #[arg(long, default_value = "0", value_parser = percents)]
     reorder: [u32; 2],
-    /// How long reordered datagrams are held back, milliseconds
+    /// Additional delay of reordered datagrams, milliseconds
     #[arg(long, default_value = "20", value_parser = millis)]
     reorder_by: [u32; 2],
     /// One-way delay of every datagram, milliseconds
@@ -75,7 +75,7 @@ pub(crate) struct RelayArgs {
 }
 
 impl RelayArgs {
-    /// Runs until a signal asks to stop.
+    /// Runs until a termination signal.
     pub(crate) fn run(&self) -> anyhow::Result<ExitCode> {
         let (conditions, left_out) = self.conditions()?;
         let capture = self
@@ -87,7 +87,7 @@ impl RelayArgs {
         println!("{} -> {}, seed {}", relay.address(), self.to, conditions.seed);
         sys::watch_signals();
         self.watch(&relay);
-        // The relay updates its costs twice a second.
+        // The relay updates its drop counters twice a second.
         std::thread::sleep(Duration::from_millis(600));
         let report = relay.report();
         print!("{report}");
@@ -114,11 +114,11 @@ impl RelayArgs {
             return Ok((Conditions { links, seed, ..Conditions::default() }, Vec::new()));
         };
         let (scenario, seed) = read_scenario(path, self.seed)?;
-        let mut left_out = left_out(&scenario, Stage::Network);
+        let mut left_out = left_out(&scenario, Scope::Network);
         if !self.to.ip().is_loopback() || self.to.is_ipv6() {
             left_out.extend(only_ports(&scenario));
         }
-        tell_left_out(path, &left_out);
+        print_left_out(path, &left_out);
         Ok((Conditions::of(&scenario, seed).without_restarts(), left_out))
     }
 
@@ -136,9 +136,9 @@ impl RelayArgs {
     }
 }
 
-/// Address changes that become port changes.
+/// Address changes that the relay applies as port changes.
 fn only_ports(scenario: &Scenario) -> impl Iterator<Item = LeftOut> {
-    let reason = "only the port changes: the relay has one address towards that server";
+    let reason = "only the port changes: the relay has one address towards this server";
     let faults = scenario.faults.iter().enumerate();
     faults
         .filter(|(_, fault)| fault.kind == FaultKind::AddressChange)

@@ -23,7 +23,7 @@ pub(crate) struct RelayBenchArgs {
 }
 
 impl RelayBenchArgs {
-    /// As fast as possible, then at some rates.
+    /// Measures at full speed, then at fixed rates.
     pub(crate) fn run(&self) -> anyhow::Result<ExitCode> {
         let full = self.part(None)?;
         println!("as fast as possible: {}", Part(&full));
@@ -50,7 +50,7 @@ impl fmt::Display for Part<'_> {
         let report = self.0;
         let lost = report.sent - report.relay.links[0].sent_packets;
         writeln!(f, "{} datagrams/s, {} per second of processor time", report.per_s(), report.per_cpu_s())?;
-        writeln!(f, "  {} sent, {lost} of them dropped before the relay could read them", report.sent)?;
+        writeln!(f, "  {} sent, {lost} of them dropped before the relay read them", report.sent)?;
         write!(f, "  added delay: {}", report.relay.added())
     }
 }

@@ -1,25 +1,27 @@
-//! What the trace formats have in common: one JSON object per line, hex, the payload pattern.
+//! Common parts of the trace formats: one JSON object per line, hex, the payload pattern.
 
 use super::Mismatch;
 use serde_json::Value;
 
-/// Hands each line after the first to `event`; how many there were.
+/// Calls `event` for each line after the first; returns their number.
 pub(super) fn for_each(
     text: &str,
     mut event: impl FnMut(&Value) -> Result<(), String>,
 ) -> Result<usize, Mismatch> {
     let mut events = 0;
     for (index, line) in text.lines().enumerate().skip(1) {
-        parse(line).and_then(|value| event(&value)).map_err(|what| Mismatch { line: index + 1, what })?;
+        parse(line)
+            .and_then(|value| event(&value))
+            .map_err(|difference| Mismatch { line: index + 1, difference })?;
         events += 1;
     }
     Ok(events)
 }
 
-/// The first line.
+/// Parses the first line.
 pub(super) fn header(text: &str) -> Result<Value, Mismatch> {
     let line = text.lines().next().ok_or_else(|| "empty trace".to_owned());
-    line.and_then(parse).map_err(|what| Mismatch { line: 1, what })
+    line.and_then(parse).map_err(|difference| Mismatch { line: 1, difference })
 }
 
 fn parse(line: &str) -> Result<Value, String> {

@@ -10,24 +10,24 @@ use serde::Deserialize;
 use std::fmt::Write;
 
 const FORMAT: &str = "fec-trace-1";
-/// The only limit on the pause before parity that kcptun uses, and so the only one the engine has.
+/// Maximum pause before parity, the value of kcptun.
 const RTO_MS: u64 = 500;
 
-/// Feeds a decompressed trace (`*.jsonl`) to the engine; the number of events that were compared.
+/// Replays a decompressed trace (`*.jsonl`); returns the number of compared events.
 ///
 /// # Errors
-/// The first event at which the engine differs from the recording, or that is no event.
+/// The first event that differs from the engine, or that is malformed.
 pub fn replay(text: &str) -> Result<usize, Mismatch> {
     let mut lines = text.lines().zip(1..);
-    let (header, line) = lines.next().ok_or(Mismatch { line: 1, what: "empty trace".to_owned() })?;
-    let mut player = Player::new(header).map_err(|what| Mismatch { line, what })?;
+    let (header, line) = lines.next().ok_or(Mismatch { line: 1, difference: "empty trace".to_owned() })?;
+    let mut player = Player::new(header).map_err(|difference| Mismatch { line, difference })?;
     let mut compared = 0;
     for (event, line) in lines {
-        player.step(event).map_err(|what| Mismatch { line, what })?;
+        player.step(event).map_err(|difference| Mismatch { line, difference })?;
         compared += 1;
     }
     if compared == 0 {
-        return Err(Mismatch { line, what: "trace without events".to_owned() });
+        return Err(Mismatch { line, difference: "trace without events".to_owned() });
     }
     Ok(compared)
 }
@@ -116,7 +116,7 @@ impl Player {
         Ok(Self {
             payload_seed: header.payload_seed,
             encoder: Encoder::with_next_seqid(sender, header.encoder.first_seqid),
-            // The traces are of kcp-go v5.6.63, whose tuning state sticks.
+            // The traces are of kcp-go v5.6.63, whose tuning state persists.
             decoder: Decoder::new(Some(receiver), Generation::Go2026)
                 .with_tune_exit(TuneExit::OtherShape)
                 .with_newest_group(header.decoder.newest_shard_id),
@@ -155,23 +155,23 @@ impl Player {
         packet
     }
 
-    fn emitted(&mut self, what: &str, recorded: &Packet, packet: &[u8]) -> Result<(), String> {
+    fn emitted(&mut self, name: &str, recorded: &Packet, packet: &[u8]) -> Result<(), String> {
         equal("packet number", recorded.id, self.packets.len())?;
         let bytes = from_hex(&recorded.hex)?;
-        compare(what, &bytes, packet, describe_packet)?;
+        compare(name, &bytes, packet, describe_packet)?;
         self.packets.push(bytes);
         Ok(())
     }
 
     fn parity(&mut self, recorded: &[Packet]) -> Result<(), String> {
         for (number, recorded) in recorded.iter().enumerate() {
-            let what = format!("parity packet {number}");
+            let name = format!("parity packet {number}");
             let Some(len) = self.encoder.parity_pending() else {
-                return Err(format!("{what}: recorded {} hex digits, engine none", recorded.hex.len()));
+                return Err(format!("{name}: recorded {} hex digits, engine none", recorded.hex.len()));
             };
             let mut packet = vec![0; len];
             equal("length of parity", self.encoder.poll_parity(&mut packet), Some(len))?;
-            self.emitted(&what, recorded, &packet)?;
+            self.emitted(&name, recorded, &packet)?;
         }
         equal("length of another parity packet", None, self.encoder.parity_pending())
     }
@@ -187,11 +187,11 @@ impl Player {
         // kcp-go 2026 has no clock in its decoder.
         self.decoder.decode(0, packet);
         for (number, recorded) in recorded.iter().enumerate() {
-            let what = format!("recovered shard {number}");
+            let name = format!("recovered shard {number}");
             let Some(shard) = self.decoder.poll_recovered_shard() else {
-                return Err(format!("{what}: recorded {} hex digits, engine none", recorded.len()));
+                return Err(format!("{name}: recorded {} hex digits, engine none", recorded.len()));
             };
-            compare(&what, &from_hex(recorded)?, shard, describe_shard)?;
+            compare(&name, &from_hex(recorded)?, shard, describe_shard)?;
         }
         if let Some(shard) = self.decoder.poll_recovered_shard() {
             return Err(format!(
@@ -233,30 +233,30 @@ fn shape(data: usize, parity: usize) -> Result<Shape, String> {
     Shape::new(data, parity).map_err(|error| format!("{data}+{parity}: {error}"))
 }
 
-fn equal<T: PartialEq + std::fmt::Debug>(what: &str, recorded: T, engine: T) -> Result<(), String> {
+fn equal<T: PartialEq + std::fmt::Debug>(name: &str, recorded: T, engine: T) -> Result<(), String> {
     if recorded == engine {
         return Ok(());
     }
-    Err(format!("{what}: recorded {recorded:?}, engine {engine:?}"))
+    Err(format!("{name}: recorded {recorded:?}, engine {engine:?}"))
 }
 
-fn compare(what: &str, recorded: &[u8], engine: &[u8], describe: fn(&[u8]) -> String) -> Result<(), String> {
+fn compare(name: &str, recorded: &[u8], engine: &[u8], describe: fn(&[u8]) -> String) -> Result<(), String> {
     if recorded == engine {
         return Ok(());
     }
     let at = recorded.iter().zip(engine).take_while(|(a, b)| a == b).count();
     let (recorded, engine) = (describe(recorded), describe(engine));
-    Err(format!("{what} differs from byte {at} on: recorded {recorded}, engine {engine}"))
+    Err(format!("{name} differs from byte {at} on: recorded {recorded}, engine {engine}"))
 }
 
 fn compare_state(names: &[&str], recorded: &[u64], engine: &[u64]) -> Result<(), String> {
-    let mut what = String::new();
+    let mut differences = String::new();
     for ((name, recorded), engine) in names.iter().zip(recorded).zip(engine) {
         if recorded != engine {
-            let _ = write!(what, "; {name}: recorded {recorded}, engine {engine}");
+            let _ = write!(differences, "; {name}: recorded {recorded}, engine {engine}");
         }
     }
-    if what.is_empty() { Ok(()) } else { Err(format!("state{what}")) }
+    if differences.is_empty() { Ok(()) } else { Err(format!("state{differences}")) }
 }
 
 fn describe_packet(packet: &[u8]) -> String {

@@ -1,4 +1,4 @@
-//! Finding cases in folders that may hold anything.
+//! Search for cases in folders that may contain other files.
 
 use super::{Case, Verdict, capture, fec, kcp, smux};
 use flate2::read::MultiGzDecoder;
@@ -8,16 +8,16 @@ use std::path::{Path, PathBuf};
 /// A decompressed trace larger than this is not read: the largest recorded one has a few MB.
 const TEXT_BYTES_MAX: u64 = 1 << 28;
 
-/// What lies in the folders.
+/// Contents of the searched folders.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Found {
-    /// Judged cases, ordered by path within each folder.
+    /// Cases with verdicts, ordered by path within each folder.
     pub cases: Vec<Case>,
-    /// Files that are no case and belong to none.
+    /// Files that are not part of a case.
     pub ignored: Vec<PathBuf>,
 }
 
-/// Walks `roots` (folders or single files) and judges every case in them. Links to folders are not followed.
+/// Walks `roots` (folders or single files) and replays every case in them. Links to folders are not followed.
 pub fn find(roots: &[PathBuf]) -> Found {
     let mut found = Found::default();
     for root in roots {
@@ -47,9 +47,9 @@ impl Found {
     fn file(&mut self, path: &Path) {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let judged = if name.ends_with(".json") {
-            read(path, false).and_then(|text| judge_object(path, &text))
+            read(path, false).and_then(|text| replay_object(path, &text))
         } else if name.ends_with(".jsonl.gz") || name.ends_with(".jsonl") {
-            read(path, name.ends_with(".gz")).and_then(|text| judge_trace(&text))
+            read(path, name.ends_with(".gz")).and_then(|text| replay_trace(&text))
         } else {
             Ok(None)
         };
@@ -74,8 +74,8 @@ impl Found {
     }
 }
 
-/// Format and verdict; `None` for files that are something else. Err: the file is damaged.
-type Judged = Result<Option<(String, Verdict)>, String>;
+/// Format and verdict; `None` for files of another kind. Err: the file is damaged.
+type Replayed = Result<Option<(String, Verdict)>, String>;
 
 fn read(path: &Path, gzip: bool) -> Result<String, String> {
     let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
@@ -92,8 +92,8 @@ fn read(path: &Path, gzip: bool) -> Result<String, String> {
     }
 }
 
-/// A `*.json`: a capture if it says so. Objects without a known format, lists, and so on are not ours.
-fn judge_object(path: &Path, text: &str) -> Judged {
+/// A `*.json` is a capture if its `format` is known; other JSON is ignored.
+fn replay_object(path: &Path, text: &str) -> Replayed {
     let value: serde_json::Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
     match value.get("format").and_then(serde_json::Value::as_str) {
         Some(format) if capture::FORMATS.contains(&format) => {
@@ -104,7 +104,7 @@ fn judge_object(path: &Path, text: &str) -> Judged {
 }
 
 /// A `*.jsonl` or `*.jsonl.gz`: recognised by its first line.
-fn judge_trace(text: &str) -> Judged {
+fn replay_trace(text: &str) -> Replayed {
     let header = text.lines().next().unwrap_or_default();
     let header: serde_json::Value =
         serde_json::from_str(header).map_err(|error| format!("header: {error}"))?;
@@ -124,7 +124,7 @@ fn judge_trace(text: &str) -> Judged {
     Ok(Some((format.to_owned(), verdict)))
 }
 
-/// `NAME.pcap`, `NAME.client.pcap` and `NAME.server.pcap` belong to `NAME.json`, which judges them.
+/// `NAME.pcap`, `NAME.client.pcap` and `NAME.server.pcap` belong to the case `NAME.json`.
 fn is_capture_leg(path: &Path) -> bool {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let Some(stem) = name.strip_suffix(".pcap") else {

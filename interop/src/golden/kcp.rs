@@ -6,28 +6,26 @@ use engine::arq::{Arq, Flush, Header, InputError, RecvError, SendError, Source, 
 use engine::time::Instant;
 use serde_json::Value;
 
-/// Feeds the trace's operations to two [`Arq`]s on its virtual clock and compares all they do.
-///
-/// `text` is the decompressed file; the result is the number of events compared.
+/// Replays a decompressed trace with two [`Arq`]s on its virtual clock; returns the number of compared events.
 ///
 /// # Errors
-/// The first event that differs, or a line that cannot be understood.
+/// The first event that differs, or a malformed line.
 pub fn replay(text: &str) -> Result<usize, Mismatch> {
     let mut lines = text.lines().enumerate();
     let (_, first) = lines.next().ok_or_else(|| fail(1, "empty trace"))?;
     let header = parse(1, first)?;
-    let mut replay = Replay::new(&header).map_err(|what| fail(1, what))?;
+    let mut replay = Replay::new(&header).map_err(|difference| fail(1, difference))?;
     let mut events = 0;
     for (index, line) in lines {
         let event = parse(index + 1, line)?;
-        replay.event(&event).map_err(|what| fail(index + 1, what))?;
+        replay.event(&event).map_err(|difference| fail(index + 1, difference))?;
         events += 1;
     }
     Ok(events)
 }
 
-fn fail(line: usize, what: impl Into<String>) -> Mismatch {
-    Mismatch { line, what: what.into() }
+fn fail(line: usize, difference: impl Into<String>) -> Mismatch {
+    Mismatch { line, difference: difference.into() }
 }
 
 fn parse(line: usize, text: &str) -> Result<Value, Mismatch> {
@@ -47,7 +45,7 @@ struct End {
     tuning: Tuning,
 }
 
-/// What an operation answered.
+/// Return value of an operation.
 #[derive(Default, PartialEq, Debug)]
 struct Answer {
     ret: Option<i64>,
@@ -124,7 +122,7 @@ impl End {
         Self { name: name.to_owned(), arq, payload_seed, tuning }
     }
 
-    /// Carries out one operation; the flag says that its return value is the finished flush's interval.
+    /// Executes one operation; the flag marks the interval of a completed flush as its return value.
     fn apply(
         &mut self,
         event: &Value,
@@ -266,7 +264,7 @@ fn compare_datagrams(event: &Value, out: &[Vec<u8>]) -> Result<(), String> {
     }
 }
 
-/// One line for a person: the segments of a datagram.
+/// The segments of a datagram as one line.
 fn describe(mut datagram: &[u8]) -> String {
     let mut segments = Vec::new();
     while let Some((header, rest)) = Header::parse(datagram) {

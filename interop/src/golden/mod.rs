@@ -15,47 +15,47 @@ pub mod smux;
 pub use find::{Found, find};
 pub use report::{Report, Totals};
 
-/// The first difference between a trace and what the engine did.
+/// The first difference between a trace and the engine.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}: {what}")]
+#[error("line {line}: {difference}")]
 pub struct Mismatch {
     /// Line of the trace, counted from 1 (line 1 is the header).
     pub line: usize,
-    /// What differs, with a readable form of both sides: `recorded ..., engine ...`.
-    pub what: String,
+    /// The difference, with both values: `recorded ..., engine ...`.
+    pub difference: String,
 }
 
-/// What came out of one case.
+/// Result of one case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verdict {
-    /// Everything that was compared is equal.
+    /// All comparisons are equal.
     Pass {
         /// Events, datagrams and figures that were compared.
         compared: usize,
-        /// Recorded things that were not looked at, if there are any.
+        /// Recorded data that is not compared, if any.
         unchecked: Option<&'static str>,
     },
     /// The first difference.
     Fail {
-        /// Where and what, readable.
+        /// Place and values of the difference.
         why: String,
     },
-    /// The case needs something that the engine does not speak; it was not judged.
+    /// The engine lacks a dialect of the case, which was not compared.
     Unsupported {
-        /// What it needs, by the name of the dialect.
+        /// Name of the dialect.
         why: String,
     },
-    /// The file could not be read: truncated, not what it says it is. Counts as a failure.
+    /// The file is unreadable, truncated or malformed. Counts as a failure.
     Broken {
-        /// What is wrong with the file.
+        /// Defect of the file.
         why: String,
     },
 }
 
 impl Verdict {
-    /// True for the verdicts that must turn a run red.
-    pub const fn is_red(&self) -> bool {
+    /// Whether the verdict fails the run.
+    pub const fn is_failure(&self) -> bool {
         matches!(self, Self::Fail { .. } | Self::Broken { .. })
     }
 }
@@ -67,6 +67,6 @@ pub struct Case {
     pub path: PathBuf,
     /// The `format` of the file, for instance `kcp-trace-1`.
     pub format: String,
-    /// What came out.
+    /// Result of the case.
     pub verdict: Verdict,
 }

@@ -7,22 +7,22 @@ use std::fmt;
 /// Ignored files in the table; the JSON form names all.
 const IGNORED_SHOWN: usize = 20;
 
-/// Everything one run of the golden replay has to say; `Display` is the table.
+/// The verdicts of a golden replay; `Display` is the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report(pub Found);
 
 /// Cases by verdict.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Equal in everything that was compared.
+    /// Cases without a difference.
     pub pass: usize,
-    /// Different.
+    /// Cases with a difference.
     pub fail: usize,
-    /// Needs a dialect that the engine does not speak.
+    /// Cases in a dialect that the engine lacks.
     pub unsupported: usize,
     /// Damaged files; they count as failures.
     pub broken: usize,
-    /// Comparisons of the passes.
+    /// Number of comparisons in passed cases.
     pub compared: usize,
 }
 
@@ -44,9 +44,9 @@ impl Report {
         totals
     }
 
-    /// Green: something was found, and nothing is red.
-    pub fn is_green(&self) -> bool {
-        !self.0.cases.is_empty() && !self.0.cases.iter().any(|case| case.verdict.is_red())
+    /// Whether at least one case was found and none failed.
+    pub fn is_success(&self) -> bool {
+        !self.0.cases.is_empty() && !self.0.cases.iter().any(|case| case.verdict.is_failure())
     }
 
     /// The machine-readable form.
@@ -69,11 +69,13 @@ fn case_json(case: &Case) -> Value {
     json!({ "path": case.path.to_string_lossy(), "format": case.format, "verdict": word, "detail": text })
 }
 
-/// The verdict in one word, and the rest of it.
+/// The verdict as one word, and its details.
 fn words(verdict: &Verdict) -> (&'static str, String) {
     match verdict {
         Verdict::Pass { compared, unchecked: None } => ("pass", format!("{compared} compared")),
-        Verdict::Pass { compared, unchecked: Some(what) } => ("pass", format!("{compared} compared; {what}")),
+        Verdict::Pass { compared, unchecked: Some(unchecked) } => {
+            ("pass", format!("{compared} compared; {unchecked}"))
+        }
         Verdict::Fail { why } => ("FAIL", why.clone()),
         Verdict::Unsupported { why } => ("unsupported", why.clone()),
         Verdict::Broken { why } => ("BROKEN", why.clone()),

@@ -7,17 +7,17 @@ use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-/// Feeds a decompressed trace (`*.jsonl`) to the engine; the number of events that were compared.
+/// Replays a decompressed trace (`*.jsonl`); returns the number of compared events.
 ///
 /// # Errors
-/// The first event at which the engine differs from the recording, or a line that cannot be understood.
+/// The first event that differs from the engine, or a malformed line.
 pub fn replay(text: &str) -> Result<usize, Mismatch> {
     let header = event::header(text)?;
-    let mut replay = Replay::new(&header).map_err(|what| Mismatch { line: 1, what })?;
+    let mut replay = Replay::new(&header).map_err(|difference| Mismatch { line: 1, difference })?;
     event::for_each(text, |event| replay.event(event))
 }
 
-/// Two sessions, what is under way between them, and the virtual clock of their timers.
+/// Two sessions, the frames in flight, and the virtual clock of their timers.
 struct Replay {
     sides: [Side; 2],
     now: Instant,
@@ -53,7 +53,7 @@ impl Replay {
         self.compare_unread(event)
     }
 
-    /// Lets the timers run for `ms`.
+    /// Advances the timers by `ms`.
     fn idle(&mut self, ms: u64) -> Result<(), String> {
         let end = self.now + Duration::from_millis(ms);
         loop {
@@ -80,7 +80,7 @@ impl Replay {
         state
     }
 
-    /// Passes frames on, runs sinks and waiting writers, until nothing is in flight.
+    /// Delivers frames, and runs sinks and blocked writers, until no frame is in flight.
     fn settle(&mut self) -> Result<(), String> {
         loop {
             let mut moved = false;
@@ -166,7 +166,7 @@ fn settings(header: &Value) -> Result<Settings, String> {
         stream_bytes_max: bytes("max_stream_buffer")?,
         unread_bytes_max: 262_144,
         streams_max: 1024,
-        // A Go write is bounded by the window alone.
+        // Only the window bounds a Go write.
         send_bytes_max: usize::MAX,
         half_close: false,
         announce: false,
@@ -189,12 +189,12 @@ fn compare_answer(op: &str, event: &Value, answer: &Map<String, Value>) -> Resul
     Ok(())
 }
 
-/// One session with what Go keeps around it: blocked writers, copy loops, the accept queue.
+/// One session with the state that Go keeps outside: blocked writers, copy loops, the accept queue.
 struct Side {
     name: &'static str,
     mux: Smux,
     payload_seed: u64,
-    /// Frames of this event.
+    /// Frames sent during this event.
     sent: Vec<Vec<u8>>,
     outbox: VecDeque<u8>,
     inbox: VecDeque<u8>,
@@ -208,7 +208,7 @@ struct Side {
 }
 
 struct Writer {
-    /// None: the event waits for it.
+    /// None if the event waits for the write.
     tag: Option<String>,
     id: StreamId,
     left: VecDeque<u8>,
@@ -242,7 +242,7 @@ impl Side {
         }
     }
 
-    /// Carries out one operation; what it answered, or None when a write answers after all has settled.
+    /// Executes one operation; returns its answer, or None for a write, which is answered after [`Replay::settle`].
     fn apply(&mut self, op: &str, event: &Value) -> Result<Option<Map<String, Value>>, String> {
         let stream = || event::number(event, "sid").map(|id| StreamId(id as u32));
         let tag = || event["tag"].as_str().map(str::to_owned).ok_or("no tag");
@@ -312,7 +312,7 @@ impl Side {
         }
     }
 
-    /// One read as Go does it: at most `cap` bytes and never more than what is left of one PSH.
+    /// One read as in Go: at most `cap` bytes, and not beyond one PSH.
     fn take(&mut self, id: StreamId, cap: usize) -> Result<Vec<u8>, &'static str> {
         let readable = self.mux.peek(id).map_err(|error| match error {
             ReadError::Blocked => "timeout",
@@ -359,7 +359,7 @@ impl Side {
         }
     }
 
-    /// Result of the write the event waited for.
+    /// Result of the write that the event waits for.
     fn write_result(&mut self) -> Result<Map<String, Value>, String> {
         let at = self.writers.iter().position(|writer| writer.tag.is_none()).ok_or("no write")?;
         let writer = self.writers.remove(at);
@@ -377,7 +377,7 @@ impl Side {
         }
     }
 
-    /// Lets the session read what has arrived, header and payload as two pieces; whether it read anything.
+    /// Passes arrived bytes to the session, header and payload separately; returns whether there were any.
     fn deliver(&mut self) -> Result<bool, String> {
         let before = self.inbox.len();
         while self.broken.is_none() && !self.inbox.is_empty() {
@@ -425,7 +425,7 @@ impl Side {
                     Err(error) => break error,
                 }
             };
-            // Go tells a copy loop whose stream was closed under it so; a plain read then says EOF.
+            // Go returns an error to a copy loop whose stream was closed locally, and EOF to a plain read.
             let error = match self.mux.write_room(sink.id) {
                 Err(WriteError::UnknownStream) => "closed",
                 _ => error,
@@ -442,7 +442,7 @@ impl Side {
 }
 
 impl Writer {
-    /// Go returns 0 with every error of a write but a closed stream, whatever was sent before.
+    /// Go returns 0 with every error of a write except a closed stream, regardless of the bytes sent.
     fn result(&self) -> Map<String, Value> {
         match self.failed {
             None => object([("ret", self.len.into())]),
@@ -454,7 +454,7 @@ impl Writer {
     }
 }
 
-/// Go reads a stream PSH by PSH, the engine across them; this remembers where they end.
+/// Tracks the ends of PSHs: Go reads at most one PSH, the engine reads across them.
 #[derive(Default)]
 struct Framing {
     header: Vec<u8>,
@@ -475,7 +475,7 @@ impl Framing {
         self.pushes.insert(id, VecDeque::new());
     }
 
-    /// Bytes to the end of the header or body under way.
+    /// Bytes until the end of the current header or body.
     fn wanted(&self) -> usize {
         self.body.as_ref().map_or(Self::HEADER_LEN - self.header.len(), |body| body.left)
     }
@@ -506,7 +506,7 @@ impl Framing {
         };
     }
 
-    /// Bytes left of the oldest PSH of which some are unread.
+    /// Unread bytes of the oldest PSH.
     fn push_left(&self, id: StreamId) -> usize {
         self.pushes.get(&id).and_then(|pushes| pushes.front()).copied().unwrap_or(usize::MAX)
     }
@@ -530,7 +530,7 @@ fn object<const N: usize>(entries: [(&str, Value); N]) -> Map<String, Value> {
     entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
-/// One line for a person: the frames in order.
+/// The frames as one line.
 fn describe(frames: &[Vec<u8>]) -> String {
     let frames: Vec<String> = frames.iter().map(|frame| describe_frame(frame)).collect();
     frames.join(" | ")

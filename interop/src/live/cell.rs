@@ -1,4 +1,4 @@
-//! One cell of the matrix: one client, one server, one setting, perhaps an impaired path.
+//! One cell of the matrix: a client, a server, a setting, and a clean or impaired path.
 
 use super::{Program, Setting, Work, work};
 use lab::pair::{Pair, Setup};
@@ -10,29 +10,29 @@ use sim::plan::LinkPlan;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-/// A combination to run.
+/// A combination of programs, setting and path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cell {
     /// The client program.
     pub client: Program,
     /// The server program.
     pub server: Program,
-    /// Flags of both.
+    /// Flags of both programs.
     pub setting: Setting,
     /// Links of a relay between the programs; None for a direct connection.
     pub impaired: Option<LinkPlan>,
-    /// The streams.
+    /// Number and size of the streams.
     pub work: Work,
 }
 
 /// Figures of a cell that passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Passed {
-    /// From the start of the programs to the last checked byte.
+    /// Time from the start of the programs to the last checked byte.
     pub elapsed: Duration,
-    /// Bytes that were checked, both directions.
+    /// Number of checked bytes in both directions.
     pub bytes: usize,
-    /// Counters of the relay, if there was one, both directions together.
+    /// Sum of the relay's counters over both directions; None for a direct connection.
     pub relay: Option<Lost>,
 }
 

@@ -1,4 +1,4 @@
-//! Outcomes as they come, and the total.
+//! Outcomes of a matrix as lines, and their total.
 
 use super::{Cell, Outcome};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// Runs every cell, one after the other, and hands each finished line to `print`.
+    /// Runs the cells one at a time and passes each finished line to `print`.
     pub fn run(cells: &[Cell], mut print: impl FnMut(&str)) -> Self {
         let mut table = Self::default();
         let width = cells.iter().map(|cell| cell.name().len()).max().unwrap_or(0);

@@ -1,4 +1,4 @@
-//! The streams of a cell: both ends are in this process, which checks all bytes at both.
+//! The streams of a cell: this process has both ends and checks all bytes.
 
 use super::Work;
 use engine::Entropy;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 const PIECE_BYTES: usize = 16 * 1024;
 
-/// A stream starts with its number, so that the target knows what to expect and what to answer.
+/// Length of the stream's number, which comes first and determines the contents that the target expects and sends.
 const NUMBER_BYTES: usize = 8;
 
 /// Result of one end of one stream.
@@ -23,9 +23,9 @@ struct Exchange {
     deadline: Instant,
 }
 
-/// Sends all streams through the client at `entry` to `target`; the first thing that went wrong.
+/// Sends all streams through the client at `entry` to `target`; fails with the first error.
 ///
-/// `failed` is polled for a reason to give up.
+/// `failed` is polled for a failure of the programs, which ends the run.
 pub(super) fn run(
     entry: SocketAddr,
     target: TcpListener,
@@ -75,7 +75,7 @@ impl Exchange {
         let _ = self.report.send(finding.map_err(|why| format!("stream {number}, client end: {why}")));
     }
 
-    /// The client program may still be starting.
+    /// Retries until the client program has started.
     fn connect(&self, entry: SocketAddr) -> Result<TcpStream, String> {
         loop {
             match TcpStream::connect(entry) {
@@ -120,7 +120,7 @@ impl Exchange {
         let _ = self.report.send(finding.map_err(|why| format!("stream {number}, target end: {why}")));
     }
 
-    /// Sends the bytes of `direction` and reads those of the other one, at the same time.
+    /// Sends the bytes of `direction` while reading those of the other.
     fn exchange(&self, mut stream: TcpStream, number: usize, direction: usize) -> Finding {
         let left = self.deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
         stream.set_read_timeout(Some(left)).map_err(|error| error.to_string())?;
@@ -135,15 +135,15 @@ impl Exchange {
             }
             let sent = sender.join().map_err(|_| "sender panicked".to_owned())?;
             sent.map_err(|error| format!("sending: {error}"))?;
-            judge(&received?, &content(number, 1 - direction, bytes))
+            compare(&received?, &content(number, 1 - direction, bytes))
         })?;
-        self.stay(&mut stream);
+        self.linger(&mut stream);
         Ok(())
     }
 
-    /// Keeps the connection open until the other end closes it or a moment has passed: closing at once could cut off
-    /// bytes of the other direction, as kcptun has no half-close.
-    fn stay(&self, stream: &mut TcpStream) {
+    /// Waits until the other end closes the connection, up to a limit: kcptun has no half-close, so closing at once could cut
+    /// off bytes of the other direction.
+    fn linger(&self, stream: &mut TcpStream) {
         let _ = stream.set_read_timeout(Some(Duration::from_millis(50)));
         let _ = stream.read(&mut [0; 1]);
     }
@@ -162,12 +162,16 @@ fn receive(stream: &mut TcpStream, bytes: usize) -> Result<Vec<u8>, String> {
     Ok(received)
 }
 
-fn judge(received: &[u8], sent: &[u8]) -> Finding {
+fn compare(received: &[u8], sent: &[u8]) -> Finding {
     if Sha256::digest(received) == Sha256::digest(sent) {
         return Ok(());
     }
     let at = received.iter().zip(sent).take_while(|(a, b)| a == b).count();
-    Err(format!("sha256 differs; first wrong byte at {at} of {} ({} received)", sent.len(), received.len()))
+    Err(format!(
+        "sha256 differs; first difference at byte {at} of {} ({} received)",
+        sent.len(),
+        received.len()
+    ))
 }
 
 /// The bytes of a stream in one direction: a random half, then a half that compresses.

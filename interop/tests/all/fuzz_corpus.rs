@@ -3,7 +3,7 @@
 use interop::fuzz::TARGETS;
 use std::path::{Path, PathBuf};
 
-/// What keeps the corpora readable and the test quick.
+/// Limits on number and size of inputs, for readable corpora and a quick test.
 const FILES_MAX: usize = 100;
 const BYTES_MAX: usize = 300 * 1024;
 
@@ -16,7 +16,7 @@ fn corpus(target: &str) -> Vec<PathBuf> {
 }
 
 #[test]
-fn every_input_keeps_the_promises() {
+fn every_input_satisfies_the_assertions() {
     for (name, body) in TARGETS {
         let files = corpus(name);
         assert!(!files.is_empty(), "no corpus for {name}");

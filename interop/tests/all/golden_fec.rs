@@ -1,4 +1,4 @@
-//! The engine's FEC replays every recorded trace of kcp-go's, and a tampered trace turns the replay red.
+//! The engine's FEC replays every recorded trace of kcp-go's, and a tampered trace fails the replay.
 use flate2::read::GzDecoder;
 use interop::golden::fec::replay;
 use std::fs::{self, File};
@@ -37,8 +37,8 @@ fn tamper(text: &mut String, start: usize, from: &str, to: &str) -> usize {
     text[..at].lines().count()
 }
 
-fn find(text: &str, what: &str) -> usize {
-    text.find(what).unwrap() + what.len()
+fn find(text: &str, part: &str) -> usize {
+    text.find(part).unwrap() + part.len()
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn a_wrong_shard_byte_is_found() {
     let mismatch = replay(&text).unwrap_err();
     assert_eq!(mismatch.line, line);
     assert!(
-        mismatch.what.starts_with("recovered shard 0 differs from byte 2 on: recorded [size "),
+        mismatch.difference.starts_with("recovered shard 0 differs from byte 2 on: recorded [size "),
         "{mismatch}"
     );
 }
@@ -65,7 +65,7 @@ fn a_wrong_parity_byte_is_found() {
     let mismatch = replay(&text).unwrap_err();
     assert_eq!(mismatch.line, line);
     assert!(
-        mismatch.what.starts_with("parity packet 0 differs from byte 4 on: recorded [seqid "),
+        mismatch.difference.starts_with("parity packet 0 differs from byte 4 on: recorded [seqid "),
         "{mismatch}"
     );
 }
@@ -77,7 +77,7 @@ fn a_wrong_state_number_is_found() {
     let line = tamper(&mut text, start - 12, "[3,2,1,", "[3,2,0,");
     let mismatch = replay(&text).unwrap_err();
     assert_eq!(mismatch.line, line);
-    assert_eq!(mismatch.what, "state; should_tune: recorded 0, engine 1");
+    assert_eq!(mismatch.difference, "state; should_tune: recorded 0, engine 1");
 }
 
 #[test]
@@ -86,17 +86,17 @@ fn missing_and_surplus_packets_are_found() {
     let mut surplus = text.clone();
     let start = surplus.find("\"op\":\"dec\"").unwrap();
     tamper(&mut surplus, start, "\"st\"", "\"recovered\":[\"0200\"],\"st\"");
-    assert!(replay(&surplus).unwrap_err().what.contains("engine none"));
+    assert!(replay(&surplus).unwrap_err().difference.contains("engine none"));
 
     let mut missing = text;
     let from = missing.find(",\"recovered\":[").unwrap();
     let until = from + missing[from..].find("]").unwrap();
     missing.replace_range(from..=until, "");
-    assert!(replay(&missing).unwrap_err().what.contains("recorded none"));
+    assert!(replay(&missing).unwrap_err().difference.contains("recorded none"));
 }
 
 #[test]
-fn files_that_are_no_traces_are_refused() {
+fn files_other_than_traces_are_refused() {
     for text in ["", "{}", "{\"format\":\"kcp-trace-1\"}", "no json"] {
         assert_eq!(replay(text).unwrap_err().line, 1);
     }

@@ -61,7 +61,7 @@ fn all_traces_match() {
     let mut failures = Vec::new();
     for path in traces {
         if let Err(mismatch) = replay(&text(&path)) {
-            failures.push(format!("{}:{}: {}", path.display(), mismatch.line, mismatch.what));
+            failures.push(format!("{}:{}: {}", path.display(), mismatch.line, mismatch.difference));
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
@@ -83,13 +83,13 @@ fn tampered_traces_go_red() {
         let digit = if &l[at..=at] == "0" { "1" } else { "0" };
         format!("{}{digit}{}", &l[..at], &l[at + 1..])
     });
-    assert_eq!(one_bit.line, line + 1, "{}", one_bit.what);
+    assert_eq!(one_bit.line, line + 1, "{}", one_bit.difference);
     let swapped_state =
         tampered(&|l| l.replace("\"st\":[0,", "\"st\":[7,").replace("\"st\":[1,", "\"st\":[7,"));
-    assert!(swapped_state.what.contains("snd_una"), "{}", swapped_state.what);
+    assert!(swapped_state.difference.contains("snd_una"), "{}", swapped_state.difference);
     let shifted_clock = tampered(&|l| {
         let t: u64 = l[5..].split(',').next().unwrap().parse().unwrap();
         l.replacen(&format!("{{\"t\":{t},"), &format!("{{\"t\":{},", t + 1), 1)
     });
-    assert_eq!(shifted_clock.line, line + 1, "{}", shifted_clock.what);
+    assert_eq!(shifted_clock.line, line + 1, "{}", shifted_clock.difference);
 }

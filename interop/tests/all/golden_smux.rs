@@ -38,14 +38,14 @@ fn all_traces_match() {
 }
 
 /// Changes one event of a trace, and expects the replay to stop exactly there.
-fn goes_red_at(name: &str, pick: impl Fn(&Value) -> bool, change: impl Fn(&mut Value)) -> String {
+fn fails_at(name: &str, pick: impl Fn(&Value) -> bool, change: impl Fn(&mut Value)) -> String {
     let mut lines: Vec<Value> = trace(name).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let at = lines.iter().position(|event| event["op"].is_string() && pick(event)).unwrap();
     change(&mut lines[at]);
     let text: Vec<String> = lines.iter().map(Value::to_string).collect();
     let mismatch = replay(&text.join("\n")).unwrap_err();
-    assert_eq!(mismatch.line, at + 1, "{}", mismatch.what);
-    mismatch.what
+    assert_eq!(mismatch.line, at + 1, "{}", mismatch.difference);
+    mismatch.difference
 }
 
 fn frames(event: &Value) -> usize {
@@ -53,8 +53,8 @@ fn frames(event: &Value) -> usize {
 }
 
 #[test]
-fn a_changed_frame_byte_goes_red() {
-    let what = goes_red_at(
+fn a_changed_frame_byte_fails() {
+    let difference = fails_at(
         "smux2-window",
         |event| frames(event) == 2,
         |event| {
@@ -63,12 +63,12 @@ fn a_changed_frame_byte_goes_red() {
             event["A_frames"][1] = format!("{}{last}", &frame[..frame.len() - 1]).into();
         },
     );
-    assert!(what.contains("differ at index 1") && what.contains("PSH 3 len 476"), "{what}");
+    assert!(difference.contains("differ at index 1") && difference.contains("PSH 3 len 476"), "{difference}");
 }
 
 #[test]
 fn swapped_frames_go_red() {
-    goes_red_at(
+    fails_at(
         "smux2-window",
         |event| frames(event) == 3,
         |event| event["A_frames"].as_array_mut().unwrap().swap(0, 2),
@@ -76,11 +76,11 @@ fn swapped_frames_go_red() {
 }
 
 #[test]
-fn a_missing_or_additional_frame_goes_red() {
+fn a_missing_or_additional_frame_fails() {
     let drop_last = |event: &mut Value| drop(event["A_frames"].as_array_mut().unwrap().pop());
-    goes_red_at("smux-keepalive", |event| event["op"] == "idle", drop_last);
+    fails_at("smux-keepalive", |event| event["op"] == "idle", drop_last);
     let one_more = |event: &mut Value| event["B_frames"] = serde_json::json!(["0203000000000000"]);
-    goes_red_at("smux2-basic", |event| event["op"] == "open", one_more);
+    fails_at("smux2-basic", |event| event["op"] == "open", one_more);
 }
 
 #[test]
@@ -90,12 +90,12 @@ fn changed_results_go_red() {
         move |event: &mut Value| event[key] = (event[key].as_u64().unwrap_or(0) + 1).into()
     };
     for key in ["ret", "crc", "sid", "err", "A_streams"] {
-        goes_red_at("smux1-basic", with(key), bump(key));
+        fails_at("smux1-basic", with(key), bump(key));
     }
-    goes_red_at("smux1-receive-buffer", with("B_unread"), bump("B_unread"));
-    goes_red_at("smux1-basic", |event| event["A_closed"] == true, |event| event["A_closed"] = false.into());
+    fails_at("smux1-receive-buffer", with("B_unread"), bump("B_unread"));
+    fails_at("smux1-basic", |event| event["A_closed"] == true, |event| event["A_closed"] = false.into());
     for key in ["ret", "crc", "err", "tag"] {
-        goes_red_at(
+        fails_at(
             "smux2-writeto",
             |event| event["finished"][0][key] != Value::Null,
             |event| event["finished"][0][key] = 7.into(),

@@ -12,7 +12,7 @@ const SCENARIO: &str = r#"{
 }"#;
 
 #[test]
-fn the_program_says_it_with_file_and_path() {
+fn the_program_reports_file_and_path() {
     let file = std::env::temp_dir().join(format!("karst-left-out-{}.json", std::process::id()));
     std::fs::write(&file, SCENARIO).unwrap();
     let mut relay = Command::new(env!("CARGO_BIN_EXE_karst-interop"))

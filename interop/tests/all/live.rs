@@ -1,4 +1,4 @@
-//! Every client with every server of this machine. What is missing is reported as SKIPPED, and is a failure where
+//! Every client with every server of this machine. Missing programs are reported as SKIPPED, and are a failure if
 //! `KARST_REQUIRE_GO` is set.
 
 use interop::live::{Cell, Program, SETTINGS, Table, Work, matrix};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 fn every_pair_carries_every_byte() {
     let found = Peer::find();
     for missing in &found.missing {
-        say(&format!("SKIPPED live pairs with {}: {}", missing.what, missing.why));
+        say(&format!("SKIPPED live pairs with {}: {}", missing.name, missing.reason));
     }
     let required = std::env::var_os("KARST_REQUIRE_GO").is_some_and(|value| value != "0");
     assert!(!required || found.missing.is_empty(), "KARST_REQUIRE_GO is set, and programs are missing");
@@ -21,12 +21,12 @@ fn every_pair_carries_every_byte() {
     assert_eq!(table.failures(), 0, "{}", table.summary());
 }
 
-/// A program that ends at once, as one does that refuses a flag, is a failure with its output, not a time-out.
+/// A program that exits at once, for example because of a refused flag, is a failure with its output, not a timeout.
 #[test]
 fn a_program_that_ends_is_named() {
     let outcome = cell("/bin/sh", "/bin/sh").run();
     let why = outcome.expect_err("a shell is no kcptun");
-    assert!(why.contains("ended by itself"), "{why}");
+    assert!(why.contains("exited"), "{why}");
     assert!(
         why.contains("--key") || why.contains("option") || why.contains("sh:"),
         "no output of the program: {why}"
@@ -39,7 +39,7 @@ fn a_program_that_is_missing_is_named() {
     assert!(why.contains("/nonexistent/server"), "{why}");
 }
 
-/// A path that carries nothing: the cell ends in its bound, and says how far it got.
+/// On a path that drops all packets, the cell ends at its limit and reports its progress.
 #[test]
 fn silence_ends_in_the_bound() {
     let [clients, servers] = Program::of_peers(&Peer::find().peers);
@@ -61,7 +61,7 @@ fn silence_ends_in_the_bound() {
     assert!(why.contains("not finished") || why.contains("after 0 of"), "{why}");
 }
 
-/// Past the capture of the test harness, which shows only what failing tests print.
+/// Bypasses the output capture of the test harness.
 fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }

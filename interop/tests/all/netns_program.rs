@@ -1,4 +1,4 @@
-//! `karst-interop netns` as a program. Needs root and /dev/net/tun; says so where they are missing.
+//! `karst-interop netns` as a program. Needs root and /dev/net/tun; reports SKIPPED without them.
 
 use lab::netns::Network;
 use lab::path::Conditions;
@@ -39,8 +39,8 @@ fn scenario_file(name: &str) -> PathBuf {
 }
 
 #[test]
-fn a_command_sees_its_namespace_and_gives_its_exit_status() {
-    if !is_possible("a_command_sees_its_namespace_and_gives_its_exit_status") {
+fn a_command_runs_in_its_namespace_and_its_exit_status_is_returned() {
+    if !is_possible("a_command_runs_in_its_namespace_and_its_exit_status_is_returned") {
         return;
     }
     let file = scenario_file("status");
@@ -58,8 +58,8 @@ fn a_command_sees_its_namespace_and_gives_its_exit_status() {
 
 /// Whatever ends the program ends the commands.
 #[test]
-fn signals_leave_nothing_behind() {
-    if !is_possible("signals_leave_nothing_behind") {
+fn signals_end_commands_and_namespaces() {
+    if !is_possible("signals_end_commands_and_namespaces") {
         return;
     }
     for signal in ["-TERM", "-INT", "-KILL"] {
@@ -94,7 +94,7 @@ fn wait_for(mut done: impl FnMut() -> bool) {
 
 /// The program names the missing privilege. Runs it as another user where that is possible.
 #[test]
-fn without_root_it_says_so() {
+fn without_root_the_error_names_it() {
     let file = scenario_file("nobody");
     let output = Command::new("setpriv")
         .args(["--reuid=65534", "--clear-groups", env!("CARGO_BIN_EXE_karst-interop"), "netns"])
@@ -106,7 +106,7 @@ fn without_root_it_says_so() {
     if !error.contains("karst-interop:") {
         let _ = writeln!(
             std::io::stderr(),
-            "SKIPPED without_root_it_says_so: cannot switch to another user: {error}"
+            "SKIPPED without_root_the_error_names_it: cannot switch to another user: {error}"
         );
         return;
     }

@@ -81,7 +81,7 @@ impl Program {
 }
 
 #[test]
-fn counters_come_on_request_and_at_the_end() {
+fn counters_are_printed_on_request_and_at_the_end() {
     let mut program = Program::start("counters", &["--json", "report.json"]);
     let [there, back] = program.exchange();
     assert!((30..70).contains(&there) && back == 2 * there, "{there} {back}");
@@ -112,7 +112,7 @@ fn counters_come_on_request_and_at_the_end() {
 
 /// Every datagram is in the capture where it arrived and where it left, under IP and UDP headers.
 #[test]
-fn the_capture_has_what_arrived_and_what_left() {
+fn the_capture_has_arrivals_and_departures() {
     let mut program = Program::start("capture", &["--pcap", "line.pcapng"]);
     let [there, back] = program.exchange();
     program.signal("-INT");

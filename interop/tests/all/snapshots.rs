@@ -1,4 +1,4 @@
-//! What users see of karst-interop, compared with `snapshots/`. After a wanted change,
+//! Help and output of karst-interop, compared with `snapshots/`. After an intended change,
 //! `INSTA_UPDATE=always cargo test --profile ci -p interop --test all snapshots::` rewrites them; review the difference.
 
 use insta::assert_snapshot;

@@ -36,7 +36,7 @@ pub(crate) struct LinesArgs {
     /// Only these contestants [default: all]
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     only: Vec<String>,
-    /// Runs of each contestant on each line
+    /// Runs of each contestant on each link
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1000))]
     runs: u64,
     /// Counted seconds of each trial on the links of files
@@ -54,7 +54,7 @@ pub(crate) struct LinesArgs {
 }
 
 impl LinesArgs {
-    /// Measures, prints, writes. Whether every run has a result.
+    /// Measures, prints and writes the results; returns whether every run succeeded.
     pub(crate) fn run(&self) -> anyhow::Result<bool> {
         create(self.json.as_deref())?;
         sys::watch_signals();
@@ -66,11 +66,11 @@ impl LinesArgs {
             time: self.time,
             curve_time: self.curve_time,
         };
-        let something = !lines.paths.is_empty() || self.shared;
-        ensure!(something, "no line to measure: name scenarios, or points of a curve");
+        let is_selected = !lines.paths.is_empty() || self.shared;
+        ensure!(is_selected, "no links to measure: give scenarios, or points of a curve");
         let results =
             lines.run(command(), &Peer::find().karst_first(), &mut |results| self.write(results))?;
-        print!("{}", aligned(&lossy::line_rows(&results)));
+        print!("{}", aligned(&lossy::link_rows(&results)));
         print!("\n{}", aligned(&goal_rows(&lossy::verdicts(&results))));
         Ok(results.is_complete())
     }

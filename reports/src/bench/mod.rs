@@ -4,7 +4,7 @@ mod lines;
 
 use crate::performance::{aligned, figure_rows, figures, goal_rows, summary, verdicts};
 use anyhow::{Context, bail, ensure};
-use lab::measure::{Amount, Bench, Row, Wishes};
+use lab::measure::{Amount, Bench, Row, Selection};
 use lab::peers::{Found, Peer};
 use lab::results::{FORMAT, Measurements};
 use lab::sys;
@@ -15,7 +15,7 @@ pub(crate) use lines::LinesArgs;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
-Every row is measured on each side in turn, A B A B, `--runs` times; medians are compared, the first peer with all others. The payload
+Every row is measured with each contestant in turn, A B A B, `--runs` times; medians are compared, the first peer with all others. The payload
 is incompressible. Processor time and memory are the sums of client and server. Over emulated paths (loss, rtt, --scenario) tunnels pass
 a UDP relay, and kernel TCP passes the same links with the same seeds between two network namespaces (root). All rows but `scale` use
 windows of 1024; of a scenario only the links and their faults are used.")]
@@ -23,7 +23,7 @@ pub(crate) struct Args {
     /// A pair of programs; may be repeated: the first is compared with the others [default: karst beside this program, kcptun of the PATH]
     #[arg(long, value_name = "NAME=CLIENT,SERVER[,FLAG...]", value_parser = Peer::parse)]
     peer: Vec<Peer>,
-    /// Runs of each side; goals need five
+    /// Runs of each contestant; goals need five
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=1000))]
     runs: u64,
     /// Seconds of each measurement
@@ -77,7 +77,7 @@ fn control(text: &str) -> Result<String, String> {
 }
 
 impl Args {
-    /// Measures, prints, writes. Whether every run has a result.
+    /// Measures, prints and writes the results; returns whether every run succeeded.
     pub(crate) fn run(&self) -> anyhow::Result<bool> {
         create(self.json.as_deref())?;
         sys::watch_signals();
@@ -89,7 +89,7 @@ impl Args {
             self.rows.iter().copied().flatten().collect()
         };
         let sessions = self.sessions as usize;
-        let wishes = Wishes {
+        let selection = Selection {
             rows: &rows,
             flags: &flags,
             loss_pct: &self.loss,
@@ -100,14 +100,14 @@ impl Args {
         let bench = Bench {
             peers: found.peers,
             tcp: self.tcp.iter().filter(|control| *control != "none").cloned().collect(),
-            plan: wishes.plan()?,
+            plan: selection.plan()?,
             runs: self.runs,
             amount: Amount { time: Duration::from_secs(self.seconds), sessions },
         };
-        ensure!(!bench.plan.is_empty(), "nothing to measure");
+        ensure!(!bench.plan.is_empty(), "no row to measure");
         let peers = bench.peers.iter().map(Peer::facts).collect();
         let mut results = Measurements::begin(FORMAT, command(), self.runs, self.seconds, peers);
-        found.missing.iter().for_each(|missing| results.skip(&missing.what, &missing.why));
+        found.missing.iter().for_each(|missing| results.skip(&missing.name, &missing.reason));
         bench.run(&mut results, &mut |results| self.write(results))?;
         println!("{}", aligned(&figure_rows(&results, &figures(&results))));
         print!("{}", aligned(&goal_rows(&verdicts(&results))));
@@ -117,12 +117,12 @@ impl Args {
     fn peers(&self) -> anyhow::Result<Found> {
         if self.peer.is_empty() {
             let found = Peer::find().karst_first();
-            ensure!(!found.peers.is_empty(), "no programs to measure: name them (--peer)");
+            ensure!(!found.peers.is_empty(), "no programs to measure; give them with --peer");
             return Ok(found);
         }
         for (at, peer) in self.peer.iter().enumerate() {
             if self.peer[..at].iter().any(|other| other.name == peer.name) {
-                bail!("two peers are called {:?}", peer.name);
+                bail!("two peers have the name {:?}", peer.name);
             }
         }
         Ok(Found { peers: self.peer.clone(), missing: Vec::new() })
@@ -158,7 +158,7 @@ fn quoted(word: &str) -> String {
     }
 }
 
-/// `bench-sink`: the target of the row `scale`, in a process of its own.
+/// `bench-sink`: the target of the row `scale`, in a separate process.
 #[derive(clap::Args)]
 pub(crate) struct SinkArgs {
     streams: u64,

@@ -1,14 +1,14 @@
-//! Which charts there are.
+//! The charts of a performance page.
 
-use super::figures::{curve, sides, spread};
+use super::figures::{contestants, curve, spread};
 use super::svg::{Along, Chart, Point, Series};
 use lab::results::{Case, DIRECT, Measurements};
 
-/// Of the peers, in their order; TCP without a tunnel has its own.
+/// Colours of the peers by position; kernel TCP has its own.
 const HUES: [&str; 4] = ["--blue", "--orange", "--violet", "--red"];
 
 /// Contestants over lossy links: name, colour, and whether the curve is dashed.
-const LOOKS: [(&str, &str, bool); 7] = [
+const STYLES: [(&str, &str, bool); 7] = [
     ("auto", "--blue", false),
     ("go-fast3", "--orange", true),
     ("go-fast2", "--violet", true),
@@ -18,7 +18,7 @@ const LOOKS: [(&str, &str, bool); 7] = [
     ("normal", "--brown", false),
 ];
 
-/// Cases that carry one bulk stream, and what they are called below bars.
+/// Cases that carry one bulk stream, with their labels below bars.
 const BULK: [(&str, &str); 4] = [
     ("throughput", "default"),
     ("throughput-plain", "no FEC, no snappy"),
@@ -26,7 +26,7 @@ const BULK: [(&str, &str); 4] = [
     ("pinned-throughput-plain", "one core, no FEC"),
 ];
 
-/// All charts that have something to show.
+/// All charts that have data.
 pub(crate) fn charts(bench: &Measurements) -> String {
     let mut charts = vec![
         bars(bench, "throughput", "Throughput", "throughput_mbit", "Mbit/s"),
@@ -36,7 +36,7 @@ pub(crate) fn charts(bench: &Measurements) -> String {
     for (case, title) in [("latency", "Latency of a request"), ("pinned-latency", "Latency, one core")] {
         charts.push(latency(bench.case(case), bench, case, title));
     }
-    for case in telling(bench) {
+    for case in with_percentiles(bench) {
         let id = format!("latency-{}", case.name.replace(' ', "-"));
         charts.push(latency(Some(case), bench, &id, &format!("Latency, {}", case.name)));
     }
@@ -54,55 +54,55 @@ pub(crate) fn charts(bench: &Measurements) -> String {
     charts.iter().map(Chart::figure).collect()
 }
 
-/// The lines whose percentile curves are drawn: scenarios, and the middle of each curve.
-fn telling(bench: &Measurements) -> Vec<&Case> {
+/// Cases whose percentile curves are drawn: scenarios, and the middle point of each curve.
+fn with_percentiles(bench: &Measurements) -> Vec<&Case> {
     let on = |curve: &str| {
         let points = bench
             .cases
             .iter()
-            .filter(|case| case.path.as_ref().is_some_and(|line| line.at.is_some() && line.curve == curve));
+            .filter(|case| case.path.as_ref().is_some_and(|path| path.at.is_some() && path.curve == curve));
         let points: Vec<&Case> = points.collect();
         points.get(points.len().saturating_sub(1) / 2).copied()
     };
     let scenarios =
-        bench.cases.iter().filter(|case| case.path.as_ref().is_some_and(|line| line.at.is_none()));
+        bench.cases.iter().filter(|case| case.path.as_ref().is_some_and(|path| path.at.is_none()));
     ["loss", "rtt"].into_iter().filter_map(on).chain(scenarios).collect()
 }
 
-fn look(bench: &Measurements, side: usize, name: &str) -> (&'static str, bool) {
-    let known = LOOKS.iter().find(|(known, ..)| bench.is_of_lines() && *known == name);
-    known.map_or_else(|| (hue(side, name), false), |(_, hue, dashed)| (*hue, *dashed))
+fn style(bench: &Measurements, contestant: usize, name: &str) -> (&'static str, bool) {
+    let style = STYLES.iter().find(|(style, ..)| bench.is_of_lines() && *style == name);
+    style.map_or_else(|| (hue(contestant, name), false), |(_, hue, dashed)| (*hue, *dashed))
 }
 
-fn hue(side: usize, name: &str) -> &'static str {
+fn hue(contestant: usize, name: &str) -> &'static str {
     match name.strip_prefix(DIRECT) {
         Some("cubic") => "--green",
         Some(_) => "--grey",
-        None => HUES[side.min(HUES.len() - 1)],
+        None => HUES[contestant.min(HUES.len() - 1)],
     }
 }
 
-/// A series for each side.
+/// One series per contestant that has points.
 fn series(bench: &Measurements, points: impl Fn(&str) -> Vec<Point>) -> Vec<Series> {
-    let sides = sides(bench).into_iter().enumerate();
-    let series = sides.map(|(at, name)| {
-        let (hue, dashed) = look(bench, at, &name);
+    let contestants = contestants(bench).into_iter().enumerate();
+    let series = contestants.map(|(at, name)| {
+        let (hue, dashed) = style(bench, at, &name);
         Series { hue, dashed, points: points(&name), name }
     });
     series.filter(|series| !series.points.is_empty()).collect()
 }
 
-fn point(case: &Case, side: &str, metric: &str, x: f64) -> Option<Point> {
-    let spread = spread(case, side, metric)?;
+fn point(case: &Case, contestant: &str, metric: &str, x: f64) -> Option<Point> {
+    let spread = spread(case, contestant, metric)?;
     Some(Point { x, y: spread.median, low: spread.low, high: spread.high })
 }
 
 fn bars(bench: &Measurements, id: &str, title: &str, metric: &str, unit: &str) -> Chart {
     let cases: Vec<(&Case, &str)> =
         BULK.iter().filter_map(|(case, name)| Some((bench.case(case)?, *name))).collect();
-    let of = |side: &str| {
+    let of = |contestant: &str| {
         let points =
-            cases.iter().zip(0..).filter_map(|((case, _), x)| point(case, side, metric, f64::from(x)));
+            cases.iter().zip(0..).filter_map(|((case, _), x)| point(case, contestant, metric, f64::from(x)));
         points.collect()
     };
     let groups = cases.iter().map(|(_, name)| (*name).to_owned()).collect();
@@ -117,14 +117,18 @@ fn bars(bench: &Measurements, id: &str, title: &str, metric: &str, unit: &str) -
     }
 }
 
-/// Percentile curves: idle dashed, under load not.
+/// Percentile curves: dashed when idle, solid under load.
 fn latency(case: Option<&Case>, bench: &Measurements, id: &str, title: &str) -> Chart {
     let mut all = Vec::new();
     for (name, word, dashed) in [("load_latency_ms", "under load", false), ("idle_latency_ms", "idle", true)]
     {
-        let of = |side: &str| {
-            let side = case.and_then(|case| case.side(side));
-            side.map_or_else(Vec::new, |side| curve(side, name)).into_iter().map(Point::bare).collect()
+        let of = |contestant: &str| {
+            let contestant = case.and_then(|case| case.runs_of(contestant));
+            contestant
+                .map_or_else(Vec::new, |contestant| curve(contestant, name))
+                .into_iter()
+                .map(Point::bare)
+                .collect()
         };
         let named = |series: Series| Series { name: format!("{} {word}", series.name), dashed, ..series };
         all.extend(series(bench, of).into_iter().map(named));
@@ -133,14 +137,14 @@ fn latency(case: Option<&Case>, bench: &Measurements, id: &str, title: &str) -> 
         id: id.into(),
         title: title.into(),
         unit: "ms".into(),
-        along: "so many requests are faster".into(),
+        along: "share of requests that are faster".into(),
         x: Along::Share,
         log: true,
         series: all,
     }
 }
 
-/// A metric along a curve of lines.
+/// A metric along the curve over loss or round trip.
 pub(super) fn scaling(
     bench: &Measurements,
     name: &str,
@@ -149,9 +153,10 @@ pub(super) fn scaling(
     metric: &str,
     unit: &str,
 ) -> Chart {
-    let at = |case: &Case| case.path.as_ref().filter(|line| line.curve == name).and_then(|line| line.at);
-    let of =
-        |side: &str| bench.cases.iter().filter_map(|case| point(case, side, metric, at(case)?)).collect();
+    let at = |case: &Case| case.path.as_ref().filter(|path| path.curve == name).and_then(|path| path.at);
+    let of = |contestant: &str| {
+        bench.cases.iter().filter_map(|case| point(case, contestant, metric, at(case)?)).collect()
+    };
     Chart {
         id: format!("{name}-{metric}"),
         title: format!("{}: {title}", if name == "loss" { "Loss" } else { "Round trip" }),
@@ -163,18 +168,19 @@ pub(super) fn scaling(
     }
 }
 
-/// The first run of each side.
+/// Memory over time in the first run of each contestant.
 fn over_time(bench: &Measurements) -> Chart {
-    let of = |side: &str| {
-        let side = bench.case("throughput").and_then(|case| case.side(side));
-        let run = side.and_then(|side| side.trials.iter().find_map(|trial| trial.curves.get("memory_mib")));
+    let of = |contestant: &str| {
+        let contestant = bench.case("throughput").and_then(|case| case.runs_of(contestant));
+        let run = contestant
+            .and_then(|contestant| contestant.trials.iter().find_map(|trial| trial.curves.get("memory_mib")));
         run.into_iter().flatten().copied().map(Point::bare).collect()
     };
     Chart {
         id: "memory-time".into(),
         title: "Memory over time, bulk".into(),
         unit: "MiB, client plus server".into(),
-        along: "seconds since the stream began, first run".into(),
+        along: "seconds since the start of the stream, first run".into(),
         x: Along::Number,
         log: false,
         series: series(bench, of),
@@ -186,9 +192,13 @@ fn over_sessions(bench: &Measurements) -> Chart {
     for (name, word, dashed) in
         [("memory_server_mib", "server", false), ("memory_client_mib", "client", true)]
     {
-        let of = |side: &str| {
-            let side = bench.case("scale").and_then(|case| case.side(side));
-            side.map_or_else(Vec::new, |side| curve(side, name)).into_iter().map(Point::bare).collect()
+        let of = |contestant: &str| {
+            let contestant = bench.case("scale").and_then(|case| case.runs_of(contestant));
+            contestant
+                .map_or_else(Vec::new, |contestant| curve(contestant, name))
+                .into_iter()
+                .map(Point::bare)
+                .collect()
         };
         let named = |series: Series| Series { name: format!("{} {word}", series.name), dashed, ..series };
         all.extend(series(bench, of).into_iter().map(named));

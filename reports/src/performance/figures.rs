@@ -1,11 +1,11 @@
-//! Medians and ratios.
+//! Medians, spreads and ratios of measured figures.
 
-use lab::results::{Case, Measurements, Side};
+use lab::results::{Case, ContestantRuns, Measurements};
 
-/// A kind of figure.
+/// Name, title and unit of a figure.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Metric {
-    /// As trials call it.
+    /// Key in the trials of a result file.
     pub(crate) name: &'static str,
     pub(crate) title: &'static str,
     pub(crate) unit: &'static str,
@@ -15,7 +15,7 @@ const fn metric(name: &'static str, title: &'static str, unit: &'static str) -> 
     Metric { name, title, unit }
 }
 
-/// All of them, in the order in which they are shown.
+/// All metrics in display order.
 pub(crate) const METRICS: [Metric; 19] = [
     metric("throughput_mbit", "throughput", "Mbit/s"),
     metric("few_throughput_mbit", "throughput of 10 sessions", "Mbit/s"),
@@ -38,7 +38,7 @@ pub(crate) const METRICS: [Metric; 19] = [
     metric("memory_peak_mib", "peak memory, client plus server", "MiB"),
 ];
 
-/// The runs of one side.
+/// Median and range over the runs of one contestant.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Spread {
     pub(crate) median: f64,
@@ -47,30 +47,31 @@ pub(crate) struct Spread {
     pub(crate) count: usize,
 }
 
-/// One metric of one case.
+/// One metric of one case for all contestants.
 pub(crate) struct Figure<'a> {
     pub(crate) case: &'a Case,
     pub(crate) metric: &'static Metric,
-    /// Of each side of the result file, in its order.
+    /// Spreads in the order of [`contestants`].
     pub(crate) spreads: Vec<Option<Spread>>,
 }
 
-/// The peers, and TCP without a tunnel where it was measured.
-pub(crate) fn sides(bench: &Measurements) -> Vec<String> {
+/// Names of the peers, then of kernel TCP where it was measured.
+pub(crate) fn contestants(bench: &Measurements) -> Vec<String> {
     let mut names: Vec<String> = bench.peers.iter().map(|peer| peer.name.clone()).collect();
-    for side in bench.cases.iter().flat_map(|case| &case.sides) {
-        if !names.contains(&side.name) {
-            names.push(side.name.clone());
+    for contestant in bench.cases.iter().flat_map(|case| &case.contestants) {
+        if !names.contains(&contestant.name) {
+            names.push(contestant.name.clone());
         }
     }
     names
 }
 
-/// Every metric that some side of some case has.
+/// All figures that at least one contestant has.
 pub(crate) fn figures(bench: &Measurements) -> Vec<Figure<'_>> {
-    let sides = sides(bench);
+    let contestants = contestants(bench);
     let figure = |case, metric: &'static Metric| {
-        let spreads: Vec<_> = sides.iter().map(|side| spread(case, side, metric.name)).collect();
+        let spreads: Vec<_> =
+            contestants.iter().map(|contestant| spread(case, contestant, metric.name)).collect();
         spreads.iter().any(Option::is_some).then_some(Figure { case, metric, spreads })
     };
     bench
@@ -81,7 +82,7 @@ pub(crate) fn figures(bench: &Measurements) -> Vec<Figure<'_>> {
 }
 
 impl Figure<'_> {
-    /// The first side's median by that of side `other`.
+    /// The first contestant's median divided by that of contestant `other`.
     pub(crate) fn ratio(&self, other: usize) -> Option<f64> {
         ratio(self.spreads[0]?, self.spreads[other]?)
     }
@@ -91,9 +92,10 @@ pub(crate) fn ratio(first: Spread, other: Spread) -> Option<f64> {
     (other.median != 0.0).then(|| first.median / other.median)
 }
 
-/// What the side's runs found; none when there is nothing.
-pub(crate) fn spread(case: &Case, side: &str, metric: &str) -> Option<Spread> {
-    let values = case.side(side)?.trials.iter().filter_map(|trial| trial.metrics.get(metric).copied());
+/// Spread of a metric over the runs of a contestant; None if no run has it.
+pub(crate) fn spread(case: &Case, contestant: &str, metric: &str) -> Option<Spread> {
+    let values =
+        case.runs_of(contestant)?.trials.iter().filter_map(|trial| trial.metrics.get(metric).copied());
     spread_of(values.collect())
 }
 
@@ -103,15 +105,16 @@ fn spread_of(mut values: Vec<f64>) -> Option<Spread> {
     Some(Spread { median: median(&values), low, high, count: values.len() })
 }
 
-/// Of sorted values; between the two in the middle when there are two.
+/// Median of sorted values; the mean of the middle two for an even number.
 fn median(sorted: &[f64]) -> f64 {
     let middle = sorted.len() / 2;
     if sorted.len() % 2 == 1 { sorted[middle] } else { (sorted[middle - 1] + sorted[middle]) / 2.0 }
 }
 
-/// A curve of that side: at each x the median of its runs.
-pub(crate) fn curve(side: &Side, name: &str) -> Vec<[f64; 2]> {
-    let runs: Vec<&Vec<[f64; 2]>> = side.trials.iter().filter_map(|trial| trial.curves.get(name)).collect();
+/// A curve of a contestant: at each x the median over its runs.
+pub(crate) fn curve(contestant: &ContestantRuns, name: &str) -> Vec<[f64; 2]> {
+    let runs: Vec<&Vec<[f64; 2]>> =
+        contestant.trials.iter().filter_map(|trial| trial.curves.get(name)).collect();
     let Some(first) = runs.first() else { return Vec::new() };
     let at = |index: usize| {
         let mut values: Vec<f64> =
@@ -127,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn medians_do_not_depend_on_the_order_and_lie_between_two() {
+    fn medians_of_odd_and_even_counts() {
         let odd = spread_of(vec![3.0, 1.0, 100.0]).unwrap();
         assert_eq!((odd.median, odd.low, odd.high, odd.count), (3.0, 1.0, 100.0, 3));
         assert_eq!(spread_of(vec![4.0, 1.0, 2.0, 100.0]).unwrap().median, 3.0);
@@ -135,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_divided_by_zero() {
+    fn a_ratio_to_zero_is_none() {
         let of = |median| Spread { median, low: median, high: median, count: 1 };
         assert_eq!((ratio(of(3.0), of(2.0)), ratio(of(3.0), of(0.0))), (Some(1.5), None));
     }

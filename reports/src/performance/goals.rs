@@ -1,15 +1,15 @@
-//! What karst wants to be, and whether the figures say that it is.
+//! The performance goals of karst, and their verdicts.
 
 use super::figures::{METRICS, ratio, spread};
 use lab::results::{Case, Measurements};
 
-/// Runs of each side that a verdict needs.
+/// Minimum number of runs of each contestant for a verdict.
 const RUNS_MIN: usize = 5;
 
-/// What must be.
+/// A limit on a median or on a ratio of medians.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Rule {
-    /// The first peer's median by the other's.
+    /// The first peer's median divided by the other's.
     RatioAtLeast(f64),
     RatioAtMost(f64),
     RatioAbove(f64),
@@ -22,7 +22,7 @@ enum Rule {
 
 use Rule::{AtLeast, AtMost, Below, RatioAbove, RatioAtLeast, RatioAtMost, RatioBelow};
 
-/// What goals call the cases.
+/// Titles of cases in goals.
 const CASES: [(&str, &str); 8] = [
     ("throughput", "bulk"),
     ("throughput-plain", "bulk without FEC and compression"),
@@ -50,10 +50,10 @@ const GOALS: [(&str, &str, Rule); 27] = [
     ("latency", "load_p99_ms", RatioAtMost(0.5)),
     ("scale", "streams", AtLeast(10_000.0)),
     ("scale", "streams_served_pct", AtLeast(100.0)),
-    // Half of what ten sessions carry is where a collapse begins.
+    // Half of name ten sessions carry is where a collapse begins.
     ("scale", "throughput_kept", AtLeast(0.5)),
     ("scale", "jain_index", AtLeast(0.95)),
-    // A tenth of the growth off the line is still a line.
+    // A deviation of a tenth of the growth still counts as linear.
     ("scale", "memory_strays_pct", AtMost(10.0)),
     ("pinned-throughput", "throughput_mbit", RatioAbove(1.0)),
     ("pinned-throughput", "cpu_s_per_gb", RatioBelow(1.0)),
@@ -67,26 +67,26 @@ const GOALS: [(&str, &str, Rule); 27] = [
     ("pinned-latency", "load_p99_ms", RatioBelow(1.0)),
 ];
 
-/// Whether a goal is met.
+/// The verdict on a goal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Met,
     Missed(String),
-    /// Not decided, and why.
+    /// Not decided, with the reason.
     Open(String),
 }
 
-/// A goal and what came of it.
+/// A goal and name came of it.
 pub(crate) struct Verdict {
-    pub(crate) what: String,
+    pub(crate) name: String,
     pub(crate) goal: String,
     pub(crate) measured: String,
     pub(crate) outcome: Outcome,
 }
 
 impl Verdict {
-    /// In a cell.
-    pub(crate) fn said(&self) -> String {
+    /// The verdict as the text of a cell.
+    pub(crate) fn text(&self) -> String {
         match &self.outcome {
             Outcome::Met => "met".into(),
             Outcome::Missed(why) if why.is_empty() => "NOT MET".into(),
@@ -96,7 +96,7 @@ impl Verdict {
     }
 }
 
-/// Every goal, against each other peer where it is a ratio.
+/// Verdicts on all goals; a ratio has one verdict for each other peer.
 pub(crate) fn verdicts(bench: &Measurements) -> Vec<Verdict> {
     let first = bench.peers.first().map_or("", |peer| peer.name.as_str());
     let others: Vec<&str> = bench.peers.iter().skip(1).map(|peer| peer.name.as_str()).collect();
@@ -109,8 +109,8 @@ pub(crate) fn verdicts(bench: &Measurements) -> Vec<Verdict> {
             continue;
         }
         for other in &others {
-            let what = format!("{about}: {title}, {first} / {other}");
-            verdicts.push(verdict(bench.case(case), what, first, Some(other), metric, rule));
+            let name = format!("{about}: {title}, {first} / {other}");
+            verdicts.push(verdict(bench.case(case), name, first, Some(other), metric, rule));
         }
     }
     verdicts
@@ -118,7 +118,7 @@ pub(crate) fn verdicts(bench: &Measurements) -> Vec<Verdict> {
 
 fn verdict(
     case: Option<&Case>,
-    what: String,
+    name: String,
     first: &str,
     other: Option<&str>,
     metric: &str,
@@ -127,7 +127,7 @@ fn verdict(
     let (measured, outcome) = decide(case, first, other, metric, rule);
     let unit = rule.unit(metric);
     let measured = measured.map_or_else(|| "-".into(), |value| format!("{}{unit}", number(value)));
-    Verdict { what, goal: format!("{}{unit}", rule.said()), measured, outcome }
+    Verdict { name, goal: format!("{}{unit}", rule.text()), measured, outcome }
 }
 
 fn decide(
@@ -138,8 +138,9 @@ fn decide(
     rule: Rule,
 ) -> (Option<f64>, Outcome) {
     let Some(case) = case else { return (None, Outcome::Open("not measured".into())) };
-    let failed =
-        case.side(first).map_or(0, |side| side.trials.iter().filter(|trial| trial.error.is_some()).count());
+    let failed = case
+        .runs_of(first)
+        .map_or(0, |contestant| contestant.trials.iter().filter(|trial| trial.error.is_some()).count());
     if failed > 0 {
         return (None, Outcome::Missed(format!("{failed} runs failed")));
     }
@@ -174,7 +175,7 @@ impl Rule {
         }
     }
 
-    fn said(self) -> String {
+    fn text(self) -> String {
         let (word, limit) = match self {
             RatioAtLeast(limit) | AtLeast(limit) => ("at least", limit),
             RatioAtMost(limit) | AtMost(limit) => ("at most", limit),
@@ -184,7 +185,7 @@ impl Rule {
         format!("{word} {}", number(limit))
     }
 
-    /// What follows the figure.
+    /// Unit as a suffix of the figure.
     fn unit(self, metric: &str) -> String {
         let unit = METRICS.iter().find(|known| known.name == metric).map_or("", |known| known.unit);
         match unit {
@@ -195,7 +196,7 @@ impl Rule {
     }
 }
 
-/// To three digits.
+/// Formats a number with three significant digits.
 pub(crate) fn number(value: f64) -> String {
     let decimals = match value.abs() {
         size if size >= 100.0 || size == 0.0 => 0,
@@ -213,16 +214,16 @@ mod tests {
     use super::super::tests::bench;
     use super::*;
 
-    fn of(verdicts: &[Verdict], what: &str) -> (String, String) {
-        let found = verdicts.iter().find(|verdict| verdict.what == what).unwrap();
-        (found.measured.clone(), found.said())
+    fn of(verdicts: &[Verdict], name: &str) -> (String, String) {
+        let found = verdicts.iter().find(|verdict| verdict.name == name).unwrap();
+        (found.measured.clone(), found.text())
     }
 
     #[test]
     fn goals_follow_the_figures() {
-        let what = "bulk: throughput, karst / go";
+        let name = "bulk: throughput, karst / go";
         let with = |karst: &[f64], go: &[f64]| {
-            of(&verdicts(&bench("throughput", "throughput_mbit", karst, go)), what)
+            of(&verdicts(&bench("throughput", "throughput_mbit", karst, go)), name)
         };
         assert_eq!(with(&[700.0; 5], &[100.0; 5]), ("7x".into(), "met".into()));
         assert_eq!(with(&[699.0; 5], &[100.0; 5]), ("6.99x".into(), "NOT MET".into()));
@@ -233,10 +234,10 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_failed_is_no_success() {
+    fn a_failed_run_misses_the_goal() {
         let mut bench = bench("idle", "idle_cpu_pct", &[0.05; 5], &[0.5; 5]);
         assert_eq!(of(&verdicts(&bench), "100 idle sessions: CPU, client plus server").1, "met");
-        bench.cases[0].sides[0].trials[0].error = Some("gone".into());
+        bench.cases[0].contestants[0].trials[0].error = Some("gone".into());
         assert_eq!(
             of(&verdicts(&bench), "100 idle sessions: CPU, client plus server").1,
             "NOT MET: 1 runs failed"

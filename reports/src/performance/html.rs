@@ -1,4 +1,4 @@
-//! The page as HTML that needs nothing else.
+//! The page as self-contained HTML.
 
 use super::charts::charts;
 use super::lossy;
@@ -8,7 +8,7 @@ use lab::results::Measurements;
 
 const STYLE: &str = concat!(include_str!("../page.css"), include_str!("performance.css"));
 
-/// `notes` is Markdown.
+/// Renders the page; `notes` is Markdown.
 pub(crate) fn page(bench: &Measurements, notes: &str) -> String {
     if bench.is_of_lines() {
         let lead = lossy::lead(bench);
@@ -17,18 +17,18 @@ pub(crate) fn page(bench: &Measurements, notes: &str) -> String {
     document("Performance", &lead(bench), sections(bench), notes, &charts(bench))
 }
 
-/// Goals, notes, charts, tables.
+/// Order of the document: goals, notes, charts, tables.
 fn document(title: &str, lead: &str, sections: Vec<Section>, notes: &str, charts: &str) -> String {
-    let mut noted = String::new();
-    pulldown_cmark::html::push_html(&mut noted, pulldown_cmark::Parser::new(notes));
+    let mut notes_html = String::new();
+    pulldown_cmark::html::push_html(&mut notes_html, pulldown_cmark::Parser::new(notes));
     let mut sections = sections.into_iter();
     let goals: String = sections.by_ref().take(1).map(|goals| section(&goals)).collect();
-    let rest: String = sections.map(|one| section(&one)).collect();
+    let tables: String = sections.map(|one| section(&one)).collect();
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>karst: {}</title>\n\
          <link rel=\"icon\" href=\"data:,\">\n<style>\n{STYLE}</style>\n</head>\n<body>\n<header>\n<h1>{title}</h1>\n\
-         <p class=\"lead\">{}</p>\n</header>\n{goals}{noted}<h2>Charts</h2>\n<main class=\"charts\">\n{charts}</main>\n{rest}</body>\n</html>\n",
+         <p class=\"lead\">{}</p>\n</header>\n{goals}{notes_html}<h2>Charts</h2>\n<main class=\"charts\">\n{charts}</main>\n{tables}</body>\n</html>\n",
         title.to_lowercase(),
         escaped(lead),
     )
@@ -38,7 +38,7 @@ fn lead(bench: &Measurements) -> String {
     let names: Vec<&str> = bench.peers.iter().map(|peer| peer.name.as_str()).collect();
     let machine = &bench.machine;
     format!(
-        "{} on {} with {} cores. Medians of {} alternating runs of {} s; thin lines reach from the lowest run to the highest.",
+        "{} on {} with {} cores. Medians of {} alternating runs of {} s; thin lines span the lowest to the highest run.",
         names.join(" and "),
         machine.cpu,
         machine.cores,

@@ -5,7 +5,7 @@ use super::tables::{Section, sections};
 use crate::markdown::line;
 use lab::results::Measurements;
 
-/// `notes` is Markdown, too.
+/// Renders the page; `notes` is Markdown, too.
 pub(crate) fn page(bench: &Measurements, notes: &str) -> String {
     if bench.is_of_lines() {
         let lead = lossy::lead(bench) + " The page `index.html` has the charts.\n";
@@ -25,7 +25,7 @@ fn document(title: &str, lead: &str, sections: Vec<Section>, notes: &str) -> Str
         line(&mut out, &section.head);
         line(&mut out, &section.head.iter().map(|_| "---".into()).collect::<Vec<_>>());
         section.rows.iter().for_each(|row| line(&mut out, row));
-        // They follow the goals.
+        // Notes follow the goals.
         out.extend(notes.take().map(|notes| format!("\n{}\n", notes.trim())));
     }
     out

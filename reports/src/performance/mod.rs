@@ -1,6 +1,6 @@
-//! Pages of measured performance: goals, figures and charts of what `karst-report bench` and `karst-report lines` measured.
+//! Pages of measured performance: goals, figures and charts of the results of `karst-report bench` and `karst-report lines`.
 //!
-//! Medians, ratios and verdicts are not read from the file but computed from its trials, always.
+//! Medians, ratios and verdicts are always computed from the trials of the file.
 
 mod charts;
 mod figures;
@@ -19,19 +19,23 @@ pub(crate) use tables::{aligned, figure_rows, goal_rows, summary};
 
 #[cfg(test)]
 mod tests {
-    use lab::results::{Case, FORMAT, Machine, Measurements, PeerFacts, Side, Trial};
+    use lab::results::{Case, ContestantRuns, FORMAT, Machine, Measurements, PeerFacts, Trial};
     use std::collections::BTreeMap;
 
-    /// One case with one metric, on two sides.
+    /// One case with one metric of two contestants.
     pub(super) fn bench(case: &str, metric: &str, karst: &[f64], go: &[f64]) -> Measurements {
-        let side = |name: &str, values: &[f64]| {
+        let contestant = |name: &str, values: &[f64]| {
             let trial = |value: &f64| {
                 let metrics = BTreeMap::from([(metric.to_owned(), *value)]);
                 Trial { metrics, ..Trial::default() }
             };
-            Side { name: name.into(), commands: Vec::new(), trials: values.iter().map(trial).collect() }
+            ContestantRuns {
+                name: name.into(),
+                commands: Vec::new(),
+                trials: values.iter().map(trial).collect(),
+            }
         };
-        let sides = vec![side("karst", karst), side("go", go)];
+        let contestants = vec![contestant("karst", karst), contestant("go", go)];
         let peer = |name: &str| PeerFacts {
             name: name.into(),
             client: String::new(),
@@ -55,7 +59,7 @@ mod tests {
             runs: karst.len(),
             seconds: 1,
             peers: vec![peer("karst"), peer("go")],
-            cases: vec![Case { name: case.into(), about: String::new(), path: None, sides }],
+            cases: vec![Case { name: case.into(), about: String::new(), path: None, contestants }],
             skipped: Vec::new(),
         }
     }

@@ -1,4 +1,4 @@
-//! Charts as SVG: they need no script, and take their colours from the page.
+//! Charts as SVG without scripts; colours are CSS variables of the page.
 
 use super::goals::number;
 use crate::html::escaped;
@@ -10,33 +10,33 @@ const RIGHT: f64 = 12.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = 42.0;
 
-/// A chart of lines, or of bars.
+/// A line chart or a bar chart.
 pub(crate) struct Chart {
     pub(crate) id: String,
     pub(crate) title: String,
-    /// What lies along y.
+    /// Label of the y axis.
     pub(crate) unit: String,
-    /// What lies along x.
+    /// Label of the x axis.
     pub(crate) along: String,
     pub(crate) x: Along,
-    /// Whether y grows by factors.
+    /// Whether the y axis is logarithmic.
     pub(crate) log: bool,
     pub(crate) series: Vec<Series>,
 }
 
-/// What x means.
+/// Meaning of x.
 pub(crate) enum Along {
     Number,
-    /// Shares of requests, drawn as nines.
+    /// Shares of requests on a scale of nines.
     Share,
     /// Groups of bars, by name; the points of series have the group's number as x.
     Groups(Vec<String>),
 }
 
-/// A line with its points, or the bars of one side.
+/// One line, or the bars of one contestant.
 pub(crate) struct Series {
     pub(crate) name: String,
-    /// A colour of the page.
+    /// CSS variable of the colour.
     pub(crate) hue: &'static str,
     pub(crate) dashed: bool,
     pub(crate) points: Vec<Point>,
@@ -52,14 +52,14 @@ pub(crate) struct Point {
 }
 
 impl Point {
-    /// Without a spread.
+    /// A point without a spread.
     pub(crate) const fn bare([x, y]: [f64; 2]) -> Self {
         Self { x, y, low: y, high: y }
     }
 }
 
 impl Chart {
-    /// The figure element; empty when there is nothing to draw.
+    /// The HTML figure element; empty when there are no points.
     pub(crate) fn figure(&self) -> String {
         if self.points().next().is_none() {
             return String::new();
@@ -112,14 +112,14 @@ fn key(series: &Series) -> String {
     )
 }
 
-/// What part of the numbers the drawing shows.
+/// The ranges of the axes.
 struct Frame {
     x: [f64; 2],
     y: [f64; 2],
     log: bool,
 }
 
-/// Shares as nines: 0.9 is 1, 0.99 is 2; the slowest of all is where the next share would be.
+/// Shares as nines: 0.9 is 1, 0.99 is 2; 1 is drawn at the next step of the scale.
 fn nines(share: f64) -> f64 {
     -(1.0 - share).max(0.000_5).log10()
 }
@@ -223,7 +223,7 @@ impl Frame {
             series.hue,
             path.join("L")
         ));
-        // Curves over time have too many points to be told apart.
+        // Curves over time have too many points for markers.
         let few = series.points.len() <= 20;
         for point in series.points.iter().filter(|_| few) {
             let (x, y) = at(point);
@@ -231,7 +231,7 @@ impl Frame {
             out.push_str(&format!(
                 "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"var({})\"><title>{}</title></circle>\n",
                 series.hue,
-                escaped(&format!("{}, {}: {}", series.name, along.said(point.x), said(point, unit)))
+                escaped(&format!("{}, {}: {}", series.name, along.text(point.x), text(point, unit)))
             ));
         }
     }
@@ -247,14 +247,14 @@ impl Frame {
                 wide - 2.0,
                 (HEIGHT - BOTTOM - top).max(0.5),
                 series.hue,
-                escaped(&format!("{}, {group}: {}", series.name, said(point, unit)))
+                escaped(&format!("{}, {group}: {}", series.name, text(point, unit)))
             ));
             let middle = left + wide / 2.0 - 1.0;
             self.spread(out, middle, point, "--ink");
         }
     }
 
-    /// From the lowest run to the highest.
+    /// Draws the range of the runs.
     fn spread(&self, out: &mut String, x: f64, point: &Point, hue: &str) {
         if point.low < point.high {
             let (low, high) = (self.top(point.low), self.top(point.high));
@@ -266,12 +266,12 @@ impl Frame {
 }
 
 impl Along {
-    /// Where a value lies.
+    /// Position of a value on the axis.
     fn place(&self, x: f64) -> f64 {
         if matches!(self, Self::Share) { nines(x) } else { x }
     }
 
-    fn said(&self, x: f64) -> String {
+    fn text(&self, x: f64) -> String {
         match self {
             Self::Share if x >= 1.0 => "slowest".into(),
             Self::Share => format!("{} %", number(x * 100.0)),
@@ -280,7 +280,7 @@ impl Along {
     }
 }
 
-fn said(point: &Point, unit: &str) -> String {
+fn text(point: &Point, unit: &str) -> String {
     let spread = if point.low < point.high {
         format!(" ({} .. {})", number(point.low), number(point.high))
     } else {
@@ -289,7 +289,7 @@ fn said(point: &Point, unit: &str) -> String {
     format!("{}{spread} {unit}", number(point.y))
 }
 
-/// The nearest of 1, 2 and 5 times a power of ten that is not above `value`, or not below it.
+/// Rounds `value` up or down to 1, 2 or 5 times a power of ten.
 fn round_factor(value: f64, up: bool) -> f64 {
     let power = 10_f64.powf(value.log10().floor());
     let factors = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * power);
@@ -300,7 +300,7 @@ fn round_factor(value: f64, up: bool) -> f64 {
     found.unwrap_or(value)
 }
 
-/// Round numbers between two, about `count` of them.
+/// About `count` round numbers within a range.
 fn steps([low, high]: [f64; 2], count: u32) -> Vec<f64> {
     let raw = (high - low) / f64::from(count);
     let power = 10_f64.powf(raw.log10().floor());
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chart_draws_its_points_and_escapes_its_words() {
+    fn a_chart_draws_its_points_and_escapes_its_text() {
         let figure = chart(&[[0.0, 1.0], [1.0, 2.0]], false).figure();
         assert_eq!((figure.matches("<circle").count(), figure.matches("<karst>").count()), (2, 0));
         assert!(!figure.contains("NaN") && !figure.contains("inf"), "{figure}");

@@ -1,12 +1,12 @@
-//! What a page about performance says, whatever it is written in.
+//! Sections and tables of a performance page, independent of the output format.
 
-use super::figures::{Figure, Spread, figures, sides};
+use super::figures::{Figure, Spread, contestants, figures};
 use super::goals::{Verdict, number, verdicts};
 use lab::results::{Machine, Measurements};
 
 use serde_json::{Value, json};
 
-/// A heading, a sentence and a table.
+/// A heading, an introduction and a table.
 pub(crate) struct Section {
     pub(crate) heading: &'static str,
     pub(crate) lead: String,
@@ -14,7 +14,7 @@ pub(crate) struct Section {
     pub(crate) rows: Vec<Vec<String>>,
 }
 
-/// All of them, without those that are empty.
+/// All sections of a `bench` page that have rows.
 pub(crate) fn sections(bench: &Measurements) -> Vec<Section> {
     let all = figures(bench);
     let (over, clean): (Vec<Figure<'_>>, Vec<Figure<'_>>) =
@@ -22,15 +22,15 @@ pub(crate) fn sections(bench: &Measurements) -> Vec<Section> {
     let sections = [
         goals(bench),
         section("Loopback", &clean_lead(bench), figure_rows(bench, &clean)),
-        section("Over links", LINES_LEAD, figure_rows(bench, &over)),
+        section("Over links", LINKS_LEAD, figure_rows(bench, &over)),
         section("Machine", "", machine_rows(bench)),
         section("Commands", "The programs of each row; ports differ from run to run.", command_rows(bench)),
     ];
-    sections.into_iter().chain(troubles(bench)).filter(|section| !section.rows.is_empty()).collect()
+    sections.into_iter().chain(failures(bench)).filter(|section| !section.rows.is_empty()).collect()
 }
 
-/// What was not measured as it should have been.
-pub(super) fn troubles(bench: &Measurements) -> [Section; 2] {
+/// Failed and skipped measurements.
+pub(super) fn failures(bench: &Measurements) -> [Section; 2] {
     [section("Failures", "", error_rows(bench)), section("Skipped", "", skipped_rows(bench))]
 }
 
@@ -40,8 +40,8 @@ pub(super) fn section(heading: &'static str, lead: &str, rows: Vec<Vec<String>>)
     Section { heading, lead: lead.to_owned(), head, rows: rows.collect() }
 }
 
-const LINES_LEAD: &str = "The tunnels through a relay that behaves as the links of a scenario, TCP over the same links between two \
-    network namespaces; each run has dice of its own, equal on all sides.";
+const LINKS_LEAD: &str = "Tunnels pass a relay that emulates the links of a scenario, kernel TCP the same links between two network \
+    namespaces. Run N has seed N for all contestants.";
 
 fn goals(bench: &Measurements) -> Section {
     section(
@@ -53,28 +53,30 @@ fn goals(bench: &Measurements) -> Section {
 
 fn clean_lead(bench: &Measurements) -> String {
     format!(
-        "Over the loopback device. Medians of {} runs of {} s on each side in turn, with the lowest and the highest. Bytes that do not \
-         compress; memory and processor time are those of client plus server.",
+        "Over the loopback device: medians of {} runs of {} s of each contestant in turn, with the lowest and the highest. The payload is \
+         incompressible; memory and processor time are the sums of client and server.",
         bench.runs, bench.seconds
     )
 }
 
-/// Head and rows: a figure on each side, and the ratios of the first to the others.
+/// Head and rows: a figure of each contestant, and the ratios of the first to the others.
 pub(crate) fn figure_rows(bench: &Measurements, figures: &[Figure<'_>]) -> Vec<Vec<String>> {
     if figures.is_empty() {
         return Vec::new();
     }
-    let sides = sides(bench);
-    let used: Vec<usize> = (0..sides.len())
-        .filter(|side| figures.iter().any(|figure| figure.spreads[*side].is_some()))
+    let contestants = contestants(bench);
+    let used: Vec<usize> = (0..contestants.len())
+        .filter(|contestant| figures.iter().any(|figure| figure.spreads[*contestant].is_some()))
         .collect();
-    let others: Vec<usize> = used.iter().copied().filter(|side| *side > 0).collect();
+    let others: Vec<usize> = used.iter().copied().filter(|contestant| *contestant > 0).collect();
     let mut head = vec!["row".to_owned(), "figure".into(), "unit".into()];
-    head.extend(used.iter().map(|side| sides[*side].clone()));
-    head.extend(others.iter().map(|other| format!("{} / {}", sides[0], sides[*other])));
+    head.extend(used.iter().map(|contestant| contestants[*contestant].clone()));
+    head.extend(others.iter().map(|other| format!("{} / {}", contestants[0], contestants[*other])));
     let row = |figure: &Figure<'_>| {
         let mut row = vec![figure.case.name.clone(), figure.metric.title.into(), figure.metric.unit.into()];
-        row.extend(used.iter().map(|side| figure.spreads[*side].map_or_else(|| "-".into(), spread)));
+        row.extend(
+            used.iter().map(|contestant| figure.spreads[*contestant].map_or_else(|| "-".into(), spread)),
+        );
         let ratio = |other: &usize| figure.ratio(*other).map_or_else(|| "-".into(), number);
         row.extend(others.iter().map(ratio));
         row
@@ -87,11 +89,11 @@ fn spread(spread: Spread) -> String {
     if spread.count > 1 { format!("{median} ({low} .. {high})") } else { median }
 }
 
-/// Head and rows.
+/// Head and rows: figure, measured value, limit, verdict.
 pub(crate) fn goal_rows(verdicts: &[Verdict]) -> Vec<Vec<String>> {
     let head = ["row", "measured", "goal", "verdict"].map(String::from).to_vec();
     let row = |verdict: &Verdict| {
-        vec![verdict.what.clone(), verdict.measured.clone(), verdict.goal.clone(), verdict.said()]
+        vec![verdict.name.clone(), verdict.measured.clone(), verdict.goal.clone(), verdict.text()]
     };
     std::iter::once(head).chain(verdicts.iter().map(row)).collect()
 }
@@ -123,26 +125,26 @@ fn command_rows(bench: &Measurements) -> Vec<Vec<String>> {
         let about = case
             .path
             .as_ref()
-            .map_or_else(|| case.about.clone(), |line| format!("{}; {}", case.about, line.links));
+            .map_or_else(|| case.about.clone(), |path| format!("{}; {}", case.about, path.links));
         rows.push(vec![case.name.clone(), String::new(), about]);
-        for side in case.sides.iter().filter(|side| !side.commands.is_empty()) {
-            rows.push(vec![case.name.clone(), side.name.clone(), side.commands.join(" & ")]);
+        for contestant in case.contestants.iter().filter(|contestant| !contestant.commands.is_empty()) {
+            rows.push(vec![case.name.clone(), contestant.name.clone(), contestant.commands.join(" & ")]);
         }
     }
     rows
 }
 
 fn error_rows(bench: &Measurements) -> Vec<Vec<String>> {
-    let mut rows = vec![["row", "side", "run", "error"].map(String::from).to_vec()];
+    let mut rows = vec![["row", "contestant", "run", "error"].map(String::from).to_vec()];
     for case in &bench.cases {
-        for side in &case.sides {
-            let errors = side
+        for contestant in &case.contestants {
+            let errors = contestant
                 .trials
                 .iter()
                 .enumerate()
                 .filter_map(|(at, trial)| Some((at + 1, trial.error.as_ref()?)));
             rows.extend(errors.map(|(run, error)| {
-                vec![case.name.clone(), side.name.clone(), run.to_string(), error.clone()]
+                vec![case.name.clone(), contestant.name.clone(), run.to_string(), error.clone()]
             }));
         }
     }
@@ -150,35 +152,36 @@ fn error_rows(bench: &Measurements) -> Vec<Vec<String>> {
 }
 
 fn skipped_rows(bench: &Measurements) -> Vec<Vec<String>> {
-    let head = ["what", "why"].map(String::from).to_vec();
+    let head = ["contestant", "reason"].map(String::from).to_vec();
     std::iter::once(head)
-        .chain(bench.skipped.iter().map(|one| vec![one.what.clone(), one.why.clone()]))
+        .chain(bench.skipped.iter().map(|one| vec![one.name.clone(), one.reason.clone()]))
         .collect()
 }
 
-/// Medians, ratios and verdicts for other programs; pages do not read it.
+/// Medians, ratios and verdicts as JSON for other programs; pages do not read them.
 pub(crate) fn summary(bench: &Measurements) -> Value {
-    let sides = sides(bench);
+    let contestants = contestants(bench);
     let figure = |figure: &Figure<'_>| {
         let named = |value: &dyn Fn(usize) -> Option<f64>, from: usize| -> Value {
-            let all = (from..sides.len()).filter_map(|side| Some((sides[side].clone(), value(side)?.into())));
+            let all = (from..contestants.len())
+                .filter_map(|contestant| Some((contestants[contestant].clone(), value(contestant)?.into())));
             Value::Object(all.collect())
         };
         json!({
             "row": figure.case.name,
             "metric": figure.metric.name,
-            "medians": named(&|side| figure.spreads[side].map(|spread| spread.median), 0),
-            "ratios": named(&|side| figure.ratio(side), 1),
+            "medians": named(&|contestant| figure.spreads[contestant].map(|spread| spread.median), 0),
+            "ratios": named(&|contestant| figure.ratio(contestant), 1),
         })
     };
-    let goal = |verdict: &Verdict| json!({ "goal": verdict.what, "is": verdict.measured, "must_be": verdict.goal, "verdict": verdict.said() });
+    let goal = |verdict: &Verdict| json!({ "goal": verdict.name, "is": verdict.measured, "must_be": verdict.goal, "verdict": verdict.text() });
     json!({
         "figures": figures(bench).iter().map(figure).collect::<Vec<_>>(),
         "goals": verdicts(bench).iter().map(goal).collect::<Vec<_>>(),
     })
 }
 
-/// Rows as text, columns below each other.
+/// Rows as text with aligned columns.
 pub(crate) fn aligned(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
@@ -219,13 +222,13 @@ mod tests {
     }
 
     #[test]
-    fn what_failed_and_what_was_skipped_is_said() {
+    fn failed_and_skipped_measurements_are_listed() {
         let mut bench = bench("idle", "idle_cpu_pct", &[1.0], &[2.0]);
         let headings =
             |bench: &Measurements| sections(bench).iter().map(|section| section.heading).collect::<Vec<_>>();
         assert!(!headings(&bench).contains(&"Failures") && !headings(&bench).contains(&"Skipped"));
-        bench.cases[0].sides[1].trials[0].error = Some("no answer".into());
-        bench.skipped.push(lab::results::Skipped { what: "tcp-bbr".into(), why: "root".into() });
+        bench.cases[0].contestants[1].trials[0].error = Some("no answer".into());
+        bench.skipped.push(lab::results::Skipped { name: "tcp-bbr".into(), reason: "root".into() });
         assert!(headings(&bench).contains(&"Failures") && headings(&bench).contains(&"Skipped"));
     }
 }

@@ -1,4 +1,4 @@
-//! Measuring: two pairs of real programs, and everything that is refused.
+//! `karst-report bench`: measurements of two pairs of real programs, and refused arguments.
 use serde_json::Value;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ fn report(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_karst-report")).args(args).output().expect("karst-report starts")
 }
 
-/// `NAME=CLIENT,SERVER` of the programs of a folder; none, and said so, when they are not there.
+/// `NAME=CLIENT,SERVER` of the programs of a folder; None with a SKIPPED message if they are missing.
 fn peer(test: &str, name: &str, prefix: &str, folder: &Path) -> Option<String> {
     let [client, server] = ["client", "server"].map(|role| folder.join(format!("{prefix}-{role}")));
     if client.is_file() && server.is_file() {
@@ -134,7 +134,7 @@ fn a_line_is_between_the_programs() {
     }
 }
 
-/// A program that is a tunnel for no one fails its runs, and what it said is in the file.
+/// A program that is not a tunnel fails its runs, and its output is in the file.
 #[test]
 fn a_peer_that_does_not_start_fails_its_runs_and_no_others() {
     let test = "a_peer_that_does_not_start_fails_its_runs_and_no_others";
@@ -159,14 +159,14 @@ fn a_peer_that_does_not_start_fails_its_runs_and_no_others() {
     let bench: Value = serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap();
     assert!(trials(&bench, "throughput", "karst")[0]["error"].is_null());
     let error = trials(&bench, "throughput", "cat")[0]["error"].as_str().unwrap().to_owned();
-    assert!(error.contains("/bin/cat ended by itself") && error.contains("invalid option"), "{error}");
+    assert!(error.contains("/bin/cat exited") && error.contains("invalid option"), "{error}");
     let page = report(&["md", json.to_str().unwrap()]);
     let page = String::from_utf8(page.stdout).unwrap();
     assert!(page.contains("## Failures") && page.contains("invalid option"), "{page}");
 }
 
 #[test]
-fn what_cannot_be_measured_is_refused_by_name() {
+fn invalid_arguments_are_refused_by_name() {
     let refused = |args: &[&str], reason: &str| {
         let output = report(&[&["bench"], args].concat());
         let said = String::from_utf8_lossy(&output.stderr).into_owned();

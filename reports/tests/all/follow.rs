@@ -1,5 +1,5 @@
 //! Every field of an outcome, every kind of event, every cause and every option reaches the rendered pages. The runs are
-//! generated from the simulator's schemas, so that what is added there fails here until pages show it.
+//! generated from the simulator's schemas, so a new field fails here until pages show it.
 
 use crate::common::{file, report, text};
 use crate::page::show;
@@ -93,7 +93,7 @@ fn names(schema: &Value) -> BTreeSet<String> {
     own.into_iter().chain(inside.into_iter().flat_map(names)).collect()
 }
 
-/// `value` with another value at `pointer`, the first that `accepts` takes.
+/// Replaces the value at `pointer` by the first other one that `accepts` admits.
 fn altered(
     value: &Value,
     pointer: &str,
@@ -227,7 +227,7 @@ fn every_kind_of_event_is_rendered() {
 }
 
 #[test]
-fn every_option_tells_two_recordings_apart() {
+fn every_option_distinguishes_two_recordings() {
     let (header, events) = full_recording();
     let names = names(&schema::events());
     let accepts = |header: &Value| serde_json::from_value::<sim::record::Header>(header.clone()).is_ok();

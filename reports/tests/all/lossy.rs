@@ -1,4 +1,4 @@
-//! The page about lossy lines, and the command that measures them.
+//! The page about lossy links, and the command that measures them.
 use crate::common::{file, markdown, report, text};
 use serde_json::{Value, json};
 use std::io::Write;
@@ -9,10 +9,10 @@ fn lines() -> Value {
     serde_json::from_str(&std::fs::read_to_string(LINES).unwrap()).unwrap()
 }
 
-/// Sets a figure of a contestant on the first line, and takes what else its runs found.
-fn set(lines: &mut Value, who: &str, metric: &str, value: f64) {
+/// Sets a figure of the first run of a contestant on the first link.
+fn set(lines: &mut Value, contestant: &str, metric: &str, value: f64) {
     let sides = lines["cases"][0]["sides"].as_array_mut().unwrap();
-    let side = sides.iter_mut().find(|side| side["name"] == who).unwrap();
+    let side = sides.iter_mut().find(|side| side["name"] == contestant).unwrap();
     side["trials"][0]["metrics"][metric] = value.into();
 }
 
@@ -33,16 +33,16 @@ fn goals_are_computed_from_the_runs() {
         ("queue_ms", "queue, median", 45.0, 45.1),
     ];
     for (metric, goal, good, bad) in limits {
-        for (value, said) in [(good, "met"), (bad, "NOT MET")] {
+        for (value, text) in [(good, "met"), (bad, "NOT MET")] {
             let mut lines = lines();
             set(&mut lines, "auto", metric, value);
-            assert_eq!(verdict(&markdown(&format!("{metric}.json"), &lines), goal), said, "{metric} {value}");
+            assert_eq!(verdict(&markdown(&format!("{metric}.json"), &lines), goal), text, "{metric} {value}");
         }
     }
 }
 
 #[test]
-fn others_are_what_auto_is_compared_with() {
+fn auto_is_compared_with_the_other_contestants() {
     let mut lines = lines();
     set(&mut lines, "auto", "goodput_mbit", 18.0);
     set(&mut lines, "tcp-bbr", "goodput_mbit", 18.0);
@@ -63,21 +63,25 @@ fn others_are_what_auto_is_compared_with() {
 }
 
 #[test]
-fn what_failed_is_not_met_and_what_is_missing_is_open() {
+fn failed_goals_are_not_met_and_missing_ones_are_open() {
     let mut lines = lines();
-    lines["cases"][0]["sides"][0]["trials"][0]["error"] = "3 packets were lost outside of the line".into();
+    lines["cases"][0]["sides"][0]["trials"][0]["error"] =
+        "3 packets were lost outside the emulated path".into();
     lines["skipped"] = json!([{ "what": "tcp-bbr", "why": "congestion control bbr: No such file" }]);
     lines["cases"][0]["sides"].as_array_mut().unwrap().retain(|side| side["name"] != "auto-to-go-up");
     let page = markdown("failed.json", &lines);
     assert_eq!(verdict(&page, "goodput"), "NOT MET: 1 runs failed");
     assert_eq!(verdict(&page, "goodput, auto-to-go-up / auto"), "open: not measured");
-    assert!(page.contains("| pacific-5pct | auto | 1 | 3 packets were lost outside of the line |"), "{page}");
+    assert!(
+        page.contains("| pacific-5pct | auto | 1 | 3 packets were lost outside the emulated path |"),
+        "{page}"
+    );
     assert!(page.contains("| tcp-bbr | congestion control bbr: No such file |"), "{page}");
 }
 
 /// Flows over time are judged by their own figures.
 #[test]
-fn who_shares_a_line_is_judged() {
+fn flows_on_a_shared_link_have_goals() {
     let mut lines = lines();
     let side = |name: &str, metrics: Value| {
         let curves =
@@ -112,7 +116,7 @@ fn who_shares_a_line_is_judged() {
 }
 
 #[test]
-fn the_page_has_everything_and_needs_nothing() {
+fn the_page_is_complete_and_self_contained() {
     let page = text(&report(&["html", LINES]));
     for part in ["http:", "https:", " src=", "<script", "NaN"] {
         assert!(!page.contains(part), "{part}");
@@ -128,18 +132,19 @@ fn the_page_has_everything_and_needs_nothing() {
         assert!(page.contains(part), "{part}");
     }
     assert_eq!(page.matches("<svg class=\"plot\"").count(), 8);
-    // Each contestant has a look of its own in a chart.
+    // Each contestant has a distinct style in a chart.
     let keys = page.split("<div class=\"keys\">").nth(1).unwrap().split("</div>").next().unwrap();
-    let mut looks: Vec<&str> = keys.split("<path").skip(1).filter_map(|key| key.split("/>").next()).collect();
-    let count = looks.len();
-    looks.sort_unstable();
-    looks.dedup();
-    assert!(looks.len() == count && count == 4, "{looks:?}");
+    let mut styles: Vec<&str> =
+        keys.split("<path").skip(1).filter_map(|key| key.split("/>").next()).collect();
+    let count = styles.len();
+    styles.sort_unstable();
+    styles.dedup();
+    assert!(styles.len() == count && count == 4, "{styles:?}");
 }
 
 #[test]
-fn a_line_is_measured() {
-    let test = "a_line_is_measured";
+fn a_link_is_measured() {
+    let test = "a_link_is_measured";
     let json = file("measured.json");
     let output = report(&[
         "lines",
@@ -152,14 +157,14 @@ fn a_line_is_measured() {
         "--json",
         json.to_str().unwrap(),
     ]);
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
     for missing in ["need root", "network namespace", "/dev/net/tun", "unknown contestant"] {
-        if said.contains(missing) {
-            let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {}", said.trim());
+        if text.contains(missing) {
+            let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {}", text.trim());
             return;
         }
     }
-    assert!(output.status.success(), "{said}");
+    assert!(output.status.success(), "{text}");
     let lines: Value = serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap();
     assert_eq!((&lines["format"], &lines["cases"][0]["name"]), (&"karst-lines/1".into(), &"rtt-10".into()));
     for (at, name) in ["auto", "tcp-cubic"].into_iter().enumerate() {
@@ -173,14 +178,14 @@ fn a_line_is_measured() {
 }
 
 #[test]
-fn what_cannot_be_measured_is_refused() {
+fn invalid_arguments_are_refused() {
     let refused = |args: &[&str], reason: &str| {
         let output = report(&[&["lines"], args].concat());
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.code() == Some(2) && said.contains(reason), "{said}");
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(2) && text.contains(reason), "{text}");
     };
-    refused(&[], "no line to measure");
-    refused(&["--loss-pct", "2", "--only", "nobody"], "unknown contestant \"nobody\"");
+    refused(&[], "no links to measure");
+    refused(&["--loss-pct", "2", "--only", "unknown"], "unknown contestant \"unknown\"");
     let path = file("changing.json");
     std::fs::write(&path, r#"{ "name": "a", "links": { "down": { "rate_kbit": [[0, 1], [5, 2]] } } }"#)
         .unwrap();

@@ -1,4 +1,4 @@
-//! Tests of reports: one program, because linking is what costs; one behaviour per file.
+//! Tests of reports: one program, to link once; one behaviour per file.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod bench;

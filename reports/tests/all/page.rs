@@ -1,4 +1,4 @@
-//! The page of recorded runs: what is in it, and that a browser draws it, lets people zoom and point, and has no errors.
+//! The page of recorded runs: its data, and rendering, zooming and pointing in a browser without errors.
 use serde_json::Value;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ pub(crate) fn data(page: &str) -> serde_json::Value {
 }
 
 #[test]
-fn the_page_needs_nothing_from_elsewhere_and_has_every_chart() {
+fn the_page_is_self_contained_and_has_every_chart() {
     let page = page(&[FEC]);
     for part in ["goodput", "queue", "rtt", "windows", "events", "latency", "sequence"] {
         assert_eq!(page.matches(&format!("<figure id=\"{part}\"")).count(), 1, "{part}");
@@ -67,14 +67,14 @@ fn the_data_are_those_of_the_recording() {
 }
 
 #[test]
-fn what_cannot_be_shown_is_refused_by_name() {
+fn files_that_cannot_be_shown_are_refused_by_name() {
     let refused = |args: &[&str], reason: &str| {
         let output = report(args);
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert!(output.status.code() == Some(2) && said.contains(reason), "{said}");
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(2) && error.contains(reason), "{error}");
     };
     refused(&["html", FEC, PLAIN, FEC], "at most two recordings");
-    refused(&["html", FEC, RESULTS], "do not go on one page");
+    refused(&["html", FEC, RESULTS], "cannot share a page");
     let cut = folder().join("cut.jsonl");
     let text = std::fs::read_to_string(FEC).unwrap();
     std::fs::write(&cut, &text[..text.len() / 2]).unwrap();
@@ -90,21 +90,21 @@ fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
 }
 
-/// What a browser makes of a page: its document in the end, and what it said on its console.
+/// Result of a page in a browser: the final document, and the console output.
 pub(crate) struct Shown {
     pub(crate) document: String,
     pub(crate) console: Vec<String>,
 }
 
 impl Shown {
-    /// What the page's last script left in `data-KEY` of the document.
+    /// Value that the last script of the page stored in `data-KEY` of the document.
     fn left(&self, key: &str) -> Option<&str> {
         let (_, rest) = self.document.split_once(&format!(" data-{key}=\""))?;
         rest.split_once('"').map(|(value, _)| value)
     }
 }
 
-/// Shows `page`, followed by one more script; `None` when there is no browser.
+/// Shows `page` with an additional script; `None` without a browser.
 pub(crate) fn show(name: &str, page: &str, script: &str, width: u32) -> Option<Shown> {
     let path = folder().join(format!("{name}.html"));
     std::fs::write(&path, page.replace("</body>", &format!("<script>{script}</script>\n</body>"))).unwrap();
@@ -123,8 +123,8 @@ pub(crate) fn show(name: &str, page: &str, script: &str, width: u32) -> Option<S
         return None;
     };
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let said = String::from_utf8_lossy(&output.stderr);
-    let console = said.lines().filter(|line| line.contains("CONSOLE")).map(String::from).collect();
+    let error = String::from_utf8_lossy(&output.stderr);
+    let console = error.lines().filter(|line| line.contains("CONSOLE")).map(String::from).collect();
     Some(Shown { document: String::from_utf8(output.stdout).unwrap(), console })
 }
 
@@ -132,7 +132,7 @@ fn url(path: &Path) -> String {
     format!("file://{}", path.display())
 }
 
-/// Counts the pixels that every chart has, and says what a wider window than the page would need.
+/// Counts the drawn pixels of every chart, and measures the overflow of the page over the window.
 const LOOK: &str = r#"
 const inked = panels.map((panel) => {
   const { width, height } = panel.base;
@@ -208,7 +208,7 @@ fn people_zoom_point_and_choose() {
 
 /// The check for errors sees them.
 #[test]
-fn a_broken_page_is_noticed() {
+fn a_broken_page_is_detected() {
     let broken = page(&[FEC]).replace("\"queue\":", "\"queues\":");
     let Some(shown) = show("broken", &broken, "", 1400) else { return };
     assert!(!shown.console.is_empty() && shown.left("drawn").is_none(), "{:?}", shown.console);

@@ -1,4 +1,4 @@
-//! The page about performance: what it says about goals, and that a browser draws it without errors.
+//! The page about performance: goals, and rendering in a browser without errors.
 use crate::common::{file, markdown, report, text};
 use serde_json::{Value, json};
 use std::io::Write;
@@ -93,7 +93,7 @@ fn other_files_are_refused() {
     refused(&["md", path.to_str().unwrap()], "no peers");
 }
 
-/// Notes how many charts there are, whether words lie outside of them, and whether the page is wider than the window.
+/// Stores the number of charts, whether text exceeds them, and whether the page is wider than the window.
 const LOOK: &str = r#"
 const charts = [...document.querySelectorAll("svg.plot")];
 const outside = charts.flatMap((chart) => [...chart.querySelectorAll("*")].filter((part) => {
@@ -129,9 +129,9 @@ fn a_browser_draws_every_chart() {
     }
 }
 
-/// The looks at the page see what is wrong with it.
+/// The checks of the page detect defects.
 #[test]
-fn a_broken_page_is_noticed() {
+fn a_broken_page_is_detected() {
     let page = text(&report(&["html", BENCH]));
     let broken = page.replacen("<text x=\"49\"", "<text x=\"-49\"", 1).replacen(
         "aria-label=\"Throughput",
@@ -143,7 +143,7 @@ fn a_broken_page_is_noticed() {
     assert!(document.contains(" data-outside=\"1 ") && !console.is_empty(), "{console:?}");
 }
 
-/// What a browser makes of a page: its document in the end, and its console; `None` when there is no browser.
+/// Result of a page in a browser: the final document, and the console output; `None` without a browser.
 fn show(name: &str, page: &str, width: u32) -> Option<(String, Vec<String>)> {
     let path = file(&format!("{name}.html"));
     std::fs::write(&path, page.replace("</body>", &format!("<script>{LOOK}</script>\n</body>"))).unwrap();

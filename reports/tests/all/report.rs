@@ -1,4 +1,4 @@
-//! The report generator as a program: results in, page out.
+//! `karst-report` as a program: pages of results.
 
 use std::process::{Command, Output};
 
@@ -14,7 +14,7 @@ fn text(output: &Output) -> String {
 }
 
 #[test]
-fn html_holds_every_run_and_nothing_from_elsewhere() {
+fn html_has_every_run_and_is_self_contained() {
     let out = std::env::temp_dir().join(format!("karst-report-{}.html", std::process::id()));
     let written = report(&["html", RESULTS, "--out", out.to_str().unwrap()]);
     assert!(written.status.success() && written.stdout.is_empty());
@@ -50,7 +50,7 @@ fn markdown_has_a_line_per_run_and_a_table_per_run() {
 }
 
 #[test]
-fn what_is_not_a_results_file_is_refused_with_its_name() {
+fn files_other_than_results_are_refused_by_name() {
     let refused = |path: &str, reason: &str| {
         let output = report(&["md", path]);
         assert_eq!(output.status.code(), Some(2));

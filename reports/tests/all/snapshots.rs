@@ -1,4 +1,4 @@
-//! Help and Markdown pages of karst-report, compared with `snapshots/`. After a wanted change,
+//! Help and Markdown pages of karst-report, compared with `snapshots/`. After an intended change,
 //! `INSTA_UPDATE=always cargo test --profile ci -p reports --test all snapshots::` rewrites them; review the difference.
 
 use crate::common::{report, text};

@@ -8,44 +8,44 @@ use std::time::Duration;
 ///
 /// | session ends with | explained when |
 /// |---|---|
-/// | `Local` | always: the driver ended it |
-/// | `Replaced` | the client has no tunnel of that conversation any more; or it was restarted just before, so that a datagram of the previous process may arrive late (KCP-22 cannot tell it from a newer one) |
+/// | `Local` | always: the driver closed it |
+/// | `Replaced` | the client no longer has a tunnel of that conversation; or it was restarted shortly before, so a datagram of the previous process may arrive late (KCP-22 cannot distinguish it from a newer one) |
 /// | `Unknown`, at the server | the path was cut or the server was restarted before |
 /// | `PeerRestarted`, at the client | the server lost the session, or does not follow clients and the address changed |
 /// | `PeerTimeout` | as both above; or the path was cut, or the host stalled, for long enough |
-/// | anything else | never |
+/// | another reason | never |
 ///
-/// A cut of `c` is long enough when `2 c + 2 keepalive >= peer timeout`: retransmissions back off, so that after it
-/// nothing may be sent for as long again, and an idle session sends only every keepalive interval. A clock that
-/// jumps ends nothing (KCP-25).
+/// A cut of `c` is long enough when `2 c + 2 keepalive >= peer timeout`: retransmissions back off, so the sender may stay
+/// silent for the same time after the cut, and an idle session sends only every keepalive interval. A clock step ends no
+/// session (KCP-25).
 #[derive(Debug)]
 pub struct Excuses {
     cuts: Vec<(Instant, Instant)>,
-    /// When the client was started again.
+    /// Times at which the client was restarted.
     client_starts: Vec<Instant>,
     keepalive: Duration,
     peer_timeout: Duration,
     follows: bool,
 }
 
-/// How long a datagram may be under way.
+/// Maximum time of a datagram in transit.
 const LATE_DATAGRAM_MAX: Duration = Duration::from_secs(5);
 
-/// The end of a session, and what the simulator knows about it.
+/// The end of a session, with facts that only the simulator knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Loss {
-    /// Where.
+    /// Side at which the session ended.
     pub side: Side,
-    /// How.
+    /// Reason of the end.
     pub reason: CloseReason,
-    /// The other side has nothing of that conversation, or not at that address.
+    /// The other side has no session of that conversation at that address.
     pub peer_gone: bool,
-    /// The client's public address changed in its lifetime.
+    /// The client's public address changed during the session.
     pub moved: bool,
 }
 
 impl Excuses {
-    /// Those of a scenario.
+    /// The excuses of a scenario.
     pub fn new(scenario: &Scenario) -> Self {
         let mux = [&scenario.client, &scenario.server].map(|side| &side.config.mux);
         let ms = |ms: u32| Duration::from_millis(u64::from(ms));
@@ -97,7 +97,7 @@ impl Excuses {
     }
 }
 
-/// The time in which a fault lets nothing through.
+/// The interval in which a fault drops all packets.
 fn cut(fault: &FaultPlan) -> Option<(Instant, Instant)> {
     let cuts = matches!(
         fault.kind,
@@ -106,7 +106,7 @@ fn cut(fault: &FaultPlan) -> Option<(Instant, Instant)> {
     cuts.then(|| (fault.begins_at(), fault.heals_at()))
 }
 
-/// The times at which a link's own schedule lets nothing through.
+/// The blackouts of a link's schedule.
 fn blackouts(blackout: &Timeline<bool>, end: Instant) -> Vec<(Instant, Instant)> {
     let mut times: Vec<Instant> = blackout.times().map(Instant::from_micros).collect();
     times.push(end);
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timeout_needs_a_cut_that_was_long_enough_and_not_long_ago() {
+    fn a_timeout_needs_a_recent_cut_that_was_long_enough() {
         let at = |s: u64| Instant::from_millis(1_000 * s);
         let timeout = loss(Side::Server, CloseReason::PeerTimeout);
         let (short, long) = (excuses((100, 104), true), excuses((100, 120), true));
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_never_happens_to_healthy_sessions_needs_a_lost_peer() {
+    fn reasons_foreign_to_healthy_sessions_need_a_lost_peer() {
         let at = Instant::from_millis(1);
         let following = excuses((0, 0), true);
         let restarted = loss(Side::Client, CloseReason::PeerRestarted);

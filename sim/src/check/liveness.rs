@@ -1,22 +1,21 @@
 //! Bound on the time until all data has arrived, once sources have stopped and all outages have healed.
 //! A run that needs longer breaks [`Rule::Liveness`](crate::outcome::Rule::Liveness).
 //!
-//! The bound is computed from the scenario and from what is outstanding at the stop. It is what a correct engine needs in
-//! the worst case that these settings allow, and no more: an engine that misses a retransmission, or delays it too long,
-//! exceeds it. The sum of:
+//! The bound is computed from the scenario and from the data outstanding at the stop. It is the worst case of a correct engine
+//! under these settings: an engine that misses a retransmission, or delays it too long, exceeds it. It is the sum of:
 //!
 //! | term | is | because |
 //! |---|---|---|
-//! | transfer | `outstanding * headers * parity / (1 - loss) * 2 / slowest rate` | every byte crosses the slowest place, and fixed windows send about everything twice where they overfill a queue |
-//! | windows | `ceil(outstanding / window) * (delay + retries * rto)` | no more than a window moves in a round trip, and a lost segment holds it; without `nc` a window is two segments, the least that congestion control goes down to |
-//! | losses | the waits before the `k`-th try, where one segment in 10^6 is lost `k` times in a row, which bursts make likely | no later segment reveals the loss of the last ones |
+//! | transfer | `outstanding * headers * parity / (1 - loss) * 2 / slowest rate` | every byte crosses the bottleneck, and fixed windows send each byte about twice where they overfill a queue |
+//! | windows | `ceil(outstanding / window) * (delay + retries * rto)` | at most one window is transferred per round trip, and a lost segment blocks it; without `nc` a window is two segments, the minimum of congestion control |
+//! | losses | the waits before the `k`-th transmission, where one segment in 10^6 is lost `k` times in a row (bursts make that likely) | no later segment reveals the loss of the last segments |
 //! | closing | `4 * round trip` | a last request, its reply, and the two ends of the stream |
-//! | pauses | a stall of a reader, a late reply, the tick that closes streams | the work itself waits |
-//! | silence | longest cut + `rto`; keepalive; detection of a dead session | after a cut, or an attack, the next try may be as far away as the cut was long (waits grow by a constant), an idle side sends only at its keepalive, and a session whose peer is gone is noticed by a probe (KCP-23) or by the keepalive timeout; what it carried is sent again |
+//! | pauses | a stall of a reader, a late reply, the tick that closes streams | the workload itself waits |
+//! | silence | longest cut + `rto`; keepalive; detection of a dead session | after a cut or an attack the next transmission may be delayed by its length (timeouts grow by a constant factor), an idle side sends only at its keepalive, and a probe (KCP-23) or the keepalive timeout detects a lost peer; its data is sent again |
 //!
 //! where `round trip` is both delays, a full queue and a full socket on either side, the flush intervals, timer slack and
 //! regular stalls, `rto = min(3 * round trip + interval, 60 s)` since samples between 0 and `r` have a mean deviation of at
-//! most `r / 2` and four of those are added, and everything is stretched by the share of time that regular stalls take.
+//! most `r / 2` and four of those are added, and all terms are scaled by the share of time that regular stalls take.
 
 use crate::outcome::{Bound, LivenessOutcome};
 use crate::plan::{
@@ -28,51 +27,51 @@ use engine::Instant;
 /// The engine's largest retransmission timeout (KCP-14).
 const RTO_MAX_US: u64 = 60_000_000;
 
-/// The engine's first estimate (KCP-14).
+/// The engine's initial retransmission timeout (KCP-14).
 const RTO_US_MIN: u64 = 200_000;
 
-/// The engine's smallest wait between two probes (KCP-23).
+/// The engine's minimum probe interval (KCP-23).
 const PROBE_US_MIN: u64 = 1_000_000;
 
-/// And its largest.
+/// The engine's maximum probe interval (KCP-23).
 const PROBE_US_MAX: u64 = 5_000_000;
 
-/// First wait before the window probe of the slower generation (KCP-9).
+/// Initial window probe interval of the slower generation (KCP-9).
 const WINDOW_PROBE_US: u64 = 7_000_000;
 
-/// Losses in a row that happen to fewer than one segment in that many are not waited for.
-const UNLUCKY_ONE_IN: u64 = 1_000_000;
+/// Sequences of losses less likely than one in this number are excluded.
+const EXCLUDED_ONE_IN: u64 = 1_000_000;
 
-/// Loss rates above this are treated as this rate.
+/// Maximum loss rate; higher rates are treated as this one.
 const LOSS_PPM_MAX: u64 = 900_000;
 
-/// How often fixed windows send a byte where they overfill a queue.
+/// Transmissions per byte of fixed windows that overfill a queue.
 const OVERFILL: u64 = 2;
 
-/// Times that a full queue, policer or socket drops the same segment beside random loss.
+/// Drops of the same segment by a full queue, policer or socket, in addition to random loss.
 const OVERFLOWS: u64 = 3;
 
-/// Packets dropped by their numbers, but not in a row, that may all have been tries of one segment.
+/// Maximum number of listed, non-consecutive drops that may hit transmissions of one segment.
 const LISTED_APART_MAX: u64 = 30;
 
-/// Segments in flight that congestion control never goes below for long (KCP-13).
+/// Minimum congestion window, segments (KCP-13).
 const CONGESTION_WINDOW_MIN: u64 = 2;
 
-/// Trips of a last request, its reply, and both ends of the stream.
+/// Round trips of a last request, its reply, and both ends of the stream.
 const CLOSING_ROUND_TRIPS: u64 = 4;
 
 impl LivenessOutcome {
-    /// The sources of a run of `scenario` stop at `now`.
+    /// The bound of a run of `scenario` whose sources stop at `now`.
     pub fn new(scenario: &Scenario, now: Instant, outstanding_bytes: u64) -> Self {
         let bound = scenario.drain_us.is_none().then(|| Bound::new(scenario, now, outstanding_bytes));
         let limit_us = scenario.drain_us.or_else(|| bound.map(|bound| bound.total_us())).unwrap_or(0);
-        let from_us = now.max(whole_from(scenario)).as_micros();
+        let from_us = now.max(healed_from(scenario)).as_micros();
         Self { from_us, needed_us: None, limit_us, bound }
     }
 }
 
 impl Bound {
-    /// For a run of `scenario` whose sources stop at `now` with `outstanding_bytes` written or promised and not read.
+    /// The bound of a run of `scenario` whose sources stop at `now` with `outstanding_bytes` written or promised but not read.
     pub fn new(scenario: &Scenario, now: Instant, outstanding_bytes: u64) -> Self {
         let path = Path::new(scenario, now);
         let is_cut = longest_cut_us(scenario).is_some();
@@ -80,7 +79,7 @@ impl Bound {
         let whole = Self {
             transfer_us: path.transfer_us(bytes),
             windows_us: path.windows_us(bytes),
-            losses_us: path.unlucky_us(path.certain, UNLUCKY_ONE_IN),
+            losses_us: path.losses_us(path.certain, EXCLUDED_ONE_IN),
             closing_us: CLOSING_ROUND_TRIPS * path.round_trip_us,
             pauses_us: scenario.work.iter().map(|plan| pause_us(plan, now, is_cut)).max().unwrap_or(0),
             silence_us: longest_cut_us(scenario).map_or(0, |cut_us| path.silence_us(scenario, cut_us)),
@@ -88,7 +87,7 @@ impl Bound {
         hosts(scenario).into_iter().flat_map(|host| &host.stalls).fold(whole, Self::stretched)
     }
 
-    /// While a process does not run again and again, everything takes longer by that share.
+    /// Scales all terms by the share of time that a regular stall takes.
     fn stretched(self, stall: &Stall) -> Self {
         let Stall::Every { period_us, for_us } = *stall else { return self };
         let stretch = |us: u64| ratio(us, period_us, period_us - for_us);
@@ -102,9 +101,8 @@ impl Bound {
     }
 }
 
-/// When nothing is cut any more: faults are healed, links carry packets, processes run, and the adversary rests. A link whose schedule ends
-/// in a blackout is not waited for.
-fn whole_from(scenario: &Scenario) -> Instant {
+/// Time from which no fault, blackout, process outage or attack is active. A schedule that ends in a blackout is ignored.
+fn healed_from(scenario: &Scenario) -> Instant {
     let links = [&scenario.up, &scenario.down].into_iter().flat_map(|link| blackouts(&link.blackout));
     let stalls = hosts(scenario).into_iter().flat_map(|host| &host.stalls).filter_map(once);
     let adversary = (0, scenario.adversary.ends_us());
@@ -115,25 +113,25 @@ fn whole_from(scenario: &Scenario) -> Instant {
     ends.fold(all_healed_at(&scenario.faults), Instant::max)
 }
 
-/// Both directions taken together, each at its worst from the stop on.
+/// The worst case of both directions from the stop on.
 struct Path {
     round_trip_us: u64,
     /// Without the queues, which the transfer accounts for.
     delay_us: u64,
     rto_us: u64,
-    /// Waits grow by `rto / growth`.
+    /// Timeouts grow by `rto / growth`.
     growth: u64,
-    /// `None` where nothing limits it.
+    /// Rate of the bottleneck; `None` if unlimited.
     bits_per_s: Option<u64>,
     window_bytes: u64,
-    /// Bytes on the wire for that many bytes of payload, without loss.
+    /// Bytes on the wire, and the payload bytes in them, without loss.
     wire: (u64, u64),
-    /// What is lost of both directions.
+    /// Loss rates of both directions.
     losses: [Losses; 2],
-    /// Tries that fail for certain: full queues, and packets that a link drops by their numbers. One may always come late.
+    /// Transmissions that are certain to fail: drops by full queues and by lists; one more may always arrive late.
     certain: u64,
     keepalive_us: u64,
-    /// Time between two probes of a silent peer.
+    /// Probe interval for a silent peer.
     probe_us: Option<u64>,
 }
 
@@ -181,18 +179,18 @@ impl Path {
 
     fn windows_us(&self, bytes: u64) -> u64 {
         let segments = (self.window_bytes / 1_000).max(1);
-        let stall_us = self.unlucky_us(0, segments);
+        let stall_us = self.losses_us(0, segments);
         bytes.div_ceil(self.window_bytes).saturating_mul(self.delay_us + stall_us)
     }
 
-    /// The wait of a segment whose first `certain` tries are lost, and then as many as happens to one segment in `one_in`.
-    fn unlucky_us(&self, certain: u64, one_in: u64) -> u64 {
+    /// Delay of a segment that loses its first `certain` transmissions, then as many as one segment in `one_in` loses.
+    fn losses_us(&self, certain: u64, one_in: u64) -> u64 {
         let mut chances = Chances::new(self.losses);
         let (mut waited_us, mut wait_us) = (0_u64, self.rto_us);
         let mut tries = 0;
-        while tries < certain || !chances.try_again(one_in) {
+        while tries < certain || !chances.retransmit(one_in) {
             waited_us = waited_us.saturating_add(wait_us);
-            // Each keepalive frame meanwhile is another segment that is sent again and again.
+            // Each keepalive frame during this time is a further segment to retransmit.
             (0..waited_us / self.keepalive_us).for_each(|_| chances.send_other());
             wait_us += self.rto_us / self.growth;
             tries += 1;
@@ -209,19 +207,19 @@ impl Path {
     }
 }
 
-/// Random loss and damage of one direction, parts per million.
+/// Random loss and corruption of one direction, parts per million.
 #[derive(Clone, Copy)]
 struct Losses {
-    /// Of all packets.
+    /// Mean over all packets.
     ppm: u64,
-    /// Of packets after one that arrived, and after one that was lost.
+    /// Loss after an arrived packet, and after a lost packet.
     after: [u64; 2],
 }
 
 const PPM: u64 = 1_000_000;
 
 impl Losses {
-    /// The worst from `now` on.
+    /// The highest loss from `now` on.
     fn new(link: &LinkPlan, now: Instant) -> Self {
         let damaged = link.corrupt_ppm.values_from(now).max().map_or(0, u64::from);
         let none = Self { ppm: 0, after: [0; 2] };
@@ -247,7 +245,7 @@ impl From<LossPlan> for Losses {
     }
 }
 
-/// The segments that were lost every time, parts per 10^12, by whether the last packet was lost, up and down.
+/// Share of segments lost in all transmissions so far, parts per 10^12, by whether the last packet was lost, up and down.
 struct Chances {
     losses: [Losses; 2],
     left: [[u64; 2]; 2],
@@ -260,18 +258,18 @@ impl Chances {
         Self { losses, left }
     }
 
-    /// They are sent again; whether fewer than one in `one_in` is left.
-    fn try_again(&mut self, one_in: u64) -> bool {
+    /// Retransmits them; returns whether less than one in `one_in` remains.
+    fn retransmit(&mut self, one_in: u64) -> bool {
         self.step(0);
         self.left.as_flattened().iter().sum::<u64>() < PPM * PPM / one_in.max(1)
     }
 
-    /// Another packet is sent and answered, which may end a burst.
+    /// Sends another packet and its answer, which may end a burst.
     fn send_other(&mut self) {
         self.step(PPM);
     }
 
-    /// A packet goes up and its answer down; of those that both arrive, `kept` parts per million are left.
+    /// Sends a packet up and its answer down; `kept` parts per million of the cases in which both arrive remain.
     fn step(&mut self, kept: u64) {
         let [up, down] = self.losses;
         let of = |part: u64, ppm: u64| ratio(part, ppm, PPM);
@@ -288,7 +286,7 @@ impl Chances {
     }
 }
 
-/// What a host adds to a round trip.
+/// Delay that a host adds to a round trip.
 fn host_us(host: &HostPlan, datagrams: u64) -> u64 {
     let stalls = host.stalls.iter().map(|stall| match *stall {
         Stall::Every { for_us, .. } => for_us,
@@ -298,7 +296,7 @@ fn host_us(host: &HostPlan, datagrams: u64) -> u64 {
     host.timer_slack_us.values().max().unwrap_or(0) + stalls.sum::<u64>() + cpu_us.saturating_mul(datagrams)
 }
 
-/// The time a packet waits behind a full queue, and is sent in.
+/// Queueing delay of a full queue plus transmission time.
 fn queue_us(link: &LinkPlan) -> u64 {
     const PACKET_BYTES: u64 = 1_500;
     let queues = link.queue.iter().flat_map(Timeline::values).map(|queue| {
@@ -308,7 +306,7 @@ fn queue_us(link: &LinkPlan) -> u64 {
     queues.max().unwrap_or(0)
 }
 
-/// The slowest of both links with their policers, both sides' limits, and both processors.
+/// Rate of the bottleneck: links, policers, rate limits or processors of both sides.
 fn slowest(scenario: &Scenario, now: Instant) -> Option<u64> {
     let links = [&scenario.up, &scenario.down];
     let queues = links.into_iter().filter_map(|link| link.queue.as_ref());
@@ -320,7 +318,7 @@ fn slowest(scenario: &Scenario, now: Instant) -> Option<u64> {
     let sides = [&scenario.client, &scenario.server];
     let limits = sides.into_iter().map(|side| side.config.rate_bytes_s * 8).filter(|&bits| bits > 0);
     let datagram_bits = sides.into_iter().map(|side| side.config.mtu as u64 * 8).min().unwrap_or(1);
-    // For each datagram with data about one more is handled: an acknowledgement, or the same in the other direction.
+    // About one more datagram is handled per data datagram: an acknowledgement, or data of the other direction.
     let cpu_us = hosts(scenario).into_iter().flat_map(|host| host.cpu_us_per_datagram.values_from(now));
     let cpus = cpu_us.filter(|&us| us > 0).map(|us| datagram_bits * 1_000_000 / (2 * us));
     queues.chain(policers).chain(limits).chain(cpus).min().map(|bits_per_s| bits_per_s.max(1))
@@ -341,13 +339,13 @@ fn wire(side: &SidePlan) -> (u64, u64) {
     ((config.mtu as u64 + u64::from(HEADERS_BYTES)) * shards, config.mss() as u64 * data)
 }
 
-/// One of two independent things happens.
+/// Probability that at least one of two independent events occurs, parts per million.
 fn either(a_ppm: u64, b_ppm: u64) -> u64 {
     let (a, b) = (a_ppm.min(PPM), b_ppm.min(PPM));
     (a + b - a * b / PPM).min(LOSS_PPM_MAX)
 }
 
-/// Tries of one segment that a list of packets may make fail: a whole run of numbers, or others that lie apart.
+/// Transmissions of one segment that a list of drops may hit: the longest consecutive run, or separate drops.
 fn tries_listed(numbers: &[u64]) -> u64 {
     longest_run(numbers).max((numbers.len() as u64).min(LISTED_APART_MAX))
 }
@@ -358,13 +356,13 @@ fn longest_run(numbers: &[u64]) -> u64 {
     sorted.chunk_by(|a, b| a + 1 == *b).map(|run| run.len() as u64).max().unwrap_or(0)
 }
 
-/// How long the work itself may still wait.
+/// Remaining pauses of a workload.
 fn pause_us(plan: &WorkPlan, now: Instant, is_cut: bool) -> u64 {
     match &plan.kind {
         WorkKind::StalledReader(reader) => {
             let for_us = reader.stall_for_us.unwrap_or(0);
             let resumes_us = plan.start_us + reader.stall_after_us + for_us;
-            // The peer of a closed window may probe as late as the time for which it was closed.
+            // The next probe of a closed window may be delayed by the time for which it was closed.
             resumes_us.saturating_sub(now.as_micros()) + for_us.max(WINDOW_PROBE_US)
         }
         WorkKind::HalfClose(half) => half.response_after_us * if is_cut { 2 } else { 1 },
@@ -373,7 +371,7 @@ fn pause_us(plan: &WorkPlan, now: Instant, is_cut: bool) -> u64 {
     }
 }
 
-/// The longest time in which nothing got through, or was heard where it was expected; `None` when nothing ever was cut.
+/// The longest outage of a link or process; `None` without outages.
 fn longest_cut_us(scenario: &Scenario) -> Option<u64> {
     let cuts = scenario.faults.iter().filter(|fault| {
         !matches!(fault.kind, FaultKind::DuplicateStorm { .. } | FaultKind::Corruption { .. })
@@ -382,12 +380,12 @@ fn longest_cut_us(scenario: &Scenario) -> Option<u64> {
     let links = [&scenario.up, &scenario.down].into_iter().flat_map(|link| blackouts(&link.blackout));
     let stalls = hosts(scenario).into_iter().flat_map(|host| &host.stalls).filter_map(once);
     let forgotten = scenario.nat.timeout_us.map(|_| 0);
-    // While the adversary has diverted a session, nothing gets through until the server follows the client back.
+    // A session diverted by the adversary receives no packets until the server follows the client back.
     let diverted = scenario.adversary.hold_us_max();
     faults.chain(links.chain(stalls).map(|(_, for_us)| for_us)).chain(forgotten).chain(diverted).max()
 }
 
-/// Blackouts of a link that end: start and length, microseconds.
+/// Finite blackouts of a link: start and length, microseconds.
 fn blackouts(blackout: &Timeline<bool>) -> Vec<(u64, u64)> {
     let times: Vec<u64> = blackout.times().collect();
     let is_dark = |us: u64| blackout.at(Instant::from_micros(us));
@@ -419,11 +417,11 @@ fn ratio(value: u64, by: u64, over: u64) -> u64 {
 mod tests {
     use super::*;
 
-    /// Losses of one segment in a row, of a million that are all as unlucky.
+    /// Consecutive losses of one segment in a million.
     fn losses_in_a_row(up: LossPlan, others: u64) -> u64 {
         let mut chances = Chances::new([Losses::from(up), Losses::from(LossPlan::None)]);
         let mut losses = 0;
-        while !chances.try_again(UNLUCKY_ONE_IN) {
+        while !chances.retransmit(EXCLUDED_ONE_IN) {
             (0..others).for_each(|_| chances.send_other());
             losses += 1;
         }
@@ -431,12 +429,12 @@ mod tests {
     }
 
     #[test]
-    fn the_unluckiest_segment_is_lost_as_often_as_chance_has_it() {
+    fn the_number_of_losses_follows_the_loss_rate() {
         assert_eq!(losses_in_a_row(LossPlan::None, 0), 0);
         // 0.05^4 is the last power above 10^-6; other packets make no difference.
         assert_eq!(losses_in_a_row(LossPlan::Bernoulli { ppm: 50_000 }, 0), 4);
         assert_eq!(losses_in_a_row(LossPlan::Bernoulli { ppm: 50_000 }, 5), 4);
-        // Runs of four on average: 0.01 * 0.75^n, and a wait that carries three other packets ends most of them.
+        // Bursts of four on average: 0.01 * 0.75^n; three other packets during a wait end most of them.
         let burst = LossPlan::Burst { ppm: 10_000, burst_thousandths: 4_000 };
         let alone = losses_in_a_row(burst, 0);
         assert!((31..=34).contains(&alone), "{alone}");
@@ -444,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn runs_and_some_of_what_lies_apart_may_hit_one_segment() {
+    fn consecutive_and_some_separate_drops_may_hit_one_segment() {
         assert_eq!([&[][..], &[5], &[1, 9, 7, 8]].map(longest_run), [0, 1, 3]);
         assert_eq!([&[][..], &[5], &[1, 9, 7, 8]].map(tries_listed), [0, 1, 4]);
         let (apart, run): (Vec<u64>, Vec<u64>) = ((1..100).map(|n| 2 * n).collect(), (1..100).collect());

@@ -1,4 +1,4 @@
-//! Bounds on memory: what a tunnel and the network may hold, computed from the settings.
+//! Memory bounds of tunnels and of the network, computed from the settings.
 
 use super::window::{WindowLimits, broken_window};
 use crate::plan::{FaultKind, FaultPlan, HEADERS_BYTES, LinkPlan, Scenario};
@@ -6,59 +6,56 @@ use crate::{Direction, Side};
 use engine::arq::{ACKS_MAX, OVERHEAD, State};
 use engine::{Generation, Tunnel, TunnelConfig};
 
-/// Events from one count of all bytes in all tunnels to the next; lengths and windows are checked after every event.
+/// Interval of the byte counts, events; lengths and windows are checked after every event.
 pub const BYTES_EVERY_EVENTS: u64 = 256;
 
-/// Most bytes before a frame in the multiplexer's stream, or in an UPD.
+/// Maximum bytes of a frame header or of a UPD frame.
 const MUX_HEADERS_BYTES: usize = 16;
 
-/// A frame overdraws the receive buffer once, and another one may be incomplete (SMUX-14, SMUX-25).
+/// Excess over the receive buffer: one frame may overdraw it, and another may be incomplete (SMUX-14, SMUX-25).
 const OVERDRAFT_BYTES: usize = 2 * 65_535;
 
 /// Decompressed bytes of one chunk (SNAP-2).
 const SNAPPY_BLOCK_BYTES: usize = 65_536;
 
-/// Bytes that one byte of snappy's format stands for at most, rounded up: three make a copy of 64.
+/// Maximum expansion of a snappy byte, rounded up: three bytes encode a copy of 64.
 const SNAPPY_EXPANSION: usize = 22;
 
-/// Bytes snappy adds to a frame that does not compress: the stream's identifier and two chunk headers with checksums.
+/// Bytes that snappy adds to an incompressible frame: the stream's identifier and two chunk headers with checksums.
 const SNAPPY_OVERHEAD_BYTES: usize = 26;
 
-/// What a scenario's tunnels and links hold at most.
+/// Memory limits of a scenario's tunnels and links.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Each tunnel of the client.
+    /// Limits of each tunnel of the client.
     pub client: TunnelLimits,
-    /// Each tunnel of the server.
+    /// Limits of each tunnel of the server.
     pub server: TunnelLimits,
-    /// Packets in links and sockets; `None` when a link has no rate, so that nothing limits it but the windows, or when an
-    /// adversary adds its own.
+    /// Packets in links and sockets; `None` if a link has no rate, so only windows limit it, or if an adversary adds packets.
     pub packets_max: Option<u64>,
 }
 
-/// What one tunnel holds at most. Lengths are in segments.
+/// Limits of one tunnel. Lengths are in segments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TunnelLimits {
     /// The windows.
     pub windows: WindowLimits,
-    /// Segments queued or in flight: frames are made while there are less than the send window, so that the last
-    /// one may exceed it.
+    /// Segments queued or in flight: frames are made below the send window, so the last frame may exceed it.
     pub waiting_max: usize,
     /// Segments received in order and not yet read: the receive window.
     pub rcv_queue_max: usize,
-    /// Segments that came out of order: the receive window.
+    /// Segments received out of order: the receive window.
     pub rcv_buf_max: usize,
-    /// Acknowledgements to be sent. Where nothing delays a 2026 side they fill less than a datagram; otherwise the
-    /// engine's own limit.
+    /// Pending acknowledgements: less than a datagram on a 2026 side that is not delayed, otherwise the engine's own limit.
     pub acks_max: usize,
-    /// Bytes in all queues, without what streams have to send.
+    /// Bytes in all queues except the send buffers of streams.
     pub bytes_max: usize,
-    /// Bytes that each stream has to send.
+    /// Bytes in the send buffer of each stream.
     pub stream_bytes_max: usize,
 }
 
 impl Limits {
-    /// Those of `scenario`.
+    /// The limits of `scenario`.
     pub fn new(scenario: &Scenario) -> Self {
         let limits = |side| {
             let (own, peer, host) = match side {
@@ -71,7 +68,7 @@ impl Limits {
         Self { client, server, packets_max: packets_max(scenario) }
     }
 
-    /// Those of a tunnel on that side.
+    /// The limits of a tunnel on that side.
     pub const fn of(&self, side: Side) -> &TunnelLimits {
         match side {
             Side::Client => &self.client,
@@ -81,8 +78,8 @@ impl Limits {
 }
 
 impl TunnelLimits {
-    /// Those of a tunnel with the settings `own` to one with the settings `peer`; whether its machine sends at once
-    /// whatever it is given.
+    /// The limits of a tunnel with the settings `own` to a peer with the settings `peer`; `prompt` if its host sends without
+    /// delay.
     pub fn new(own: &TunnelConfig, peer: &TunnelConfig, prompt: bool) -> Self {
         let (snd_wnd, rcv_wnd) = (own.snd_wnd as usize, own.rcv_wnd as usize);
         let waiting_max = snd_wnd + frame_bytes_max(own).div_ceil(own.mss()) - 1;
@@ -104,7 +101,7 @@ impl TunnelLimits {
         }
     }
 
-    /// What breaks the limits on lengths and windows, if anything.
+    /// Describes the first broken limit on lengths and windows.
     pub fn broken_by(&self, state: &State) -> Option<String> {
         let lengths = [
             (
@@ -120,26 +117,26 @@ impl TunnelLimits {
         broken.map(|(name, held, max)| format!("{held} {name}, more than {max}"))
     }
 
-    /// Whether more bytes wait in `tunnel` than may.
+    /// Describes the broken limit on bytes, if `tunnel` holds too many.
     pub fn broken_by_bytes(&self, tunnel: &Tunnel) -> Option<String> {
         let (held, max) =
             (tunnel.queued_bytes(), self.bytes_max + tunnel.stream_count() * self.stream_bytes_max);
         (held > max).then(|| format!("{held} bytes queued, more than {max}"))
     }
 
-    /// What breaks the limits on windows, if anything.
+    /// Describes the first broken limit on windows.
     pub fn window_broken_by(&self, state: &State) -> Option<String> {
         broken_window(&self.windows, state)
     }
 }
 
-/// Bytes of the ARQ's stream that one frame becomes.
+/// Maximum bytes of the ARQ's stream per frame.
 fn frame_bytes_max(config: &TunnelConfig) -> usize {
     let snappy = if config.compress { SNAPPY_OVERHEAD_BYTES } else { 0 };
     config.mux.frame_bytes_max + MUX_HEADERS_BYTES + snappy
 }
 
-/// What both links and both sockets may hold.
+/// Limit of packets in both links and both sockets.
 fn packets_max(scenario: &Scenario) -> Option<u64> {
     if scenario.adversary.ends_us() > 0 {
         return None;
@@ -151,8 +148,8 @@ fn packets_max(scenario: &Scenario) -> Option<u64> {
     Some(links + sockets.iter().sum::<u64>())
 }
 
-/// The queue, the packet being transmitted, and `copies` of whatever leaves at the highest rate in the longest delay. No
-/// packet is smaller than one segment without payload.
+/// The queue, the packet in transmission, and `copies` of the packets sent at the highest rate during the longest delay. The
+/// minimum packet is one segment without payload.
 fn link_packets_max(plan: &LinkPlan, copies: u64) -> Option<u64> {
     let packet_bytes_min = OVERHEAD as u64 + u64::from(HEADERS_BYTES);
     let queue = plan.queue.as_ref()?;
@@ -164,7 +161,7 @@ fn link_packets_max(plan: &LinkPlan, copies: u64) -> Option<u64> {
     Some(waiting + 1 + leaving * copies)
 }
 
-/// Packets that one packet becomes.
+/// Maximum number of copies of one packet, itself included.
 fn copies_max(plan: &LinkPlan, faults: &[FaultPlan], direction: Direction) -> u64 {
     let storms = |fault: &FaultPlan| match fault.kind {
         FaultKind::DuplicateStorm { ways, .. } => ways.has(direction),

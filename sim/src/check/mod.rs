@@ -1,4 +1,4 @@
-//! The rules that every run is held to.
+//! Checks of the rules that every run must satisfy.
 
 mod excuse;
 mod liveness;
@@ -14,13 +14,13 @@ pub use window::WindowLimits;
 use crate::outcome::Counters;
 use engine::{Deadline, Instant};
 
-/// Most timeouts of one side at one instant.
+/// Maximum number of timeouts of one side at one instant.
 pub const TIMEOUTS_PER_INSTANT_MAX: u32 = 16;
 
-/// Most events of a run at one instant; a perfect link with a large window has many, a livelock has no end.
+/// Maximum number of events at one instant: a perfect link with a large window has many, a livelock unlimited ones.
 pub const EVENTS_PER_INSTANT_MAX: u32 = 10_000_000;
 
-/// Counts how often something happens at one instant.
+/// Limits the number of events at one instant.
 #[derive(Clone, Copy, Debug)]
 pub struct SpinGuard {
     at: Instant,
@@ -34,7 +34,7 @@ impl SpinGuard {
         Self { at: Instant::ZERO, count: 0, count_max }
     }
 
-    /// Notes one; false when there were too many at this instant.
+    /// Counts an event; returns false when its instant has too many.
     pub fn allows(&mut self, now: Instant) -> bool {
         if now != self.at {
             (self.at, self.count) = (now, 0);
@@ -49,8 +49,8 @@ pub fn deadline_is_sane(now: Instant, deadline: Option<Deadline>) -> bool {
     deadline.is_none_or(|deadline| deadline.at >= now)
 }
 
-/// The rule [`Conservation`](crate::outcome::Rule::Conservation): `live` packet buffers are in use, and no packet is anywhere but in a link or among
-/// the `held` that wait in a socket.
+/// The rule [`Conservation`](crate::outcome::Rule::Conservation): the `live` packet buffers are those in links and the
+/// `held` ones in sockets.
 pub fn is_conserved(links: [&Counters; 2], held: u64, live: usize) -> bool {
     let in_flight = links.map(Counters::in_flight);
     in_flight[0].zip(in_flight[1]).is_some_and(|(up, down)| up + down + held == live as u64)
@@ -62,7 +62,7 @@ mod tests {
     use engine::Timer;
 
     #[test]
-    fn a_lost_or_invented_packet_is_noticed() {
+    fn lost_and_invented_packets_break_conservation() {
         let quiet = Counters::default();
         let busy = Counters { sent_packets: 10, delivered_packets: 6, dropped_loss: 1, ..quiet };
         assert!(is_conserved([&busy, &quiet], 0, 3) && is_conserved([&busy, &quiet], 2, 5));
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timer_that_stands_still_is_noticed() {
+    fn a_spinning_timer_is_detected() {
         let mut guard = SpinGuard::new(TIMEOUTS_PER_INSTANT_MAX);
         assert!((0..TIMEOUTS_PER_INSTANT_MAX).all(|_| guard.allows(Instant::from_micros(5))));
         assert!(!guard.allows(Instant::from_micros(5)));
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_in_the_past_is_noticed() {
+    fn a_deadline_in_the_past_is_detected() {
         let deadline = |us| Some(Deadline { at: Instant::from_micros(us), why: Timer::Flush });
         assert!(deadline_is_sane(Instant::from_micros(5), None));
         assert!(deadline_is_sane(Instant::from_micros(5), deadline(5)));

@@ -2,32 +2,31 @@ use crate::Direction;
 use crate::plan::FaultPlan;
 use engine::Instant;
 
-/// When bytes arrived again after each fault.
+/// Time of the first bytes that arrived after each fault.
 ///
-/// Counted are bytes that an application read because of a datagram that was sent after the fault was healed: what was
-/// in flight before does not count.
+/// Only bytes count that an application read because of a datagram sent after the fault had healed.
 #[derive(Debug)]
 pub struct Recovery {
-    /// When each fault is healed, and the first such bytes in each direction.
+    /// Healing time of each fault, and time of the first such bytes in each direction.
     faults: Vec<(Instant, [Option<Instant>; 2])>,
     open: usize,
-    /// When the datagram was sent that is being handled.
+    /// Sending time of the datagram being handled.
     sent_at: Option<Instant>,
 }
 
 impl Recovery {
-    /// Nothing recovered yet.
+    /// Starts without any recovery.
     pub fn new(faults: &[FaultPlan]) -> Self {
         let faults: Vec<_> = faults.iter().map(|fault| (fault.heals_at(), [None; 2])).collect();
         Self { open: 2 * faults.len(), faults, sent_at: None }
     }
 
-    /// A datagram is handled that was sent at that time; `None` when it is done.
+    /// Marks the start of handling a datagram sent at `sent_at`; `None` marks its end.
     pub const fn handle(&mut self, sent_at: Option<Instant>) {
         self.sent_at = sent_at;
     }
 
-    /// An application read bytes of that direction.
+    /// Records that an application read bytes of `direction`.
     pub fn note_read(&mut self, now: Instant, direction: Direction) {
         let Some(sent_at) = self.sent_at.filter(|_| self.open > 0) else { return };
         for (healed_at, first) in &mut self.faults {
@@ -39,7 +38,7 @@ impl Recovery {
         }
     }
 
-    /// How long after the healing of that fault bytes arrived again in that direction, microseconds.
+    /// Time from the healing of a fault until bytes arrived in that direction, microseconds.
     pub fn recovery_us(&self, fault: usize, direction: Direction) -> Option<u64> {
         let (healed_at, first) = self.faults.get(fault)?;
         first[direction as usize].map(|at| at.since(*healed_at).as_micros() as u64)
@@ -52,7 +51,7 @@ mod tests {
     use crate::plan::FaultKind;
 
     #[test]
-    fn only_what_was_sent_after_the_healing_counts() {
+    fn only_datagrams_sent_after_the_healing_count() {
         let at = Instant::from_millis;
         let fault = FaultPlan { at_us: 10_000, for_us: 5_000, kind: FaultKind::NatRebinding };
         let mut recovery = Recovery::new(&[fault]);

@@ -5,14 +5,14 @@ use super::pool::Jobs;
 use super::seeds::Seeds;
 use super::settings::{self, Setting};
 use super::summary::{Spread, spreads};
-use super::{load, play, save, say};
+use super::{load, play, save, to_stdout};
 use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 use sim::report::table;
 use sim::{Outcome, ScenarioFile};
 use std::path::{Path, PathBuf};
 
-/// Seeds of both sides, when none are given.
+/// Number of seeds unless given.
 const SEEDS: u64 = 10;
 
 #[derive(clap::Args)]
@@ -20,47 +20,44 @@ pub(crate) struct Args {
     /// A scenario file or a results file.
     #[arg(value_name = "A")]
     first: PathBuf,
-    /// Another one of the same sort; with --set, the same scenario when absent.
+    /// A second file of the same kind; with --set, the same scenario when absent.
     #[arg(value_name = "B")]
     second: Option<PathBuf>,
-    /// Use this value on the second side, such as client.mode=fast3.
+    /// Set this value in the second scenario, such as client.mode=fast3.
     #[arg(long, value_name = "PATH=VALUE")]
     set: Vec<Setting>,
     #[command(flatten)]
     seeds: Seeds,
     #[command(flatten)]
     jobs: Jobs,
-    /// Write the results of both sides as JSON, too.
+    /// Also write both results as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
 
-/// One side: its name and its runs.
+/// One of the two compared files: its name and its runs.
 struct Runs {
     label: String,
     runs: Vec<Value>,
 }
 
 pub(crate) fn main(args: &Args) -> anyhow::Result<bool> {
-    ensure!(
-        args.second.is_some() || !args.set.is_empty(),
-        "a second file or --set is needed to compare with"
-    );
+    ensure!(args.second.is_some() || !args.set.is_empty(), "a comparison needs a second file or --set");
     let second = args.second.as_ref().unwrap_or(&args.first);
-    let (sides, passed) = match (results(&args.first)?, results(second)?) {
+    let (files, passed) = match (results(&args.first)?, results(second)?) {
         (Some(first), Some(second)) => ([first, second], true),
         (None, None) => played(args, load(&args.first)?, settings::apply(load(second)?, &args.set)?)?,
         _ => bail!("a scenario file and a results file cannot be compared"),
     };
-    say(&shown(&sides))?;
+    to_stdout(&shown(&files))?;
     Ok(passed)
 }
 
-/// The runs of a results file; `None` when it is something else.
+/// The runs of a results file; `None` for other files.
 fn results(path: &Path) -> anyhow::Result<Option<Runs>> {
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path).with_context(|| name.clone())?;
-    // What is not JSON at all is refused where scenario files are read.
+    // Files that are not JSON are refused by the parser of scenario files.
     let Ok(json) = serde_json::from_str::<Value>(&text) else { return Ok(None) };
     if json["format"].as_str() != Some(sim::outcome::FORMAT) {
         return Ok(None);
@@ -69,9 +66,9 @@ fn results(path: &Path) -> anyhow::Result<Option<Runs>> {
     Ok(Some(Runs { label: name, runs: runs.clone() }))
 }
 
-/// Plays both over the same seeds; whether all runs passed.
+/// Plays both with the same seeds; returns the runs, and whether all passed.
 fn played(args: &Args, first: ScenarioFile, second: ScenarioFile) -> anyhow::Result<([Runs; 2], bool)> {
-    let seeds: Vec<u64> = args.seeds.asked().unwrap_or(1..=SEEDS).collect();
+    let seeds: Vec<u64> = args.seeds.requested().unwrap_or(1..=SEEDS).collect();
     let both = [&first, &second];
     let items: Vec<_> = both.iter().flat_map(|file| seeds.iter().map(move |&seed| (*file, seed))).collect();
     let mut of_first = args.jobs.run(&items, |&(file, seed)| play(file, seed))?;
@@ -79,30 +76,30 @@ fn played(args: &Args, first: ScenarioFile, second: ScenarioFile) -> anyhow::Res
     let json = |runs: &[Outcome]| runs.iter().map(serde_json::to_value).collect::<Result<Vec<_>, _>>();
     let of_second = of_first.split_off(seeds.len());
     let label = if args.second.is_some() { second.name().into() } else { settings::words(&args.set) };
-    let sides = [
+    let files = [
         Runs { label: first.name().into(), runs: json(&of_first)? },
         Runs { label, runs: json(&of_second)? },
     ];
     of_first.extend(of_second);
     save(args.json.as_ref(), of_first)?;
-    Ok((sides, passed))
+    Ok((files, passed))
 }
 
-fn shown(sides: &[Runs; 2]) -> String {
+fn shown(files: &[Runs; 2]) -> String {
     let mut out = String::new();
-    for (letter, side) in ["A", "B"].iter().zip(sides) {
+    for (letter, side) in ["A", "B"].iter().zip(files) {
         let failed = side.runs.iter().filter(|run| !passed(run)).count();
         let failures = if failed == 0 { String::new() } else { format!(", {failed} FAILED") };
         out.push_str(&format!("  {letter}  {}, {} runs{failures}\n", side.label, side.runs.len()));
     }
     out.push('\n');
-    let [first, second] = sides.each_ref().map(|side| spreads(&side.runs));
+    let [first, second] = files.each_ref().map(|side| spreads(&side.runs));
     let rows: Vec<[String; 7]> = first.iter().filter_map(|spread| row(spread, &second)).collect();
     out.push_str(&table(&["median", "A", "B", "", "B / A", "A 5 % .. 95 %", "B 5 % .. 95 %"], &rows));
     out
 }
 
-/// A figure that both sides have.
+/// A row of a figure that both files have.
 fn row(first: &Spread, others: &[Spread]) -> Option<[String; 7]> {
     let second = others.iter().find(|other| other.figure == first.figure)?;
     let ([a, a_spread], [b, b_spread]) = (first.numbers(), second.numbers());

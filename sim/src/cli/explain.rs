@@ -1,7 +1,7 @@
 //! `karst-sim explain`.
 
 use super::record::recorded;
-use super::{load, say, settings};
+use super::{load, settings, to_stdout};
 use anyhow::{Context, ensure};
 use settings::Setting;
 use sim::Side;
@@ -11,36 +11,36 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
-/// The part of a file that distinguishes a recording from a scenario.
-const BEGINNING_BYTES: u64 = 64;
+/// Length of the head of a file that distinguishes a recording from a scenario.
+const HEAD_BYTES: u64 = 64;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// A scenario file, or a recording (`karst-sim run --events`).
     #[arg(value_name = "RUN")]
     run: PathBuf,
-    /// Of a scenario: use this seed instead of its own.
+    /// Seed of a scenario, instead of its own.
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
-    /// Of a scenario: use this value instead of the file's, such as client.mode=fast3.
+    /// Set this value in a scenario, such as client.mode=fast3.
     #[arg(long, value_name = "PATH=VALUE")]
     set: Vec<Setting>,
     #[command(flatten)]
-    what: What,
-    /// Only segments and streams that this side sent: client or server.
+    selector: Selector,
+    /// Restrict to segments and streams sent by this side: client or server.
     #[arg(long, value_name = "SIDE", value_parser = side)]
     side: Option<Side>,
-    /// Only this session; they are numbered from 0 on, as they were dialled.
+    /// Restrict to this session, numbered from 0 in the order of dialling.
     #[arg(long, value_name = "D")]
     session: Option<u32>,
-    /// With --at: how long before and after it.
+    /// Milliseconds before and after --at.
     #[arg(long, value_name = "MS", default_value = "20", value_parser = millis, requires = "at")]
     around: u64,
 }
 
 #[derive(clap::Args)]
 #[group(required = true, multiple = false)]
-struct What {
+struct Selector {
     /// Explain this stream: its events, and the delivery of its segments.
     #[arg(long, value_name = "N")]
     stream: Option<u32>,
@@ -53,14 +53,14 @@ struct What {
 }
 
 pub(crate) fn main(args: &Args) -> anyhow::Result<bool> {
-    let subject = match args.what {
-        What { stream: Some(stream), .. } => Subject::Stream(stream),
-        What { sn: Some(sn), .. } => Subject::Segment(sn),
-        What { at, .. } => Subject::Moment { at_us: at.unwrap_or(0), around_us: args.around },
+    let subject = match args.selector {
+        Selector { stream: Some(stream), .. } => Subject::Stream(stream),
+        Selector { sn: Some(sn), .. } => Subject::Segment(sn),
+        Selector { at, .. } => Subject::Moment { at_us: at.unwrap_or(0), around_us: args.around },
     };
     let only = Only { side: args.side, session: args.session };
     let text = explain(&recording(args)?, subject, only);
-    say(&text.with_context(|| format!("{}: there is no such thing in this run", args.run.display()))?)?;
+    to_stdout(&text.with_context(|| format!("{}: the run does not contain it", args.run.display()))?)?;
     Ok(true)
 }
 
@@ -79,10 +79,10 @@ fn recording(args: &Args) -> anyhow::Result<Recording> {
 }
 
 fn is_recording(path: &Path) -> anyhow::Result<bool> {
-    let mut beginning = Vec::new();
+    let mut head = Vec::new();
     let file = File::open(path).with_context(|| path.display().to_string())?;
-    file.take(BEGINNING_BYTES).read_to_end(&mut beginning).with_context(|| path.display().to_string())?;
-    Ok(Recording::is_one(&String::from_utf8_lossy(&beginning)))
+    file.take(HEAD_BYTES).read_to_end(&mut head).with_context(|| path.display().to_string())?;
+    Ok(Recording::is_one(&String::from_utf8_lossy(&head)))
 }
 
 fn side(name: &str) -> Result<Side, String> {

@@ -1,4 +1,4 @@
-//! The figures of a run that are worth comparing, read from its JSON form, so that results files do as well.
+//! The figures of a run for comparisons, read from its JSON form, so that results files can be compared as well.
 
 use serde_json::Value;
 
@@ -37,7 +37,7 @@ impl Unit {
     }
 }
 
-/// Figures of a run, in the order in which they are shown.
+/// Figures of a run in display order.
 pub(crate) fn figures(run: &Value) -> Vec<(Figure, u64)> {
     let mut list = Vec::new();
     let mut add = |name: String, unit, value: Option<u64>| {
@@ -61,7 +61,7 @@ pub(crate) fn figures(run: &Value) -> Vec<(Figure, u64)> {
         add(format!("bytes {direction} per useful byte"), Unit::Thousandths, per_useful);
     }
     for side in ["client", "server"] {
-        add(format!("{side} segments again"), Unit::Count, run[side]["retrans_segs"].as_u64());
+        add(format!("{side} retransmissions"), Unit::Count, run[side]["retrans_segs"].as_u64());
     }
     for (fault, of) in run["faults"].as_array().into_iter().flatten().enumerate() {
         for direction in ["up", "down"] {

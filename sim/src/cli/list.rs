@@ -1,6 +1,6 @@
 //! `karst-sim list`.
 
-use super::{load, say, scenario_files};
+use super::{load, scenario_files, to_stdout};
 use sim::report::wrapped;
 use std::path::{Path, PathBuf};
 
@@ -25,10 +25,10 @@ pub(crate) fn main(args: &Args) -> anyhow::Result<bool> {
         }
         out.push_str(&entry(&path, file.name(), file.description()));
     }
-    say(&out).map(|()| true)
+    to_stdout(&out).map(|()| true)
 }
 
-/// The folder a file lies in.
+/// Theme of a file: its folder below `root`.
 fn theme_of(root: &Path, path: &Path) -> String {
     let folder = path.parent().and_then(|folder| folder.strip_prefix(root).ok());
     match folder {

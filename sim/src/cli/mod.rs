@@ -24,7 +24,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Writes to standard output.
-fn say(text: &str) -> anyhow::Result<()> {
+fn to_stdout(text: &str) -> anyhow::Result<()> {
     std::io::stdout().write_all(text.as_bytes()).context("standard output")
 }
 
@@ -34,8 +34,8 @@ fn load(path: &Path) -> anyhow::Result<ScenarioFile> {
     Ok(ScenarioFile::parse(&name, &text)?)
 }
 
-/// Scenario files below `folder`, by path. Files with a `format` or a `$schema` are skipped, and so is the folder
-/// of recordings.
+/// Scenario files below `folder`, sorted by path. Files with a `format` or a `$schema`, and the folder of recordings, are
+/// skipped.
 fn scenario_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let mut folders = vec![folder.to_path_buf()];
@@ -60,18 +60,14 @@ fn is_labelled(path: &Path) -> anyhow::Result<bool> {
     Ok(serde_json::from_str(&text).is_ok_and(labelled))
 }
 
-/// Plays `file` as `seed` draws it.
+/// Plays `file` with the random values of `seed`.
 fn play(file: &ScenarioFile, seed: u64) -> anyhow::Result<Outcome> {
     let scenario = file.draw(seed)?;
     timed(|| Ok(sim::play(&scenario, seed)))
 }
 
-/// Notes how long a run took.
-#[expect(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    reason = "how long a run takes is not part of it"
-)]
+/// Measures the real time of a run.
+#[expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "real time does not affect the run")]
 fn timed(run: impl FnOnce() -> anyhow::Result<Outcome>) -> anyhow::Result<Outcome> {
     let start = std::time::Instant::now();
     let mut outcome = run()?;
@@ -79,7 +75,7 @@ fn timed(run: impl FnOnce() -> anyhow::Result<Outcome>) -> anyhow::Result<Outcom
     Ok(outcome)
 }
 
-/// Writes a results file, if one is wanted.
+/// Writes a results file if `path` is given.
 fn save(path: Option<&PathBuf>, runs: Vec<Outcome>) -> anyhow::Result<()> {
     let Some(path) = path else { return Ok(()) };
     let mut json = serde_json::to_string_pretty(&Results::new(runs)).context("results")?;

@@ -1,7 +1,7 @@
 //! `karst-sim pins`: the determinism gate.
 
 use super::pool::Jobs;
-use super::{load, say, scenario_files};
+use super::{load, scenario_files, to_stdout};
 use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
 use sim::tools::gate::{self, Divergence};
@@ -13,17 +13,17 @@ const FORMAT: &str = "karst-pins/1";
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The file of pinned hashes. It covers the scenario files in its folder and below, except in folders with pins of
-    /// their own.
+    /// File of pinned hashes. It covers the scenario files in its folder and below, except in folders with their own
+    /// pins.
     #[arg(value_name = "PINS.json", default_value = "scenarios/pins.json")]
     pins: PathBuf,
-    /// Write the hashes that these runs gave into the file.
+    /// Write the hashes of these runs to the file.
     #[arg(long)]
     update: bool,
     /// Play only scenarios whose pinned run has at most this many events.
     #[arg(long, value_name = "N", conflicts_with = "update")]
     events_max: Option<u64>,
-    /// Play every scenario only once: enough where another build is compared with this one.
+    /// Play every scenario only once, to compare builds.
     #[arg(long)]
     once: bool,
     #[command(flatten)]
@@ -34,7 +34,7 @@ pub(crate) struct Args {
 #[serde(deny_unknown_fields)]
 struct Pins {
     format: String,
-    /// By the file's path from the folder of the pins.
+    /// Pins by path relative to the folder of the file.
     pins: BTreeMap<String, Pin>,
 }
 
@@ -65,7 +65,7 @@ pub(crate) fn main(args: &Args) -> anyhow::Result<bool> {
     if args.update { update(args, &verdicts) } else { compare(args, folder, &pinned, &verdicts) }
 }
 
-/// Whether a folder between `root`, that of `pins`, and the scenario has a file of pins of its own.
+/// Whether a folder between `root`, the folder of `pins`, and the scenario has its own file of pins.
 fn has_own_pins(scenario: &Path, root: &Path, pins: &Path) -> bool {
     let mut between = scenario.ancestors().skip(1).take_while(|folder| *folder != root);
     pins.file_name().is_some_and(|name| between.any(|folder| folder.join(name).exists()))
@@ -87,7 +87,7 @@ fn played(file: &ScenarioFile, once: bool) -> anyhow::Result<Verdict> {
     Ok(if once { Ok(sim::play(&scenario, seed)) } else { gate::play_twice(&scenario, seed) })
 }
 
-/// The run of a scenario in the form of an entry of the pins.
+/// The entry of a run in the file of pins.
 pub(crate) fn entry(outcome: &Outcome) -> anyhow::Result<String> {
     Ok(serde_json::to_string(&pin(outcome))?)
 }
@@ -97,7 +97,7 @@ fn pin(outcome: &Outcome) -> Pin {
     Pin { seed, trace_hash: format!("{trace_hash:016x}"), events }
 }
 
-/// Prints the mismatch of each file; returns whether there is none.
+/// Prints the mismatches; returns whether there are none.
 fn compare(
     args: &Args,
     folder: &Path,
@@ -107,30 +107,30 @@ fn compare(
     let mut good = 0;
     for (name, verdict) in verdicts {
         match complaint(pinned.get(*name), verdict) {
-            Some(complaint) => say(&format!("{name}: {complaint}\n"))?,
+            Some(complaint) => to_stdout(&format!("{name}: {complaint}\n"))?,
             None => good += 1,
         }
     }
     let mut vanished = pinned.keys().filter(|name| !folder.join(name).exists()).peekable();
     let complete = vanished.peek().is_none();
     for name in vanished {
-        say(&format!("{name}: pinned, but there is no such file\n"))?;
+        to_stdout(&format!("{name}: pinned, but the file is missing\n"))?;
     }
     let times = if args.once { "once" } else { "twice" };
     let skipped = pinned.len().saturating_sub(verdicts.len());
-    say(&format!(
+    to_stdout(&format!(
         "{}: {good} of {} runs as pinned, each played {times}",
         args.pins.display(),
         verdicts.len()
     ))?;
-    say(&if skipped == 0 { "\n".into() } else { format!("; {skipped} not played\n") })?;
+    to_stdout(&if skipped == 0 { "\n".into() } else { format!("; {skipped} not played\n") })?;
     Ok(complete && good == verdicts.len() && good > 0)
 }
 
 fn complaint(pinned: Option<&Pin>, verdict: &Verdict) -> Option<String> {
     let outcome = match verdict {
         Ok(outcome) => outcome,
-        Err(divergence) => return Some(format!("two runs of one seed differ: {divergence}")),
+        Err(divergence) => return Some(format!("two runs with one seed differ: {divergence}")),
     };
     if let Some(failure) = failure(outcome) {
         return Some(failure);
@@ -140,7 +140,7 @@ fn complaint(pinned: Option<&Pin>, verdict: &Verdict) -> Option<String> {
         None => Some(format!("not pinned; hash {}", found.trace_hash)),
         Some(pinned) if *pinned == found => None,
         Some(pinned) => Some(format!(
-            "hash {}, {} events, seed {}, where {}, {} events, seed {} is pinned",
+            "hash {}, {} events, seed {}; pinned are {}, {} events, seed {}",
             found.trace_hash, found.events, found.seed, pinned.trace_hash, pinned.events, pinned.seed
         )),
     }
@@ -151,7 +151,7 @@ fn failure(outcome: &Outcome) -> Option<String> {
         return Some(format!("FAILED {}: {}", violation.rule, violation.detail));
     }
     let unmet = outcome.expectations.iter().find(|expectation| !expectation.ok)?;
-    Some(format!("FAILED expectation: {}", unmet.what))
+    Some(format!("FAILED expectation: {}", unmet.quantity))
 }
 
 /// Writes the pins, one line each. A file whose runs differ or fail is not pinned.
@@ -167,12 +167,12 @@ fn update(args: &Args, verdicts: &[(&str, &Verdict)]) -> anyhow::Result<bool> {
             _ => {
                 passed = false;
                 let complaint = complaint(None, verdict).unwrap_or_default();
-                say(&format!("{name}: left out: {complaint}\n"))?;
+                to_stdout(&format!("{name}: not pinned: {complaint}\n"))?;
             }
         }
     }
     let text = format!("{{\n  \"format\": \"{FORMAT}\",\n  \"pins\": {{\n{}\n  }}\n}}\n", lines.join(",\n"));
     std::fs::write(&args.pins, text).with_context(|| args.pins.display().to_string())?;
-    say(&format!("{}: {} runs pinned\n", args.pins.display(), lines.len()))?;
+    to_stdout(&format!("{}: {} runs pinned\n", args.pins.display(), lines.len()))?;
     Ok(passed)
 }

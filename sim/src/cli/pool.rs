@@ -1,4 +1,4 @@
-//! Several runs at once. A run itself stays on one thread and knows nothing of the others.
+//! Concurrent runs. Each run stays on one thread and is independent of the others.
 
 use super::progress::Progress;
 use std::num::NonZeroUsize;
@@ -7,16 +7,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[derive(clap::Args)]
 pub(crate) struct Jobs {
-    /// Runs at the same time; as many as there are cores when absent.
+    /// Number of concurrent runs; the number of cores when absent.
     #[arg(long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
 }
 
 impl Jobs {
-    /// `job` for every item, the answers in the items' order; the first error, in that order, if there was one.
+    /// Calls `job` for every item; returns the results in the order of the items, or the first error in that order.
     #[expect(
         clippy::disallowed_methods,
-        reason = "every run is alone on its thread; their order is not seen"
+        reason = "runs are independent; their order does not affect results"
     )]
     pub(crate) fn run<I: Sync, O: Send>(
         &self,

@@ -1,4 +1,4 @@
-//! How far a long call has come, on standard error when that is a terminal.
+//! Progress of a long command, on standard error if that is a terminal.
 
 use std::io::{IsTerminal, Write, stderr};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,7 +20,7 @@ impl Progress {
         self.show(self.done.fetch_add(1, Ordering::Relaxed) + 1);
     }
 
-    /// Wipes the line.
+    /// Erases the progress line.
     pub(crate) fn end(&self) {
         self.print("\r\x1b[K".into());
     }
@@ -29,7 +29,7 @@ impl Progress {
         self.print(format!("\r{done} of {} runs", self.all));
     }
 
-    /// Nothing is lost when a progress line cannot be written.
+    /// Ignores errors: progress is not part of the output.
     fn print(&self, line: String) {
         if self.shown {
             let _ = stderr().write_all(line.as_bytes());

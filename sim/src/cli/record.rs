@@ -1,4 +1,4 @@
-//! Runs that are recorded.
+//! Recorded runs.
 
 use super::timed;
 use anyhow::{Context, ensure};
@@ -12,26 +12,26 @@ use std::path::PathBuf;
 /// Recordings of a run, in addition to its results.
 #[derive(clap::Args)]
 pub(crate) struct Outputs {
-    /// Record the run, one event a line (JSON); see `sim::record::What` for what they are.
+    /// Record the run as JSON lines, one event per line; `karst-sim schema events` describes them.
     #[arg(long, value_name = "FILE.jsonl")]
     events: Option<PathBuf>,
-    /// Write the datagrams as they are on the wire, for tshark and the like.
+    /// Capture the datagrams on the wire, for packet analysers.
     #[arg(long, value_name = "FILE.pcapng")]
     pcap: Option<PathBuf>,
-    /// Write what is inside of the cipher instead: FEC header, if any, and KCP segments.
+    /// Capture the decrypted datagrams: FEC header, if any, and KCP segments.
     #[arg(long, value_name = "FILE.pcapng")]
     pcap_clear: Option<PathBuf>,
 }
 
 impl Outputs {
-    /// Whether any recording is requested, which needs a single run.
-    pub(super) fn wanted(&self, runs: usize) -> anyhow::Result<bool> {
-        let wanted = self.events.is_some() || self.pcap.is_some() || self.pcap_clear.is_some();
-        ensure!(!wanted || runs == 1, "only a single run is recorded: one file, one seed, no --tcp");
-        Ok(wanted)
+    /// Whether a recording is requested; fails unless there is a single run.
+    pub(super) fn requested(&self, runs: usize) -> anyhow::Result<bool> {
+        let requested = self.events.is_some() || self.pcap.is_some() || self.pcap_clear.is_some();
+        ensure!(!requested || runs == 1, "only a single run can be recorded: one file, one seed, no --tcp");
+        Ok(requested)
     }
 
-    /// Plays `file` as `seed` draws it, and records it.
+    /// Plays `file` with the random values of `seed`, and writes the recordings.
     pub(super) fn play(&self, file: &ScenarioFile, seed: u64) -> anyhow::Result<Outcome> {
         let scenario = file.draw(seed)?;
         let header = Header::new(&scenario, seed);
@@ -52,7 +52,7 @@ impl Outputs {
     }
 }
 
-/// Plays `file` as `seed` draws it, and keeps the recording.
+/// Plays `file` with the random values of `seed`; returns the recording.
 pub(super) fn recorded(file: &ScenarioFile, seed: u64) -> anyhow::Result<Recording> {
     let scenario = file.draw(seed)?;
     let mut run = World::new(&scenario, seed);

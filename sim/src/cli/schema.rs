@@ -1,10 +1,10 @@
 //! `karst-sim schema`.
 
-use super::say;
+use super::to_stdout;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The kind of files described.
+    /// Kind of file.
     #[arg(value_enum, default_value = "scenario")]
     of: Of,
 }
@@ -25,5 +25,5 @@ pub(crate) fn main(args: &Args) -> anyhow::Result<bool> {
         Of::Result => sim::schema::results(),
         Of::Events => sim::schema::events(),
     };
-    say(&format!("{}\n", serde_json::to_string_pretty(&schema)?)).map(|()| true)
+    to_stdout(&format!("{}\n", serde_json::to_string_pretty(&schema)?)).map(|()| true)
 }

@@ -1,8 +1,8 @@
-//! The seeds to play.
+//! Seed flags.
 
 use std::ops::RangeInclusive;
 
-/// Most seeds of one call.
+/// Maximum number of seeds of one command.
 const SEEDS_MAX: u64 = 1_000_000;
 
 #[derive(clap::Args)]
@@ -16,17 +16,18 @@ pub(crate) struct Seeds {
 }
 
 impl Seeds {
-    /// The seeds asked for; `None` when nothing was asked.
-    pub(crate) fn asked(&self) -> Option<RangeInclusive<u64>> {
+    /// The requested seeds; `None` without a flag.
+    pub(crate) fn requested(&self) -> Option<RangeInclusive<u64>> {
         self.seeds.clone().or(self.seed.map(|seed| seed..=seed))
     }
 }
 
 fn range(text: &str) -> Result<RangeInclusive<u64>, String> {
     let ends = text.split_once("..").and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
-    let (first, last): (u64, u64) = ends.ok_or("must be two integers joined by two points, such as 1..20")?;
+    let (first, last): (u64, u64) =
+        ends.ok_or("must be two integers separated by two points, such as 1..20")?;
     if first > last || last - first >= SEEDS_MAX {
-        return Err(format!("must hold between 1 and {SEEDS_MAX} seeds"));
+        return Err(format!("must contain between 1 and {SEEDS_MAX} seeds"));
     }
     Ok(first..=last)
 }

@@ -21,14 +21,14 @@ impl std::str::FromStr for Setting {
     }
 }
 
-/// `file` with all these values replaced.
+/// Replaces values of `file`.
 pub(crate) fn apply(file: ScenarioFile, settings: &[Setting]) -> anyhow::Result<ScenarioFile> {
     settings.iter().try_fold(file, |file, Setting { path, value }| {
         file.with(path, value.clone()).with_context(|| format!("--set {path}"))
     })
 }
 
-/// The settings in one line.
+/// The settings as one line.
 pub(crate) fn words(settings: &[Setting]) -> String {
     let shown = settings.iter().map(|Setting { path, value }| match value {
         Value::String(text) => format!("{path}={text}"),

@@ -1,7 +1,7 @@
 //! `karst-sim shrink`.
 
-use super::swarm::{EVENTS_MAX, Makes};
-use super::{load, pins, say};
+use super::swarm::{EVENTS_MAX, Generator};
+use super::{load, pins, to_stdout};
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
 use sim::Scenario;
@@ -10,8 +10,8 @@ use sim::tools::swarm::{self, Verdict};
 use std::io::{IsTerminal, Write, stderr};
 use std::path::PathBuf;
 
-/// Other dice of the links that the result is tried with.
-const OTHER_DICE: u64 = 4;
+/// Number of other link seeds with which the result is played.
+const OTHER_LINK_SEEDS: u64 = 4;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -21,12 +21,12 @@ pub(crate) struct Args {
     /// Use this seed instead of the scenario's own.
     #[arg(long, value_name = "S", requires = "file")]
     seed: Option<u64>,
-    /// Start from the swarm's scenario for this seed.
+    /// Start from the swarm scenario of this seed.
     #[arg(long, value_name = "S", conflicts_with = "file")]
     swarm_seed: Option<u64>,
     #[command(flatten)]
-    makes: Makes,
-    /// Where to write the result; a name after the failure in scenarios/regressions when absent.
+    generator: Generator,
+    /// Output file [default: scenarios/regressions/FAILURE-NAME.json].
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
@@ -34,18 +34,18 @@ pub(crate) struct Args {
 pub(crate) fn main(args: &Args) -> anyhow::Result<bool> {
     let (tree, origin) = start(args)?;
     let name = tree["name"].as_str().unwrap_or("scenario").to_string();
-    // Hundreds of runs may panic; what the last one says is in the result.
+    // Hundreds of runs may panic; the result has the message of the last panic.
     std::panic::set_hook(Box::new(|_| {}));
-    let prepare = args.makes.prepare();
+    let prepare = args.generator.prepare();
     let Some(mut shrinker) = Shrinker::new(tree, EVENTS_MAX, &prepare) else {
         let _ = std::panic::take_hook();
-        bail!("{origin} does not fail: there is nothing to shrink");
+        bail!("{origin} does not fail");
     };
     let terminal = stderr().is_terminal();
     shrinker.shrink(&mut |so_far| {
         if terminal {
             let text = format!("\r{} runs, {} events left\x1b[K", so_far.runs(), so_far.events());
-            // Nothing is lost when a progress line cannot be written.
+            // Progress is not part of the output.
             let _ = stderr().write_all(text.as_bytes());
         }
     });
@@ -57,17 +57,17 @@ pub(crate) fn main(args: &Args) -> anyhow::Result<bool> {
     finished
 }
 
-/// The scenario to start from, and where it comes from in words.
+/// The initial scenario and a description of its origin.
 fn start(args: &Args) -> anyhow::Result<(Value, String)> {
     if let Some(seed) = args.swarm_seed {
-        return Ok((swarm::scenario(&args.makes.weights()?, seed), format!("swarm seed {seed}")));
+        return Ok((swarm::scenario(&args.generator.weights()?, seed), format!("swarm seed {seed}")));
     }
-    let Some(path) = &args.file else { bail!("a file or --swarm-seed is needed") };
+    let Some(path) = &args.file else { bail!("shrink needs a file or --swarm-seed") };
     let file = load(path)?;
     let seed = args.seed.unwrap_or(file.seed());
     let mut tree = file.drawn(seed)?;
     tree["seed"] = json!(seed);
-    ensure!(tree.get("baseline").is_none(), "{}: baseline: direct TCP is not shrunk", path.display());
+    ensure!(tree.get("baseline").is_none(), "{}: baseline: direct TCP cannot be shrunk", path.display());
     Ok((tree, format!("{}, seed {seed},", path.display())))
 }
 
@@ -88,7 +88,7 @@ fn finish(args: &Args, shrinker: &Shrinker<'_>, name: &str, origin: &str) -> any
     }
     let text = pretty(&tree);
     std::fs::write(&path, &text).with_context(|| path.display().to_string())?;
-    say(&format!(
+    to_stdout(&format!(
         "{text}FAILED {failure}\n{} runs; {} events left, trace hash {hash}\n{}\nwritten to {}\n{}\n",
         shrinker.runs(),
         shrinker.events(),
@@ -101,25 +101,26 @@ fn finish(args: &Args, shrinker: &Shrinker<'_>, name: &str, origin: &str) -> any
 
 /// The elements of the result that are still random.
 fn links(shrinker: &Shrinker<'_>) -> String {
-    let same = (1..=OTHER_DICE).filter(|&seed| shrinker.fails_with_links_seed(seed)).count();
+    let same = (1..=OTHER_LINK_SEEDS).filter(|&seed| shrinker.fails_with_links_seed(seed)).count();
     let random = shrinker.random();
     let kept = if random.is_empty() {
-        "nothing is left to chance".into()
+        "no random element remains".into()
     } else {
-        format!("left to chance, because lists of packets do not fail as it does: {}", random.join(", "))
+        format!(
+            "random elements remain, because lists of packets do not reproduce the failure: {}",
+            random.join(", ")
+        )
     };
-    format!("links: {kept}; fails with {same} of {OTHER_DICE} other dice of theirs")
+    format!("links: {kept}; fails with {same} of {OTHER_LINK_SEEDS} other link seeds")
 }
 
-/// How the result is pinned: its run as this program makes it without a planted bug, if that is a good one.
+/// The pin of the result, if its run passes without the seeded bug.
 fn pin(tree: &Value) -> anyhow::Result<String> {
     let scenario = Scenario::of_json("result", tree.clone())?;
     let verdict = Verdict::of(&scenario, scenario.seed, EVENTS_MAX);
     let good = verdict.outcome().filter(|_| verdict.failure().is_none());
     match good {
         Some(outcome) => Ok(format!("pin: {}", pins::entry(outcome)?)),
-        None => {
-            Ok("no pin: only a run that does not fail has one; ci/determinism.sh --update adds it".into())
-        }
+        None => Ok("no pin while the run fails; once fixed, ci/determinism.sh --update adds it".into()),
     }
 }

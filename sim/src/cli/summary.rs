@@ -12,7 +12,7 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
-    /// Half of the runs are at most this.
+    /// Median over the runs.
     pub(crate) fn median(&self) -> u64 {
         self.quantile(50)
     }
@@ -21,14 +21,14 @@ impl Spread {
         self.values.get((self.values.len().max(1) - 1) * percent / 100).copied().unwrap_or(0)
     }
 
-    /// Median, and the range of nine out of ten runs.
+    /// Median, and the range between the 5th and 95th percentile.
     pub(crate) fn numbers(&self) -> [String; 2] {
         let [median, low, high] = [50, 5, 95].map(|percent| self.figure.unit.number(self.quantile(percent)));
         [median, format!("{low} .. {high}")]
     }
 }
 
-/// The figures of these runs, in the order in which a run has them.
+/// Spreads of all figures, in the order of [`figures`].
 pub(crate) fn spreads(runs: &[serde_json::Value]) -> Vec<Spread> {
     let mut order: Vec<Figure> = Vec::new();
     let mut values: BTreeMap<String, Vec<u64>> = BTreeMap::new();
@@ -49,7 +49,7 @@ pub(crate) fn spreads(runs: &[serde_json::Value]) -> Vec<Spread> {
     order.into_iter().map(spread).collect()
 }
 
-/// Many runs of one file as text.
+/// Summary of many runs of one file as text.
 pub(crate) fn summary(file: &ScenarioFile, runs: &[Outcome]) -> anyhow::Result<String> {
     let json = runs.iter().map(serde_json::to_value).collect::<Result<Vec<_>, _>>()?;
     let failed: Vec<String> =

@@ -1,8 +1,8 @@
 //! `karst-sim swarm`.
 
 use super::pool::Jobs;
-use super::say;
 use super::seeds::Seeds;
+use super::to_stdout;
 use anyhow::{Context, bail};
 use engine::Mark;
 use sim::Scenario;
@@ -10,7 +10,7 @@ use sim::tools::swarm::{self, Failure, Verdict, Weights};
 use std::fmt::Write;
 use std::path::PathBuf;
 
-/// More events than any run of the swarm has, by far.
+/// Event limit, far above the events of any swarm run.
 pub(crate) const EVENTS_MAX: u64 = 5_000_000;
 
 #[derive(clap::Args)]
@@ -20,11 +20,11 @@ pub(crate) struct Args {
     #[command(flatten)]
     jobs: Jobs,
     #[command(flatten)]
-    makes: Makes,
-    /// A range of at least that many seeds must hit every mark.
+    generator: Generator,
+    /// Minimum number of seeds from which every mark must be hit.
     #[arg(long, value_name = "N", default_value_t = 1_000)]
     marks_from: usize,
-    /// Print the scenario of the one seed instead of playing it.
+    /// Print the scenario of --seed instead of playing it.
     #[arg(long, requires = "seed")]
     print: bool,
     /// Print the weights.
@@ -34,11 +34,11 @@ pub(crate) struct Args {
 
 /// Generates a scenario from a seed.
 #[derive(clap::Args)]
-pub(crate) struct Makes {
+pub(crate) struct Generator {
     /// Frequencies of the swarm's choices, JSON; --print-weights prints the default.
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
-    /// Put this bug into the engine first.
+    /// Enable this seeded bug of the engine.
     #[cfg(feature = "planted")]
     #[arg(long, value_name = "BUG", value_parser = planted)]
     planted: Option<engine::planted::Planted>,
@@ -55,7 +55,7 @@ fn planted(name: &str) -> Result<engine::planted::Planted, String> {
         .ok_or_else(|| format!("must be one of {}", names()))
 }
 
-impl Makes {
+impl Generator {
     pub(crate) fn weights(&self) -> anyhow::Result<Weights> {
         let Some(path) = &self.weights else { return Ok(Weights::default()) };
         let name = path.display().to_string();
@@ -63,32 +63,33 @@ impl Makes {
         Ok(Weights::parse(&name, &text)?)
     }
 
-    /// Applied to a scenario before it is played.
+    /// Modifies a scenario before it is played.
     #[cfg(feature = "planted")]
     pub(crate) fn prepare(&self) -> impl Fn(&mut Scenario) + use<> {
         let bug = self.planted;
         move |scenario| bug.iter().for_each(|&bug| scenario.plant(bug))
     }
 
-    /// Applied to a scenario before it is played.
+    /// Modifies a scenario before it is played.
     #[cfg(not(feature = "planted"))]
-    #[expect(clippy::unused_self, reason = "with the feature it says which bug")]
+    #[expect(clippy::unused_self, reason = "the feature uses it to enable a bug")]
     pub(crate) fn prepare(&self) -> impl Fn(&mut Scenario) + use<> {
         |_| {}
     }
 
-    /// The same again, as arguments.
-    fn again(&self) -> String {
-        let again =
+    /// The arguments that reproduce these settings.
+    fn arguments(&self) -> String {
+        let arguments =
             self.weights.as_ref().map_or(String::new(), |path| format!(" --weights {}", path.display()));
         #[cfg(feature = "planted")]
-        let again = self.planted.map_or(again.clone(), |bug| format!("{again} --planted {}", bug.name()));
-        again
+        let arguments =
+            self.planted.map_or(arguments.clone(), |bug| format!("{arguments} --planted {}", bug.name()));
+        arguments
     }
 }
 
-/// The kept part of a run.
-struct Kept {
+/// Result of one run.
+struct SwarmRun {
     seed: u64,
     events: u64,
     marks: Vec<Mark>,
@@ -96,25 +97,25 @@ struct Kept {
 }
 
 pub(crate) fn main(args: &Args) -> anyhow::Result<bool> {
-    let weights = args.makes.weights()?;
+    let weights = args.generator.weights()?;
     if args.print_weights {
-        return say(&format!("{}\n", serde_json::to_string_pretty(&weights)?)).map(|()| true);
+        return to_stdout(&format!("{}\n", serde_json::to_string_pretty(&weights)?)).map(|()| true);
     }
-    let Some(seeds) = args.seeds.asked() else { bail!("--seeds A..B or --seed S is needed") };
+    let Some(seeds) = args.seeds.requested() else { bail!("swarm needs --seeds A..B or --seed S") };
     if args.print {
         let tree = swarm::scenario(&weights, *seeds.start());
-        return say(&format!("{}\n", serde_json::to_string_pretty(&tree)?)).map(|()| true);
+        return to_stdout(&format!("{}\n", serde_json::to_string_pretty(&tree)?)).map(|()| true);
     }
     let seeds: Vec<u64> = seeds.collect();
-    let prepare = args.makes.prepare();
+    let prepare = args.generator.prepare();
     let runs = args.jobs.run(&seeds, |&seed| played(&weights, seed, &prepare))?;
     let mut out = String::new();
-    let again = args.makes.again();
-    for Kept { seed, failure, .. } in &runs {
+    let arguments = args.generator.arguments();
+    for SwarmRun { seed, failure, .. } in &runs {
         if let Some(failure) = failure {
             writeln!(out, "seed {seed}: FAILED {failure}")?;
-            writeln!(out, "  again:   karst-sim swarm --seed {seed}{again}")?;
-            writeln!(out, "  smaller: karst-sim shrink --swarm-seed {seed}{again}")?;
+            writeln!(out, "  replay:   karst-sim swarm --seed {seed}{arguments}")?;
+            writeln!(out, "  minimize: karst-sim shrink --swarm-seed {seed}{arguments}")?;
         }
     }
     let failed = runs.iter().filter(|run| run.failure.is_some()).count();
@@ -125,11 +126,11 @@ pub(crate) fn main(args: &Args) -> anyhow::Result<bool> {
     if misses {
         writeln!(out, "FAILED marks: never hit: {}", missed.join(", "))?;
     }
-    say(&out)?;
+    to_stdout(&out)?;
     Ok(failed == 0 && !misses)
 }
 
-fn played(weights: &Weights, seed: u64, prepare: &impl Fn(&mut Scenario)) -> anyhow::Result<Kept> {
+fn played(weights: &Weights, seed: u64, prepare: &impl Fn(&mut Scenario)) -> anyhow::Result<SwarmRun> {
     let mut scenario = Scenario::of_json(&format!("swarm seed {seed}"), swarm::scenario(weights, seed))?;
     prepare(&mut scenario);
     let verdict = Verdict::of(&scenario, seed, EVENTS_MAX);
@@ -137,11 +138,11 @@ fn played(weights: &Weights, seed: u64, prepare: &impl Fn(&mut Scenario)) -> any
         Some(outcome) => (outcome.events, outcome.marks.clone()),
         None => (0, Vec::new()),
     };
-    Ok(Kept { seed, events, marks, failure: verdict.failure() })
+    Ok(SwarmRun { seed, events, marks, failure: verdict.failure() })
 }
 
-/// Writes how many runs hit each mark; those that none hit.
-fn marks(runs: &[Kept], out: &mut String) -> anyhow::Result<Vec<&'static str>> {
+/// Appends the number of runs that hit each mark; returns the marks that no run hit.
+fn marks(runs: &[SwarmRun], out: &mut String) -> anyhow::Result<Vec<&'static str>> {
     let mut missed = Vec::new();
     for mark in Mark::ALL {
         let hits = runs.iter().filter(|run| run.marks.contains(mark)).count();

@@ -1,6 +1,6 @@
 //! `karst-sim trace`.
 
-use super::{load, say};
+use super::{load, to_stdout};
 use sim::World;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -27,7 +27,7 @@ pub(crate) fn main(args: &Args) -> anyhow::Result<bool> {
         for entry in run.take_record() {
             writeln!(lines, "{entry}")?;
         }
-        say(&lines)?;
+        to_stdout(&lines)?;
     }
     Ok(true)
 }

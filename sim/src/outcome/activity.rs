@@ -39,7 +39,7 @@ pub struct Activity {
     pub stall: Option<Stall>,
 }
 
-/// Two downloads side by side while the reader of one of them stalls.
+/// Two concurrent downloads while the reader of one of them stalls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Stall {

@@ -10,7 +10,7 @@ pub struct Bound {
     pub transfer_us: u64,
     /// Round trips of full windows.
     pub windows_us: u64,
-    /// Retransmissions of one unlucky segment.
+    /// Retransmissions of the segment with the most losses.
     pub losses_us: u64,
     /// Closing handshakes of streams.
     pub closing_us: u64,

@@ -65,7 +65,7 @@ impl Counters {
         Self { in_flight_packets: self.in_flight().unwrap_or(0), ..self }
     }
 
-    /// What was dropped, delayed or changed, by reason; reasons that never applied are left out.
+    /// Counts of drops and impairments by reason, without those that are zero.
     pub fn impairments(&self) -> Vec<(&'static str, u64)> {
         let all = [
             ("lost", self.dropped_loss),

@@ -35,12 +35,12 @@ pub const FORMAT: &str = "karst-sim/1";
 pub struct Results {
     /// [`FORMAT`].
     pub format: String,
-    /// The runs, in the order they were made.
+    /// The runs, in order.
     pub runs: Vec<Outcome>,
 }
 
 impl Results {
-    /// A results file of these runs.
+    /// Creates a results file of `runs`.
     pub fn new(runs: Vec<Outcome>) -> Self {
         Self { format: FORMAT.into(), runs }
     }
@@ -48,7 +48,7 @@ impl Results {
     /// Reads a results file. Unknown keys are skipped; keys that older files lack have their defaults.
     ///
     /// # Errors
-    /// It is not JSON, lacks a key that every version has, or is of another format.
+    /// The text is not JSON, lacks a key that every version has, or has another format.
     pub fn read(json: &str) -> Result<Self, ResultsError> {
         let results: Self = serde_json::from_str(json)?;
         if results.format != FORMAT {
@@ -62,10 +62,10 @@ impl Results {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResultsError {
-    /// It is not valid.
+    /// The file is not valid JSON, or lacks a key.
     #[error("{0}")]
     Json(#[from] serde_json::Error),
-    /// Its format is another.
+    /// The file has another format or version.
     #[error("format is `{0}`, not `{FORMAT}`")]
     Format(String),
 }
@@ -75,21 +75,21 @@ pub enum ResultsError {
 pub struct Outcome {
     /// Name of the scenario.
     pub scenario: String,
-    /// One sentence: what the scenario shows.
+    /// Description of the scenario, one sentence.
     pub description: String,
     /// The protocol that carried the streams.
     #[serde(default)]
     pub transport: Transport,
     /// Seed of the run.
     pub seed: u64,
-    /// No rule was broken.
+    /// Whether no rule was broken.
     pub ok: bool,
     /// Rules that were broken; the first one ended the run.
     pub violations: Vec<Violation>,
-    /// The expectations of the scenario, and whether they are met.
+    /// Verdicts on the expectations of the scenario.
     #[serde(default)]
     pub expectations: Vec<ExpectationOutcome>,
-    /// When the sources stopped; the end of the run when they never did.
+    /// Time at which the sources stopped; the end of the run if they did not.
     #[serde(default)]
     pub stopped_us: u64,
     /// Simulated time at the end.
@@ -135,7 +135,7 @@ pub struct Outcome {
 
 impl Outcome {
     /// The outcome of a run of `scenario` before its first event.
-    pub fn nothing(scenario: &Scenario, seed: u64) -> Self {
+    pub fn empty(scenario: &Scenario, seed: u64) -> Self {
         Self {
             scenario: scenario.name.clone(),
             description: scenario.description.clone(),
@@ -163,12 +163,12 @@ impl Outcome {
         }
     }
 
-    /// No rule was broken and every expectation is met.
+    /// Whether no rule was broken and every expectation is met.
     pub fn passed(&self) -> bool {
         self.ok && self.expectations.iter().all(|expectation| expectation.ok)
     }
 
-    /// Evaluates the expectations of the scenario from the rest of the outcome.
+    /// Evaluates the expectations of the scenario from the other fields.
     pub fn judge(&mut self, expectations: &[Expectation]) {
         self.expectations = expectations.iter().map(|one| ExpectationOutcome::new(one, self)).collect();
     }
@@ -187,9 +187,9 @@ pub struct PerDirection<T> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct LivenessOutcome {
-    /// Start: sources have stopped and all outages have healed; 0 when the sources never stopped.
+    /// Start: sources have stopped and all outages have healed; 0 if the sources did not stop.
     pub from_us: u64,
-    /// Time until all data had arrived; `null` when it never did.
+    /// Time until all data had arrived; `null` if it did not.
     pub needed_us: Option<u64>,
     /// Maximum time allowed.
     pub limit_us: u64,
@@ -213,7 +213,8 @@ impl LivenessOutcome {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ExpectationOutcome {
     /// The measured quantity.
-    pub what: String,
+    #[serde(rename = "what")]
+    pub quantity: String,
     /// Unit of the figures.
     pub unit: Unit,
     /// Lower limit, if there is one.
@@ -222,7 +223,7 @@ pub struct ExpectationOutcome {
     pub at_most: Option<u64>,
     /// Measured value; `null` if the run did not measure it.
     pub measured: Option<u64>,
-    /// The expectation is met.
+    /// Whether the expectation is met.
     pub ok: bool,
 }
 
@@ -235,18 +236,18 @@ impl ExpectationOutcome {
             Limit::AtMost(most) => (None, Some(most)),
         };
         let Expectation { measure, .. } = expectation;
-        Self { what: measure.words(), unit: measure.unit(), at_least, at_most, measured, ok }
+        Self { quantity: measure.words(), unit: measure.unit(), at_least, at_most, measured, ok }
     }
 }
 
 /// A fault of the scenario.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FaultOutcome {
-    /// Its key in the scenario.
+    /// Kind of the fault: its key in the scenario.
     pub kind: FaultName,
-    /// When it began.
+    /// Start of the fault.
     pub at_us: u64,
-    /// When it was healed.
+    /// End of the fault.
     pub healed_us: u64,
     /// Time from healing until an application read data sent later, per direction; `null` if none.
     pub recovery_us: PerDirection<Option<u64>>,
@@ -276,9 +277,9 @@ pub struct SessionsOutcome {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum WorkOutcome {
-    /// A transfer.
+    /// A bulk transfer.
     Bulk(BulkOutcome),
-    /// Messages sent back.
+    /// Messages that are echoed.
     Echo(EchoOutcome),
     /// Requests, timed to the end of their replies.
     RequestResponse(Activity),
@@ -344,7 +345,7 @@ impl WorkOutcome {
     }
 }
 
-/// Payload that receivers got in each direction. What an echo got back went both ways.
+/// Payload that receivers read in each direction. Echoed bytes count in both directions.
 pub fn useful_bytes(workloads: &[WorkOutcome]) -> PerDirection<u64> {
     let mut useful = PerDirection::default();
     for workload in workloads {
@@ -365,7 +366,7 @@ pub fn useful_bytes(workloads: &[WorkOutcome]) -> PerDirection<u64> {
     useful
 }
 
-/// A transfer.
+/// Outcome of a bulk transfer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BulkOutcome {
     /// Name of the workload.
@@ -376,11 +377,11 @@ pub struct BulkOutcome {
     pub bytes_written: u64,
     /// Bytes the reader received and verified.
     pub bytes_read: u64,
-    /// All data arrived, and as much as the scenario asked for.
+    /// Whether all data arrived, in the amount that the scenario requires.
     pub complete: bool,
-    /// When the stream was opened.
+    /// Time at which the stream was opened.
     pub start_us: u64,
-    /// When the last byte was read.
+    /// Time at which the last byte was read.
     pub end_us: u64,
     /// Goodput: bytes read over elapsed time, kbit/s.
     pub goodput_kbit: u64,
@@ -440,7 +441,7 @@ pub struct Latency(Histogram<u64>);
 impl Latency {
     const MAX_US: u64 = 600 * 1_000_000;
 
-    /// Adds a sample; ten minutes is the maximum.
+    /// Adds a sample; longer ones count as ten minutes.
     pub fn record(&mut self, latency: Duration) {
         self.0.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(Self::MAX_US));
     }
@@ -469,18 +470,18 @@ impl Default for Latency {
     }
 }
 
-/// The two hosts.
+/// Counters of the two hosts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct HostsOutcome {
-    /// The client's.
+    /// Counters of the client's host.
     pub client: HostCounters,
-    /// The server's.
+    /// Counters of the server's host.
     pub server: HostCounters,
 }
 
 impl HostsOutcome {
-    /// From the counters of the client's host and the server's.
+    /// From the counters of client and server.
     pub const fn new([client, server]: [HostCounters; 2]) -> Self {
         Self { client, server }
     }
@@ -499,7 +500,7 @@ pub struct SideOutcome {
 }
 
 impl SideOutcome {
-    /// The sum over the sessions that a side had. Coverage marks are those of the [`Outcome`].
+    /// Sums the sessions of a side. Coverage marks are those of the [`Outcome`].
     pub fn new(sessions: Vec<Stats>, refused_datagrams: u64) -> Self {
         Self { refused_datagrams, stats: Stats { marks: Marks::NONE, ..sessions.into_iter().sum() } }
     }

@@ -1,4 +1,4 @@
-//! The lines of a recording.
+//! Types of the lines of a recording.
 
 use crate::outcome::{Outcome, Rule};
 use crate::plan::{Act, FaultName, Transport};
@@ -19,7 +19,7 @@ pub struct Header {
     pub format: String,
     /// Name of the scenario.
     pub scenario: String,
-    /// One sentence: what the scenario shows.
+    /// Description of the scenario, one sentence.
     pub description: String,
     /// Seed of the run.
     pub seed: u64,
@@ -27,7 +27,7 @@ pub struct Header {
     pub transport: Transport,
     /// The client's options.
     pub client: Options,
-    /// The server's.
+    /// The server's options.
     pub server: Options,
 }
 
@@ -56,9 +56,9 @@ pub struct Options {
 pub struct Event {
     /// Simulated time, microseconds.
     pub t: u64,
-    /// Its kind, with the values of that kind.
+    /// Kind of the event, with its values.
     #[serde(flatten)]
-    pub what: EventKind,
+    pub kind: EventKind,
 }
 
 /// The kinds of events, `e` in the file.
@@ -82,7 +82,7 @@ pub enum EventKind {
     /// A side passed a datagram to its link.
     Sent(Sent),
     /// Segments carry frames of streams. Recorded once, after the first transmission of the last of these segments. With
-    /// compression, the frames may lie anywhere within them.
+    /// compression, the frames may be anywhere within them.
     Carries {
         /// Sender.
         side: Side,
@@ -225,7 +225,7 @@ pub enum EventKind {
         session: u32,
         /// The datagram that acknowledged them.
         n: u64,
-        /// Segments with an acknowledgement of their own.
+        /// Segments acknowledged individually.
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
         sns: Vec<u32>,
         /// Segments acknowledged by una.
@@ -269,9 +269,9 @@ pub enum EventKind {
     Closed(At),
     /// A stream was reset because its session ended.
     Reset(At),
-    /// A fault began or healed.
+    /// A fault started or healed.
     Fault {
-        /// Its kind, as in scenario files.
+        /// Kind of the fault, as in scenario files.
         kind: FaultName,
         /// The fault has healed.
         #[serde(skip_serializing_if = "is_false", default)]
@@ -306,10 +306,10 @@ pub struct Sent {
     pub session: u32,
     /// Bytes of UDP payload; with TCP, of the IP packet.
     pub bytes: u32,
-    /// Its position in a shard group; only with FEC.
+    /// Position in a shard group; only with FEC.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub shard: Option<Shard>,
-    /// Its segments; empty for parity.
+    /// Segments; empty for parity.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub segments: Vec<Segment>,
 }
@@ -367,7 +367,7 @@ pub enum Command {
     Unknown,
 }
 
-/// Why a segment is retransmitted, as the engine noted it.
+/// Why a segment is retransmitted, as recorded by the engine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Again {
     /// The cause.
@@ -435,7 +435,7 @@ pub struct State {
     pub rcv_buf: usize,
 }
 
-/// The congestion controller's estimate of the path, and what it derives.
+/// The congestion controller's estimate of the path, and values derived from it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Path {
     /// Side of the tunnel.
@@ -484,7 +484,7 @@ pub struct Span {
     pub len: u32,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
 const fn is_false(value: &bool) -> bool {
     !*value
 }
@@ -494,7 +494,7 @@ fn is_zero<T: Default + PartialEq>(value: &T) -> bool {
 }
 
 terms! {
-    /// What drops packets.
+    /// The elements that drop packets.
     pub enum Element {
         Mtu "mtu" "The packet is larger than the link's MTU."
         Blackout "blackout" "The link is down."
@@ -512,7 +512,7 @@ terms! {
 in_json!(Element);
 
 impl Element {
-    /// The reason in a few words.
+    /// Short text of the reason.
     pub const fn reason(self) -> &'static str {
         match self {
             Self::Mtu => "larger than the MTU",

@@ -63,7 +63,7 @@ impl<W: Write> Files<W> {
     pub fn end(mut self, now: Instant, outcome: &Outcome) -> io::Result<()> {
         if let Some(out) = &mut self.events {
             let run = Box::new(outcome.clone());
-            line(out, &Event { t: now.as_micros(), what: EventKind::Outcome { run } })?;
+            line(out, &Event { t: now.as_micros(), kind: EventKind::Outcome { run } })?;
             out.flush()?;
         }
         [self.wire, self.clear].into_iter().flatten().try_for_each(|mut capture| capture.flush())

@@ -1,4 +1,4 @@
-//! Maps frames of streams to segments, by parsing what the multiplexer and the compressor of the sender produced.
+//! Maps frames of streams to segments by parsing the output of the sender's multiplexer and compressor.
 
 use super::event::{EventKind, Frame, FrameCommand};
 use crate::Side;
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 const FRAME_HEADER: usize = 8;
 const CHUNK_HEADER: usize = 4;
 
-/// Parser of what one side sends in one session.
+/// Parser of the bytes that one side sends in one session.
 #[derive(Debug)]
 pub(super) struct Frames {
     decoder: Option<Decoder>,
@@ -17,7 +17,7 @@ pub(super) struct Frames {
     first: Option<u32>,
     /// Incomplete header of the current frame.
     head: Vec<u8>,
-    /// Command and stream of the current frame, and how much of its payload is missing.
+    /// Command and stream of the current frame; its missing payload bytes follow.
     current: (FrameCommand, u32),
     left: usize,
     /// Data bytes of each stream so far.
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_segments_carry_what_lies_in_them() {
+    fn plain_segments_carry_the_frames_within_them() {
         let mut frames = Frames::new(false);
         let mut carried = Vec::new();
         for (sn, piece) in bytes().chunks(12).enumerate() {
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn compressed_frames_lie_in_all_segments_of_their_chunk() {
+    fn compressed_frames_map_to_all_segments_of_their_chunk() {
         let mut wire = Vec::new();
         let mut encoder = engine::snappy::Encoder::new();
         encoder.encode(&bytes(), &mut wire);
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_ends_it() {
+    fn malformed_bytes_stop_the_parser() {
         let mut frames = Frames::new(false);
         assert_eq!(frames.push(Side::Client, 0, 0, &[2, 99, 0, 0, 0, 0, 0, 0]), None);
         assert_eq!(frames.push(Side::Client, 0, 1, &[2, 0, 0, 0, 3, 0, 0, 0]), None);

@@ -1,13 +1,13 @@
 //! Recordings: every event of every datagram and segment of a run, with its cause.
 //!
-//! As a file ([`Files`]), a recording is one JSON object per line: first [`Header`], then [`Event`]s in the order in which
-//! they happened, the last of which is [`EventKind::Outcome`]; `karst-sim schema events` prints the JSON Schema of a line. Times
-//! (`t`, `due`) are microseconds since the beginning of the run. Datagrams have numbers (`n`), counted over both directions
-//! from 1; a copy has one of its own. Sessions are numbered as the client dialled them, from 0; both sides use the same
+//! As a file ([`Files`]), a recording is one JSON object per line: first [`Header`], then [`Event`]s in chronological
+//! order, the last of which is [`EventKind::Outcome`]; `karst-sim schema events` prints the JSON Schema of a line. Times
+//! (`t`, `due`) are microseconds since the start of the run. Datagrams are numbered (`n`) over both directions
+//! from 1; a copy has its own number. Sessions are numbered as the client dialled them, from 0; both sides use the same
 //! number. Segment numbers (`sn`) and shard numbers (`seqid`) count per session and direction, streams per session.
 //!
-//! A [`Recorder`] sits in [`crate::net::Net`] while a run is recorded. It never changes anything, so the trace hash stays the
-//! same; without a recorder, each call site tests one option.
+//! A [`Recorder`] in [`crate::net::Net`] records a run. It does not affect the run, so the trace hash stays the same; without a
+//! recorder, each call site tests one option.
 
 mod event;
 mod files;
@@ -34,7 +34,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use tunnels::TunnelLog;
 
-/// What happens to a datagram in transit.
+/// Event of a datagram in transit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transit {
     /// It is dropped.
@@ -88,7 +88,7 @@ pub struct Injected {
 pub struct Captured {
     /// Simulated time.
     pub at: Instant,
-    /// The end.
+    /// Side of the capture.
     pub side: Side,
     /// Sender and receiver; `None` if the bytes are an IP packet.
     pub addresses: Option<(SocketAddr, SocketAddr)>,
@@ -107,13 +107,13 @@ pub struct Recorder {
     /// Names of the workloads.
     works: Vec<String>,
     events: Vec<Event>,
-    /// Captured datagrams; `None` if they are not wanted.
+    /// Captured datagrams; `None` unless captures are requested.
     captured: Option<Vec<Captured>>,
     /// Datagrams recorded so far.
     count: u64,
     /// Datagrams in transit, by packet.
     flights: BTreeMap<PacketId, Flight>,
-    /// The datagram that a process handles now.
+    /// The datagram that a process is handling.
     handled: u64,
     tunnels: BTreeMap<Node, TunnelLog>,
     /// Bytes written to, and read from, each stream on each side.
@@ -160,7 +160,7 @@ impl Recorder {
         let config = &self.configs[node.side() as usize];
         let log = self.tunnels.entry(node).or_insert_with(|| TunnelLog::new(node.side(), session, config));
         let t = now.as_micros();
-        log.take(t, self.handled, tunnel, |what| self.events.push(Event { t, what }));
+        log.take(t, self.handled, tunnel, |kind| self.events.push(Event { t, kind }));
     }
 
     /// A tunnel handed a datagram to its link.
@@ -179,7 +179,7 @@ impl Recorder {
         let (sent, carried) = log.sent(n, bytes.len(), clear.as_deref());
         let comment = if self.captured.is_some() { words::datagram(&sent) } else { String::new() };
         self.add(now, EventKind::Sent(sent));
-        carried.into_iter().for_each(|what| self.add(now, what));
+        carried.into_iter().for_each(|kind| self.add(now, kind));
         self.capture(now, side, Some(addresses), bytes, clear, comment);
     }
 
@@ -194,7 +194,7 @@ impl Recorder {
     /// A datagram in transit was dropped, queued, sent, duplicated or delivered.
     pub fn transit(&mut self, now: Instant, packet: PacketId, transit: Transit) {
         let Some(&Flight { n, dir, addresses }) = self.flights.get(&packet) else { return };
-        let what = match transit {
+        let kind = match transit {
             Transit::Dropped(by) => EventKind::Dropped { n, dir, by },
             Transit::Queued { queue_bytes } => EventKind::Queued { n, dir, queue: queue_bytes },
             Transit::Left { due, queue_bytes, held_back, damaged } => {
@@ -206,7 +206,7 @@ impl Recorder {
             }
             Transit::Waits => EventKind::Waits { n, side: dir.receiver() },
         };
-        self.add(now, what);
+        self.add(now, kind);
     }
 
     /// The adversary sends a datagram.
@@ -280,7 +280,7 @@ impl Recorder {
         self.add(now, EventKind::Reset(at(side, stream)));
     }
 
-    /// A fault began or healed.
+    /// A fault started or healed.
     pub fn fault(&mut self, now: Instant, kind: FaultName, healed: bool) {
         self.add(now, EventKind::Fault { kind, healed });
     }
@@ -290,8 +290,8 @@ impl Recorder {
         self.add(now, EventKind::Violation { rule, detail: detail.into() });
     }
 
-    fn add(&mut self, now: Instant, what: EventKind) {
-        self.events.push(Event { t: now.as_micros(), what });
+    fn add(&mut self, now: Instant, kind: EventKind) {
+        self.events.push(Event { t: now.as_micros(), kind });
     }
 
     fn depart(&mut self, packet: PacketId, side: Side, addresses: Option<(SocketAddr, SocketAddr)>) -> u64 {

@@ -29,9 +29,9 @@ pub enum RecordingError {
 }
 
 impl Recording {
-    /// Whether text that begins like this is a recording rather than a scenario.
-    pub fn is_one(beginning: &str) -> bool {
-        beginning.lines().next().is_some_and(|line| line.contains("\"karst-events/"))
+    /// Whether the first bytes of a file are those of a recording rather than a scenario.
+    pub fn is_one(start: &str) -> bool {
+        start.lines().next().is_some_and(|line| line.contains("\"karst-events/"))
     }
 
     /// Reads a recording as [`super::Files`] writes it. Unknown keys and events, which later versions may add, are skipped.
@@ -50,7 +50,7 @@ impl Recording {
         for (number, line) in lines.enumerate() {
             let event: Result<Event, _> = serde_json::from_str(&line?);
             let event = event.map_err(|error| refused(number + 2, error.to_string()))?;
-            events.extend((event.what != EventKind::Other).then_some(event));
+            events.extend((event.kind != EventKind::Other).then_some(event));
         }
         Ok(Self { header, events })
     }
@@ -62,7 +62,7 @@ impl Recording {
 
     /// The outcome of the run; `None` when the recording was cut off.
     pub fn outcome(&self) -> Option<&Outcome> {
-        self.events.iter().rev().find_map(|event| match &event.what {
+        self.events.iter().rev().find_map(|event| match &event.kind {
             EventKind::Outcome { run } => Some(&**run),
             _ => None,
         })

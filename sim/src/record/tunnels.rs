@@ -15,7 +15,7 @@ const SAMPLE_US: u64 = 10_000;
 pub(super) struct TunnelLog {
     side: Side,
     session: u32,
-    begun: bool,
+    started: bool,
     closed: bool,
     frames: Frames,
     /// Segments written into a datagram that has not been sent yet, oldest first.
@@ -34,7 +34,7 @@ struct Written {
     again: Option<Again>,
 }
 
-/// Notes of one moment that form one event each.
+/// Notes of one instant, merged into one event per kind.
 #[derive(Default)]
 struct Batch {
     rebuilt: Vec<u32>,
@@ -50,7 +50,7 @@ impl TunnelLog {
         Self {
             side,
             session,
-            begun: false,
+            started: false,
             closed: false,
             frames: Frames::new(config.compress),
             written: VecDeque::new(),
@@ -63,8 +63,8 @@ impl TunnelLog {
 
     /// Records the notes of a tunnel after it processed datagram `n`.
     pub(super) fn take(&mut self, t: u64, n: u64, tunnel: &mut Tunnel, mut add: impl FnMut(EventKind)) {
-        if !self.begun {
-            self.begun = true;
+        if !self.started {
+            self.started = true;
             tunnel.keep_notes();
             add(self.session_event(tunnel, None));
         }
@@ -72,7 +72,7 @@ impl TunnelLog {
         while let Some(note) = tunnel.poll_note() {
             self.note(note, &mut batch);
         }
-        self.tell(batch, n, &mut add);
+        self.emit(batch, n, &mut add);
         if let Some(state) = self.sample(t, tunnel) {
             add(EventKind::State(state));
         }
@@ -147,7 +147,7 @@ impl TunnelLog {
         }
     }
 
-    fn tell(&self, batch: Batch, n: u64, add: &mut impl FnMut(EventKind)) {
+    fn emit(&self, batch: Batch, n: u64, add: &mut impl FnMut(EventKind)) {
         let (side, session) = (self.side, self.session);
         let Batch { rebuilt, parity, got: [sns, by_parity, again], in_order, acked: [acked, una], rtt_ms } =
             batch;

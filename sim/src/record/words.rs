@@ -3,7 +3,7 @@
 use super::{Again, Command, Frame, FrameCommand, Segment, Sent};
 use engine::Cause;
 
-/// A datagram on one line, in the style of packet analysers; for captures.
+/// A datagram as one line in the style of packet analysers, for captures.
 pub(crate) fn datagram(sent: &Sent) -> String {
     let mut out = format!("#{}", sent.n);
     if let Some(shard) = sent.shard {
@@ -33,8 +33,8 @@ pub(crate) fn brief(sent: &Sent) -> String {
         }
     }
     let has = |cmd| sent.segments.iter().any(|segment| segment.cmd == cmd);
-    parts.extend(has(Command::Wask).then(|| "window ask".into()));
-    parts.extend(has(Command::Wins).then(|| "window tell".into()));
+    parts.extend(has(Command::Wask).then(|| "window probe".into()));
+    parts.extend(has(Command::Wins).then(|| "window size".into()));
     parts.extend(sent.shard.filter(|shard| shard.parity).map(|shard| format!("parity {}", shard.seqid)));
     format!("#{}, {} bytes: {}", sent.n, grouped(sent.bytes.into()), parts.join("; "))
 }
@@ -61,8 +61,8 @@ pub(crate) fn why(again: &Again) -> String {
         Cause::Early => format!("early: {}, and nothing new could be sent", passed()),
         Cause::Timeout => format!("timeout: no acknowledgement within {waited_ms} ms"),
         Cause::Overdue => "overdue: one sent later was acknowledged".into(),
-        Cause::TailProbe => "tail: nothing was heard since".into(),
-        Cause::Redundant => "along: a later small datagram had room for it".into(),
+        Cause::TailProbe => "tail: no acknowledgement since".into(),
+        Cause::Redundant => "redundant: copied into a later, small datagram".into(),
     };
     format!("{} transmission, {reason}", ordinal(*xmit))
 }
@@ -153,7 +153,7 @@ mod tests {
     use crate::record::Shard;
 
     #[test]
-    fn reasons_and_datagrams_read_well() {
+    fn reasons_and_datagrams_as_text() {
         let again = |cause, passed_by: &[u32], waited_ms, xmit| {
             why(&Again { cause, xmit, passed_by: passed_by.into(), waited_ms })
         };

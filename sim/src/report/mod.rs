@@ -41,7 +41,7 @@ impl Display for Report<'_> {
     }
 }
 
-/// A table after an empty line; nothing if it has no rows.
+/// Writes an empty line and a table; nothing without rows.
 fn section<const N: usize>(out: &mut Formatter<'_>, heads: [&str; N], rows: &[[String; N]]) -> fmt::Result {
     if rows.is_empty() { Ok(()) } else { write!(out, "\n{}", table(&heads, rows)) }
 }
@@ -59,7 +59,7 @@ fn workloads(out: &mut Formatter<'_>, workloads: &[WorkOutcome]) -> fmt::Result 
     for (name, stall) in workloads.iter().filter_map(|work| Some((work.name(), work.activity()?.1.stall?))) {
         writeln!(
             out,
-            "  {name}: beside the stalled reader {:.2} MB were read, with a gap of {} ms at most",
+            "  {name}: the other download read {:.2} MB during the stall, with a longest gap of {} ms",
             stall.healthy_bytes as f64 / 1e6,
             ms(stall.healthy_gap_us)
         )?;
@@ -169,7 +169,7 @@ fn hosts(out: &mut Formatter<'_>, outcome: &Outcome) -> fmt::Result {
         if host.socket_peak_bytes + host.cpu_busy_us > 0 {
             writeln!(
                 out,
-                "  {name}'s machine: {} datagrams found no room in the socket, which held {:.1} kB at most; busy {} ms",
+                "  {name} host: {} datagrams dropped by the full socket buffer, peak {:.1} kB; processor busy for {} ms",
                 host.dropped_socket,
                 host.socket_peak_bytes as f64 / 1e3,
                 ms(host.cpu_busy_us),
@@ -194,8 +194,17 @@ fn sides(out: &mut Formatter<'_>, sides: [&SideOutcome; 2]) -> fmt::Result {
         let [sent, timeout, fast, early, twice, recovered, failed, refused] = counts.map(|n| n.to_string());
         [name.into(), sent, timeout, fast, early, twice, recovered, failed, refused]
     });
-    let heads =
-        ["segments", "sent", "again: timeout", "fast", "early", "got twice", "recovered", "not", "refused"];
+    let heads = [
+        "segments",
+        "sent",
+        "retransmitted: timeout",
+        "fast",
+        "early",
+        "duplicates",
+        "recovered",
+        "not",
+        "refused",
+    ];
     section(out, heads, &rows.collect::<Vec<_>>())
 }
 
@@ -223,7 +232,7 @@ fn expectations(out: &mut Formatter<'_>, expectations: &[ExpectationOutcome]) ->
             Unit::Bytes => "kB",
         };
         [
-            format!("  {}", expectation.what),
+            format!("  {}", expectation.quantity),
             expectation.measured.map_or_else(|| "not measured".into(), figure),
             format!("{word} {}", figure(limit)),
             unit.into(),

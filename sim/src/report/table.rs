@@ -1,5 +1,5 @@
 /// Aligned text: the first column to the left, the others to the right, indented by two spaces. An empty last column is
-/// left out of its row.
+/// omitted.
 pub fn table<const N: usize>(heads: &[&str; N], rows: &[[String; N]]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());
@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_as_long_as_they_may_be() {
+    fn lines_use_the_whole_width() {
         assert_eq!(wrapped("a bc  def g", 4), ["a bc", "def", "g"]);
     }
 }

@@ -307,7 +307,7 @@ impl<'s, T: Transport> Simulation<'s, T> {
             workloads,
             links: PerDirection { up, down },
             adversary: network.adversary.as_ref().map_or_else(Default::default, |one| *one.counters()),
-            ..Outcome::nothing(self.scenario, self.seed)
+            ..Outcome::empty(self.scenario, self.seed)
         };
         self.transport.report(self.scenario, &mut outcome);
         outcome

@@ -1,4 +1,4 @@
-//! Sending under a controller over lines that a window alone would flood or starve.
+//! Congestion control of `--mode auto` over links that a fixed window would overfill or underuse.
 
 use serde_json::{Value, json};
 use sim::record::EventKind;
@@ -36,7 +36,7 @@ fn wire_per_useful(outcome: &Outcome) -> f64 {
 
 // CC-11
 #[test]
-fn loss_that_does_not_depend_on_the_rate_slows_nothing_down() {
+fn random_loss_does_not_reduce_the_rate() {
     let outcome = line(
         "auto",
         json!({ "mtu_bytes": 1500, "delay_ms": 20, "rate_kbit": 20000, "queue_packets": 100, "loss_pct": 10 }),
@@ -103,7 +103,7 @@ fn kbit_after(name: &str, change_ms: u64) -> u64 {
     let seconds = (change_ms + 3_000) * 1_000..(change_ms + 8_000) * 1_000;
     let events = world.recorder().expect("a recorder").take_events();
     let read =
-        events.iter().filter(|event| seconds.contains(&event.t)).filter_map(|event| match &event.what {
+        events.iter().filter(|event| seconds.contains(&event.t)).filter_map(|event| match &event.kind {
             EventKind::Read(span) if span.side == Side::Client => Some(span.len),
             _ => None,
         });
@@ -119,7 +119,7 @@ fn a_change_of_the_line_is_followed_within_three_seconds() {
         let kbit = kbit_after(name, change_ms);
         assert!(kbit >= rate_kbit * 92 / 100, "{name}: {kbit} kbit/s");
     }
-    // Growth takes longer: three quarters of the rate.
+    // Growth is slower: three quarters of the rate.
     let kbit = kbit_after("rate-fourfold", 15_000);
     assert!(kbit >= 40_000 * 75 / 100, "rate-fourfold: {kbit} kbit/s");
     let kbit = kbit_after("loss-rises", 15_000);

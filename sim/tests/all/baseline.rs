@@ -1,4 +1,4 @@
-//! Direct TCP under the same work: everything arrives whole, the same seed gives the same run, and loss hurts.
+//! Direct TCP with the same workloads: all data arrives, the same seed gives the same run, and loss reduces goodput.
 
 use crate::common::rough;
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ fn goodput_kbit(outcome: &Outcome) -> u64 {
 }
 
 #[test]
-fn everything_arrives_through_every_fault() {
+fn all_data_arrives_through_every_fault() {
     for baseline in ["cubic", "reno"] {
         let outcome = over_tcp(&rough(), baseline);
         assert_eq!(outcome.useful_bytes.down - outcome.useful_bytes.up, 300_000, "{outcome:?}");
@@ -43,7 +43,7 @@ fn a_clean_line_is_filled_and_loss_is_felt() {
         goodput_kbit(&over_tcp(&file, "cubic"))
     };
     let (clean, lossy) = (under("0"), under("2"));
-    // 1460 of 1500 bytes are payload; the start takes its time.
+    // 1460 of 1500 bytes are payload; slow start reduces the mean.
     assert!((15_000..20_000 * 1460 / 1500).contains(&clean), "{clean}");
     assert!(lossy < clean / 2, "{lossy} against {clean}");
 }

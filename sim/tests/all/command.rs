@@ -1,4 +1,4 @@
-//! The program: exit codes, the one-line refusal, and the results file.
+//! The program: exit codes, one-line errors, and the results file.
 
 use crate::common::rough;
 use serde_json::{Value, json};
@@ -168,7 +168,7 @@ fn pinned_folder(name: &str) -> (PathBuf, PathBuf) {
 }
 
 #[test]
-fn pinned_hashes_are_compared_and_every_tampering_is_noticed() {
+fn pinned_hashes_are_compared_and_every_tampering_is_detected() {
     let (folder, path) = pinned_folder("pins");
     let pins = path.to_str().unwrap();
     assert_eq!(karst_sim(&["pins", pins]).status.code(), Some(2), "there is no file yet");
@@ -250,7 +250,10 @@ fn a_failing_scenario_shrinks_to_a_file_that_names_the_packet_and_its_run() {
     let output = karst_sim(&["shrink", path.to_str().unwrap(), "--out", small.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let report = String::from_utf8(output.stdout).unwrap();
-    assert!(report.contains("links: nothing is left to chance; fails with 4 of 4 other dice"), "{report}");
+    assert!(
+        report.contains("links: no random element remains; fails with 4 of 4 other link seeds"),
+        "{report}"
+    );
     assert!(report.contains("no pin: only a run that does not fail has one"), "{report}");
     let tree: Value = serde_json::from_str(&std::fs::read_to_string(&small).unwrap()).unwrap();
     assert!(tree["links"].to_string().contains("_packets"), "{tree}");

@@ -1,4 +1,4 @@
-//! The same scenario and seed give the same run; anything else gives another one.
+//! The same scenario and seed give the same run; another scenario or seed gives another run.
 
 use crate::common::{rough, scenario};
 use serde_json::json;

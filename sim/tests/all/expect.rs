@@ -19,7 +19,7 @@ fn every_key_is_judged() {
         "amplification": { "up": 99, "down": "0.1" },
         "drained_ms": 30000
     }));
-    let verdicts: Vec<_> = outcome.expectations.iter().map(|one| (one.what.as_str(), one.ok)).collect();
+    let verdicts: Vec<_> = outcome.expectations.iter().map(|one| (one.quantity.as_str(), one.ok)).collect();
     let expected = [
         ("goodput of download", true),
         ("goodput of download", false),
@@ -69,7 +69,7 @@ fn recovery_is_the_longest_of_all_faults() {
 }
 
 #[test]
-fn what_was_not_measured_meets_nothing() {
+fn figures_that_were_not_measured_meet_no_expectation() {
     let outcome = outcome(json!({ "goodput_kbit": { "echo": { "max": 1 } } }));
     assert_eq!((outcome.expectations[0].measured, outcome.expectations[0].ok), (None, false));
 }

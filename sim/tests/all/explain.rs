@@ -1,4 +1,4 @@
-//! Explanations name what happened, to what, where, and why.
+//! Explanations of segments, streams and moments: event, place, cause.
 use serde_json::{Value, json};
 use sim::record::Recording;
 use sim::record::{EventKind, Header};
@@ -32,7 +32,7 @@ fn recorded(file: &Value) -> Recording {
 
 /// The first data segment of datagram `n`.
 fn segment_in(recording: &Recording, n: u64) -> u32 {
-    let found = recording.events.iter().find_map(|event| match &event.what {
+    let found = recording.events.iter().find_map(|event| match &event.kind {
         EventKind::Sent(sent) if sent.n == n => sent.segments.first().map(|segment| segment.sn),
         _ => None,
     });
@@ -49,9 +49,9 @@ fn has(text: &str, parts: &[&str]) {
 }
 
 #[test]
-fn a_lost_segment_is_sent_again_because_acknowledgements_passed_it() {
+fn a_retransmission_names_the_later_acknowledged_segments() {
     let recording = recorded(&upload(&[30], 0));
-    // All packets up to that one go up: it is also the 30th datagram.
+    // All packets before it go up, so it is also the 30th datagram.
     let sn = segment_in(&recording, 30);
     let text = explain(&recording, Subject::Segment(sn), Only::default()).unwrap();
     let passed = format!("fast: the acknowledgements of {}, {} passed it", sn + 1, sn + 2);
@@ -63,12 +63,12 @@ fn a_lost_segment_is_sent_again_because_acknowledgements_passed_it() {
             "stream 3 bytes",
             "client  sent; in #30",
             "up      #30 lost: on the list of packets to drop",
-            "client  sent again, second transmission, ",
+            "client  retransmitted: second transmission, ",
             "server  #",
-            "server  in order, and with it ",
+            "server  in order, and ",
             "server  the application reads stream 3",
             "client  ",
-            " ms after it was first sent",
+            " ms after the first transmission",
         ],
     );
     assert!(text.contains(&passed) || text.contains("early: "), "{text}");
@@ -78,7 +78,7 @@ fn a_lost_segment_is_sent_again_because_acknowledgements_passed_it() {
 #[test]
 fn a_rebuilt_segment_names_its_parity() {
     let recording = recorded(&upload(&[82], 3));
-    let lost = recording.events.iter().find_map(|event| match event.what {
+    let lost = recording.events.iter().find_map(|event| match event.kind {
         EventKind::Dropped { n, .. } => Some(n),
         _ => None,
     });
@@ -92,7 +92,7 @@ fn a_rebuilt_segment_names_its_parity() {
 }
 
 #[test]
-fn a_stream_has_its_milestones_and_its_troubles() {
+fn a_stream_lists_milestones_and_delayed_segments() {
     let recording = recorded(&upload(&[30, 31, 60], 0));
     let text = explain(&recording, Subject::Stream(3), Only::default()).unwrap();
     has(
@@ -101,25 +101,25 @@ fn a_stream_has_its_milestones_and_its_troubles() {
             "stream 3, session 0",
             "client  opened",
             "client  the application writes 200,000 bytes",
-            "server  the application reads for the last time: 200,000 bytes in all",
+            "server  last read of the application: 200,000 bytes in total",
             "client to server: ",
             "segments, ",
-            "from first sent to in order: half within ",
+            "delay until in order: p50 ",
             "sent",
             "lost: on the list of packets to drop",
-            "sent again, second transmission",
+            "retransmitted: second transmission",
         ],
     );
-    // The first two are neighbours that fared alike.
+    // The first two are neighbours with the same history.
     assert_eq!(text.matches("lost: on the list").count(), 2, "{text}");
-    has(&text, &["29, 30 sent\n", "29, 30 sent again, second", "the last of them arrives"]);
-    assert!(!text.contains("never in order"), "{text}");
+    has(&text, &["29, 30 sent\n", "29, 30 retransmitted: second", "the last of them arrives"]);
+    assert!(!text.contains("not in order"), "{text}");
     let other = Only { side: Some(Side::Server), session: None };
     assert!(!explain(&recording, Subject::Stream(3), other).unwrap().contains("client to server"));
 }
 
 #[test]
-fn a_moment_has_its_state_and_what_happened_around_it() {
+fn a_moment_has_its_state_and_surrounding_events() {
     let recording = recorded(&upload(&[30], 3));
     let subject = Subject::Moment { at_us: 60_000, around_us: 5_000 };
     let text = explain(&recording, subject, Only::default()).unwrap();
@@ -139,7 +139,7 @@ fn a_moment_has_its_state_and_what_happened_around_it() {
 }
 
 #[test]
-fn what_is_not_there_is_not_explained() {
+fn absent_subjects_have_no_explanation() {
     let recording = recorded(&upload(&[], 3));
     for subject in
         [Subject::Segment(99_999), Subject::Stream(99), Subject::Moment { at_us: u64::MAX, around_us: 1 }]
@@ -174,15 +174,18 @@ fn the_command_explains_a_scenario_and_its_recording_alike() {
         assert!(output.status.code() == Some(2) && said.contains(reason), "{said}");
     };
     refused(&["explain", recording, "--sn", "5", "--seed", "2"], "is a recording");
-    refused(&["explain", scenario, "--sn", "99999"], "there is no such thing in this run");
+    refused(&["explain", scenario, "--sn", "99999"], "the run does not contain it");
     refused(&["explain", scenario], "--stream");
     refused(&["explain", scenario, "--at", "1.2345"], "at most 3 decimals");
-    refused(&["run", scenario, "--seeds", "1..2", "--events", recording], "only a single run is recorded");
+    refused(
+        &["run", scenario, "--seeds", "1..2", "--events", recording],
+        "only a single run can be recorded",
+    );
     refused(&["explain", "missing.jsonl", "--sn", "1"], "missing.jsonl");
 }
 
 #[test]
-fn a_moment_tells_what_a_controller_believes() {
+fn a_moment_shows_the_estimates_of_the_controller() {
     let scenario = concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios/auto/clean.json");
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_karst-sim"))
         .args(["explain", scenario, "--at", "2000"])

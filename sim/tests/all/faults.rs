@@ -1,4 +1,4 @@
-//! Faults: what breaks, what heals, and what must not break.
+//! Faults: their effects, recovery, and invariants.
 
 use crate::common::{play, scenario};
 use serde_json::{Value, json};
@@ -51,7 +51,7 @@ fn download(outcome: &Outcome) -> (u64, u64, bool) {
 }
 
 #[test]
-fn after_a_server_restart_everything_goes_on_within_seconds() {
+fn sessions_recover_within_seconds_after_a_server_restart() {
     let file = busy(15_000, &json!([{ "server_restart": { "at_ms": 2000, "down_ms": 500 } }]));
     survives(&file, |outcome| {
         assert_eq!((outcome.sessions.dials, outcome.sessions.accepted >= 2), (2, true));
@@ -62,7 +62,7 @@ fn after_a_server_restart_everything_goes_on_within_seconds() {
     });
 }
 
-/// Without probes the client hears of it by its keepalive timeout, 30 to 60 s later.
+/// Without probes the client detects the restart by its keepalive timeout, 30 to 60 s later.
 #[test]
 fn without_probes_a_server_restart_costs_the_keepalive_timeout() {
     let mut file = busy(80_000, &json!([{ "server_restart": { "at_ms": 2000, "down_ms": 500 } }]));
@@ -80,7 +80,7 @@ fn after_a_client_restart_the_server_serves_its_next_tunnel() {
         survives(&file, |outcome| {
             assert_eq!((outcome.sessions.dials, outcome.sessions.accepted), (2, 2));
             assert_eq!(outcome.sessions.addresses, if keep_address { 1 } else { 2 });
-            // At the same address it replaces the old session at once; elsewhere that one times out some day.
+            // From the same address it replaces the old session at once; otherwise the old session times out later.
             assert!(!keep_address || outcome.sessions.ended == 1, "{:?}", outcome.sessions);
             assert!(recovery_us(outcome, 0).iter().all(|&us| us < 1_000_000), "{:?}", outcome.faults);
         });
@@ -101,7 +101,7 @@ fn sessions_follow_a_client_whose_address_changes_without_losing_a_stream() {
 }
 
 #[test]
-fn a_server_that_does_not_follow_makes_the_client_dial_anew() {
+fn the_client_dials_again_if_the_server_does_not_follow() {
     let mut file = busy(10_000, &json!([{ "nat_rebinding": { "at_ms": 2000 } }]));
     file["server"]["no-migrate"] = json!(true);
     survives(&file, |outcome| {
@@ -171,7 +171,7 @@ fn clocks_may_jump_ahead() {
 }
 
 #[test]
-fn duplicated_and_damaged_datagrams_change_nothing_for_applications() {
+fn duplicated_and_corrupted_datagrams_do_not_reach_applications() {
     let storms = json!([
         { "duplicate_storm": { "at_ms": 1000, "for_ms": 3000, "pct": 100 } },
         { "corruption": { "at_ms": 3000, "for_ms": 3000, "pct": 20 } }
@@ -183,7 +183,7 @@ fn duplicated_and_damaged_datagrams_change_nothing_for_applications() {
     });
 }
 
-/// A session that ends though nothing explains it: here the fault is hidden from the rule.
+/// A session that ends without an excuse: the fault is hidden from the rule.
 #[test]
 fn an_end_that_no_fault_explains_is_a_broken_rule() {
     let mut file = busy(40_000, &json!([]));

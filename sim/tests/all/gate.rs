@@ -1,4 +1,4 @@
-//! The determinism gate: quiet when runs are equal, red when something from outside decides one.
+//! The determinism gate: passes for equal runs, fails if a run depends on external state.
 
 use crate::common::{rough, scenario};
 use sim::play;
@@ -18,7 +18,7 @@ fn equal_runs_pass_with_the_hash_of_a_plain_run() {
 }
 
 #[test]
-fn a_clock_read_is_noticed_and_the_first_event_that_differs_is_named() {
+fn a_clock_read_is_detected_with_the_first_different_event() {
     #[expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "the planted fault")]
     fn clock() -> u64 {
         let elapsed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
@@ -28,7 +28,7 @@ fn a_clock_read_is_noticed_and_the_first_event_that_differs_is_named() {
 }
 
 #[test]
-fn an_unordered_iteration_is_noticed_and_the_first_event_that_differs_is_named() {
+fn an_unordered_iteration_is_detected_with_the_first_different_event() {
     #[expect(clippy::disallowed_types, reason = "the planted fault")]
     fn unordered() -> u64 {
         let numbers: std::collections::HashSet<u64> = (0..1_000).collect();

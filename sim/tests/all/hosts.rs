@@ -1,4 +1,4 @@
-//! Machines with limits: what they cost is seen, and every check holds all the same.
+//! Hosts with limits: their costs are visible, and every check holds.
 
 use crate::common::{rough, scenario};
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ fn on(client: Value, server: Value) -> Outcome {
 }
 
 #[test]
-fn a_stall_holds_back_everything_and_drops_what_does_not_fit() {
+fn a_stall_delays_all_datagrams_and_drops_those_beyond_the_buffer() {
     let free = on(json!({}), json!({}));
     let stalls = json!([{ "at_ms": 50, "for_ms": 300 }]);
     let stalled = on(json!({ "stalls": stalls, "receive_buffer_bytes": 20000 }), json!({}));
@@ -41,7 +41,7 @@ fn a_slow_processor_is_the_bottleneck() {
 }
 
 #[test]
-fn late_timers_delay_but_break_nothing() {
+fn late_timers_delay_without_breaking_a_rule() {
     let late = on(json!({ "timer_slack_ms": 30 }), json!({ "timer_slack_ms": 30 }));
     assert_ne!(late.trace_hash, on(json!({}), json!({})).trace_hash);
 }
@@ -56,14 +56,14 @@ fn both_clocks_cross_the_wrap() {
     }
 }
 
-/// The wrap in the middle of the work: without it, the same seed takes the same time to the millisecond.
+/// A clock wrap during the workload: without it, the same seed takes the same time to the millisecond.
 #[test]
-fn the_wrap_costs_nothing() {
+fn the_wrap_does_not_affect_the_run() {
     let at = |offset_ms: u64| {
         let clock = json!({ "clock_offset_ms": offset_ms });
         on(clock.clone(), clock)
     };
-    // The clocks' multiples of all intervals lie alike.
+    // The clocks have the same phase for all intervals.
     let wrap_ms = (1 << 32) - 150;
     let (plain, wrapping) = (at(wrap_ms % 120_000), at(wrap_ms));
     assert!(plain.sim_us > 300_000, "{}", plain.sim_us);

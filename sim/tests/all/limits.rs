@@ -1,4 +1,4 @@
-//! Bounded memory and sane windows: the rules hold in rough runs, and each of them can be broken.
+//! Bounds of memory and windows: the rules hold in runs with impairments, and each of them can be broken.
 
 use crate::common::{play, rough, scenario};
 use engine::arq::State;
@@ -38,8 +38,8 @@ fn limits_follow_from_the_settings() {
 }
 
 #[test]
-fn what_links_may_hold_follows_from_their_plan() {
-    // Each way: 100,000 bytes of 52, the one being sent, and what 20 Mbit/s are in 22 ms, twice; sockets: 4 MiB of 24.
+fn packet_limits_of_links_follow_from_their_plan() {
+    // Per direction: 100,000 bytes of 52, one in transmission, and 20 Mbit/s for 22 ms, twice; sockets: 4 MiB of 24.
     let link = 100_000 / 52 + 1 + 2 * (440_000 / (8 * 52) + 2);
     let packets_max = Limits::new(&scenario(&rough())).packets_max;
     assert_eq!(packets_max, Some(2 * link + 2 * (4_194_304 / 24)));
@@ -63,7 +63,7 @@ fn a_delayed_or_older_side_may_owe_more_acknowledgements() {
 }
 
 #[test]
-fn every_limit_of_length_is_noticed_by_itself() {
+fn every_length_limit_is_checked_separately() {
     let (limits, full) = (limits(), full(&limits()));
     assert_eq!(limits.broken_by(&full), None);
     for (more, part) in [
@@ -78,7 +78,7 @@ fn every_limit_of_length_is_noticed_by_itself() {
 }
 
 #[test]
-fn every_window_is_noticed_by_itself() {
+fn every_window_is_checked_separately() {
     let (limits, full) = (limits(), full(&limits()));
     assert_eq!(limits.window_broken_by(&full), None);
     for (broken, part) in [

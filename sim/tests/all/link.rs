@@ -1,4 +1,4 @@
-//! A whole link: what goes in comes out, late, in order and as often as planned, and nothing is lost without a count.
+//! A complete link: delivery, delay, order and copies as planned, and every loss is counted.
 
 use crate::common::line::{DATAGRAM_BYTES, numbers, play};
 use engine::Instant;
@@ -28,7 +28,7 @@ fn delay_and_jitter_keep_the_order() {
 }
 
 #[test]
-fn the_rate_is_kept_and_what_does_not_fit_is_dropped() {
+fn the_rate_is_kept_and_packets_beyond_the_queue_are_dropped() {
     // 1000 bytes on the wire every 0.5 ms are 16 Mbit/s into 8 Mbit/s.
     let queue = QueuePlan { bits_per_s: 8_000_000, bytes_max: 10_000, packets_max: u64::MAX, codel: None };
     let (arrivals, counters) =
@@ -52,7 +52,7 @@ fn reordering_lets_later_packets_overtake() {
 }
 
 #[test]
-fn everything_at_once_is_counted() {
+fn combined_impairments_are_counted() {
     let plan = LinkPlan {
         mtu_bytes: Some(1_000.into()),
         loss: LossPlan::Burst { ppm: 50_000, burst_thousandths: 2_000 }.into(),
@@ -74,9 +74,9 @@ fn everything_at_once_is_counted() {
     assert_eq!(play(&small, 5, PACKETS, 95).1.dropped_mtu, PACKETS);
 }
 
-/// Switching one fault off must not disturb the dice of the others.
+/// Switching one impairment off must not change the random numbers of the others.
 #[test]
-fn elements_throw_their_own_dice() {
+fn elements_have_independent_random_streams() {
     let loss = LossPlan::Bernoulli { ppm: 100_000 };
     let with = |loss: LossPlan, duplicate_ppm: u32| LinkPlan {
         loss: loss.into(),

@@ -1,4 +1,4 @@
-//! Duplicated and damaged datagrams, measured against what was asked for over fixed seeds.
+//! Duplicated and corrupted datagrams, measured against their configuration over fixed seeds.
 
 use crate::common::line::{is_near, numbers, play};
 use sim::plan::{LinkPlan, Timeline};
@@ -6,7 +6,7 @@ use sim::plan::{LinkPlan, Timeline};
 const PACKETS: u64 = 100_000;
 
 #[test]
-fn the_share_asked_for_arrives_twice() {
+fn the_configured_share_is_duplicated() {
     for (seed, percent) in [(1, 1), (2, 10), (3, 100)] {
         let plan = LinkPlan { duplicate_ppm: (percent * 10_000).into(), ..LinkPlan::default() };
         let (arrivals, counters) = play(&plan, seed, PACKETS, 10);
@@ -18,7 +18,7 @@ fn the_share_asked_for_arrives_twice() {
 }
 
 #[test]
-fn the_share_asked_for_is_damaged_in_one_to_four_bits() {
+fn the_configured_share_is_corrupted_in_one_to_four_bits() {
     for (seed, percent) in [(1, 1), (2, 10), (3, 100)] {
         let plan = LinkPlan { corrupt_ppm: (percent * 10_000).into(), ..LinkPlan::default() };
         let (arrivals, counters) = play(&plan, seed, PACKETS, 10);
@@ -33,7 +33,7 @@ fn the_share_asked_for_is_damaged_in_one_to_four_bits() {
     }
 }
 
-/// A copy is made of what arrives: both are damaged, or neither.
+/// Corruption precedes duplication: both copies are corrupted, or neither.
 #[test]
 fn copies_of_a_damaged_datagram_are_damaged() {
     let plan = LinkPlan { duplicate_ppm: 500_000.into(), corrupt_ppm: 500_000.into(), ..LinkPlan::default() };

@@ -1,4 +1,4 @@
-//! When packets arrive, measured against what was asked for over fixed seeds.
+//! Delays of packets, measured against their configuration over fixed seeds.
 
 use crate::common::line::{Arrival, is_near, numbers, play};
 use sim::plan::{LinkPlan, QueuePlan, ReorderPlan, Timeline, WanderPlan};
@@ -38,7 +38,7 @@ fn jitter_is_uniform() {
 }
 
 #[test]
-fn wander_has_its_mean_its_spread_and_its_memory() {
+fn wander_has_its_mean_spread_and_correlation() {
     let wander = WanderPlan { amplitude_us: 30_000, correlation_us: 320_000 };
     let plan = LinkPlan { delay_us: 1_000.into(), wander: Some(wander.into()), ..LinkPlan::default() };
     for seed in 1..=3 {
@@ -52,7 +52,7 @@ fn wander_has_its_mean_its_spread_and_its_memory() {
         assert!((14_500.0..15_500.0).contains(&mean), "{mean}");
         let deviation = covariance(0).sqrt();
         assert!((4_500.0..5_500.0).contains(&deviation), "{deviation}");
-        // Correlation falls to 1/e in the correlation time, to nearly nothing in four times that.
+        // Correlation falls to 1/e within the correlation time, to nearly 0 within four times that.
         let (once, four) = (covariance(32) / covariance(0), covariance(128) / covariance(0));
         assert!((0.30..0.44).contains(&once), "{once}");
         assert!((-0.1..0.12).contains(&four), "{four}");
@@ -60,9 +60,9 @@ fn wander_has_its_mean_its_spread_and_its_memory() {
     }
 }
 
-/// Neighbours wander alike: what makes it differ from jitter.
+/// Successive packets have similar delays, unlike with jitter.
 #[test]
-fn wander_moves_slowly() {
+fn wander_changes_slowly() {
     let wander = WanderPlan { amplitude_us: 30_000, correlation_us: 320_000 };
     let plan = LinkPlan { wander: Some(wander.into()), ..LinkPlan::default() };
     let delays = delays(&plan, 4, 100);
@@ -72,7 +72,7 @@ fn wander_moves_slowly() {
 }
 
 #[test]
-fn reordering_holds_its_share_back_by_the_time_asked_for() {
+fn reordering_delays_the_configured_share_by_the_configured_time() {
     for (seed, percent) in [(1, 1), (2, 5), (3, 25)] {
         let reorder = ReorderPlan { ppm: percent * 10_000, extra_us: 2_500 };
         let plan = LinkPlan { delay_us: 1_000.into(), reorder: Some(reorder.into()), ..LinkPlan::default() };
@@ -84,9 +84,9 @@ fn reordering_holds_its_share_back_by_the_time_asked_for() {
     }
 }
 
-/// Also behind a queue, and in whatever order they are listed; only what is listed is late.
+/// Also behind a queue and for any order of the list; only listed packets are late.
 #[test]
-fn listed_packets_are_late_by_what_the_list_says_and_others_overtake_them() {
+fn listed_packets_are_delayed_and_others_overtake_them() {
     let queue = QueuePlan { bits_per_s: 8_000_000, bytes_max: 10_000, packets_max: 9, codel: None };
     for queue in [None, Some(queue.into())] {
         let transmission_us = queue.as_ref().map_or(0, |_| 1_000);
@@ -104,7 +104,7 @@ fn listed_packets_are_late_by_what_the_list_says_and_others_overtake_them() {
 
 /// A packet that another element drops has no delay, and the numbers go on.
 #[test]
-fn what_is_dropped_counts_and_is_not_delayed() {
+fn dropped_packets_count_and_are_not_delayed() {
     let (drop_packets, delay_packets) = (vec![1, 3], vec![(4, 500)]);
     let plan = LinkPlan { drop_packets, delay_packets, ..LinkPlan::default() };
     let (arrivals, counters) = play(&plan, 1, 5, 1_000);

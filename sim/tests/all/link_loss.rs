@@ -1,11 +1,11 @@
-//! What is lost before the queue, measured against what was asked for over fixed seeds.
+//! Loss before the queue, measured against its configuration over fixed seeds.
 
 use crate::common::line::{arrived, is_near, numbers, play};
 use sim::plan::{LinkPlan, LossPlan, Timeline};
 
 const PACKETS: u64 = 200_000;
 
-/// Lengths of the runs of packets that did not come out.
+/// Lengths of runs of lost packets.
 fn lost_runs(plan: &LinkPlan, seed: u64) -> Vec<u64> {
     let (arrivals, counters) = play(plan, seed, PACKETS, 10);
     assert_eq!(arrivals.len() as u64 + counters.dropped_loss, PACKETS);
@@ -22,7 +22,7 @@ fn bernoulli_loses_its_share_in_the_runs_of_chance() {
         let runs = lost_runs(&lossy(LossPlan::Bernoulli { ppm: percent * 10_000 }), seed);
         let lost: u64 = runs.iter().sum();
         assert!(is_near(lost, PACKETS * u64::from(percent) / 100, 5), "{percent} %: {lost}");
-        // Independent losses come in runs of 1 / (1 - loss).
+        // Independent losses have a mean run of 1 / (1 - loss).
         let mean_thousandths = lost * 1_000 / runs.len() as u64;
         assert!(is_near(mean_thousandths, 100_000 / (100 - u64::from(percent)), 3), "{mean_thousandths}");
     }
@@ -66,7 +66,7 @@ fn the_drop_list_drops_those_and_no_others() {
 }
 
 #[test]
-fn a_blackout_drops_what_is_sent_during_it_and_nothing_that_is_under_way() {
+fn a_blackout_drops_packets_sent_during_it_and_not_those_in_flight() {
     let blackout =
         Timeline::from(false).then(1_000, true).then(2_000, false).then(5_000, true).then(5_500, false);
     let plan = LinkPlan { blackout, delay_us: 700.into(), ..LinkPlan::default() };

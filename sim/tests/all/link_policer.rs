@@ -1,9 +1,9 @@
-//! The policer, measured against what was asked for.
+//! The policer, measured against its configuration.
 
 use crate::common::line::{arrived, play};
 use sim::plan::{LinkPlan, Penalty, PolicerPlan, Timeline};
 
-/// A thousand packets per second, fifty at once.
+/// A thousand packets per second, with bursts of fifty.
 const PLAIN: PolicerPlan = PolicerPlan { bits_per_s: 8_000_000, burst_bytes: 50_000, penalty: None };
 
 fn policed(policer: impl Into<Timeline<PolicerPlan>>) -> LinkPlan {
@@ -11,7 +11,7 @@ fn policed(policer: impl Into<Timeline<PolicerPlan>>) -> LinkPlan {
 }
 
 #[test]
-fn what_keeps_to_the_rate_passes_and_half_of_twice_the_rate_does_not() {
+fn the_rate_passes_and_half_of_twice_the_rate_is_dropped() {
     let (arrivals, counters) = play(&policed(PLAIN), 1, 10_000, 1_000);
     assert_eq!((arrivals.len(), counters.dropped()), (10_000, 0));
     let (arrivals, counters) = play(&policed(PLAIN), 1, 20_000, 500);

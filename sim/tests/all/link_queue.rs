@@ -1,4 +1,4 @@
-//! Rate, room and CoDel, measured against what was asked for.
+//! Rate, queue and CoDel, measured against their configuration.
 
 use crate::common::line::{Arrival, arrived, is_near, play};
 use sim::plan::{CodelPlan, LinkPlan, QueuePlan, Timeline};
@@ -10,7 +10,7 @@ fn line(queue: impl Into<Timeline<QueuePlan>>) -> LinkPlan {
     LinkPlan { queue: Some(queue.into()), ..LinkPlan::default() }
 }
 
-/// Packets that came out in each second.
+/// Packets delivered in each second.
 fn per_second(arrivals: &[Arrival], seconds: u64) -> Vec<u64> {
     let in_second = |s| arrivals.iter().filter(|arrival| arrival.at_us / 1_000_000 == s).count() as u64;
     (0..seconds).map(in_second).collect()
@@ -48,7 +48,7 @@ fn the_room_follows_its_schedule() {
     assert_eq!(counters.dropped_queue + arrivals.len() as u64, 4_000);
 }
 
-/// A tenth more than the rate for a minute: a long queue fills and stays full, CoDel keeps it near its target.
+/// A tenth more than the rate for a minute: a long queue fills and remains full, CoDel keeps the delay near its target.
 #[test]
 fn codel_keeps_the_delay_low_where_tail_drop_does_not() {
     let long = QueuePlan { bytes_max: 1_000_000, ..QUEUE };
@@ -72,11 +72,11 @@ fn codel_keeps_the_delay_low_where_tail_drop_does_not() {
 
 /// A burst now and then is not a standing queue.
 #[test]
-fn codel_leaves_bursts_alone() {
+fn codel_does_not_drop_bursts() {
     let codel = Some(CodelPlan { target_us: 5_000, interval_us: 100_000 });
     let slow = QueuePlan { bits_per_s: 1_000_000, codel, ..QUEUE };
     let fast = QueuePlan { bits_per_s: 80_000_000, ..slow };
-    // 50 ms at an eighth of the load, then time to drain, again and again.
+    // Repeated: 50 ms at an eighth of the load, then time to drain.
     let mut rate = Timeline::from(fast);
     for period in 1..50 {
         rate = rate.then(period * 500_000, slow).then(period * 500_000 + 50_000, fast);

@@ -1,4 +1,4 @@
-//! The time in which everything must arrive: computed from the scenario, kept by healthy runs, and exceeded by sick ones.
+//! The liveness bound: computed from the scenario, met by correct runs, and exceeded by faulty ones.
 
 use crate::common::{play, rough, scenario};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use sim::outcome::Bound;
 
 const SECOND_US: u64 = 1_000_000;
 
-/// One transfer over a line of 2 Mbit/s whose sources stop after half a second.
+/// One transfer over a link of 2 Mbit/s whose sources stop after half a second.
 fn transfer(direction: &str, bytes: u64) -> Value {
     let link = json!({ "rate_kbit": 2000, "queue_bytes": 30000, "delay_ms": 20, "loss_pct": 1 });
     json!({
@@ -22,7 +22,7 @@ fn bound(outcome: &Outcome) -> Bound {
     outcome.liveness.bound.expect("the bound is computed")
 }
 
-/// Everything was cut at 400 ms, and stays so although the scenario says that it is healed at 450 ms.
+/// All links are cut at 400 ms and not restored, although the scenario heals at 450 ms.
 #[track_caller]
 fn goes_red(file: &Value) -> Outcome {
     let outcome = sim::play(&scenario(file), 1);
@@ -43,7 +43,7 @@ fn a_healthy_run_needs_less_than_the_bound() {
 }
 
 #[test]
-fn what_is_left_of_a_transfer_counts_as_outstanding() {
+fn the_remainder_of_a_transfer_counts_as_outstanding() {
     let (small, large) = (play(&transfer("down", 200_000)), play(&transfer("down", 4_000_000)));
     assert!(large.liveness.needed_us.unwrap() > 16 * SECOND_US, "{:?}", large.liveness);
     assert!(bound(&large).transfer_us > 16 * SECOND_US && bound(&large).transfer_us < 80 * SECOND_US);
@@ -71,7 +71,7 @@ fn waits_of_the_work_itself_count() {
 }
 
 #[test]
-fn a_time_that_the_scenario_gives_is_kept() {
+fn the_time_to_drain_of_the_scenario_overrides_the_bound() {
     let mut file = transfer("down", 10_000);
     file["drain_ms"] = json!(7_000);
     let liveness = play(&file).liveness;
@@ -79,7 +79,7 @@ fn a_time_that_the_scenario_gives_is_kept() {
 }
 
 #[test]
-fn a_path_that_stays_dead_goes_red_within_the_bound() {
+fn a_path_that_stays_cut_fails_within_the_bound() {
     let mut file = transfer("down", 400_000);
     file["faults"] = json!([{ "blackout": { "at_ms": 400, "for_ms": 50 } }]);
     assert!(play(&file).liveness.needed_us.unwrap() > SECOND_US);
@@ -89,9 +89,9 @@ fn a_path_that_stays_dead_goes_red_within_the_bound() {
     assert!(goes_red(&file).liveness.limit_us < 60 * SECOND_US);
 }
 
-/// As a receiver that takes everything and acknowledges nothing.
+/// As a receiver that accepts all segments and acknowledges none.
 #[test]
-fn acknowledgements_that_never_come_go_red_within_the_bound() {
+fn missing_acknowledgements_fail_within_the_bound() {
     let mut file = transfer("up", 400_000);
     file["links"]["down"]["blackout"] = json!([[0, false], [400, true]]);
     let outcome = goes_red(&file);
@@ -99,7 +99,7 @@ fn acknowledgements_that_never_come_go_red_within_the_bound() {
 }
 
 #[test]
-fn a_reader_that_never_resumes_goes_red_within_the_bound() {
+fn a_reader_that_never_resumes_fails_within_the_bound() {
     let mut file = transfer("down", 1);
     file["workloads"] =
         json!([{ "stalled_reader": { "name": "bulk", "stall_after_ms": 100, "stall_for_ms": 1000 } }]);

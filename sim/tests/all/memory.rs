@@ -1,4 +1,4 @@
-//! A run's memory does not grow with simulated time. Measured in a process of its own.
+//! The memory of a run does not grow with simulated time. Measured in a separate process.
 
 use crate::common::scenario;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! Every kind of tunnel carries the rough scenario: multiplexer versions, compression, FEC, pads, ciphers, modes.
+//! Every kind of tunnel passes the scenario with impairments: multiplexer versions, compression, FEC, pads, ciphers, modes.
 
 use crate::common::{rough, scenario};
 use engine::crypt::Cipher;

@@ -1,5 +1,5 @@
-//! Bugs on purpose: the swarm finds each within a stated number of seeds, and the committed example of each, shrunk from
-//! what the swarm found, fails with the bug and with no other cause. Runs with `--features planted` only.
+//! Seeded bugs: the swarm finds each within a stated number of seeds, and the committed, minimized example of each fails with
+//! the bug only. Runs with `--features planted` only.
 #![cfg(feature = "planted")]
 use engine::planted::Planted;
 use sim::Scenario;
@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 
 const EVENTS_MAX: u64 = 5_000_000;
 
-/// Each bug, seeds among which one finds it, and the rule that it breaks.
+/// Each bug, a range of seeds that finds it, and the rule that it breaks.
 const BUGS: &[(Planted, RangeInclusive<u64>, &str)] = &[
     (Planted::WrapCompare, 1..=1_000, "closed"),
     (Planted::WindowOffByOne, 1..=20, "window"),
@@ -56,16 +56,16 @@ fn the_swarm_finds_every_bug() {
 }
 
 #[test]
-fn the_examples_fail_with_their_bug_alone() {
+fn the_examples_fail_with_their_bug_only() {
     for &(bug, _, kind) in BUGS {
         assert_eq!(rule(&example(bug), Some(bug)).as_deref(), Some(kind), "{}", bug.name());
         assert_eq!(rule(&example(bug), None), None, "{}", bug.name());
     }
 }
 
-/// Nothing of a link is left to chance in them: what they show does not depend on its dice.
+/// Their links have no random element, so the failure does not depend on the link seed.
 #[test]
-fn the_examples_fail_with_any_dice_of_the_links() {
+fn the_examples_fail_with_any_link_seed() {
     for &(bug, _, kind) in BUGS {
         let mut scenario = Scenario::of_json("test", example(bug)).unwrap();
         scenario.plant(bug);
@@ -77,7 +77,7 @@ fn the_examples_fail_with_any_dice_of_the_links() {
     }
 }
 
-/// Two ends whose groups differ: FEC-22 keeps what is rebuilt of them from being used.
+/// Two ends with different group shapes: FEC-22 prevents the use of shards rebuilt from them.
 #[test]
 fn groups_that_differ_need_their_proof() {
     let tree = regression("fec-shapes-differ");
@@ -85,9 +85,9 @@ fn groups_that_differ_need_their_proof() {
     assert_eq!(rule(&tree, None), None);
 }
 
-/// A scenario full of things that have nothing to do with the bug.
+/// A scenario with many parts that are unrelated to the bug.
 #[test]
-fn shrinking_leaves_what_the_bug_needs() {
+fn shrinking_keeps_the_parts_that_the_bug_needs() {
     let bug = Planted::WindowOffByOne;
     let tree = (1..=20).map(|seed| swarm::scenario(&Weights::default(), seed));
     let tree = tree.into_iter().find(|tree| rule(tree, Some(bug)).as_deref() == Some("window")).unwrap();

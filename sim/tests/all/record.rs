@@ -1,4 +1,4 @@
-//! Recordings agree with what the run counted, read back as they were written, and change nothing.
+//! Recordings agree with the counters of the run, are read back as written, and do not affect the run.
 use crate::common::{rough, scenario};
 use engine::{Cause, Instant};
 use serde_json::{Value, json};
@@ -26,15 +26,15 @@ fn recorded(file: &Value) -> (Recording, Outcome) {
 }
 
 fn count(recording: &Recording, is_it: impl Fn(&EventKind) -> bool) -> u64 {
-    recording.events.iter().filter(|event| is_it(&event.what)).count() as u64
+    recording.events.iter().filter(|event| is_it(&event.kind)).count() as u64
 }
 
 fn sum(recording: &Recording, of: impl Fn(&EventKind) -> usize) -> u64 {
-    recording.events.iter().map(|event| of(&event.what) as u64).sum()
+    recording.events.iter().map(|event| of(&event.kind) as u64).sum()
 }
 
 #[test]
-fn recording_changes_nothing() {
+fn recording_does_not_affect_the_run() {
     for file in [rough(), with(&rough(), "baseline", json!("cubic"))] {
         let (_, with) = recorded(&file);
         assert_eq!(with, sim::play(&scenario(&file), 1));
@@ -48,29 +48,29 @@ fn with(file: &Value, key: &str, value: Value) -> Value {
 }
 
 #[test]
-fn every_loss_and_every_retransmission_that_was_counted_is_told() {
+fn every_counted_loss_and_retransmission_is_recorded() {
     let (recording, outcome) = recorded(&rough());
     for (dir, link) in [(Direction::Up, &outcome.links.up), (Direction::Down, &outcome.links.down)] {
         let dropped = |by: Element| {
             count(
                 &recording,
-                |what| matches!(what, EventKind::Dropped { dir: d, by: b, .. } if (*d, *b) == (dir, by)),
+                |kind| matches!(kind, EventKind::Dropped { dir: d, by: b, .. } if (*d, *b) == (dir, by)),
             )
         };
         assert_eq!(dropped(Element::Loss), link.dropped_loss);
         assert_eq!(dropped(Element::Queue), link.dropped_queue);
-        let sent = |what: &EventKind| matches!(what, EventKind::Sent(sent) if sent.side.sends() == dir);
+        let sent = |kind: &EventKind| matches!(kind, EventKind::Sent(sent) if sent.side.sends() == dir);
         assert_eq!(count(&recording, sent), link.sent_packets);
         let held =
-            |what: &EventKind| matches!(what, EventKind::Left { dir: d, held_back: true, .. } if *d == dir);
+            |kind: &EventKind| matches!(kind, EventKind::Left { dir: d, held_back: true, .. } if *d == dir);
         assert_eq!(count(&recording, held), link.reordered_packets);
         assert!(link.dropped_loss > 0 && link.reordered_packets > 0);
     }
-    let copies = count(&recording, |what| matches!(what, EventKind::Copied { .. }));
+    let copies = count(&recording, |kind| matches!(kind, EventKind::Copied { .. }));
     assert_eq!(copies, outcome.links.up.duplicated_packets + outcome.links.down.duplicated_packets);
     for (side, counted) in [(Side::Client, &outcome.client), (Side::Server, &outcome.server)] {
         let causes = |cause: Cause| {
-            sum(&recording, |what| match what {
+            sum(&recording, |kind| match kind {
                 EventKind::Sent(sent) if sent.side == side => sent
                     .segments
                     .iter()
@@ -82,13 +82,13 @@ fn every_loss_and_every_retransmission_that_was_counted_is_told() {
         assert_eq!(causes(Cause::Fast), counted.stats.fast_retrans_segs);
         assert_eq!(causes(Cause::Early), counted.stats.early_retrans_segs);
         assert_eq!(causes(Cause::Timeout), counted.stats.lost_segs);
-        let rebuilt = sum(&recording, |what| match what {
+        let rebuilt = sum(&recording, |kind| match kind {
             EventKind::Rebuilt { side: of, seqids, .. } if *of == side => seqids.len(),
             _ => 0,
         });
-        // What was rebuilt before the peer's groups were known is counted, and not used.
+        // Shards rebuilt before the peer's shape was proven are counted, but not used.
         assert!((1..=counted.stats.fec_recovered).contains(&rebuilt) && counted.stats.retrans_segs > 0);
-        let segments = sum(&recording, |what| match what {
+        let segments = sum(&recording, |kind| match kind {
             EventKind::Sent(sent) if sent.side == side => sent.segments.len(),
             _ => 0,
         });
@@ -102,7 +102,7 @@ fn fast_retransmissions_name_the_acknowledgements_that_passed() {
     let mut acked: Vec<(Side, u32)> = Vec::new();
     let mut checked = 0;
     for event in &recording.events {
-        match &event.what {
+        match &event.kind {
             EventKind::Acked { side, sns, una, .. } => {
                 acked.extend(sns.iter().chain(una).map(|&sn| (*side, sn)))
             }
@@ -126,7 +126,7 @@ fn fast_retransmissions_name_the_acknowledgements_that_passed() {
 fn segments_are_acknowledged_once_and_streams_arrive_whole() {
     let (recording, outcome) = recorded(&rough());
     let read = |side: Side| {
-        sum(&recording, |what| match what {
+        sum(&recording, |kind| match kind {
             EventKind::Read(span) if span.side == side => span.len as usize,
             _ => 0,
         })
@@ -136,7 +136,7 @@ fn segments_are_acknowledged_once_and_streams_arrive_whole() {
         (outcome.useful_bytes.up, outcome.useful_bytes.down)
     );
     let carried = |side: Side| {
-        sum(&recording, |what| match what {
+        sum(&recording, |kind| match kind {
             EventKind::Carries { side: of, frames, .. } if *of == side => {
                 frames.iter().map(|f| f.len as usize).sum()
             }
@@ -149,7 +149,7 @@ fn segments_are_acknowledged_once_and_streams_arrive_whole() {
     );
     let mut acked: Vec<(Side, u32)> = Vec::new();
     for event in &recording.events {
-        if let EventKind::Acked { side, sns, una, .. } = &event.what {
+        if let EventKind::Acked { side, sns, una, .. } = &event.kind {
             acked.extend(sns.iter().chain(una).map(|&sn| (*side, sn)));
         }
     }
@@ -173,7 +173,7 @@ fn a_recording_reads_back_as_it_was_written() {
     files.take(run.recorder().unwrap()).unwrap();
     files.end(Instant::from_micros(outcome.sim_us), &outcome).unwrap();
     let mut read = Recording::read(BufReader::new(File::open(&path).unwrap())).unwrap();
-    let Some(Event { what: EventKind::Outcome { run }, .. }) = read.events.pop() else {
+    let Some(Event { kind: EventKind::Outcome { run }, .. }) = read.events.pop() else {
         panic!("no outcome")
     };
     assert_eq!(run.trace_hash, outcome.trace_hash);
@@ -191,7 +191,7 @@ fn a_recording_reads_back_as_it_was_written() {
 }
 
 #[test]
-fn faults_sessions_and_their_streams_are_told() {
+fn faults_sessions_and_streams_are_recorded() {
     let mut file = rough();
     file["workloads"] = json!([{ "echo": { "name": "echo", "message_bytes": 100, "interval_ms": 10 } }]);
     file["duration_ms"] = json!(3000);
@@ -201,17 +201,17 @@ fn faults_sessions_and_their_streams_are_told() {
     let faults: Vec<(u64, bool)> = recording
         .events
         .iter()
-        .filter_map(|e| if let EventKind::Fault { healed, .. } = e.what { Some((e.t, healed)) } else { None })
+        .filter_map(|e| if let EventKind::Fault { healed, .. } = e.kind { Some((e.t, healed)) } else { None })
         .collect();
     assert_eq!(faults, [(1_000_000, false), (1_300_000, true)]);
-    let began = count(&recording, |what| matches!(what, EventKind::Session { closed: None, .. }));
+    let began = count(&recording, |kind| matches!(kind, EventKind::Session { closed: None, .. }));
     assert_eq!(began, outcome.sessions.dials + outcome.sessions.accepted);
-    assert!(count(&recording, |what| matches!(what, EventKind::Session { closed: Some(_), .. })) > 0);
-    assert!(count(&recording, |what| matches!(what, EventKind::Reset(_))) >= 2);
-    assert!(count(&recording, |what| matches!(what, EventKind::Dropped { by: Element::Down, .. })) > 0);
+    assert!(count(&recording, |kind| matches!(kind, EventKind::Session { closed: Some(_), .. })) > 0);
+    assert!(count(&recording, |kind| matches!(kind, EventKind::Reset(_))) >= 2);
+    assert!(count(&recording, |kind| matches!(kind, EventKind::Dropped { by: Element::Down, .. })) > 0);
 }
 
-/// What tshark finds in a capture, one line per packet; `None` when it is not there.
+/// Output of tshark for a capture, one line per packet; `None` without tshark.
 fn tshark(path: &PathBuf, fields: &[&str]) -> Option<Vec<Vec<String>>> {
     let mut command = Command::new("tshark");
     command.arg("-r").arg(path).args(["-n", "-T", "fields", "-E", "separator=|"]);

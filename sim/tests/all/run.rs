@@ -1,4 +1,4 @@
-//! Whole runs: what they move, what they count, and how they end.
+//! Complete runs: transferred data, counters, and their ends.
 
 use crate::common::{rough, scenario};
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ fn passes(file: &Value) -> Outcome {
 }
 
 #[test]
-fn everything_arrives_through_every_fault() {
+fn all_data_arrives_through_every_fault() {
     let outcome = passes(&rough());
     assert_eq!((bulk(&outcome, 0).bytes_read, bulk(&outcome, 0).complete), (600_000, true));
     assert_eq!((bulk(&outcome, 1).bytes_read, bulk(&outcome, 1).start_us), (300_000, 20_000));
@@ -48,7 +48,7 @@ fn everything_arrives_through_every_fault() {
 }
 
 #[test]
-fn a_perfect_line_loses_and_repeats_nothing() {
+fn a_perfect_link_causes_neither_loss_nor_retransmission() {
     let mut file = rough();
     file["links"] = json!({ "up": { "delay_ms": 10 }, "down": { "delay_ms": 10 } });
     let outcome = passes(&file);
@@ -70,7 +70,7 @@ fn an_endless_transfer_stops_with_the_run_and_arrives_whole() {
 
 /// The planted bug: a receiver that expects another byte must end the run there.
 #[test]
-fn the_byte_check_goes_red() {
+fn the_byte_check_fails_on_wrong_bytes() {
     let mut scenario: Scenario = scenario(&rough());
     let WorkKind::Bulk(plan) = &mut scenario.work[0].kind else { panic!("the first workload is a bulk") };
     plan.tampered_at = Some(123_456);
@@ -83,7 +83,7 @@ fn the_byte_check_goes_red() {
 }
 
 #[test]
-fn what_cannot_arrive_in_time_is_a_broken_rule() {
+fn late_data_breaks_the_liveness_rule() {
     let mut file = rough();
     file["links"]["down"] = json!({ "loss_pct": 100 });
     file["duration_ms"] = json!(500);
@@ -94,7 +94,7 @@ fn what_cannot_arrive_in_time_is_a_broken_rule() {
     assert_eq!(outcome.sim_us, 1_500_000);
 }
 
-/// A path with a smaller mtu than the tunnel's carries nothing but acknowledgements.
+/// A path with a smaller MTU than the tunnel carries acknowledgements only.
 #[test]
 fn packets_larger_than_the_path_are_dropped_and_counted() {
     let mut file = rough();
@@ -105,7 +105,7 @@ fn packets_larger_than_the_path_are_dropped_and_counted() {
     assert!(!outcome.ok && outcome.links.down.dropped_mtu > 10, "{:?}", outcome.links.down);
 }
 
-/// Sides with different keys: the engine refuses every datagram, and the simulator says that none was damaged.
+/// Sides with different keys: the engine refuses every datagram, and the simulator reports that none was corrupted.
 #[test]
 fn an_undamaged_datagram_that_is_refused_is_a_broken_rule() {
     let mut file = rough();

@@ -1,4 +1,4 @@
-//! Scenario files: what is accepted, and that everything else is refused with file, place and reason.
+//! Scenario files: accepted contents, and errors with file, path and reason.
 
 use crate::common;
 use engine::options::{Kind, Side, Value as OptionValue};
@@ -17,7 +17,7 @@ fn minimal() -> Value {
     })
 }
 
-/// The minimal file with one value put in place; `pointer` names it, missing parents are not made.
+/// The minimal file with one value set at `pointer`, whose parent must exist.
 fn with(pointer: &str, value: Value) -> Value {
     let mut file = minimal();
     let (parent, key) = pointer.rsplit_once('/').expect("a pointer");
@@ -89,7 +89,7 @@ fn every_key_reaches_the_plan() {
 }
 
 #[test]
-fn what_is_not_a_scenario_is_refused() {
+fn files_other_than_scenarios_are_refused() {
     let (path, reason) = refusal("{");
     assert_eq!(path, ".");
     assert!(reason.contains("EOF"), "{reason}");
@@ -252,7 +252,7 @@ fn impossible_frames_are_refused() {
 }
 
 #[test]
-fn damage_that_nothing_would_notice_is_refused() {
+fn corruption_without_a_checksum_is_refused() {
     let mut file = with("/links/down", json!({ "corrupt_pct": [[0, 0], [5, 1]] }));
     assert!(Scenario::parse("some.json", &file.to_string()).is_ok());
     file["server"] = json!({ "crypt": "null" });

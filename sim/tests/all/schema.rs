@@ -1,5 +1,5 @@
-//! The published schemas: committed as they are generated, true of every scenario and of results, and as strict about
-//! keys as the reader.
+//! The published schemas: committed as generated, valid for every scenario and result, and as strict about keys as the
+//! parser.
 
 use crate::common::{committed, rough, scenario};
 use jsonschema::Validator;
@@ -45,7 +45,7 @@ fn every_line_of_a_recording_is_valid() {
     let header = serde_json::to_value(sim::record::Header::new(&scenario, 1)).unwrap();
     let events = run.recorder().unwrap().take_events();
     let kinds: std::collections::BTreeSet<_> =
-        events.iter().map(|e| std::mem::discriminant(&e.what)).map(|d| format!("{d:?}")).collect();
+        events.iter().map(|e| std::mem::discriminant(&e.kind)).map(|d| format!("{d:?}")).collect();
     assert!(kinds.len() > 12, "{kinds:?}");
     let mut lines: Vec<Value> = events.iter().map(|event| serde_json::to_value(event).unwrap()).collect();
     lines.insert(0, header);
@@ -58,7 +58,7 @@ fn every_line_of_a_recording_is_valid() {
 }
 
 #[test]
-fn what_a_run_finds_is_valid() {
+fn outcomes_of_runs_are_valid() {
     let validator = validator(&schema::results());
     let outcome = play(&scenario(&rough()), 1);
     let mut results = serde_json::to_value(sim::outcome::Results::new(vec![outcome])).unwrap();

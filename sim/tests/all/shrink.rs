@@ -7,7 +7,7 @@ use sim::{Outcome, Scenario};
 
 const EVENTS_MAX: u64 = 1_000_000;
 
-/// One message every 100 ms, which is too late for its limit where a packet is lost, or comes late itself.
+/// One message every 100 ms, which exceeds its limit when its packet is lost or delayed.
 fn late_echo(link: &Value) -> Value {
     json!({
         "name": "late", "description": "Late.", "seed": 5, "duration_ms": 4000,
@@ -42,7 +42,7 @@ fn listed(tree: &Value) -> usize {
 }
 
 #[test]
-fn other_dice_of_the_links_are_another_run_and_everything_else_is_as_it_was() {
+fn another_link_seed_changes_the_links_only() {
     let hash = |tree: &Value, links_seed| played(tree, links_seed).trace_hash;
     let seed = rough()["seed"].as_u64().unwrap();
     assert_eq!(hash(&rough(), Some(seed)), hash(&rough(), None));
@@ -52,7 +52,7 @@ fn other_dice_of_the_links_are_another_run_and_everything_else_is_as_it_was() {
     assert_eq!(hash(&certain, Some(seed + 1)), hash(&certain, None));
 }
 
-/// What fails by chance fails with other dice only by chance; what it shrinks to does so always.
+/// A random failure depends on the link seed; its minimized form does not.
 #[test]
 fn a_random_loss_becomes_a_packet_by_its_number() {
     let tree = late_echo(&json!({ "delay_ms": 20, "loss_pct": 4 }));
@@ -70,7 +70,7 @@ fn a_random_loss_becomes_a_packet_by_its_number() {
 }
 
 #[test]
-fn jitter_wander_and_reordering_become_delays_of_packets() {
+fn jitter_wander_and_reordering_become_lists_of_delays() {
     for link in [
         json!({ "delay_ms": 20, "jitter_ms": 160 }),
         json!({ "delay_ms": 20, "wander_ms": 180, "wander_correlation_ms": 16 }),
@@ -85,7 +85,7 @@ fn jitter_wander_and_reordering_become_delays_of_packets() {
 }
 
 #[test]
-fn what_a_policer_drops_becomes_a_list_where_that_is_shorter() {
+fn drops_of_a_policer_become_a_list_if_that_is_shorter() {
     let alone = |link: Value| {
         let mut tree = late_echo(&link);
         tree["workloads"].as_array_mut().unwrap().truncate(1);
@@ -98,9 +98,9 @@ fn what_a_policer_drops_becomes_a_list_where_that_is_shorter() {
     assert!(!links.to_string().contains("police") && (1..=3).contains(&listed(shrinker.best())), "{links}");
 }
 
-/// Whoever looks at the duplicates themselves cannot do without them.
+/// A failure caused by duplicates needs the random element.
 #[test]
-fn what_no_list_can_do_stays_and_is_named() {
+fn elements_that_no_list_can_replace_are_kept_and_named() {
     let prepare = |scenario: &mut Scenario| {
         let doubles = scenario.up.duplicate_ppm.values().any(|ppm| ppm > 0);
         scenario.expect.retain(|_| doubles);

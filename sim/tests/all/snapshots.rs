@@ -1,4 +1,4 @@
-//! What readers see: help, reports, explanations and refusals, compared with `snapshots/`. After a wanted change,
+//! Help, reports, explanations and errors of karst-sim, compared with `snapshots/`. After an intended change,
 //! `INSTA_UPDATE=always cargo test --profile ci -p sim --test all snapshots::` rewrites them; review the difference.
 
 use insta::assert_snapshot;
@@ -49,7 +49,7 @@ fn explanations() {
     assert_snapshot!("explain_moment", explain(&["--at", "1500.5"]));
 }
 
-/// Name of the snapshot, and a scenario that is refused.
+/// Name of the snapshot, and a refused scenario.
 const REFUSED: [(&str, &str); 9] = [
     ("not_json", "{ \"seed\": }"),
     ("not_an_object", "[]"),

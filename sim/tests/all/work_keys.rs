@@ -1,4 +1,4 @@
-//! The keys of workloads: defaults, and what is refused where.
+//! The keys of workloads: defaults and errors.
 
 use serde_json::{Value, json};
 use sim::Scenario;
@@ -25,7 +25,7 @@ fn refused(kind: &str, keys: &Value, key: &str, value: Value, reason: &str) {
 }
 
 #[test]
-fn what_is_left_out_has_a_default() {
+fn missing_keys_have_defaults() {
     let kind = |workload| parse(&workload).unwrap().work.remove(0).kind;
     let page = json!({ "page": { "name": "a", "object_bytes_min": 5, "object_bytes_max": 9 } });
     let WorkKind::Page(page) = kind(page) else { panic!("a page") };

@@ -4,7 +4,7 @@ use crate::common::{play, rough};
 use serde_json::{Value, json};
 use sim::outcome::{Activity, Outcome};
 
-/// Plays one workload over the rough line; what it reports.
+/// Plays one workload over the link with impairments; returns its outcome.
 fn over_the_rough_line(workload: &Value, duration_ms: u64) -> (Outcome, Activity) {
     let mut file = rough();
     file["duration_ms"] = json!(duration_ms);
@@ -35,7 +35,7 @@ fn requests_without_a_count_end_with_the_sources() {
 }
 
 #[test]
-fn keystrokes_come_irregularly_and_all_are_echoed() {
+fn keystrokes_are_irregular_and_all_are_echoed() {
     let keys = json!({ "name": "ssh", "interval_ms": 80 });
     let (_, ssh) = over_the_rough_line(&json!({ "typing": keys }), 10_000);
     assert!((40..160).contains(&ssh.begun), "{ssh:?}");
@@ -44,7 +44,7 @@ fn keystrokes_come_irregularly_and_all_are_echoed() {
 }
 
 #[test]
-fn bursts_arrive_whole_after_long_rests() {
+fn bursts_arrive_completely_after_long_idle_times() {
     let keys = json!({ "name": "burst", "idle_ms": 25_000, "burst_bytes": 200_000, "count": 3 });
     let (outcome, burst) = over_the_rough_line(&json!({ "idle_then_burst": keys }), 100_000);
     assert_eq!((burst.done, burst.bytes_down, burst.streams_reset), (3, 600_000, 0));

@@ -1,4 +1,4 @@
-//! Workloads of many streams: short ones, pages, storms, and a reader that stalls beside a healthy one.
+//! Workloads of many streams: short ones, pages, storms, and a stalled reader beside another one.
 
 use crate::common;
 use crate::common::{play, rough, scenario};
@@ -62,7 +62,7 @@ fn stalled(version: u32) -> Value {
 
 /// SMUX-27: in version 1 too, though there all streams share one buffer.
 #[test]
-fn beside_a_stalled_reader_the_other_goes_on() {
+fn a_stalled_reader_does_not_block_another() {
     for version in [1, 2] {
         let outcome = play(&stalled(version));
         let stall = outcome.workloads[0].activity().unwrap().1.stall.unwrap();
@@ -84,7 +84,7 @@ fn a_reader_that_never_resumes_is_a_broken_rule() {
     assert!(outcome.violations[0].detail.contains("not done in time: pair"), "{:?}", outcome.violations);
 }
 
-/// A stream costs nothing any more when it is over, nor when it was lost with its session.
+/// A stream holds no memory after its end, or after its session was lost.
 #[test]
 fn streams_that_are_over_are_forgotten() {
     let mut file = rough();

@@ -39,7 +39,7 @@ impl Program {
         Self::run(Command::new(path).args(words))
     }
 
-    /// Runs a program that finds `hosts` in /etc/hosts; `None` where the system does not allow that.
+    /// Runs a program with `hosts` as /etc/hosts; `None` if the system does not permit that.
     pub(crate) fn with_hosts(path: &str, words: &[&str], hosts: &std::path::Path) -> Option<Self> {
         let alone = Command::new("unshare").args(["--mount", "true"]).stderr(Stdio::null()).status();
         if !alone.is_ok_and(|status| status.success()) {

@@ -21,7 +21,7 @@ where
     }
 }
 
-/// Sends everything back.
+/// Echoes all bytes.
 pub(super) async fn echo(mut stream: TcpStream) -> io::Result<()> {
     let mut buffer = vec![0; TCP_BUFFER_BYTES];
     loop {
@@ -32,7 +32,7 @@ pub(super) async fn echo(mut stream: TcpStream) -> io::Result<()> {
     }
 }
 
-/// Sends everything back, but only once it has read to the end.
+/// Reads to the end, then echoes all bytes.
 pub(super) async fn echo_at_end(mut stream: TcpStream) -> io::Result<()> {
     let got = read_all(&mut stream).await?;
     stream.write_all(&got).await?;
@@ -58,7 +58,7 @@ pub(super) async fn slow_or_quick_echo(stream: TcpStream) -> io::Result<()> {
     if first == *b"s" { slow_echo(stream, Duration::from_millis(100)).await } else { echo(stream).await }
 }
 
-/// Reads nothing until `gate` is open, then echoes.
+/// Does not read until `gate` is open, then echoes.
 pub(super) async fn gated_echo(stream: TcpStream, gate: Rc<Cell<bool>>) -> io::Result<()> {
     while !gate.get() {
         sleep(Duration::from_millis(10)).await;
@@ -86,7 +86,7 @@ pub(super) async fn exchange(data: Vec<u8>) -> Vec<u8> {
     got
 }
 
-/// Writes `data`, counting what was taken, and then reads as many bytes as it wrote.
+/// Writes `data`, counting accepted bytes, then reads as many bytes as it wrote.
 pub(super) async fn counted_exchange(data: Vec<u8>, taken: Rc<Cell<usize>>) -> Vec<u8> {
     let (mut reader, mut writer) = connect().await.into_split();
     let len = data.len();
@@ -106,7 +106,7 @@ pub(super) async fn counted_exchange(data: Vec<u8>, taken: Rc<Cell<usize>>) -> V
     got
 }
 
-/// Writes `data` and ends; what came back before the end, and how it ended.
+/// Writes `data` and ends; returns the bytes received before the end, and the kind of end.
 pub(super) async fn talk(data: &'static [u8]) -> (Vec<u8>, io::Result<()>) {
     let mut stream = connect().await;
     if let Err(error) = stream.write_all(data).await {
@@ -123,7 +123,7 @@ pub(super) async fn talk(data: &'static [u8]) -> (Vec<u8>, io::Result<()>) {
     }
 }
 
-/// Sends a line every `step` and waits for its echo; how many came back before the stream ended or `end` was set.
+/// Sends a line every `step` and waits for its echo; returns the number of echoes until the stream ended or `end` was set.
 pub(super) async fn ping(step: Duration, pings: Rc<Cell<u32>>, end: Rc<Cell<bool>>) -> io::Result<()> {
     let mut stream = connect().await;
     while !end.get() {
@@ -159,7 +159,7 @@ pub(super) fn sample(seed: u64, len: usize) -> Vec<u8> {
     (0..len).map(noise).collect()
 }
 
-/// Counts what it reads.
+/// Counts the bytes that it reads.
 pub(super) async fn count(mut stream: TcpStream, got: Rc<Cell<usize>>) -> io::Result<()> {
     let mut buffer = vec![0; TCP_BUFFER_BYTES];
     loop {

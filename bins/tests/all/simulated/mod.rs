@@ -1,4 +1,4 @@
-//! The programs' own drivers over the simulator's links: turmoil-net's sockets, stopped clocks, no system in between.
+//! The programs' own drivers over the simulator's links: turmoil-net's sockets, simulated clocks, no system calls.
 
 mod apps;
 mod network;
@@ -36,7 +36,7 @@ fn echo_world(seed: u64, words: &[&str]) -> World {
     world
 }
 
-/// Neither program keeps a connection.
+/// Asserts that neither program holds a connection.
 fn nothing_is_left(world: &mut World, limit_ms: u64) {
     world.until(limit_ms, |world| world.connections(Side::Client) + world.connections(Side::Server) == 0);
 }
@@ -82,7 +82,7 @@ fn a_target_that_does_not_read_stops_the_application() {
     let app = world.spawn(apps::counted_exchange(data.clone(), Rc::clone(&taken)));
     world.run_ms(10_000);
     let stopped_at = taken.get();
-    // The stream's window of 2 MiB, the buffers of four sockets, and what compresses.
+    // The stream's window of 2 MiB, the buffers of four sockets, and a margin for compression.
     assert!((100_000..6_000_000).contains(&stopped_at), "{stopped_at}");
     world.run_ms(10_000);
     assert_eq!(taken.get(), stopped_at, "more was accepted without a reader");
@@ -91,7 +91,7 @@ fn a_target_that_does_not_read_stops_the_application() {
 }
 
 #[test]
-fn an_application_that_leaves_takes_its_target_with_it() {
+fn an_application_that_exits_ends_the_connection_to_the_target() {
     let mut world = World::new(5, &lossy());
     world.start_both(&[]);
     let served = Rc::new(Cell::new(0));
@@ -105,7 +105,7 @@ fn an_application_that_leaves_takes_its_target_with_it() {
         }
     }));
     for ended in 1..=3 {
-        // Dropped with nothing unread, as a program that exits.
+        // Dropped without unread data, as by a program that exits.
         let app = world.spawn(async {
             let stream = apps::connect().await;
             stream.try_write(b"bye").unwrap();
@@ -116,7 +116,7 @@ fn an_application_that_leaves_takes_its_target_with_it() {
     nothing_is_left(&mut world, 40_000);
 }
 
-/// A server that was away for `away_ms`; how many new connections it took until one was echoed.
+/// A server that was down for `away_ms`; returns the number of new connections until one was echoed.
 fn connections_after_restart(away_ms: u64) -> u32 {
     let mut world = echo_world(6, &[]);
     let pings = Rc::new(Cell::new(0));
@@ -143,7 +143,7 @@ fn connections_after_restart(away_ms: u64) -> u32 {
 fn a_restarted_server_is_found_again() {
     // Until the client detects it, the first connection uses the old session; it is reset within 3 seconds.
     assert_eq!(connections_after_restart(500), 2);
-    // A session that was silent for two seconds gets no new connections.
+    // A session that was silent for two seconds is not used for new connections.
     assert_eq!(connections_after_restart(5_000), 1);
 }
 
@@ -154,19 +154,19 @@ fn a_restarted_client_is_served_again() {
     world.run_ms(2_000);
     world.kill(Side::Client);
     assert!(world.wait(&old, 100).is_err());
-    // The shim knows no SO_REUSEADDR: the old connections have to be gone.
+    // The shim lacks SO_REUSEADDR: the old connections must have closed.
     world.run_ms(10);
     world.start(Side::Client, &[]);
     world.run_ms(1);
     let data = sample(7, 100_000);
     let new = world.spawn(exchange(data.clone()));
     assert!(world.wait(&new, 5_000) == data);
-    // The server gives up the session of the dead client, and its connection to the target with it.
+    // The server closes the session of the dead client and its connection to the target.
     nothing_is_left(&mut world, 90_000);
 }
 
 #[test]
-fn a_reply_that_begins_at_the_end_of_the_request_arrives_whole() {
+fn a_reply_that_starts_at_the_end_of_the_request_arrives_completely() {
     let mut world = World::new(8, &lossy());
     world.start_both(&[]);
     world.spawn(target(apps::echo_at_end));
@@ -231,7 +231,7 @@ fn a_refused_target_ends_the_connection_at_once() {
     assert!(got.is_empty());
     assert!(world.has_logged(Side::Server, "dial tcp 192.168.9.1:80: connect: connection refused"));
     nothing_is_left(&mut world, 2_000);
-    // The session lives on for a target that comes back.
+    // The session remains for a target that is available later.
     world.spawn(target(echo));
     let app = world.spawn(exchange(b"you are back".to_vec()));
     assert_eq!(world.wait(&app, 1_000), b"you are back");
@@ -245,7 +245,7 @@ fn a_peer_that_died_is_given_up_and_found_when_it_is_back() {
     world.set_blackout(true);
     let gone = world.until(90_000, |_| app.is_done());
     assert_eq!(world.wait(&app, 0).unwrap_err().kind(), ErrorKind::ConnectionReset);
-    // Two keepalive timeouts of 30 s at most, the first of which begins with the next multiple of 2 s.
+    // At most two keepalive timeouts of 30 s; the first starts at the next multiple of 2 s.
     assert!((10_000..62_000).contains(&gone), "{gone} ms");
     nothing_is_left(&mut world, 90_000);
     world.set_blackout(false);
@@ -274,7 +274,7 @@ fn expired_sessions_keep_their_streams_and_get_no_new_ones() {
 }
 
 #[test]
-fn a_program_that_is_told_to_stop_sends_what_it_took() {
+fn a_stopping_program_sends_accepted_data() {
     for side in [Side::Server, Side::Client] {
         let mut world = echo_world(15, &[]);
         let idle = world.spawn(ping(Duration::from_millis(50), Rc::default(), Rc::default()));
@@ -288,7 +288,7 @@ fn a_program_that_is_told_to_stop_sends_what_it_took() {
 }
 
 #[test]
-fn what_was_taken_before_the_stop_arrives() {
+fn data_accepted_before_the_stop_arrives() {
     let mut world = World::new(16, &lossy());
     world.start_both(&[]);
     let got = Rc::new(Cell::new(0));
@@ -304,7 +304,7 @@ fn what_was_taken_before_the_stop_arrives() {
     drop(stream);
 }
 
-/// Random faults under random streams, then none: no byte is wrong, no cut stream looks complete, everything ends, and the
+/// Random faults under random streams, then none: no byte is wrong, no cut stream appears complete, every stream ends, and the
 /// tunnel works again. How many streams arrived whole, and how many there were.
 fn storm(seed: u64) -> (usize, usize) {
     let mut dice = Seed(seed).stream("storm");
@@ -354,7 +354,7 @@ fn storm(seed: u64) -> (usize, usize) {
 }
 
 #[test]
-fn faults_under_load_leave_nothing_wrong_behind() {
+fn faults_under_load_leave_no_errors_or_leaks() {
     let runs: Vec<_> = (0..8).map(storm).collect();
     let (whole, all) = runs.iter().fold((0, 0), |sum, run| (sum.0 + run.0, sum.1 + run.1));
     assert!(0 < whole && whole < all, "the faults hit no stream, or all: {whole} of {all}");
@@ -367,7 +367,7 @@ fn an_old_session_that_ended_by_itself_was_not_closed_by_the_scavenger() {
     world.run_ms(2_000);
     world.set_blackout(true);
     world.run_ms(3_000);
-    // Gets a session of its own, and makes the silent one an old one.
+    // Uses a new session, so that the silent one expires.
     world.spawn(exchange(b"new".to_vec()));
     world.wait(&app, 90_000).unwrap_err();
     world.run_ms(5_000);

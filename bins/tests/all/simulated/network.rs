@@ -29,7 +29,7 @@ pub(super) fn take_resets() -> Vec<(SocketAddr, SocketAddr)> {
     RESETS.take()
 }
 
-/// The network of the host that turmoil-net has made current.
+/// The network of turmoil-net's current host.
 #[derive(Debug)]
 pub(super) struct Simulated;
 
@@ -176,7 +176,7 @@ impl Accept for TcpListener {
     }
 }
 
-/// The result of a future of the shim that is ready at once.
+/// The result of a future of the shim that is immediately ready.
 fn at_once<T>(future: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(result) => result,

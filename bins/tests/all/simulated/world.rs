@@ -1,8 +1,8 @@
 //! The two programs, applications and targets on simulated hosts, with the simulator's links between the programs.
 //!
-//! Time moves in steps of a millisecond, in which every host runs until it has nothing to do; then what the hosts sent is
-//! put on its way. UDP goes through the address translator and the [`Link`] of its direction, TCP arrives at once. All of
-//! it is one thread, one seed and no system clock, so the same seed gives the same run.
+//! Time advances in steps of a millisecond: every host runs until it is idle, then the datagrams of the hosts enter the
+//! links. UDP goes through the address translator and the [`Link`] of its direction, TCP arrives at once. There
+//! is one thread, one seed and no system clock, so the same seed gives the same run.
 
 use super::network::{Simulated, take_resets};
 use bins::driver::run_simulated;
@@ -32,7 +32,7 @@ use turmoil_net::{
 
 /// Where the client listens for applications.
 pub(super) const LOCAL: &str = "192.168.1.1:12948";
-/// Where the server finds its targets: the same host as the applications.
+/// Address of the targets: the host of the applications.
 pub(super) const TARGET: &str = "192.168.9.1:80";
 
 const CLIENT_IP: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 1, 1));
@@ -43,7 +43,7 @@ const STEP: Duration = Duration::from_millis(1);
 /// The shim counts steps, not time, and a lost SYN is none of these tests' business.
 const TCP_RETRY_STEPS: u32 = 1000;
 
-/// Bytes a TCP socket may have unread. The shim tells its peer of new room only when half of it is read at once, which the
+/// Bytes a TCP socket may have unread. The shim announces new space to its peer only when half of it is read at once, which the
 /// drivers do, with their buffers of as many bytes.
 pub(super) const TCP_BUFFER_BYTES: usize = 32_768;
 
@@ -128,7 +128,7 @@ impl World {
         }
     }
 
-    /// Starts the program of that side with the options that say where, and `words`.
+    /// Starts the program of `side` with its address options and `words`.
     pub(super) fn start(&mut self, side: Side, words: &[&str]) {
         let server = SERVER_ADDRESS.to_string();
         let (program, places) = match side {
@@ -205,12 +205,12 @@ impl World {
         panic!("not done after {limit_ms} ms\nclient {:#?}\nserver {:#?}", self.client.log, self.server.log);
     }
 
-    /// Every socket of the client gets another public address.
+    /// Changes the public address of every socket of the client.
     pub(super) fn rebind(&mut self) {
         self.nat.rebind();
     }
 
-    /// Whether both links drop everything they are handed.
+    /// Sets whether both links drop all datagrams.
     pub(super) fn set_blackout(&mut self, dead: bool) {
         self.up.set_blackout(dead);
         self.down.set_blackout(dead);
@@ -272,7 +272,7 @@ impl World {
         self.deliver_due();
     }
 
-    /// Both ends of a connection that was closed by a reset hear of it before anything else that its closing sent.
+    /// Both ends of a connection receive a reset before other packets that its closing sent.
     fn forward_resets(&self) {
         for (local, peer) in take_resets() {
             self.guard.deliver(reset(local, peer));
@@ -355,7 +355,7 @@ impl Drop for World {
     }
 }
 
-/// A link and what it needs.
+/// A link with its schedule and packets.
 struct Road<'a> {
     link: &'a mut Link,
     net: &'a mut Net,

@@ -122,7 +122,7 @@ impl Pair {
         }
     }
 
-    /// Runs to the next arrival or deadline, but not past `until`; false when nothing is left before it.
+    /// Runs to the next arrival or deadline, but not past `until`; returns false if there is none before it.
     pub fn step(&mut self, until: Instant) -> bool {
         self.drain();
         let arrival = self.flights.front().map(|flight| flight.at);
@@ -181,7 +181,7 @@ impl Pair {
         while self.step(until) {}
     }
 
-    /// Both ends stand still for `time`, and what is on its way with them.
+    /// Suspends both ends and the path for `time`.
     pub fn pause(&mut self, time: Duration) {
         self.now = self.now + time;
         self.flights.iter_mut().for_each(|flight| flight.at = flight.at + time);

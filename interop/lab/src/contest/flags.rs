@@ -3,8 +3,8 @@
 use engine::Settings;
 use engine::options::{Side, Value};
 
-/// The flags of `settings`, for kcptun of any age: options that Debian's of 2021 does not have, and those for experts, are given
-/// only where they differ from the default. karst's own flags are refused by any other program.
+/// The flags of `settings`, for kcptun of any age: options that Debian's of 2021 lacks, and expert options, are given only
+/// where they differ from the default. Programs other than karst refuse karst's own flags.
 pub fn flags(settings: &Settings) -> Vec<String> {
     let mut words = Vec::new();
     for flag in Settings::TABLE {

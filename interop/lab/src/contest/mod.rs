@@ -1,4 +1,4 @@
-//! The same workloads over the same emulated path, carried by kernel TCP and by pairs of kcptun programs.
+//! Comparison of kernel TCP and pairs of kcptun programs: the same workloads over the same emulated path.
 
 mod flags;
 mod summary;
@@ -9,4 +9,4 @@ mod trial;
 pub use flags::flags;
 pub use summary::{Row, Summary};
 pub use together::together;
-pub use trial::{Contestant, Trial, over_network, over_relay, useful};
+pub use trial::{Contestant, TrialOutcome, over_network, over_relay, useful};

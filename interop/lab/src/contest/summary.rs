@@ -1,6 +1,6 @@
-//! Many trials of several contestants: medians, spread, a table.
+//! Summary of trials by contestant: medians, spread, a table.
 
-use super::Trial;
+use super::TrialOutcome;
 use crate::left_out::LeftOut;
 use crate::load;
 use serde_json::{Value, json};
@@ -11,13 +11,13 @@ use std::fmt;
 /// All trials of one contestant.
 #[derive(Debug, Clone, Default)]
 pub struct Row {
-    /// Its name.
+    /// Name of the contestant.
     pub name: String,
     /// Trials by seed, or the reason why one failed.
-    pub trials: Vec<(u64, Result<Trial, String>)>,
+    pub trials: Vec<(u64, Result<TrialOutcome, String>)>,
 }
 
-/// A contest on one scenario.
+/// Trials of all contestants on one scenario.
 #[derive(Debug, Clone, Default)]
 pub struct Summary {
     /// Name of the scenario.
@@ -29,14 +29,14 @@ pub struct Summary {
 }
 
 impl Row {
-    /// Median of what `figure` finds in the trials; None when no trial has it.
-    pub fn median(&self, figure: impl Fn(&Trial) -> Option<u64>) -> Option<u64> {
+    /// Median of `figure` over the trials; None when no trial has it.
+    pub fn median(&self, figure: impl Fn(&TrialOutcome) -> Option<u64>) -> Option<u64> {
         let values = self.values(figure);
         values.get(values.len() / 2).copied()
     }
 
-    /// What `figure` finds in the trials, ascending.
-    pub fn values(&self, figure: impl Fn(&Trial) -> Option<u64>) -> Vec<u64> {
+    /// Values of `figure` in the trials, ascending.
+    pub fn values(&self, figure: impl Fn(&TrialOutcome) -> Option<u64>) -> Vec<u64> {
         let mut values: Vec<u64> = self.good().filter_map(figure).collect();
         values.sort_unstable();
         values
@@ -48,7 +48,7 @@ impl Row {
     }
 
     /// Trials with a result.
-    pub fn good(&self) -> impl Iterator<Item = &Trial> {
+    pub fn good(&self) -> impl Iterator<Item = &TrialOutcome> {
         self.trials.iter().filter_map(|(_, trial)| trial.as_ref().ok())
     }
 
@@ -62,13 +62,13 @@ impl Row {
                     if trial.path.overflow_packets > 0 {
                         let lost = trial.path.overflow_packets;
                         doubts.push(format!(
-                            "{}, seed {seed}: {lost} packets lost outside of the links",
+                            "{}, seed {seed}: {lost} packets lost outside the links",
                             self.name
                         ));
                     }
                     for work in trial.work.iter().filter(|work| !load::is_complete(work)) {
                         let name = work.name();
-                        doubts.push(format!("{}, seed {seed}: {name}: not everything arrived", self.name));
+                        doubts.push(format!("{}, seed {seed}: {name}: data is missing", self.name));
                     }
                     let cut: u64 = trial.work.iter().map(load::streams_reset).sum();
                     if cut > 0 {
@@ -95,7 +95,7 @@ impl Row {
             "median": {
                 "goodput_down_kbit": self.median(|trial| trial.goodput_kbit(Direction::Down)),
                 "goodput_up_kbit": self.median(|trial| trial.goodput_kbit(Direction::Up)),
-                "wire_per_useful_thousandths": self.median(Trial::wire_per_useful_thousandths),
+                "wire_per_useful_thousandths": self.median(TrialOutcome::wire_per_useful_thousandths),
                 "latency_p50_us": self.latency_us(|latency| latency.p50),
                 "latency_p99_us": self.latency_us(|latency| latency.p99),
                 "standing_queue_us": self.median(standing_queue_us),
@@ -107,7 +107,7 @@ impl Row {
 }
 
 /// Standing queue: median transit time on the data path minus the minimum.
-pub(super) fn standing_queue_us(trial: &Trial) -> Option<u64> {
+pub(super) fn standing_queue_us(trial: &TrialOutcome) -> Option<u64> {
     let transit = &trial.path.transit_us[crate::path::index(trial.data_path())];
     Some(transit.p50.saturating_sub(transit.min))
 }
@@ -140,7 +140,7 @@ impl fmt::Display for Summary {
                 row.name,
                 spread(&row.values(|trial| trial.goodput_kbit(Direction::Down))),
                 spread(&row.values(|trial| trial.goodput_kbit(Direction::Up))),
-                thousandths(row.median(Trial::wire_per_useful_thousandths), 2, ""),
+                thousandths(row.median(TrialOutcome::wire_per_useful_thousandths), 2, ""),
                 thousandths(row.latency_us(|latency| latency.p50), 1, " ms"),
                 thousandths(row.latency_us(|latency| latency.p99), 1, " ms"),
                 thousandths(row.median(standing_queue_us), 1, " ms"),

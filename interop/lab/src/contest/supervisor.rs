@@ -1,4 +1,4 @@
-//! A pair of programs that is restarted and suspended as the scenario says.
+//! A pair of programs with the restarts and stalls of the scenario.
 
 use crate::load::Carrier;
 use crate::path::PathState;
@@ -10,8 +10,8 @@ use std::io;
 use std::net::TcpStream;
 use std::time::Duration;
 
-/// The place where a pair runs: this machine, or two namespaces.
-pub(super) trait Site {
+/// The environment of a pair: the network of this machine, or two namespaces.
+pub(super) trait Placement {
     /// Starts the program of that side.
     fn start(&self, side: Side) -> io::Result<Process>;
     /// Whether the program of that side listens.
@@ -27,13 +27,13 @@ const START_LIMIT: Duration = Duration::from_secs(5);
 
 /// A client and a server under supervision.
 pub(super) struct Supervisor<'a> {
-    site: &'a dyn Site,
+    placement: &'a dyn Placement,
     ends: [Supervised; 2],
 }
 
 const SIDES: [Side; 2] = [Side::Client, Side::Server];
 
-/// One program, and its faults to come.
+/// One program and its scheduled faults.
 struct Supervised {
     side: Side,
     /// None while it does not run.
@@ -52,12 +52,12 @@ struct Restart {
 
 impl<'a> Supervisor<'a> {
     /// Starts the server, then the client, each until it listens.
-    pub(super) fn start(site: &'a dyn Site, scenario: &Scenario) -> Result<Self, String> {
-        let mut pair = Self { site, ends: SIDES.map(|side| Supervised::new(side, scenario)) };
+    pub(super) fn start(placement: &'a dyn Placement, scenario: &Scenario) -> Result<Self, String> {
+        let mut pair = Self { placement, ends: SIDES.map(|side| Supervised::new(side, scenario)) };
         for program in pair.ends.iter_mut().rev() {
             let began = std::time::Instant::now();
-            program.start(site)?;
-            while !program.is_ready(site) && program.ended().is_none() && began.elapsed() < START_LIMIT {
+            program.start(placement)?;
+            while !program.is_ready(placement) && program.ended().is_none() && began.elapsed() < START_LIMIT {
                 std::thread::sleep(Duration::from_millis(10));
             }
         }
@@ -73,24 +73,24 @@ impl<'a> Supervisor<'a> {
 
 impl Carrier for Supervisor<'_> {
     fn connect(&self) -> io::Result<TcpStream> {
-        self.site.connect()
+        self.placement.connect()
     }
 
     fn path_state(&self) -> PathState {
-        self.site.path_state()
+        self.placement.path_state()
     }
 
-    fn tend(&mut self, now: Duration) -> Result<[bool; 2], String> {
+    fn supervise(&mut self, now: Duration) -> Result<[bool; 2], String> {
         for program in &mut self.ends {
             if let Some(status) = program.ended() {
-                return Err(format!("the {} ended by itself: {status}", program.side.name()));
+                return Err(format!("the {} exited: {status}", program.side.name()));
             }
-            program.restart(self.site, now)?;
+            program.restart(self.placement, now)?;
             program.stall(Instant::ZERO + now);
         }
-        let site = self.site;
+        let placement = self.placement;
         let [client, server] = &mut self.ends;
-        Ok([client.is_ready(site), server.is_ready(site)])
+        Ok([client.is_ready(placement), server.is_ready(placement)])
     }
 }
 
@@ -115,15 +115,16 @@ impl Supervised {
         }
     }
 
-    fn start(&mut self, site: &dyn Site) -> Result<(), String> {
-        let process =
-            site.start(self.side).map_err(|error| format!("starting the {}: {error}", self.side.name()))?;
+    fn start(&mut self, placement: &dyn Placement) -> Result<(), String> {
+        let process = placement
+            .start(self.side)
+            .map_err(|error| format!("starting the {}: {error}", self.side.name()))?;
         (self.process, self.listens, self.stopped) = (Some(process), false, false);
         Ok(())
     }
 
-    fn is_ready(&mut self, site: &dyn Site) -> bool {
-        self.listens = self.process.is_some() && (self.listens || site.listens(self.side));
+    fn is_ready(&mut self, placement: &dyn Placement) -> bool {
+        self.listens = self.process.is_some() && (self.listens || placement.listens(self.side));
         self.listens
     }
 
@@ -131,14 +132,14 @@ impl Supervised {
         self.process.as_mut().and_then(Process::ended)
     }
 
-    fn restart(&mut self, site: &dyn Site, now: Duration) -> Result<(), String> {
+    fn restart(&mut self, placement: &dyn Placement, now: Duration) -> Result<(), String> {
         for restart in self.restarts.iter_mut().filter(|restart| !restart.killed && restart.at <= now) {
             restart.killed = true;
             // Dropping the process kills it.
             self.process = None;
         }
         let down = self.restarts.iter().any(|restart| restart.at <= now && now < restart.at + restart.for_);
-        if self.process.is_none() && !down { self.start(site) } else { Ok(()) }
+        if self.process.is_none() && !down { self.start(placement) } else { Ok(()) }
     }
 
     fn stall(&mut self, now: Instant) {

@@ -1,7 +1,7 @@
-//! Several contestants on one network at the same time.
+//! Several contestants that share one network.
 
 use super::supervisor::Supervisor;
-use super::trial::{Contestant, Failure, Inside, TARGET_PORT, Trial, finish, shallow};
+use super::trial::{Contestant, Failure, InNamespaces, TARGET_PORT, TrialOutcome, finish, shallow};
 use crate::load::{Carrier, Load};
 use crate::netns::{End, Network, RIGHT};
 use crate::path::{Conditions, PathState};
@@ -10,20 +10,20 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// Runs all `contestants` over two namespaces joined by the scenario's links. The first carries the scenario's first workload, the
-/// second the second one, and so on; when there are more workloads it begins again with the first.
+/// Runs all `contestants` over two namespaces joined by the scenario's links. Workload n is
+/// carried by contestant n modulo their number.
 ///
 /// # Errors
 /// The network, a program, or the load failed.
-pub fn together(scenario: &Scenario, contestants: &[Contestant], seed: u64) -> Result<Trial, Failure> {
+pub fn together(scenario: &Scenario, contestants: &[Contestant], seed: u64) -> Result<TrialOutcome, Failure> {
     let load = Load::new(scenario, seed);
     let network = Network::start(&Conditions::of(scenario, seed), None).map_err(|error| error.to_string())?;
-    // Tunnels come over the loopback device, kernel TCP does not.
+    // Tunnels connect over the loopback device, kernel TCP does not.
     let target = network.listen(End::Right, SocketAddr::from((Ipv4Addr::UNSPECIFIED, TARGET_PORT)), None);
     let target = target.map_err(|error| format!("target: {error}"))?;
     let numbered = (0..).zip(contestants);
-    let tunnels: Vec<Option<Inside<'_>>> =
-        numbered.map(|(number, contestant)| inside(&network, scenario, number, contestant)).collect();
+    let tunnels: Vec<Option<InNamespaces<'_>>> =
+        numbered.map(|(number, contestant)| in_namespaces(&network, scenario, number, contestant)).collect();
     let mut members = Vec::new();
     for (contestant, tunnel) in contestants.iter().zip(&tunnels) {
         members.push(match (contestant, tunnel) {
@@ -33,41 +33,41 @@ pub fn together(scenario: &Scenario, contestants: &[Contestant], seed: u64) -> R
         });
     }
     network.begin();
-    let mut all = Together { network: &network, members };
+    let mut all = SharedNetwork { network: &network, members };
     let done = load.follow(&mut all, &target).map_err(|why| format!("{why}{}", all.output()))?;
     finish(done, || network.report())
 }
 
-fn inside<'a>(
+fn in_namespaces<'a>(
     network: &'a Network,
     scenario: &Scenario,
     number: u16,
     contestant: &'a Contestant,
-) -> Option<Inside<'a>> {
+) -> Option<InNamespaces<'a>> {
     match contestant {
         Contestant::Tcp(_) => None,
-        Contestant::Tunnel(peer) => Some(Inside::new(network, scenario, number, peer)),
+        Contestant::Tunnel(peer) => Some(InNamespaces::new(network, scenario, number, peer)),
     }
 }
 
-/// All of them.
-struct Together<'a> {
+/// The members and their network.
+struct SharedNetwork<'a> {
     network: &'a Network,
     members: Vec<Member<'a>>,
 }
 
 enum Member<'a> {
-    /// Kernel TCP with that congestion control.
+    /// Kernel TCP with this congestion control.
     Tcp(&'a str),
     Tunnel(Box<Supervisor<'a>>),
 }
 
-impl Together<'_> {
+impl SharedNetwork<'_> {
     fn member(&self, work: usize) -> &Member<'_> {
         &self.members[work % self.members.len()]
     }
 
-    /// What programs said.
+    /// The last output of all programs.
     fn output(&self) -> String {
         let said = self.members.iter().filter_map(|member| match member {
             Member::Tcp(_) => None,
@@ -77,7 +77,7 @@ impl Together<'_> {
     }
 }
 
-impl Carrier for Together<'_> {
+impl Carrier for SharedNetwork<'_> {
     fn connect(&self) -> io::Result<TcpStream> {
         self.connect_for(0)
     }
@@ -103,11 +103,11 @@ impl Carrier for Together<'_> {
         self.network.path_state()
     }
 
-    fn tend(&mut self, now: Duration) -> Result<[bool; 2], String> {
+    fn supervise(&mut self, now: Duration) -> Result<[bool; 2], String> {
         let mut running = [true; 2];
         for member in &mut self.members {
             if let Member::Tunnel(pair) = member {
-                let ends = pair.tend(now)?;
+                let ends = pair.supervise(now)?;
                 running = [running[0] && ends[0], running[1] && ends[1]];
             }
         }

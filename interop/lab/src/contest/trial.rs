@@ -1,8 +1,8 @@
-//! One run of one contestant over an emulated path under one seed.
+//! One run of one contestant over an emulated path with one seed.
 
 use super::flags;
-use super::supervisor::{Site, Supervisor};
-use crate::left_out::Stage;
+use super::supervisor::{Placement, Supervisor};
+use crate::left_out::Scope;
 use crate::load::{self, Carrier, Load, Progress};
 use crate::netns::{End, Network, RIGHT};
 use crate::pair::Addresses;
@@ -25,13 +25,13 @@ pub(super) const TARGET_PORT: u16 = 5201;
 const CLIENT_PORT: u16 = 12_948;
 const SERVER_PORT: u16 = 29_900;
 
-/// Room of the load's sockets towards a tunnel.
+/// Send buffer of the load's sockets towards a tunnel.
 const SEND_BUFFER_BYTES: usize = 32 * 1024;
 
 /// A means of carrying the workloads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Contestant {
-    /// Kernel TCP with that congestion control.
+    /// Kernel TCP with this congestion control.
     Tcp(String),
     /// A pair of kcptun programs; its own flags follow those of the scenario.
     Tunnel(Peer),
@@ -46,21 +46,21 @@ impl Contestant {
         }
     }
 
-    /// The actors when this contestant carries the workloads.
-    pub const fn stage(&self) -> Stage {
+    /// The parts of a scenario that apply to this contestant.
+    pub const fn scope(&self) -> Scope {
         match self {
-            Self::Tcp(_) => Stage::KernelTcp,
-            Self::Tunnel(_) => Stage::Programs,
+            Self::Tcp(_) => Scope::KernelTcp,
+            Self::Tunnel(_) => Scope::Programs,
         }
     }
 }
 
 /// Outcome of one run.
 #[derive(Debug, Clone)]
-pub struct Trial {
-    /// The workloads, in the scenario's order.
+pub struct TrialOutcome {
+    /// Outcomes of the workloads, in the scenario's order.
     pub work: Vec<WorkOutcome>,
-    /// The path under them.
+    /// Counters of the path.
     pub path: Report,
     /// Progress of the workloads every 20 ms.
     pub progress: Progress,
@@ -74,7 +74,7 @@ pub(super) type Failure = String;
 /// Outcomes of the workloads, and their progress.
 pub(super) type Done = (Vec<WorkOutcome>, Progress);
 
-impl Trial {
+impl TrialOutcome {
     /// Goodput of all transfers in `direction`, kbit/s; None when there is none.
     pub fn goodput_kbit(&self, direction: Direction) -> Option<u64> {
         load::goodput_kbit(&self.work, direction)
@@ -85,13 +85,13 @@ impl Trial {
         load::data_path(&self.work)
     }
 
-    /// The same without the progress.
+    /// Removes the progress records.
     #[must_use]
     pub fn without_progress(self) -> Self {
         Self { progress: Progress::default(), ..self }
     }
 
-    /// Bytes of IP packets handed to the line per byte of payload that arrived, thousandths, on the data path.
+    /// Bytes of IP packets handed to the link per byte of payload that arrived, on the data path, thousandths.
     pub fn wire_per_useful_thousandths(&self) -> Option<u64> {
         let direction = self.data_path();
         let sent = self.path.links[index(direction)].sent_bytes;
@@ -109,7 +109,11 @@ pub fn useful(work: &[WorkOutcome], direction: Direction) -> u64 {
 ///
 /// # Errors
 /// The network, a program, or the load failed.
-pub fn over_network(scenario: &Scenario, contestant: &Contestant, seed: u64) -> Result<Trial, Failure> {
+pub fn over_network(
+    scenario: &Scenario,
+    contestant: &Contestant,
+    seed: u64,
+) -> Result<TrialOutcome, Failure> {
     let load = Load::new(scenario, seed);
     let network = Network::start(&Conditions::of(scenario, seed), None).map_err(|error| error.to_string())?;
     let work = match contestant {
@@ -127,7 +131,7 @@ fn by_tcp(network: &Network, control: &str, load: &Load) -> Result<Done, Failure
     load.follow(&mut Direct { network, control, to }, &target)
 }
 
-/// Kernel TCP.
+/// Carrier over kernel TCP.
 struct Direct<'a> {
     network: &'a Network,
     control: &'a str,
@@ -145,24 +149,24 @@ impl Carrier for Direct<'_> {
 }
 
 fn by_tunnel(network: &Network, scenario: &Scenario, peer: &Peer, load: &Load) -> Result<Done, Failure> {
-    let site = Inside::new(network, scenario, 0, peer);
+    let placement = InNamespaces::new(network, scenario, 0, peer);
     let target = network.listen(End::Right, local(TARGET_PORT), None).and_then(shallow);
     let target = target.map_err(|error| error.to_string())?;
-    let pair = Supervisor::start(&site, scenario)?;
+    let pair = Supervisor::start(&placement, scenario)?;
     network.begin();
     run_programs(load, pair, &target)
 }
 
-/// Programs in namespaces.
-pub(super) struct Inside<'a> {
+/// Programs in two namespaces.
+pub(super) struct InNamespaces<'a> {
     network: &'a Network,
     programs: [&'a Path; 2],
     flags: [Vec<String>; 2],
-    /// Of the client, and of the server.
+    /// Ports of client and server.
     ports: [u16; 2],
 }
 
-impl<'a> Inside<'a> {
+impl<'a> InNamespaces<'a> {
     /// The pair of that number on the network.
     pub(super) fn new(network: &'a Network, scenario: &Scenario, number: u16, peer: &'a Peer) -> Self {
         let ports = [CLIENT_PORT + number, SERVER_PORT + number];
@@ -173,7 +177,7 @@ impl<'a> Inside<'a> {
     }
 }
 
-impl Site for Inside<'_> {
+impl Placement for InNamespaces<'_> {
     fn start(&self, side: Side) -> io::Result<Process> {
         let at = side as usize;
         self.network.start_program(end(side), self.programs[at], self.flags[at].clone())
@@ -211,10 +215,10 @@ const fn protocol(side: Side) -> Protocol {
 ///
 /// # Errors
 /// As [`over_network`].
-pub fn over_relay(scenario: &Scenario, contestant: &Contestant, seed: u64) -> Result<Trial, Failure> {
+pub fn over_relay(scenario: &Scenario, contestant: &Contestant, seed: u64) -> Result<TrialOutcome, Failure> {
     let io = |error: io::Error| format!("setting up: {error}");
     let Contestant::Tunnel(peer) = contestant else {
-        return Err("kernel TCP does not pass a UDP relay".to_owned());
+        return Err("a UDP relay does not carry kernel TCP".to_owned());
     };
     let load = Load::new(scenario, seed);
     let target = TcpListener::bind(local(0)).and_then(shallow).map_err(io)?;
@@ -229,21 +233,21 @@ pub fn over_relay(scenario: &Scenario, contestant: &Contestant, seed: u64) -> Re
         target: target.local_addr().map_err(io)?,
     };
     let flags = all_flags(&addresses, scenario, peer);
-    let site = Outside { programs: programs(peer), flags, addresses };
-    let pair = Supervisor::start(&site, scenario)?;
+    let placement = OnHost { programs: programs(peer), flags, addresses };
+    let pair = Supervisor::start(&placement, scenario)?;
     relay.begin();
     let work = run_programs(&load, pair, &target)?;
     finish(work, || relay.report())
 }
 
-/// Programs on this machine's own network.
-struct Outside<'a> {
+/// Programs on the loopback device.
+struct OnHost<'a> {
     programs: [&'a Path; 2],
     flags: [Vec<String>; 2],
     addresses: Addresses,
 }
 
-impl Site for Outside<'_> {
+impl Placement for OnHost<'_> {
     fn start(&self, side: Side) -> io::Result<Process> {
         let at = side as usize;
         Process::start(self.programs[at], &self.flags[at], None)
@@ -274,7 +278,7 @@ pub(super) fn shallow<S: AsFd>(socket: S) -> io::Result<S> {
     Ok(socket)
 }
 
-/// Client and server.
+/// Paths of client and server.
 fn programs(peer: &Peer) -> [&Path; 2] {
     [&peer.client, &peer.server]
 }
@@ -287,10 +291,13 @@ fn all_flags(addresses: &Addresses, scenario: &Scenario, peer: &Peer) -> [Vec<St
     })
 }
 
-pub(super) fn finish((work, progress): Done, report: impl FnOnce() -> Report) -> Result<Trial, Failure> {
+pub(super) fn finish(
+    (work, progress): Done,
+    report: impl FnOnce() -> Report,
+) -> Result<TrialOutcome, Failure> {
     // The emulator updates its overflow counter twice a second.
     std::thread::sleep(Duration::from_millis(600));
-    Ok(Trial { work, path: report(), progress, load_hundredths: load_hundredths() })
+    Ok(TrialOutcome { work, path: report(), progress, load_hundredths: load_hundredths() })
 }
 
 fn load_hundredths() -> Option<u64> {
@@ -299,7 +306,7 @@ fn load_hundredths() -> Option<u64> {
     Some((load * 100.0).round() as u64)
 }
 
-impl Serialize for Trial {
+impl Serialize for TrialOutcome {
     fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let line = self.path.to_json();
         let load = self.load_hundredths;

@@ -12,12 +12,12 @@ pub fn goodput_kbit(work: &[WorkOutcome], direction: Direction) -> Option<u64> {
     work.iter().filter_map(of).fold(None, |sum, goodput| Some(sum.unwrap_or(0) + goodput))
 }
 
-/// Latencies of the first workload that measured any.
+/// Latencies of the first workload that has any.
 pub fn latency_us(work: &[WorkOutcome]) -> Option<&Percentiles> {
     work.iter().filter_map(WorkOutcome::latency).find(|latency| latency.count > 0)
 }
 
-/// Whether everything arrived that the workload began.
+/// Whether the workload received all data that it started to send.
 pub fn is_complete(work: &WorkOutcome) -> bool {
     match work {
         WorkOutcome::Bulk(bulk) => bulk.complete,

@@ -1,8 +1,8 @@
 //! A scenario's workloads over real TCP connections: the simulator's applications, driven by the wall clock.
 //!
-//! Both ends live in this process, on one thread, so latencies need one clock only, and each end knows what the other wrote: a
-//! connection that ends before all of it arrived was cut, and its application is notified as in the simulator. Each stream is a
-//! connection of its own; its first bytes are its number, so that the target's end knows which one it is.
+//! Both ends live in this process, on one thread, so one clock measures latencies, and a connection that ends before all written
+//! bytes arrived is detected as cut; its application is then notified as in the simulator. Each stream is a separate connection
+//! that starts with its number, which identifies it at the target.
 
 mod figures;
 mod pipe;
@@ -21,18 +21,18 @@ use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
-/// A means of making the connections of a load.
+/// Makes the connections of a load.
 pub trait Carrier {
-    /// Makes a connection whose other end the target accepts. It may still be under way.
+    /// Starts a connection to the target; it need not be established yet.
     ///
     /// # Errors
-    /// As the system has them.
+    /// An error of the system.
     fn connect(&self) -> io::Result<TcpStream>;
 
     /// As [`Carrier::connect`], for the workload of that number.
     ///
     /// # Errors
-    /// As the system has them.
+    /// An error of the system.
     fn connect_for(&self, _work: usize) -> io::Result<TcpStream> {
         self.connect()
     }
@@ -40,7 +40,7 @@ pub trait Carrier {
     /// A connection of the workload of that number arrived at the target.
     ///
     /// # Errors
-    /// As the system has them.
+    /// An error of the system.
     fn arrived(&self, _work: usize, _socket: &TcpStream) -> io::Result<()> {
         Ok(())
     }
@@ -50,12 +50,12 @@ pub trait Carrier {
         PathState::default()
     }
 
-    /// Called every few milliseconds with the time since the load began; applies the faults that are due. Returns whether the client
-    /// runs, and the server.
+    /// Applies the faults that are due; called every few milliseconds with the time since the start of the load. Returns whether
+    /// the client runs, and whether the server runs.
     ///
     /// # Errors
-    /// The reason why the load cannot continue.
-    fn tend(&mut self, _now: Duration) -> Result<[bool; 2], String> {
+    /// The load cannot continue.
+    fn supervise(&mut self, _now: Duration) -> Result<[bool; 2], String> {
         Ok([true; 2])
     }
 }
@@ -110,18 +110,18 @@ impl Load {
     }
 }
 
-/// Progress of a run, one entry every 20 ms.
+/// Progress of a run, sampled every 20 ms.
 #[derive(Debug, Clone, Default)]
 pub struct Progress(pub Vec<Moment>);
 
 /// Progress at one time.
 #[derive(Debug, Clone)]
 pub struct Moment {
-    /// Time since the load began.
+    /// Time since the start of the load.
     pub at_us: u64,
     /// Bytes that each workload had read.
     pub read_bytes: Vec<u64>,
-    /// The path.
+    /// State of the path.
     pub path: PathState,
 }
 

@@ -1,4 +1,4 @@
-//! One stream: a connection at the client's end, the one it became at the server's, and what went in and came out.
+//! One stream: the connection at the client, the accepted connection at the target, and the bytes written and read.
 
 use engine::mux::{ReadError, WriteError};
 use sim::Side;
@@ -9,25 +9,25 @@ use std::time::Instant;
 /// Bytes before the payload: the stream's number.
 pub(super) const HEADER_BYTES: usize = 4;
 
-/// Read at once.
+/// Size of one read.
 const BUFFER_BYTES: usize = 32 * 1024;
 
-/// A stream with both its ends.
+/// A stream with both ends.
 #[derive(Debug)]
 pub(super) struct Pipe {
     /// The workload it belongs to.
     pub(super) work: usize,
     pub(super) opened: Instant,
-    /// The client's, the server's; None before it arrived, after it was over, and when it was cut.
+    /// Ends at client and server; None before arrival, after the end, and once cut.
     pub(super) ends: [Option<End>; 2],
     /// Bytes that each side has written.
     written: [u64; 2],
-    /// That side has finished writing.
+    /// Whether each side has finished writing.
     finished: [bool; 2],
-    /// That side's connection was cut.
+    /// Whether the connection of each side was cut.
     pub(super) cut: [bool; 2],
-    /// Its application was notified.
-    pub(super) told: [bool; 2],
+    /// Whether the application of each side was notified of the cut.
+    pub(super) notified: [bool; 2],
 }
 
 /// A connection at one end of a stream.
@@ -40,9 +40,9 @@ pub(super) struct End {
     /// Consumed bytes of the buffer.
     used: usize,
     consumed: u64,
-    /// The application waits for something to read.
+    /// The application waits for data.
     pub(super) wants_read: bool,
-    /// The application waits for room to write.
+    /// The application waits for space in the send buffer.
     wants_write: bool,
     /// The peer has finished, or the connection was reset.
     eof: bool,
@@ -70,11 +70,11 @@ impl Pipe {
             written: [0; 2],
             finished: [false; 2],
             cut: [false; 2],
-            told: [false; 2],
+            notified: [false; 2],
         }
     }
 
-    /// That side's end, if its application may use it.
+    /// The end of `side`, unless it was closed or cut.
     pub(super) fn end(&mut self, side: Side) -> Option<&mut End> {
         let cut = self.cut[index(side)];
         self.ends[index(side)].as_mut().filter(|end| !cut && !end.closed)
@@ -111,7 +111,7 @@ impl Pipe {
     pub(super) fn finish(&mut self, side: Side) {
         self.finished[index(side)] = true;
         if let Some(end) = self.ends[index(side)].as_ref().filter(|end| end.header.is_empty()) {
-            // A connection that was lost shows when it is read.
+            // A read detects a lost connection.
             let _ = end.socket.shutdown(Shutdown::Write);
         }
     }
@@ -123,15 +123,15 @@ impl Pipe {
         }
     }
 
-    /// Whether the other side has finished and all it wrote was read.
+    /// Whether the other side has finished and all its bytes were read.
     fn has_ended(&self, side: Side) -> bool {
         let peer = 1 - index(side);
         let Some(end) = &self.ends[index(side)] else { return false };
         end.eof && self.finished[peer] && end.consumed == self.written[peer]
     }
 
-    /// Whether that side's connection ended without everything the other side wrote. kcptun ends both directions with either: a
-    /// side that has finished waits until it is clear whether something is missing.
+    /// Whether the connection of `side` ended before all bytes of the other side arrived. kcptun closes both directions when either
+    /// ends, so a side that has finished waits until the outcome is certain.
     pub(super) fn is_broken(&self, side: Side) -> bool {
         let (own, peer) = (index(side), 1 - index(side));
         let Some(end) = self.ends[own].as_ref().filter(|end| !self.cut[own] && !end.closed) else {
@@ -150,7 +150,7 @@ impl Pipe {
         !seen && !self.cut[index(side)] && self.has_ended(side)
     }
 
-    /// Sends the rest of the header, then a delayed end of stream. Fails if the connection is refused.
+    /// Sends the remaining header, then a delayed end of stream. Fails if the connection is refused.
     pub(super) fn flush(&mut self, side: Side) -> io::Result<()> {
         let finished = self.finished[index(side)];
         let Some(end) = &mut self.ends[index(side)] else { return Ok(()) };
@@ -170,8 +170,8 @@ impl Pipe {
             }
         }
         let over = |side: usize| self.finished[side] && self.ends[side].is_none();
-        let lost = |side: usize| self.cut[side] && self.told[side];
-        // What is lost at the client's end before it arrived will not arrive.
+        let lost = |side: usize| self.cut[side] && self.notified[side];
+        // A connection cut at the client before it was accepted will not arrive.
         lost(0) && self.ends[1].is_none() || (over(0) || lost(0)) && (over(1) || lost(1))
     }
 }
@@ -193,13 +193,13 @@ impl End {
         }
     }
 
-    /// Readiness it waits for: readable, writable.
+    /// Awaited readiness: readable, writable.
     pub(super) const fn wants(&self) -> [bool; 2] {
         let header = !self.header.is_empty() && !self.broken;
         [self.wants_read && !self.eof && !self.closed && !header, self.wants_write || header]
     }
 
-    /// Called when it became ready.
+    /// Clears the awaited readiness once it has occurred.
     pub(super) const fn wake(&mut self) {
         (self.wants_read, self.wants_write) = (false, false);
     }
@@ -237,7 +237,7 @@ impl End {
         self.buffer.truncate(*read.as_ref().unwrap_or(&0));
         match read {
             Err(error) if error.kind() == ErrorKind::WouldBlock => self.wants_read = true,
-            // A reset is an end, too; whether something is missing is known anyway.
+            // A reset also ends the stream; byte counts detect missing data.
             Ok(0) | Err(_) => self.eof = true,
             Ok(_) => {}
         }

@@ -15,14 +15,14 @@ use std::net::TcpListener;
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
-/// Interval at which the carrier is tended and signals are checked.
-const TEND: Duration = Duration::from_millis(5);
+/// Interval at which the carrier is supervised_at and signals are checked.
+const SUPERVISE_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Minimum age of a connection when its application is notified that it was cut: one that reconnects at once would otherwise spin.
+/// Minimum age of a connection whose application is notified of a cut, so that an application that reconnects at once does not spin.
 const RESET_AFTER: Duration = Duration::from_millis(100);
 
 /// Interval of progress records.
-const NOTE: Duration = Duration::from_millis(20);
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(20);
 
 const SIDES: [Side; 2] = [Side::Client, Side::Server];
 
@@ -38,7 +38,7 @@ pub(super) struct Run<'a> {
     /// Streams that were cut at the client, whose application was not notified yet.
     cut: Vec<Stream>,
     stopped_at: Option<Instant>,
-    tended: Option<std::time::Instant>,
+    supervised_at: Option<std::time::Instant>,
     progress: Progress,
 }
 
@@ -60,22 +60,22 @@ impl<'a> Run<'a> {
             held: Vec::new(),
             cut: Vec::new(),
             stopped_at: None,
-            tended: None,
+            supervised_at: None,
             progress: Progress::default(),
         })
     }
 
     pub(super) fn go(mut self, carrier: &mut dyn Carrier) -> Result<(Vec<WorkOutcome>, Progress), String> {
         while !self.is_over() {
-            self.tend(carrier)?;
-            self.note(carrier);
+            self.supervise(carrier)?;
+            self.record_progress(carrier);
             self.wake(carrier);
             let ready = self.wait();
             for (stream, side) in ready {
-                self.show(carrier, side, stream);
+                self.advance(carrier, side, stream);
             }
             for stream in self.streams.accept(self.target, carrier) {
-                self.show(carrier, Side::Server, stream);
+                self.advance(carrier, Side::Server, stream);
             }
             self.settle(carrier);
             self.stop_when_done(carrier);
@@ -86,10 +86,10 @@ impl<'a> Run<'a> {
         Ok((self.work.iter().map(|work| work.outcome()).collect(), self.progress))
     }
 
-    fn note(&mut self, carrier: &dyn Carrier) {
+    fn record_progress(&mut self, carrier: &dyn Carrier) {
         let at_us = self.now().as_micros();
         let last = self.progress.0.last().map(|moment| moment.at_us);
-        if last.is_some_and(|last| at_us < last + NOTE.as_micros() as u64) {
+        if last.is_some_and(|last| at_us < last + PROGRESS_INTERVAL.as_micros() as u64) {
             return;
         }
         let useful = self.work.iter().map(|work| useful_bytes(&[work.outcome()]));
@@ -109,15 +109,15 @@ impl<'a> Run<'a> {
         Instant::from_micros(self.start.elapsed().as_micros() as u64)
     }
 
-    fn tend(&mut self, carrier: &mut dyn Carrier) -> Result<(), String> {
-        if self.tended.is_some_and(|at| at.elapsed() < TEND) {
+    fn supervise(&mut self, carrier: &mut dyn Carrier) -> Result<(), String> {
+        if self.supervised_at.is_some_and(|at| at.elapsed() < SUPERVISE_INTERVAL) {
             return Ok(());
         }
-        self.tended = Some(std::time::Instant::now());
+        self.supervised_at = Some(std::time::Instant::now());
         if sys::is_stopping() {
             return Err("stopped by a signal".to_owned());
         }
-        let running = carrier.tend(self.start.elapsed())?;
+        let running = carrier.supervise(self.start.elapsed())?;
         let was = std::mem::replace(&mut self.running, running);
         if was[0] && !running[0] {
             self.cut.extend(self.streams.cut_all(Side::Client));
@@ -130,12 +130,12 @@ impl<'a> Run<'a> {
         if !was[0] && running[0] {
             let now = self.now();
             std::mem::take(&mut self.held).into_iter().for_each(|wake| self.streams.wake_at(now, wake));
-            self.show_all(carrier, Side::Client);
+            self.advance_all(carrier, Side::Client);
         }
         Ok(())
     }
 
-    /// Applications see the time they asked for: being late does not add up, and counts.
+    /// Fires the timers that are due. Applications see the deadline, so lateness does not accumulate and counts as latency.
     fn wake(&mut self, carrier: &dyn Carrier) {
         let now = self.now();
         while let Some((at, wake)) = self.streams.take_wake(now) {
@@ -149,11 +149,11 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Waits until something can be done; ends of streams that can go on.
+    /// Waits for sockets, timers and connections; returns the ends of streams that are ready.
     fn wait(&self) -> Vec<(Stream, Side)> {
         let mut waiter = Waiter::default();
         waiter.watch(self.target.as_raw_fd(), [true, false]);
-        self.streams.strangers().for_each(|socket| waiter.watch(socket.as_raw_fd(), [true, false]));
+        self.streams.unidentified().for_each(|socket| waiter.watch(socket.as_raw_fd(), [true, false]));
         let first = waiter.len();
         let mut waiting = Vec::new();
         for (stream, pipe) in &self.streams.pipes {
@@ -167,13 +167,13 @@ impl<'a> Run<'a> {
             }
         }
         let idle = self.streams.wakes_at().map(|at| at.since(self.now()));
-        waiter.wait(idle.map_or(TEND, |idle| idle.min(TEND)));
+        waiter.wait(idle.map_or(SUPERVISE_INTERVAL, |idle| idle.min(SUPERVISE_INTERVAL)));
         let ready = |(at, end)| waiter.is_ready(first + at).then_some(end);
         waiting.into_iter().enumerate().filter_map(ready).collect()
     }
 
-    /// Advances the application of a stream at that side.
-    fn show(&mut self, carrier: &dyn Carrier, side: Side, stream: Stream) {
+    /// Advances the application of a stream on one side.
+    fn advance(&mut self, carrier: &dyn Carrier, side: Side, stream: Stream) {
         let now = self.now();
         let Some(pipe) = self.streams.pipes.get_mut(&stream) else { return };
         let work = pipe.work;
@@ -187,9 +187,9 @@ impl<'a> Run<'a> {
         self.work[work].advance(&mut port, stream);
     }
 
-    fn show_all(&mut self, carrier: &dyn Carrier, side: Side) {
+    fn advance_all(&mut self, carrier: &dyn Carrier, side: Side) {
         let streams: Vec<Stream> = self.streams.pipes.keys().copied().collect();
-        streams.into_iter().for_each(|stream| self.show(carrier, side, stream));
+        streams.into_iter().for_each(|stream| self.advance(carrier, side, stream));
     }
 
     /// Notifies applications of streams that ended, and of connections that were cut.
@@ -198,7 +198,7 @@ impl<'a> Run<'a> {
             let pipes = self.streams.pipes.iter();
             let ended: Vec<Stream> =
                 pipes.filter(|(_, pipe)| pipe.is_end_unseen(side)).map(|(stream, _)| *stream).collect();
-            ended.into_iter().for_each(|stream| self.show(carrier, side, stream));
+            ended.into_iter().for_each(|stream| self.advance(carrier, side, stream));
         }
         for side in SIDES {
             let pipes = self.streams.pipes.iter();
@@ -214,11 +214,11 @@ impl<'a> Run<'a> {
                 }
             }
         }
-        self.tell_cut(carrier);
+        self.notify_cut(carrier);
         self.streams.sweep();
     }
 
-    fn tell_cut(&mut self, carrier: &dyn Carrier) {
+    fn notify_cut(&mut self, carrier: &dyn Carrier) {
         if !self.running[0] {
             return;
         }
@@ -238,11 +238,11 @@ impl<'a> Run<'a> {
         let mut port = SocketPort { now, side, work, streams: &mut self.streams, carrier };
         self.work[work].reset(&mut port, stream);
         if let Some(pipe) = self.streams.pipes.get_mut(&stream) {
-            pipe.told[index(side)] = true;
+            pipe.notified[index(side)] = true;
         }
     }
 
-    /// The sources stop when their time is up, or when everything finite is done.
+    /// Stops the sources after the duration, or once all finite workloads are done.
     fn stop_when_done(&mut self, carrier: &dyn Carrier) {
         if self.stopped_at.is_some() {
             return;
@@ -256,7 +256,7 @@ impl<'a> Run<'a> {
         self.work.iter_mut().for_each(|work| work.stop());
         for side in SIDES {
             if self.running[index(side)] {
-                self.show_all(carrier, side);
+                self.advance_all(carrier, side);
             }
         }
     }

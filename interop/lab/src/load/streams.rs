@@ -25,7 +25,7 @@ pub(super) struct Wake {
 pub(super) struct Streams {
     pub(super) pipes: BTreeMap<Stream, Pipe>,
     /// Accepted connections whose header has not arrived.
-    strangers: Vec<(TcpStream, Vec<u8>)>,
+    unidentified: Vec<(TcpStream, Vec<u8>)>,
     wakes: BTreeMap<(Instant, u64), Wake>,
     streams_opened: u32,
     wakes_made: u64,
@@ -38,31 +38,31 @@ impl Streams {
         self.wakes.insert((at, self.wakes_made), wake);
     }
 
-    /// When the next wake is due.
+    /// Deadline of the earliest timer.
     pub(super) fn wakes_at(&self) -> Option<Instant> {
         self.wakes.first_key_value().map(|((at, _), _)| *at)
     }
 
-    /// A wake that is due, and when it was.
+    /// Removes an expired timer; returns its deadline and the timer.
     pub(super) fn take_wake(&mut self, now: Instant) -> Option<(Instant, Wake)> {
         let entry = self.wakes.first_entry().filter(|entry| entry.key().0 <= now)?;
         let at = entry.key().0;
         Some((at, entry.remove()))
     }
 
-    /// Accepts connections at the target; the streams whose header has arrived.
+    /// Accepts connections at the target; returns the streams whose header has arrived.
     pub(super) fn accept(&mut self, target: &TcpListener, carrier: &dyn Carrier) -> Vec<Stream> {
         while let Ok((socket, _)) = target.accept() {
             if socket.set_nonblocking(true).and_then(|()| socket.set_nodelay(true)).is_ok() {
-                self.strangers.push((socket, Vec::new()));
+                self.unidentified.push((socket, Vec::new()));
             }
         }
         let mut arrived = Vec::new();
-        for (socket, mut header) in std::mem::take(&mut self.strangers) {
+        for (socket, mut header) in std::mem::take(&mut self.unidentified) {
             match read_header(&socket, &mut header) {
-                Ok(()) if header.len() < HEADER_BYTES => self.strangers.push((socket, header)),
+                Ok(()) if header.len() < HEADER_BYTES => self.unidentified.push((socket, header)),
                 Ok(()) => arrived.extend(self.arrive(socket, &header, carrier)),
-                // Cut before its header arrived; the client's end detects that.
+                // Cut before its header arrived; the client detects the cut.
                 Err(_) => {}
             }
         }
@@ -70,11 +70,11 @@ impl Streams {
     }
 
     /// Sockets of accepted connections whose header has not arrived.
-    pub(super) fn strangers(&self) -> impl Iterator<Item = &TcpStream> {
-        self.strangers.iter().map(|(socket, _)| socket)
+    pub(super) fn unidentified(&self) -> impl Iterator<Item = &TcpStream> {
+        self.unidentified.iter().map(|(socket, _)| socket)
     }
 
-    /// Attaches a connection to its stream; None when the client has given the stream up.
+    /// Attaches a connection to its stream; None once the client has abandoned the stream.
     fn arrive(&mut self, socket: TcpStream, header: &[u8], carrier: &dyn Carrier) -> Option<Stream> {
         let number = header.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
         let stream = Stream(number);
@@ -121,7 +121,7 @@ fn read_header(mut socket: &TcpStream, header: &mut Vec<u8>) -> io::Result<()> {
     }
 }
 
-/// One side at one instant, for the application of one workload.
+/// One side of the streams at one instant, for the application of one workload.
 pub(super) struct SocketPort<'r> {
     pub(super) now: Instant,
     pub(super) side: Side,

@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use sim::{Scenario, ScenarioFile};
 use std::path::Path;
 
-/// An emulated path.
+/// An emulated path with its name and description.
 #[derive(Clone, Debug)]
 pub struct EmulatedPath {
-    /// Its name, and the links in words.
+    /// Name and description.
     pub info: PathInfo,
-    /// The scenario whose links it has.
+    /// Scenario as JSON, of which only the network is used.
     pub(super) scenario: Value,
 }
 
@@ -20,7 +20,7 @@ pub struct EmulatedPath {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bottleneck {
     pub(super) rate_kbit: u64,
-    /// Key of the scenario for the limit of the queue, the limit, and the limit in words.
+    /// Scenario key of the queue limit, the limit, and its description.
     pub(super) queue: (&'static str, u64, &'static str),
 }
 
@@ -47,14 +47,14 @@ impl EmulatedPath {
         let scenario: Value = serde_json::from_str(&text).with_context(shown)?;
         let text = |key: &str| scenario[key].as_str().unwrap_or_default().to_owned();
         let (curve, links) = (text("name"), text("description"));
-        ensure!(!curve.is_empty(), "{}: a scenario has a name", shown());
+        ensure!(!curve.is_empty(), "{}: the scenario has no name", shown());
         Ok(Self { info: PathInfo { curve, at: None, links, facts: None }, scenario })
     }
 
     /// A path with the same links in both directions.
     pub(super) fn of_point(point: Point, bottleneck: Bottleneck) -> Self {
         let Point { curve, at, loss_pct, rtt_ms } = point;
-        let (queue, limit, limit_in_words) = bottleneck.queue;
+        let (queue, limit, limit_text) = bottleneck.queue;
         let link = json!({
             "mtu_bytes": 1500,
             "rate_kbit": bottleneck.rate_kbit,
@@ -68,17 +68,17 @@ impl EmulatedPath {
             "seed": 1,
             "duration_ms": 1000,
             "links": { "up": link, "down": link },
-            // Every scenario has a workload; measurements bring their own.
+            // A scenario needs a workload; measurements replace it.
             "workloads": [{ "echo": { "name": "echo", "message_bytes": 64, "interval_ms": 100 } }],
         });
         let rate_mbit = bottleneck.rate_kbit as f64 / 1e3;
         let links = format!(
-            "{rate_mbit} Mbit/s, round trip {rtt_ms} ms, loss {loss_pct} % each way, queue {limit_in_words}"
+            "{rate_mbit} Mbit/s, round trip {rtt_ms} ms, loss {loss_pct} % each way, queue {limit_text}"
         );
         Self { info: PathInfo { curve: curve.to_owned(), at: Some(at), links, facts: None }, scenario }
     }
 
-    /// Whether it is not a point of a curve.
+    /// Whether the links come from a scenario file.
     pub(super) const fn is_of_file(&self) -> bool {
         self.info.at.is_none()
     }
@@ -104,14 +104,14 @@ impl EmulatedPath {
             bail!("links.down: neither rate_kbit nor police_kbit");
         }
         let [one, other] = [number(up, "delay_ms")?, number(down, "delay_ms")?];
-        // The mean of a wandering delay is half of its range.
+        // The mean of a varying delay is half of its range.
         let wander = (number(up, "wander_ms")? + number(down, "wander_ms")?) / 2.0;
         let rtt_ms = one + other + wander;
         Ok(PathFacts { rate_mbit: rate_kbit / 1e3, loss_pct: number(down, "loss_pct")?, rtt_ms })
     }
 }
 
-/// The scenario under a seed.
+/// Parses the scenario and draws its random values with `seed`.
 pub(super) fn drawn(scenario: &Value, seed: u64) -> anyhow::Result<Scenario> {
     let name = scenario["name"].as_str().unwrap_or("scenario");
     Ok(ScenarioFile::parse(name, &scenario.to_string())?.draw(seed)?)

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 const FEATURES: [&str; 10] =
     ["aes", "pclmulqdq", "avx2", "avx512f", "vaes", "vpclmulqdq", "gfni", "sha_ni", "neon", "asimd"];
 
-/// Facts about this machine.
+/// Reads the facts about this machine from /proc and /etc.
 pub(super) fn machine() -> Machine {
     let cpu = text("/proc/cpuinfo");
     let has: Vec<&str> = field(&cpu, &["flags", "Features"]).split_whitespace().collect();
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_machine_is_known() {
+    fn machine_facts_are_read() {
         let machine = machine();
         assert!(machine.cores > 0 && machine.memory_mib > 0 && machine.kernel.contains('.'));
     }

@@ -10,12 +10,12 @@ mod traffic;
 mod trial;
 
 pub use emulated::EmulatedPath;
-pub use plan::{Planned, Row, Wishes};
+pub use plan::{Planned, Row, Selection};
 pub use trial::Amount;
 
 use crate::pair::Setup;
 use crate::peers::Peer;
-use crate::results::{Case, DIRECT, Measurements, PeerFacts, Side, Trial};
+use crate::results::{Case, ContestantRuns, DIRECT, Measurements, PeerFacts, Trial};
 use crate::sys;
 use anyhow::Context;
 use std::time::Instant;
@@ -40,7 +40,7 @@ impl Measurements {
     }
 }
 
-/// What `karst-report bench` measures.
+/// Parameters of `karst-report bench`.
 pub struct Bench {
     /// The pairs of programs.
     pub peers: Vec<Peer>,
@@ -48,17 +48,17 @@ pub struct Bench {
     pub tcp: Vec<String>,
     /// The cases.
     pub plan: Vec<Planned>,
-    /// Runs of each side.
+    /// Runs of each contestant.
     pub runs: u64,
-    /// Size of the load.
+    /// Duration and size of the load.
     pub amount: Amount,
 }
 
 impl Bench {
-    /// Measures every case on all sides in turn: A B A B.
+    /// Measures every case with all contestants in turn: A B A B.
     ///
     /// # Errors
-    /// A signal asked to stop, or the results could not be saved. A run that fails is a result.
+    /// Stopped by a signal, or the results could not be saved. A run that fails is a result.
     pub fn run(&self, results: &mut Measurements, save: Save<'_>) -> anyhow::Result<()> {
         for planned in &self.plan {
             let case = self.case(planned, results)?;
@@ -69,44 +69,55 @@ impl Bench {
     }
 
     fn case(&self, planned: &Planned, results: &mut Measurements) -> anyhow::Result<Case> {
-        let side = |name: String| Side { name, commands: Vec::new(), trials: Vec::new() };
-        let mut sides: Vec<Side> = self.sides(planned, results).into_iter().map(side).collect();
+        let contestant = |name: String| ContestantRuns { name, commands: Vec::new(), trials: Vec::new() };
+        let mut contestants: Vec<ContestantRuns> =
+            self.contestants(planned, results).into_iter().map(contestant).collect();
         for run in 1..=self.runs {
-            for side in &mut sides {
+            for contestant in &mut contestants {
                 let start = Instant::now();
-                let found = self.trial(planned, &side.name, run);
-                let heading =
-                    format!("{} {run}/{} {} ({:.0?})", planned.name, self.runs, side.name, start.elapsed());
+                let found = self.trial(planned, &contestant.name, run);
+                let heading = format!(
+                    "{} {run}/{} {} ({:.0?})",
+                    planned.name,
+                    self.runs,
+                    contestant.name,
+                    start.elapsed()
+                );
                 let found = reported(&heading, found, |(trial, _)| trial)?;
                 match found {
-                    Err(error) if side.name.starts_with(DIRECT) && run == 1 => {
-                        results.skip(&side.name, &format!("{error:#}"));
+                    Err(error) if contestant.name.starts_with(DIRECT) && run == 1 => {
+                        results.skip(&contestant.name, &format!("{error:#}"));
                     }
-                    Err(error) => side.trials.push(Trial::failed(&error)),
+                    Err(error) => contestant.trials.push(Trial::failed(&error)),
                     Ok((trial, commands)) => {
-                        side.trials.push(trial);
-                        side.commands = commands;
+                        contestant.trials.push(trial);
+                        contestant.commands = commands;
                     }
                 }
             }
-            sides.retain(|side| !side.trials.is_empty());
+            contestants.retain(|contestant| !contestant.trials.is_empty());
         }
         let path = planned.path.as_ref().map(|path| path.info.clone());
-        Ok(Case { name: planned.name.clone(), about: planned.about.clone(), path, sides })
+        Ok(Case { name: planned.name.clone(), about: planned.about.clone(), path, contestants })
     }
 
     /// The contestants: all peers, and over emulated paths kernel TCP unless it was skipped before.
-    fn sides(&self, planned: &Planned, results: &Measurements) -> Vec<String> {
+    fn contestants(&self, planned: &Planned, results: &Measurements) -> Vec<String> {
         let direct = self.tcp.iter().map(|control| format!("{DIRECT}{control}"));
         let works = |name: &String| planned.path.is_some() && !results.has_skipped(name);
         self.peers.iter().map(|peer| peer.name.clone()).chain(direct.filter(works)).collect()
     }
 
-    fn trial(&self, planned: &Planned, side: &str, run: u64) -> anyhow::Result<(Trial, Vec<String>)> {
+    fn trial(&self, planned: &Planned, contestant: &str, run: u64) -> anyhow::Result<(Trial, Vec<String>)> {
         let path = planned.path.as_ref();
-        let Some(peer) = self.peers.iter().find(|peer| peer.name == side) else {
+        let Some(peer) = self.peers.iter().find(|peer| peer.name == contestant) else {
             let path = path.context("kernel TCP needs an emulated path")?;
-            return trial::direct(path, side.strip_prefix(DIRECT).unwrap_or(side), run, self.amount);
+            return trial::direct(
+                path,
+                contestant.strip_prefix(DIRECT).unwrap_or(contestant),
+                run,
+                self.amount,
+            );
         };
         let conditions = path.map(|path| path.conditions(run)).transpose()?;
         let setup = Setup { path: conditions.as_ref(), ..Setup::new(peer, &planned.flags) };
@@ -115,7 +126,7 @@ impl Bench {
     }
 }
 
-/// Prints the outcome of a run to the standard error, and ends everything when a signal asked to stop.
+/// Logs the outcome of a run to the standard error; fails once a signal was received.
 fn reported<T>(
     heading: &str,
     found: anyhow::Result<T>,
@@ -128,7 +139,7 @@ fn reported<T>(
     Ok(found)
 }
 
-/// Jain's index of fairness: 1 when all shares are equal, 1/n when one has everything, 0 when there is nothing to share.
+/// Jain's index of fairness: 1 for equal shares, 1/n if one of n has all, 0 if all shares are 0.
 fn jain(shares: &[f64]) -> f64 {
     let sum: f64 = shares.iter().sum();
     let squares: f64 = shares.iter().map(|share| share.powi(2)).sum();
@@ -140,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_index_is_that_of_jain() {
+    fn jain_index_of_known_shares() {
         assert!((jain(&[5.0; 100]) - 1.0).abs() < 1e-12);
         assert!((jain(&[7.0, 0.0, 0.0, 0.0]) - 0.25).abs() < 1e-12);
         assert!((jain(&[1.0, 2.0, 3.0]) - 36.0 / 42.0).abs() < 1e-12 && jain(&[0.0, 0.0]) == 0.0);

@@ -18,7 +18,7 @@ const RTT_LOSS_PCT: f64 = 1.0;
 /// The bottleneck of both curves.
 const BOTTLENECK: Bottleneck = Bottleneck { rate_kbit: 100_000, queue: ("queue_bytes", 750_000, "750 kB") };
 
-/// A group of cases.
+/// A group of cases that the command line selects by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Row {
     /// Bulk throughput, processor time and memory; default flags and windows of 1024
@@ -42,7 +42,7 @@ pub enum Row {
 }
 
 impl Row {
-    /// All rows, in the order in which they are measured.
+    /// All rows in measurement order.
     pub const ALL: [Self; 9] = [
         Self::Throughput,
         Self::Plain,
@@ -70,13 +70,13 @@ impl Row {
         }
     }
 
-    /// The row of that name.
+    /// Parses the name of a row.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|row| row.name() == name)
     }
 }
 
-/// A case to measure.
+/// A case with its load, flags and path.
 pub struct Planned {
     pub(super) name: String,
     pub(super) about: String,
@@ -87,8 +87,8 @@ pub struct Planned {
     pub(super) pinned: bool,
 }
 
-/// The choice of cases.
-pub struct Wishes<'a> {
+/// Selection and parameters of the cases.
+pub struct Selection<'a> {
     /// The rows.
     pub rows: &'a [Row],
     /// Flags of all programs, after those of the cases.
@@ -97,13 +97,13 @@ pub struct Wishes<'a> {
     pub loss_pct: &'a [f64],
     /// Points of the curve over round-trip time, milliseconds.
     pub rtt_ms: &'a [f64],
-    /// Scenario files whose links are measured, too.
+    /// Scenario files whose links are also measured.
     pub scenarios: &'a [PathBuf],
     /// Sessions of the row `scale`.
     pub sessions: usize,
 }
 
-impl Wishes<'_> {
+impl Selection<'_> {
     /// The cases, in the order in which they are measured.
     ///
     /// # Errors
@@ -196,7 +196,7 @@ mod tests {
     use super::*;
 
     fn names(rows: &[Row], scenarios: &[PathBuf]) -> anyhow::Result<Vec<String>> {
-        let wishes = Wishes {
+        let selection = Selection {
             rows,
             flags: &["--crypt".into(), "none".into()],
             loss_pct: &[0.0, 2.5],
@@ -204,8 +204,8 @@ mod tests {
             scenarios,
             sessions: 1000,
         };
-        let plan = wishes.plan()?;
-        assert!(plan.iter().all(|case| case.flags.ends_with(wishes.flags)));
+        let plan = selection.plan()?;
+        assert!(plan.iter().all(|case| case.flags.ends_with(selection.flags)));
         Ok(plan.into_iter().map(|case| case.name).collect())
     }
 

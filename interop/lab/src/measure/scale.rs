@@ -23,10 +23,10 @@ pub(super) const STREAMS_PER_SESSION: usize = 10;
 /// Steps in which sessions are added; idle memory is sampled after each.
 const STEPS: usize = 5;
 
-/// Sessions of the run with which the full one is compared.
+/// Sessions of the run that the full run is compared with.
 const FEW_SESSIONS: usize = 10;
 
-/// Streams opened at the same time.
+/// Number of streams opened concurrently.
 const OPENING: usize = 50;
 
 /// Time limit for a stream to open.
@@ -44,35 +44,35 @@ const WARM_MAX: Duration = Duration::from_secs(60);
 /// Bytes a stream writes before the next one takes its turn.
 const TURN_BYTES: usize = 8 * 1024;
 
-/// Open files of this program besides its connections.
+/// Open files in addition to the connections.
 const MORE_FILES: usize = 200;
 
-/// A few sessions under load, then `amount.sessions` of them: memory while idle, and shares under load.
+/// Loads [`FEW_SESSIONS`], then `amount.sessions` sessions: memory while idle, shares of the streams under load.
 pub(super) fn run(setup: Setup<'_>, amount: Amount) -> anyhow::Result<(Trial, Vec<String>)> {
     let sessions = amount.sessions.max(STEPS);
     sys::open_files((sessions * STREAMS_PER_SESSION + MORE_FILES) as u64)?;
     let mut trial = Trial::default();
-    let few = Crowd::start(setup, FEW_SESSIONS.min(sessions))?.loaded(amount.time)?;
+    let few = ManyStreams::start(setup, FEW_SESSIONS.min(sessions))?.loaded(amount.time)?;
     trial.record("few_throughput_mbit", few.mbit());
-    let mut crowd = Crowd::start(setup, sessions)?;
-    let memory = crowd.grow()?;
+    let mut streams = ManyStreams::start(setup, sessions)?;
+    let memory = streams.grow()?;
     record_memory(&mut trial, &memory);
-    // Shares are small compared with frames, so measure longer.
-    let shares = crowd.loaded(amount.time * 4)?;
+    // The share of a stream is small compared with a frame, so measure longer.
+    let shares = streams.loaded(amount.time * 4)?;
     trial.record("throughput_mbit", shares.mbit());
     trial.record("throughput_kept", shares.mbit() / few.mbit());
     trial.record("jain_index", jain(&shares.bytes.iter().map(|bytes| *bytes as f64).collect::<Vec<_>>()));
     let served = shares.bytes.iter().filter(|bytes| **bytes > 0).count();
     trial.record("streams_served_pct", served as f64 * 100.0 / (sessions * STREAMS_PER_SESSION) as f64);
     trial.record("served_after_s", shares.served_after.as_secs_f64());
-    trial.record("memory_peak_mib", crowd.pair.memory_mib(true)?);
+    trial.record("memory_peak_mib", streams.pair.memory_mib(true)?);
     trial.record("sessions", sessions as f64);
     trial.record("streams", shares.bytes.len() as f64);
-    Ok((trial, crowd.pair.commands()))
+    Ok((trial, streams.pair.commands()))
 }
 
-/// A pair of programs with many streams through it.
-struct Crowd {
+/// A pair of programs and the streams through it.
+struct ManyStreams {
     pair: Pair,
     sessions: usize,
     streams: Vec<TcpStream>,
@@ -80,11 +80,11 @@ struct Crowd {
     runtime: Runtime,
 }
 
-/// Bytes that arrived of each stream in a time.
+/// Bytes of each stream that arrived in a measured time.
 struct Shares {
     bytes: Vec<u64>,
     time: Duration,
-    /// From the first write until every stream had delivered data.
+    /// Time from the first write until every stream had delivered data.
     served_after: Duration,
 }
 
@@ -94,7 +94,7 @@ impl Shares {
     }
 }
 
-impl Crowd {
+impl ManyStreams {
     fn start(setup: Setup<'_>, sessions: usize) -> anyhow::Result<Self> {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let target = Sink::start(sessions * STREAMS_PER_SESSION)?;
@@ -103,7 +103,7 @@ impl Crowd {
         Ok(Self { pair, sessions, streams: Vec::new(), target, runtime })
     }
 
-    /// Opens streams step by step: the number of sessions, and the memory of client and server.
+    /// Opens streams in steps; returns the number of sessions and the memory of client and server after each.
     fn grow(&mut self) -> anyhow::Result<Vec<(f64, [f64; 2])>> {
         let mut memory = vec![(0.0, self.pair.memories_mib(false)?)];
         for step in 1..=STEPS {
@@ -125,7 +125,7 @@ impl Crowd {
         Ok(())
     }
 
-    /// Writes to all streams at full speed; the bytes of each that arrived within `time`.
+    /// Writes to all streams at full speed; returns the bytes of each that arrived within `time`.
     fn loaded(&mut self, time: Duration) -> anyhow::Result<Shares> {
         self.open(self.sessions * STREAMS_PER_SESSION)?;
         let block: Arc<[u8]> = noise(TURN_BYTES).into();
@@ -146,7 +146,7 @@ impl Crowd {
         Ok(Shares { bytes, time, served_after })
     }
 
-    /// Time until every stream has delivered data.
+    /// Waits until every stream has delivered data; returns the time.
     fn served(&mut self) -> anyhow::Result<Duration> {
         let start = Instant::now();
         while start.elapsed() < WARM_MAX && self.target.counts()?.contains(&0) {
@@ -196,7 +196,7 @@ async fn write(mut stream: TcpStream, block: Arc<[u8]>) -> std::io::Result<()> {
 fn record_memory(trial: &mut Trial, memory: &[(f64, [f64; 2])]) {
     let points: Vec<[f64; 2]> =
         memory.iter().map(|(sessions, [client, server])| [*sessions, client + server]).collect();
-    // The cost of the first session does not depend on their number.
+    // The fixed cost of the first session does not belong to the slope.
     let (slope, strays) = line_through(&points[1..]);
     trial.record("memory_kib_per_session", slope * 1024.0);
     trial.record("memory_strays_pct", strays * 100.0);
@@ -223,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bend_strays_from_the_line() {
+    fn a_bend_deviates_from_the_line() {
         let (slope, strays) = line_through(&[[0.0, 3.0], [1.0, 5.0], [2.0, 7.0]]);
         assert!((slope - 2.0).abs() < 1e-9 && strays < 1e-9);
         let (_, strays) = line_through(&[[0.0, 0.0], [1.0, 0.0], [2.0, 9.0]]);

@@ -1,5 +1,5 @@
-//! A target for thousands of streams, in a process of its own: both ends of that many connections are more files than a
-//! process may have open on many machines.
+//! A target for thousands of streams, in a separate process: both ends of the connections would exceed the limit of open
+//! files of one process on many machines.
 
 use crate::ports::local;
 use crate::process::Running;
@@ -14,13 +14,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
 
-/// Open files besides the connections.
+/// Open files in addition to the connections.
 const MORE_FILES: u64 = 100;
 
 /// Bytes received of each stream, in the order in which they were accepted.
 type Counters = Arc<Mutex<Vec<Arc<AtomicU64>>>>;
 
-/// A running target; it ends when this is dropped, or with this program.
+/// A running target process; killed when dropped, and when this program ends.
 pub(super) struct Sink {
     _child: Running,
     /// An empty line requests the counts.
@@ -45,17 +45,17 @@ impl Sink {
 
     /// Bytes of each stream so far.
     pub(super) fn counts(&mut self) -> anyhow::Result<Vec<u64>> {
-        self.requests.write_all(b"\n").context("asking the target")?;
+        self.requests.write_all(b"\n").context("requesting the counts of the target")?;
         let mut line = String::new();
         self.answers.read_line(&mut line)?;
         serde_json::from_str(&line).context("the target's counts")
     }
 }
 
-/// The target's process: prints the address on which it listens, then answers each empty line of its input with the counts.
+/// Runs the target: prints its listen address, then answers each empty line of the standard input with the counts.
 ///
 /// # Errors
-/// Too few open files are allowed, or the input has another line.
+/// The limit of open files is too low, or an input line is not empty.
 pub fn serve(streams: u64) -> anyhow::Result<()> {
     open_files(streams + MORE_FILES)?;
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
@@ -65,7 +65,7 @@ pub fn serve(streams: u64) -> anyhow::Result<()> {
     writeln!(out, "{}", listener.local_addr()?)?;
     runtime.spawn(accept(listener, Arc::clone(&counters)));
     for line in std::io::stdin().lines() {
-        ensure!(line?.is_empty(), "only empty lines are understood");
+        ensure!(line?.is_empty(), "a request is an empty line");
         let counts: Vec<u64> = held(&counters).iter().map(|count| count.load(Ordering::Relaxed)).collect();
         writeln!(out, "{}", serde_json::to_string(&counts)?)?;
     }
@@ -84,7 +84,7 @@ async fn accept(listener: TcpListener, counters: Counters) {
     }
 }
 
-/// Sends the first byte back, then counts.
+/// Echoes the first byte, then counts all others.
 async fn count(mut stream: TcpStream, counter: Arc<AtomicU64>) -> std::io::Result<()> {
     let mut block = vec![0; 16 * 1024];
     stream.read_exact(&mut block[..1]).await?;

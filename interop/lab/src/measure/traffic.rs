@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 /// Bytes of a request, and of its answer.
 const REQUEST_BYTES: usize = 64;
 
-/// Written and read at once by bulk streams.
+/// Size of the reads and writes of bulk streams.
 const BLOCK_BYTES: usize = 128 * 1024;
 
 /// Interval of the reports of a counting target.
@@ -25,13 +25,13 @@ const REPORT_EVERY: Duration = Duration::from_millis(20);
 /// Time limit for the answer to a request.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
-/// Latencies up to a minute, to three digits.
+/// Upper limit of recorded latencies.
 const HIGHEST_US: u64 = 60_000_000;
 
-/// Service of the target for a connection, as its first byte asks for it.
+/// Service that the first byte of a connection selects at the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Work {
-    /// Sends all bytes back.
+    /// Echoes all bytes.
     Echo = b'E' as isize,
     /// Counts the bytes, and reports the count every 20 ms.
     Count = b'C' as isize,
@@ -63,7 +63,7 @@ impl Target {
 
 impl Drop for Target {
     fn drop(&mut self) {
-        // Ends the wait for connections.
+        // Wakes the thread that waits for connections.
         let _ = socket2::SockRef::from(&self.listener).shutdown(Shutdown::Both);
     }
 }
@@ -100,7 +100,7 @@ pub(super) fn dial(address: SocketAddr) -> impl Fn() -> anyhow::Result<TcpStream
     move || TcpStream::connect(address).with_context(|| format!("connecting to {address}"))
 }
 
-/// A connection for that work.
+/// Opens a connection and selects the service.
 pub(super) fn connect(dial: Dial<'_>, work: Work) -> anyhow::Result<TcpStream> {
     let mut stream = dial()?;
     stream.set_nodelay(true)?;
@@ -109,8 +109,8 @@ pub(super) fn connect(dial: Dial<'_>, work: Work) -> anyhow::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Sends a request and waits for the answer; the round-trip time.
-pub(super) fn ask(stream: &mut TcpStream) -> anyhow::Result<Duration> {
+/// Sends a request and waits for the answer; returns the round-trip time.
+pub(super) fn request(stream: &mut TcpStream) -> anyhow::Result<Duration> {
     let (request, mut answer) = ([b'x'; REQUEST_BYTES], [0; REQUEST_BYTES]);
     let start = Instant::now();
     stream.write_all(&request).context("sending a request")?;
@@ -124,11 +124,11 @@ pub(super) fn ask(stream: &mut TcpStream) -> anyhow::Result<Duration> {
 pub(super) fn latencies(dial: Dial<'_>, gap: Duration, time: Duration) -> anyhow::Result<Histogram<u64>> {
     let mut latencies = Histogram::new_with_bounds(1, HIGHEST_US, 3)?;
     let mut stream = connect(dial, Work::Echo)?;
-    // The first request opens the stream, perhaps the session.
-    ask(&mut stream)?;
+    // Not timed: the first request opens the stream and possibly the session.
+    request(&mut stream)?;
     let start = Instant::now();
     while start.elapsed() < time {
-        latencies.saturating_record(ask(&mut stream)?.as_micros() as u64);
+        latencies.saturating_record(request(&mut stream)?.as_micros() as u64);
         sys::pause(gap)?;
     }
     Ok(latencies)
@@ -137,7 +137,7 @@ pub(super) fn latencies(dial: Dial<'_>, gap: Duration, time: Duration) -> anyhow
 /// A stream that sends at full speed until dropped.
 pub(super) struct Bulk {
     stream: TcpStream,
-    /// Bytes that the target received, or sent back.
+    /// Bytes that the target received or echoed.
     arrived: Arc<AtomicU64>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -163,13 +163,13 @@ impl Bulk {
         Ok(Self { stream, arrived, threads: vec![std::thread::spawn(write), std::thread::spawn(read)] })
     }
 
-    /// Bytes that arrived so far: those sent back, or those that the target reported.
+    /// Bytes that arrived so far: echoed, or reported by the target.
     pub(super) fn arrived(&self) -> u64 {
         self.arrived.load(Ordering::Relaxed)
     }
 }
 
-/// More bytes that came back, or the count that the target reported; None at the end.
+/// Reads echoed bytes (their number) or a report of the target (its count); None at the end of the stream.
 fn read(back: &mut TcpStream, work: Work, block: &mut [u8]) -> Option<u64> {
     match work {
         Work::Echo => back.read(block).ok().filter(|n| *n > 0).map(|n| n as u64),
@@ -187,7 +187,7 @@ impl Drop for Bulk {
     }
 }
 
-/// Incompressible bytes, the same in every run.
+/// Incompressible bytes, equal in every run.
 pub(super) fn noise(len: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut byte = || {
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn both_kinds_of_bulk_say_what_arrived() {
+    fn both_services_count_arrived_bytes() {
         let target = Target::start().unwrap();
         for work in [Work::Echo, Work::Count] {
             let bulk = Bulk::start(&dial(target.address), work).unwrap();
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_that_is_gone_is_an_error_with_its_address() {
+    fn a_refused_connection_is_reported_with_its_address() {
         let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let said = format!("{:#}", Bulk::start(&dial(gone), Work::Count).err().unwrap());
         assert!(said.contains(&gone.to_string()), "{said}");

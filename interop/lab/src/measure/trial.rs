@@ -1,8 +1,8 @@
-//! One run of one contestant: its load, and the figures recorded.
+//! One run of one contestant: the load, and the figures that it records.
 
 use super::emulated::EmulatedPath;
 use super::scale;
-use super::traffic::{Bulk, Dial, Target, Work, ask, connect, dial, latencies};
+use super::traffic::{Bulk, Dial, Target, Work, connect, dial, latencies, request};
 use crate::netns::{End, Network, RIGHT};
 use crate::pair::{Pair, Setup};
 use crate::ports::local;
@@ -13,7 +13,7 @@ use hdrhistogram::Histogram;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// Where kernel TCP without a tunnel finds its target.
+/// Port of the target of kernel TCP.
 const DIRECT_PORT: u16 = 5201;
 
 /// Warm-up of a bulk stream, not counted: over the loopback device, and over an emulated path.
@@ -28,10 +28,10 @@ const SAMPLE_EVERY: Duration = Duration::from_millis(100);
 /// Sessions of the idle measurement.
 const IDLE_SESSIONS: usize = 100;
 
-/// Interval of keepalives: idle programs are observed for at least one.
+/// Interval of keepalives: idle programs are observed for at least one interval.
 const KEEPALIVE: Duration = Duration::from_secs(10);
 
-/// Starts whose median is the figure of one trial.
+/// Number of starts per trial; their median is its figure.
 const STARTS: usize = 5;
 
 /// Quantiles of the latency curves.
@@ -55,7 +55,7 @@ pub(super) enum Measure {
     Path,
 }
 
-/// Size of the load.
+/// Duration and size of the load.
 #[derive(Clone, Copy, Debug)]
 pub struct Amount {
     /// Duration of one measurement.
@@ -64,7 +64,7 @@ pub struct Amount {
     pub sessions: usize,
 }
 
-/// Runs a measurement; the trial, and the command lines of the programs.
+/// Runs a measurement; returns the trial and the command lines of the programs.
 pub(super) fn run(
     measure: Measure,
     setup: Setup<'_>,
@@ -86,12 +86,12 @@ pub(super) fn run(
         Measure::Path => over_path(&dial(pair.entry), amount.time, Some(&pair)),
         _ => throughput(&pair, amount.time),
     };
-    // A program that ended explains more than the error that followed.
+    // The exit of a program explains the error that followed.
     pair.check()?;
     Ok((found?, pair.commands()))
 }
 
-/// Measures kernel TCP without a tunnel over the path: both ends in namespaces of their own.
+/// Measures kernel TCP without a tunnel over the path: both ends run in separate namespaces.
 pub(super) fn direct(
     path: &EmulatedPath,
     control: &str,
@@ -123,9 +123,9 @@ fn latency(pair: &Pair, time: Duration) -> anyhow::Result<Trial> {
     let bulk = Bulk::start(&dial(pair.entry), Work::Echo)?;
     sys::pause(WARM[0])?;
     let before = bulk.arrived();
-    // Requests are slower here, so fewer of them fit.
+    // Requests under load are slower, so measure twice as long.
     record_latencies(&mut trial, "load", &latencies(&dial(pair.entry), GAPS[1], time * 2)?);
-    ensure!(bulk.arrived() > before, "the bulk stream beside the requests stood still");
+    ensure!(bulk.arrived() > before, "the bulk stream beside the requests made no progress");
     Ok(trial)
 }
 
@@ -143,7 +143,7 @@ fn over_path(dial: Dial<'_>, time: Duration, pair: Option<&Pair>) -> anyhow::Res
         if pair.is_some() {
             trial.record_curve("memory_mib", memory);
         }
-        // The last request only waits for its answer.
+        // The last request still waits for its answer.
         drop(bulk);
         beside.join().map_err(|_| anyhow::anyhow!("the requests' thread panicked"))?
     })?;
@@ -151,7 +151,7 @@ fn over_path(dial: Dial<'_>, time: Duration, pair: Option<&Pair>) -> anyhow::Res
     Ok(trial)
 }
 
-/// Runs a bulk stream; records its throughput, processor time and peak memory. Memory over time.
+/// Runs a bulk stream; records throughput, processor time, peak memory, and memory over time.
 fn carry(
     bulk: &Bulk,
     pair: Option<&Pair>,
@@ -196,7 +196,7 @@ fn idle(pair: &Pair, time: Duration) -> anyhow::Result<Trial> {
     let mut streams = Vec::new();
     for number in 0..IDLE_SESSIONS {
         let mut stream = connect(&dial(pair.entry), Work::Echo)?;
-        ask(&mut stream).with_context(|| format!("session {number}"))?;
+        request(&mut stream).with_context(|| format!("session {number}"))?;
         streams.push(stream);
     }
     sys::pause(time / 2)?;
@@ -207,7 +207,7 @@ fn idle(pair: &Pair, time: Duration) -> anyhow::Result<Trial> {
     trial.record("idle_cpu_pct", (pair.fine_cpu_s()? - before) / time.as_secs_f64() * 100.0);
     trial.record("memory_peak_mib", pair.memory_mib(true)?);
     for stream in &mut streams {
-        ask(stream).context("a session was lost while it was idle")?;
+        request(stream).context("a session was lost while it was idle")?;
     }
     Ok(trial)
 }
@@ -233,7 +233,7 @@ fn start(setup: Setup<'_>) -> anyhow::Result<(Trial, Vec<String>)> {
 pub(super) fn pinned<T>(trial: impl FnOnce(usize) -> anyhow::Result<T>) -> anyhow::Result<T> {
     let cores = sys::own_cores()?;
     let Some((last, others)) = cores.split_last().filter(|(_, others)| !others.is_empty()) else {
-        bail!("the programs and the load need a core each");
+        bail!("a pinned run needs two cores, one for the programs and one for the load");
     };
     sys::stay_on(others)?;
     let found = trial(*last);

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 /// A socket at the left end: protocol and port.
 pub(super) type Socket = (u8, u16);
 
-/// Whose address.
+/// The address field of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Field {
     /// The sender's.
@@ -18,7 +18,7 @@ const TCP: u8 = 6;
 const UDP: u8 = 17;
 
 impl Field {
-    /// Where it is in an IPv4 header.
+    /// Offset in the IPv4 header.
     const fn ip_at(self) -> usize {
         match self {
             Self::Source => 12,
@@ -26,7 +26,7 @@ impl Field {
         }
     }
 
-    /// Where its port is behind that.
+    /// Offset of the port in the UDP or TCP header.
     const fn port_at(self) -> usize {
         match self {
             Self::Source => 0,
@@ -35,19 +35,19 @@ impl Field {
     }
 }
 
-/// The socket and the address that a packet comes from; None when it is neither UDP nor TCP, or a fragment.
+/// Socket and source address of a packet; None unless it is UDP or TCP and not a fragment.
 pub(super) fn sender(packet: &[u8]) -> Option<(Socket, Ipv4Addr)> {
     let payload_at = payload_at(packet)?;
     let address = address(packet, payload_at, Field::Source);
     Some(((packet[9], address.port()), *address.ip()))
 }
 
-/// Where a packet goes to, likewise.
+/// Destination of a packet; None as for [`sender`].
 pub(super) fn receiver(packet: &[u8]) -> Option<SocketAddrV4> {
     Some(address(packet, payload_at(packet)?, Field::Destination))
 }
 
-/// Writes another address into a packet and keeps its checksums as right, or as wrong, as they were (RFC 1624).
+/// Replaces an address of a packet and updates its checksums incrementally (RFC 1624): a wrong checksum stays wrong.
 pub(super) fn readdress(packet: &mut [u8], field: Field, to: SocketAddrV4) {
     let Some(payload_at) = payload_at(packet) else { return };
     let checksum_at = payload_at + if packet[9] == UDP { 6 } else { 16 };
@@ -64,14 +64,14 @@ pub(super) fn readdress(packet: &mut [u8], field: Field, to: SocketAddrV4) {
         if in_header {
             adjust(packet, 10, old, word);
         }
-        // Without a checksum, UDP has a zero there.
+        // In UDP, zero means that there is no checksum.
         if packet[9] != UDP || packet[checksum_at..checksum_at + 2] != [0, 0] {
             adjust(packet, checksum_at, old, word);
         }
     }
 }
 
-/// Where the payload of a UDP or TCP packet begins, if its header is whole.
+/// Offset of the UDP or TCP header; None for other packets and truncated headers.
 fn payload_at(packet: &[u8]) -> Option<usize> {
     let first = *packet.first()?;
     let header_bytes = usize::from(first & 15) * 4;
@@ -91,7 +91,7 @@ fn address(packet: &[u8], payload_at: usize, field: Field) -> SocketAddrV4 {
     SocketAddrV4::new(Ipv4Addr::new(ip[0], ip[1], ip[2], ip[3]), u16::from_be_bytes([port[0], port[1]]))
 }
 
-/// What a word that changes makes of a checksum.
+/// Updates a checksum for one changed word.
 fn adjust(packet: &mut [u8], at: usize, old: [u8; 2], new: [u8; 2]) {
     let number = |word: [u8; 2]| u32::from(u16::from_be_bytes(word));
     let checksum = number([packet[at], packet[at + 1]]);
@@ -114,7 +114,7 @@ mod tests {
         sum
     }
 
-    /// A UDP packet with four bytes of payload and right checksums.
+    /// A UDP packet with four bytes of payload and correct checksums.
     fn packet() -> Vec<u8> {
         let mut packet = vec![0x45, 0, 0, 32, 0, 0, 0x40, 0, 64, UDP, 0, 0, 10, 77, 0, 1, 10, 77, 0, 2];
         packet.extend([0x12, 0x34, 0x74, 0xcc, 0, 12, 0, 0, 1, 2, 3, 4]);
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn checksums_stay_right() {
+    fn checksums_stay_correct() {
         let mut packet = packet();
         assert_eq!(sender(&packet), Some(((UDP, 0x1234), Ipv4Addr::new(10, 77, 0, 1))));
         let public = SocketAddrV4::new(Ipv4Addr::new(10, 0, 3, 1), 40_123);
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_ports_is_left_alone() {
+    fn packets_without_ports_are_not_changed() {
         let whole = packet();
         for len in 0..28 {
             assert_eq!(sender(&whole[..len]), None);

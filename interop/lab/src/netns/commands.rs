@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long a command in the foreground may take to end by itself after a signal.
+/// Time for a foreground command to exit after a signal.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// A command to run.
@@ -20,8 +20,8 @@ pub enum Command {
     Foreground(Vec<String>),
 }
 
-/// Starts `right`, then `left`, and waits for the left one, or the right one if there is no left one; None when a signal ended
-/// it. The other one is killed then.
+/// Starts `right`, then `left`, waits for the left command (the right one if there is no left), then kills the other. Returns
+/// None when a signal ended the wait.
 ///
 /// # Errors
 /// A command cannot be started.

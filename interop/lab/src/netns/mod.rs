@@ -1,7 +1,7 @@
 //! Two network namespaces joined by an emulated path: all IP traffic between them passes the links of a scenario.
 //!
-//! Left is the client's side, right the server's. The namespaces have no names and do not outlive the process: they, their
-//! devices and the programs started in them are gone when it ends, however it ends.
+//! Left is the client's side, right the server's. The namespaces have no names and do not outlive the process: the kernel
+//! removes them with their devices, and kills the programs started in them, when it ends for any reason.
 
 mod address;
 mod commands;
@@ -27,7 +27,7 @@ pub const LEFT: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 /// Address of the right end.
 pub const RIGHT: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
 
-/// Where the translator's public addresses are.
+/// Network of the translator's public addresses.
 const PUBLIC: &str = "10.0.0.0/16";
 
 const DEVICE: &str = "karst0";
@@ -46,13 +46,13 @@ pub enum NetworkError {
     /// Not root.
     #[error("network namespaces need root")]
     NotRoot,
-    /// No TUN device can be made.
+    /// A TUN device cannot be opened.
     #[error("/dev/net/tun: {0}")]
     NoTun(io::Error),
-    /// No namespace can be made, although this is root.
-    #[error("making a network namespace: {0}")]
+    /// A namespace cannot be created although the process is root.
+    #[error("creating a network namespace: {0}")]
     NoNamespace(io::Error),
-    /// The device cannot be set up.
+    /// The device cannot be configured.
     #[error("setting up {DEVICE}: {0}")]
     NoDevice(io::Error),
 }
@@ -60,13 +60,13 @@ pub enum NetworkError {
 /// One end of a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// The client's.
+    /// The end of the client.
     Left,
-    /// The server's.
+    /// The end of the server.
     Right,
 }
 
-/// A running network. Dropping it ends everything that was started in it.
+/// A running network. Dropping it removes the namespaces and kills their programs.
 #[derive(Debug)]
 pub struct Network {
     pump: Pump,
@@ -75,17 +75,17 @@ pub struct Network {
 }
 
 impl Network {
-    /// The first link leads from left to right, the second one back.
+    /// Creates the namespaces; the first link leads from left to right, the second one back.
     ///
     /// # Errors
-    /// No permission, or a system without what this needs.
+    /// Missing permission, or a kernel without TUN or namespaces.
     pub fn start(conditions: &Conditions, capture: Option<Capture>) -> Result<Self, NetworkError> {
         if !sys::is_root() {
             return Err(NetworkError::NotRoot);
         }
         let left = Namespace::new().map_err(NetworkError::NoNamespace)?;
         let right = Namespace::new().map_err(NetworkError::NoNamespace)?;
-        // A smaller MTU later is not announced, as on a real path.
+        // A later, smaller MTU is not announced, as on a real path.
         let mtu = |at: usize| {
             conditions.links[at].mtu_bytes.as_ref().map_or(MTU_BYTES, |mtu| mtu.at(Instant::ZERO))
         };
@@ -101,7 +101,7 @@ impl Network {
         Ok(Self { pump: Pump::start(line, devices, waiter), left, right })
     }
 
-    /// Starts the scenario's time, which otherwise starts with the first packet.
+    /// Starts the scenario's clock, which otherwise starts with the first packet.
     pub fn begin(&self) {
         self.pump.begin();
     }
@@ -119,7 +119,7 @@ impl Network {
     /// Listens at that end; with a congestion control, its connections use it.
     ///
     /// # Errors
-    /// As the system has them: address in use, unknown congestion control.
+    /// An error of the system: address in use, unknown congestion control.
     pub fn listen(&self, end: End, address: SocketAddr, control: Option<&str>) -> io::Result<TcpListener> {
         let socket = self.socket(end, control)?;
         socket.set_reuse_address(true)?;
@@ -131,17 +131,17 @@ impl Network {
     /// Connects from that end.
     ///
     /// # Errors
-    /// As the system has them.
+    /// An error of the system.
     pub fn connect(&self, end: End, to: SocketAddr, control: Option<&str>) -> io::Result<TcpStream> {
         let socket = self.socket(end, control)?;
         socket.connect_timeout(&to.into(), CONNECT_LIMIT)?;
         Ok(socket.into())
     }
 
-    /// As [`Network::connect`], without waiting for the answer; the socket does not block.
+    /// As [`Network::connect`], without waiting for the handshake; the socket does not block.
     ///
     /// # Errors
-    /// As the system has them.
+    /// An error of the system.
     pub fn begin_connect(&self, end: End, to: SocketAddr, control: Option<&str>) -> io::Result<TcpStream> {
         let socket = self.socket(end, control)?;
         socket.set_nonblocking(true)?;
@@ -151,10 +151,10 @@ impl Network {
         }
     }
 
-    /// A TCP socket that belongs to that end, wherever it is used; with that congestion control.
+    /// A TCP socket in the namespace of `end`, with that congestion control.
     ///
     /// # Errors
-    /// As the system has them: unknown congestion control.
+    /// An error of the system: unknown congestion control.
     pub fn socket(&self, end: End, control: Option<&str>) -> io::Result<socket2::Socket> {
         let control = control.map(|name| name.as_bytes().to_vec());
         self.end(end).run(move || {
@@ -183,7 +183,7 @@ impl Network {
     }
 }
 
-/// A TUN device inside `namespace`, with addresses and up; IPv6 is off, because its background traffic would be counted.
+/// Creates a TUN device in `namespace`, addressed and up. IPv6 is off, because its background traffic would be counted.
 fn device(
     namespace: &Namespace,
     own: Ipv4Addr,

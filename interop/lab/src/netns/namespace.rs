@@ -1,4 +1,4 @@
-//! A network namespace without a name: a thread lives in it, and it ends with the last of what was started there.
+//! An unnamed network namespace: a thread holds it, and the kernel removes it with its last thread, process and socket.
 
 use super::sys;
 use std::io;
@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// A namespace. Sockets and processes made by [`Namespace::run`] belong to it wherever they are used.
+/// A namespace. Sockets and processes made by [`Namespace::run`] belong to it, whichever thread uses them.
 #[derive(Debug)]
 pub(super) struct Namespace {
     jobs: Option<Sender<Job>>,
@@ -18,7 +18,7 @@ pub(super) struct Namespace {
 }
 
 impl Namespace {
-    /// A namespace with nothing but an idle loopback device.
+    /// Creates a namespace with an idle loopback device only.
     pub(super) fn new() -> io::Result<Self> {
         let (jobs, queue) = channel::<Job>();
         let (started, result) = channel();
@@ -35,7 +35,7 @@ impl Namespace {
         Ok(Self { jobs: Some(jobs), thread: Some(thread), tables })
     }
 
-    /// Runs `job` inside, one after the other.
+    /// Runs `job` in the namespace; jobs run one at a time.
     pub(super) fn run<T: Send + 'static>(
         &self,
         job: impl FnOnce() -> io::Result<T> + Send + 'static,
@@ -49,7 +49,7 @@ impl Namespace {
         result.recv().map_err(|_| io::Error::other("the namespace has ended"))?
     }
 
-    /// Folder of the system's tables about this namespace.
+    /// The `net` folder of this namespace in /proc.
     pub(super) fn tables(&self) -> &str {
         &self.tables
     }

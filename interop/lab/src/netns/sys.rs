@@ -1,4 +1,4 @@
-//! What namespaces need of the operating system. Nothing unsafe leaves this file.
+//! System calls of namespaces. No unsafe function is exported.
 
 use std::fs::File;
 use std::io;
@@ -14,16 +14,16 @@ pub(super) fn is_root() -> bool {
     unsafe { libc::geteuid() == 0 }
 }
 
-/// Moves the calling thread, and what it starts, to a network namespace of its own, which lives as long as they do.
+/// Moves the calling thread, and programs that it starts, to a new network namespace, which exists as long as they do.
 pub(super) fn leave_network() -> io::Result<()> {
-    // SAFETY: no memory is involved.
+    // SAFETY: the call takes no pointers.
     match unsafe { libc::unshare(libc::CLONE_NEWNET) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
 }
 
-/// A TUN device of that name in the calling thread's namespace, which lives as long as the file. Reads do not block.
+/// Opens a TUN device in the calling thread's namespace; it exists as long as the file. Reads do not block.
 pub(super) fn open_tun(name: &str) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
     let file = File::options().read(true).write(true).custom_flags(libc::O_NONBLOCK).open("/dev/net/tun")?;

@@ -16,20 +16,20 @@ use std::os::fd::AsRawFd;
 #[derive(Debug)]
 pub(super) struct Devices {
     files: [File; 2],
-    /// Where the system counts what it dropped.
+    /// The `net` folders of the ends, which have the drop counters.
     tables: [String; 2],
     clients: Option<Translator<Socket>>,
 }
 
 impl Devices {
-    /// With a plan, what comes from the left is translated.
+    /// With a plan, packets from the left are translated.
     pub(super) fn new(files: [File; 2], tables: [String; 2], nat: Option<NatPlan>) -> (Self, Waiter) {
         let mut waiter = Waiter::default();
         files.iter().for_each(|file| waiter.add(file.as_raw_fd()));
         (Self { files, tables, clients: nat.map(Translator::new) }, waiter)
     }
 
-    /// Gives a packet from the left the public address of its socket.
+    /// Replaces the source of a packet from the left by the public address of its socket.
     fn translate_out(&mut self, now: Instant, bytes: &mut [u8]) {
         let (Some(clients), Some((socket, from))) = (&mut self.clients, sender(bytes)) else { return };
         if from != LEFT {
@@ -41,7 +41,7 @@ impl Devices {
         }
     }
 
-    /// Rewrites the public address of a packet to the left to that of its socket; false when no socket has it.
+    /// Replaces the destination of a packet to the left by the address of its socket; false when no socket has it.
     fn translate_in(&mut self, now: Instant, bytes: &mut [u8]) -> bool {
         let (Some(clients), Some(public)) = (&mut self.clients, receiver(bytes)) else { return true };
         let Some(place) = clients.place(public.into()) else { return true };
@@ -82,7 +82,7 @@ impl Interfaces for Devices {
             Direction::Up => 1,
             Direction::Down => 0,
         };
-        // A damaged packet may not be taken.
+        // The device may refuse a corrupted packet.
         let _ = self.files[to].write(bytes);
     }
 
@@ -113,7 +113,7 @@ impl Interfaces for Devices {
     }
 }
 
-/// Packets that found the device's queue full: the twelfth number of its line in `/proc/net/dev`.
+/// Packets dropped by the full queue of the device: the twelfth number of its line in `/proc/net/dev`.
 fn dropped_by_device(line: &str) -> Option<u64> {
     let numbers = line.trim_start().strip_prefix(super::DEVICE)?.strip_prefix(':')?;
     numbers.split_whitespace().nth(11)?.parse().ok()

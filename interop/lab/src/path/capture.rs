@@ -1,4 +1,4 @@
-//! Captures of a line: one interface for each place, so that `frame.interface_name` tells what arrived and what left.
+//! Captures of a path: one interface per capture point, so that `frame.interface_name` separates arrivals from departures.
 
 use sim::Direction;
 use sim::pcapng::Pcapng;
@@ -7,7 +7,7 @@ use std::io::{self, BufWriter};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Places in the order of their interface numbers.
+/// Capture points by interface number.
 const INTERFACES: [&str; 4] = ["up-arrived", "up-left", "down-arrived", "down-left"];
 
 /// A pcapng file that is being written.
@@ -15,7 +15,7 @@ const INTERFACES: [&str; 4] = ["up-arrived", "up-left", "down-arrived", "down-le
 pub struct Capture(Pcapng<BufWriter<File>>);
 
 impl Capture {
-    /// Makes the file, or empties it.
+    /// Creates or truncates the file.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -23,7 +23,7 @@ impl Capture {
         Pcapng::new(BufWriter::new(File::create(path)?), &INTERFACES).map(Self)
     }
 
-    /// Adds a packet that arrived at the line, or left it, at this moment.
+    /// Appends a packet that arrived at the link or left it.
     pub(super) fn write(
         &mut self,
         direction: Direction,
@@ -36,7 +36,7 @@ impl Capture {
         self.0.write(interface, now_ns, [headers, bytes], "")
     }
 
-    /// Hands what is buffered to the system.
+    /// Writes buffered packets to the file.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         self.0.flush()
     }

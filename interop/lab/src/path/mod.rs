@@ -1,7 +1,7 @@
 //! An emulated path: the two links of the simulator, driven by the wall clock.
 //!
-//! Time is that of the scenario and starts with the first packet. The links are the simulator's own; real time only decides
-//! when packets reach them, so two runs with one seed make the same random decisions about slightly different packets.
+//! The clock of the scenario starts with the first packet. The links are those of the simulator; real time only determines when
+//! packets reach them, so two runs with one seed make the same random decisions about slightly different packets.
 
 mod capture;
 mod pump;
@@ -29,8 +29,8 @@ use std::time::Duration;
 pub struct Conditions {
     /// The links: towards the server, and back.
     pub links: [LinkPlan; 2],
-    /// Faults of the links and of the client's address. A client restart decides whether the next socket keeps the address; other
-    /// restarts and clock faults are ignored.
+    /// Faults of the links and of the client's address. A client restart determines whether the next socket keeps the address;
+    /// other restarts and clock faults are ignored.
     pub faults: Vec<FaultPlan>,
     /// Lifetime of the client's NAT mappings.
     pub nat: NatPlan,
@@ -39,13 +39,13 @@ pub struct Conditions {
 }
 
 impl Conditions {
-    /// The network of `scenario` under `seed`.
+    /// The network of `scenario` with `seed`.
     pub fn of(scenario: &Scenario, seed: u64) -> Self {
         let links = [scenario.up.clone(), scenario.down.clone()];
         Self { links, faults: scenario.faults.clone(), nat: scenario.nat, seed }
     }
 
-    /// The same without client restarts.
+    /// Removes client restarts.
     #[must_use]
     pub fn without_restarts(mut self) -> Self {
         self.faults.retain(|fault| !matches!(fault.kind, FaultKind::ClientRestart { .. }));
@@ -58,27 +58,27 @@ impl Conditions {
     }
 }
 
-/// Kind of the packets; rates, queues and counters always refer to IP packets.
+/// Unit that interfaces deliver; rates, queues and counters always refer to IP packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Carries {
     /// UDP payloads; header bytes are accounted for, not sent.
     Datagrams,
-    /// Whole IP packets.
+    /// IP packets.
     IpPackets,
 }
 
-/// The packets in flight, and all measurements so far.
+/// The links with their packets in flight, and the measurements so far.
 #[derive(Debug)]
 pub(crate) struct Emulator {
     start: Option<std::time::Instant>,
     net: Net,
     links: [Link; 2],
     faults: Vec<FaultPlan>,
-    /// Coming changes of the client's address, by time.
+    /// Scheduled changes of the client's address, by time.
     moves: VecDeque<(Instant, AddressChange)>,
-    /// Time each packet spent on the line as planned, from arrival to departure.
+    /// Planned time of packets on the path, from arrival to departure.
     transit: [Latency; 2],
-    /// Departures, as they were minus as they were planned.
+    /// Actual minus planned departure times.
     added: Latency,
     capture: Option<Capture>,
     capture_error: Option<io::Error>,
@@ -103,13 +103,13 @@ impl Emulator {
         }
     }
 
-    /// Starts the scenario's time unless it has started.
+    /// Starts the scenario's clock unless it runs.
     pub(crate) fn begin(&mut self) {
         self.start.get_or_insert_with(std::time::Instant::now);
     }
 
-    /// Takes a packet of a flow that arrived.
-    pub(crate) fn take(
+    /// Enqueues an arrived packet of a flow.
+    pub(crate) fn enqueue(
         &mut self,
         interfaces: &mut dyn Interfaces,
         direction: Direction,
@@ -117,7 +117,7 @@ impl Emulator {
         bytes: &[u8],
     ) {
         self.begin();
-        self.give(interfaces);
+        self.deliver(interfaces);
         let now = self.now();
         self.links[index(direction)].apply_faults(&self.faults, now);
         self.record(interfaces, direction, flow, false, bytes);
@@ -134,11 +134,11 @@ impl Emulator {
     }
 
     /// Delivers all packets that are due.
-    pub(crate) fn give(&mut self, interfaces: &mut dyn Interfaces) {
+    pub(crate) fn deliver(&mut self, interfaces: &mut dyn Interfaces) {
         let mut now = self.now();
         while self.net.schedule.peek().is_some_and(|key| key.at <= now) {
             if let Some((at, event)) = self.net.schedule.pop() {
-                self.happen(interfaces, at, event);
+                self.dispatch(interfaces, at, event);
             }
             now = self.now();
         }
@@ -147,7 +147,7 @@ impl Emulator {
     /// Time until the next packet is due; None when no packet is in flight.
     pub(crate) fn idle(&self) -> Option<Duration> {
         let at = self.net.schedule.peek()?.at;
-        // The clock of the links is in microseconds: what is due within one of them may leave.
+        // The links count microseconds: packets due within one microsecond may leave.
         let now_ns = self.start.map_or(0, |start| start.elapsed().as_nanos() as u64);
         Some(Duration::from_nanos((at.as_micros() * 1000).saturating_sub(now_ns)))
     }
@@ -162,7 +162,7 @@ impl Emulator {
 
     pub(crate) fn report(&mut self) -> Report {
         if let Some(error) = self.capture.as_mut().and_then(|capture| capture.flush().err()) {
-            self.give_up_capture(error);
+            self.end_capture(error);
         }
         Report {
             links: [0, 1].map(|at| *self.links[at].counters()),
@@ -178,8 +178,8 @@ impl Emulator {
         Instant::from_micros(self.start.map_or(0, |start| start.elapsed().as_micros() as u64))
     }
 
-    /// Links see the time for which an event was planned: being late does not add up.
-    fn happen(&mut self, interfaces: &mut dyn Interfaces, at: Instant, event: Event) {
+    /// Passes the planned time of an event to the links, so lateness does not accumulate.
+    fn dispatch(&mut self, interfaces: &mut dyn Interfaces, at: Instant, event: Event) {
         match event {
             Event::Transmitted(direction) => self.links[index(direction)].transmitted(&mut self.net, at),
             Event::Deliver(direction, id) => {
@@ -207,11 +207,11 @@ impl Emulator {
         let Some(capture) = &mut self.capture else { return };
         let headers = interfaces.headers(direction, flow, bytes.len());
         if let Err(error) = capture.write(direction, left, &headers, bytes) {
-            self.give_up_capture(error);
+            self.end_capture(error);
         }
     }
 
-    fn give_up_capture(&mut self, error: io::Error) {
+    fn end_capture(&mut self, error: io::Error) {
         (self.capture, self.capture_error) = (None, Some(error));
     }
 }
@@ -231,7 +231,7 @@ fn moves(faults: &[FaultPlan]) -> VecDeque<(Instant, AddressChange)> {
     moves.into()
 }
 
-/// When it arrived in the upper 48 bits, and its flow.
+/// Arrival time in the upper 48 bits, flow in the lower 16.
 const fn tag(arrived: Instant, flow: u16) -> u64 {
     arrived.as_micros() << 16 | flow as u64
 }

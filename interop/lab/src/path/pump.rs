@@ -12,7 +12,7 @@ use std::time::Duration;
 /// Largest packet.
 const PACKET_BYTES_MAX: usize = 65_536;
 
-/// Packets read from one file before others get their turn.
+/// Maximum number of packets read from one file before the next file.
 const BATCH: usize = 64;
 
 /// Interval at which the thread checks whether it was stopped.
@@ -23,7 +23,7 @@ const COSTS_CHECK: Duration = Duration::from_millis(500);
 
 /// The sockets or devices at both ends of a path.
 pub(crate) trait Interfaces: Send {
-    /// The next packet waiting at the file of that number in the waiter: direction, flow, length.
+    /// Receives a packet from the file with that index in the waiter: direction, flow, length.
     fn receive(
         &mut self,
         file: usize,
@@ -44,7 +44,7 @@ pub(crate) trait Interfaces: Send {
     /// Headers that a capture shows before a packet of `len` bytes.
     fn headers(&self, direction: Direction, flow: u16, len: usize) -> Vec<u8>;
 
-    /// Files in the waiter.
+    /// Number of files in the waiter.
     fn files(&self) -> usize;
 
     /// Packets that the system dropped before they were read; the emulation is valid only if this is 0.
@@ -61,7 +61,7 @@ pub(crate) struct Pump {
 #[derive(Debug)]
 struct Shared {
     stop: AtomicBool,
-    line: Mutex<Emulator>,
+    emulator: Mutex<Emulator>,
     costs: Mutex<Costs>,
 }
 
@@ -69,18 +69,18 @@ struct Shared {
 struct Costs {
     /// Packets lost before they were read.
     overflow_packets: u64,
-    /// Packets for addresses that were gone.
+    /// Packets to expired NAT mappings.
     nat_packets: u64,
-    /// Processor time.
+    /// Processor time of the thread.
     cpu: Duration,
 }
 
 impl Pump {
-    /// Runs `line` between `interfaces`, whose files `waiter` holds.
-    pub(crate) fn start(line: Emulator, interfaces: impl Interfaces + 'static, waiter: Waiter) -> Self {
+    /// Runs `emulator` between `interfaces`, whose files `waiter` holds.
+    pub(crate) fn start(emulator: Emulator, interfaces: impl Interfaces + 'static, waiter: Waiter) -> Self {
         let shared = Arc::new(Shared {
             stop: AtomicBool::new(false),
-            line: Mutex::new(line),
+            emulator: Mutex::new(emulator),
             costs: Mutex::default(),
         });
         let running = Arc::clone(&shared);
@@ -88,20 +88,20 @@ impl Pump {
         Self { shared, thread: Some(thread) }
     }
 
-    /// Starts the scenario's time unless it has started.
+    /// Starts the scenario's clock unless it runs.
     pub(crate) fn begin(&self) {
-        lock(&self.shared.line).begin();
+        lock(&self.shared.emulator).begin();
     }
 
     /// Bytes sent and waiting.
     pub(crate) fn state(&self) -> PathState {
-        lock(&self.shared.line).state()
+        lock(&self.shared.emulator).state()
     }
 
     /// Counters and distributions so far.
     pub(crate) fn report(&self) -> Report {
         let Costs { overflow_packets, nat_packets, .. } = *lock(&self.shared.costs);
-        Report { overflow_packets, nat_packets, ..lock(&self.shared.line).report() }
+        Report { overflow_packets, nat_packets, ..lock(&self.shared.emulator).report() }
     }
 
     /// Processor time the thread has used, up to half a second ago.
@@ -125,7 +125,7 @@ impl Shared {
         let mut buffer = vec![0; PACKET_BYTES_MAX];
         let mut checked = std::time::Instant::now();
         while !self.stop.load(Ordering::Relaxed) {
-            let idle = lock(&self.line).idle();
+            let idle = lock(&self.emulator).idle();
             waiter.wait(idle.map_or(STOP_CHECK, |idle| idle.min(STOP_CHECK)));
             self.turn(&mut interfaces, &mut waiter, &mut buffer);
             if checked.elapsed() > COSTS_CHECK {
@@ -140,9 +140,9 @@ impl Shared {
     }
 
     fn turn(&self, interfaces: &mut impl Interfaces, waiter: &mut Waiter, buffer: &mut [u8]) {
-        let mut line = lock(&self.line);
-        line.apply(interfaces);
-        let now = line.now();
+        let mut emulator = lock(&self.emulator);
+        emulator.apply(interfaces);
+        let now = emulator.now();
         for file in 0..interfaces.files() {
             if !waiter.is_ready(file) {
                 continue;
@@ -151,10 +151,10 @@ impl Shared {
                 let Some((direction, flow, len)) = interfaces.receive(file, waiter, now, buffer) else {
                     break;
                 };
-                line.take(interfaces, direction, flow, &buffer[..len]);
+                emulator.enqueue(interfaces, direction, flow, &buffer[..len]);
             }
         }
-        line.give(interfaces);
+        emulator.deliver(interfaces);
     }
 }
 

@@ -44,7 +44,7 @@ impl<K: Copy + Ord> Translator<K> {
         self.sockets.len()
     }
 
-    pub(crate) fn knows(&self, socket: K) -> bool {
+    pub(crate) fn contains(&self, socket: K) -> bool {
         self.numbers.contains_key(&socket)
     }
 
@@ -68,12 +68,12 @@ impl<K: Copy + Ord> Translator<K> {
         self.sockets.get(number as usize).copied()
     }
 
-    /// The address given out under that number.
+    /// The public address of that number.
     pub(crate) fn address(&self, place: Place) -> Option<SocketAddr> {
         self.nat.address(place)
     }
 
-    /// The number under which that address was given out.
+    /// The number of that public address.
     pub(crate) fn place(&self, address: SocketAddr) -> Option<Place> {
         self.nat.place(address)
     }
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_new_socket_gets_the_mapping_of_the_last_one_only_when_asked_to() {
+    fn a_new_socket_inherits_a_mapping_only_after_a_hand_over() {
         let mut translator = Translator::new(NatPlan::default());
         let now = Instant::ZERO;
         let (a, b) = (translator.outbound(now, 'a'), translator.outbound(now, 'b'));

@@ -1,12 +1,12 @@
-//! The same scenarios in the simulator, and with real programs over the same links in real time.
+//! Comparison of simulated scenarios with real programs over the same links in real time.
 
 mod page;
 
 pub use page::Page;
 
 use crate::contest::useful;
-use crate::contest::{Contestant, Row, Trial, over_relay};
-use crate::left_out::{LeftOut, Stage, left_out};
+use crate::contest::{Contestant, Row, TrialOutcome, over_relay};
+use crate::left_out::{LeftOut, Scope, left_out};
 use crate::load::{data_path, goodput_kbit, latency_us};
 use crate::path::index;
 use serde::Serialize;
@@ -33,11 +33,11 @@ impl Default for Tolerance {
 pub struct Comparison {
     /// Name of the scenario.
     pub scenario: String,
-    /// What it shows.
+    /// Description of the scenario.
     pub description: String,
     /// The simulated runs, one for each seed.
     pub simulated: Vec<Run>,
-    /// The real programs.
+    /// Trials of the real programs.
     pub rows: Vec<Row>,
     /// The parts of the scenario that are not applied to real programs.
     pub left_out: Vec<LeftOut>,
@@ -46,16 +46,16 @@ pub struct Comparison {
 /// Outcome of one run, simulated or real.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Run {
-    /// The workloads.
+    /// Outcomes of the workloads.
     pub work: Vec<WorkOutcome>,
     /// IP packets handed to the links, up and down.
     pub sent_packets: [u64; 2],
-    /// Their bytes.
+    /// Bytes of these packets, up and down.
     pub sent_bytes: [u64; 2],
 }
 
-impl From<&Trial> for Run {
-    fn from(trial: &Trial) -> Self {
+impl From<&TrialOutcome> for Run {
+    fn from(trial: &TrialOutcome) -> Self {
         let links = &trial.path.links;
         Self {
             work: trial.work.clone(),
@@ -76,7 +76,7 @@ impl From<&Outcome> for Run {
     }
 }
 
-/// A quantity of simulated and of real runs.
+/// A quantity that is compared between simulated and real runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Quantity {
     /// Goodput of all transfers in that direction.
@@ -93,7 +93,7 @@ pub enum Quantity {
     WirePerByte,
 }
 
-/// All of them, in the order of tables.
+/// All quantities in table order.
 pub const QUANTITIES: [Quantity; 7] = [
     Quantity::Goodput(Direction::Down),
     Quantity::Goodput(Direction::Up),
@@ -118,7 +118,7 @@ impl Quantity {
         }
     }
 
-    /// The quantity in one run, in thousandths of the unit of its name; None where there is none.
+    /// The quantity of one run, in thousandths of the unit of its name; None if the run lacks it.
     pub fn of(self, run: &Run) -> Option<u64> {
         let work = &run.work;
         let path = data_path(work);
@@ -134,7 +134,7 @@ impl Quantity {
         }
     }
 
-    /// The difference allowed, percent; None for what only explains the others.
+    /// The tolerance, percent; None for quantities that only explain the others.
     pub const fn tolerance(self, tolerance: Tolerance) -> Option<u64> {
         match self {
             Self::Goodput(_) => Some(tolerance.goodput),
@@ -145,7 +145,7 @@ impl Quantity {
 }
 
 impl Comparison {
-    /// Plays `scenario` under that many seeds, from 1 on.
+    /// Simulates `scenario` with the seeds 1 to `seeds`.
     ///
     /// # Errors
     /// A run with a violation.
@@ -159,11 +159,11 @@ impl Comparison {
             simulated.push(Run::from(&outcome));
         }
         let (name, description) = (scenario.name.clone(), scenario.description.clone());
-        let left_out = left_out(scenario, Stage::Programs);
+        let left_out = left_out(scenario, Scope::Programs);
         Ok(Self { scenario: name, description, simulated, rows: Vec::new(), left_out })
     }
 
-    /// Runs a contestant once more through a relay.
+    /// Adds a run of a contestant through a relay.
     pub fn add_real(&mut self, scenario: &Scenario, contestant: &Contestant, seed: u64) {
         let name = contestant.name();
         let at = self.rows.iter().position(|row| row.name == name).unwrap_or_else(|| {
@@ -172,10 +172,10 @@ impl Comparison {
         });
         self.rows[at]
             .trials
-            .push((seed, over_relay(scenario, contestant, seed).map(Trial::without_progress)));
+            .push((seed, over_relay(scenario, contestant, seed).map(TrialOutcome::without_progress)));
     }
 
-    /// A quantity in all simulated runs, ascending.
+    /// Values of a quantity in the simulated runs, ascending.
     pub fn simulated(&self, quantity: Quantity) -> Vec<u64> {
         let mut values: Vec<u64> = self.simulated.iter().filter_map(|run| quantity.of(run)).collect();
         values.sort_unstable();

@@ -5,14 +5,14 @@ use crate::contest::Row;
 use serde_json::{Value, json};
 use std::fmt;
 
-/// Everything that was compared.
+/// The contents of the page.
 #[derive(Debug, Clone, Default)]
 pub struct Page {
-    /// The scenarios.
+    /// One comparison per scenario.
     pub comparisons: Vec<Comparison>,
-    /// What counts as equal.
+    /// Tolerance of the verdicts.
     pub tolerance: Tolerance,
-    /// What the measurement does not say by itself: Markdown at the end of the page.
+    /// Explanatory notes: Markdown at the end of the page.
     pub notes: String,
 }
 
@@ -25,7 +25,7 @@ impl Page {
             .unwrap_or_default()
     }
 
-    /// Quantities of `name` within tolerance, and all: of goodputs, and of the others.
+    /// Number of quantities of `name` within tolerance, and of all: for goodput, and for latency.
     fn within(&self, name: &str) -> [(usize, usize); 2] {
         let mut counts = [(0, 0); 2];
         for comparison in &self.comparisons {
@@ -76,8 +76,8 @@ impl fmt::Display for Page {
         writeln!(
             f,
             "The same scenario files in the simulator and with real programs, whose datagrams pass `karst-interop relay`: the same\n\
-             links against the wall clock. Medians, with the smallest and the largest run; differences are those of the medians from\n\
-             the simulator's. Aim: goodput within {goodput} %, latencies within {latency} %; what is outside is in bold.\n"
+             links in real time. Medians, with the smallest and the largest run; differences are those of the medians from\n\
+             the simulator's. Aim: goodput within {goodput} %, latencies within {latency} %; larger differences are in bold.\n"
         )?;
         self.table(f)?;
         writeln!(f, "\n## Tolerance reached\n")?;
@@ -140,9 +140,9 @@ impl Page {
         Ok(())
     }
 
-    /// What tells a loaded machine: who else wanted its processors, and how late the relay was.
+    /// Indicators of a loaded machine: load average and lateness of the relay.
     fn machine(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "\n## The machine meanwhile\n")?;
+        writeln!(f, "\n## Load of the machine\n")?;
         writeln!(f, "| scenario | program | runs | load average | p99 of the delay the relay added, ms |")?;
         writeln!(f, "|---|---|---:|---:|---:|")?;
         for comparison in &self.comparisons {
@@ -159,7 +159,7 @@ impl Page {
     }
 }
 
-/// Median, smallest and largest, of thousandths.
+/// Formats median, minimum and maximum of thousandths.
 fn spread(values: &[u64]) -> String {
     let (Some(middle), Some(low), Some(high)) = (median(values), values.first(), values.last()) else {
         return "-".to_owned();
@@ -181,7 +181,7 @@ fn percent(difference: Option<f64>, allowed: f64) -> String {
 mod tests {
     use super::super::Run;
     use super::*;
-    use crate::contest::Trial;
+    use crate::contest::TrialOutcome;
     use crate::path::Report;
     use sim::Direction;
     use sim::outcome::{BulkOutcome, WorkOutcome};
@@ -203,7 +203,7 @@ mod tests {
     fn page(simulated: u64, real: u64) -> Page {
         let trials = vec![(
             1,
-            Ok(Trial {
+            Ok(TrialOutcome {
                 work: work(real),
                 path: Report::default(),
                 progress: crate::load::Progress::default(),
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_within_tolerance_counts() {
+    fn quantities_within_tolerance_are_counted() {
         let page = page(10_000, 11_000).to_string();
         assert!(page.contains("| 10.00 (10.00–10.00) | 11.00 (11.00–11.00) | +10.0 % |"), "{page}");
         assert!(page.contains("karst: 1 of 1 goodputs"), "{page}");
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_outside_is_bold_and_does_not_count() {
+    fn quantities_outside_tolerance_are_bold_and_not_counted() {
         let page = page(10_000, 8_900).to_string();
         assert!(page.contains("**-11.0 %**") && page.contains("karst: 0 of 1 goodputs"), "{page}");
     }

@@ -1,4 +1,4 @@
-//! What the relay itself can do: datagrams per second, and the delay it adds.
+//! Benchmark of the relay: datagrams per second, and added delay.
 
 use super::Relay;
 use crate::path::Report;
@@ -10,32 +10,32 @@ use std::time::{Duration, Instant};
 
 const DELAY: Duration = Duration::from_millis(20);
 
-/// Datagrams sent before the sender looks at the clock.
+/// Datagrams sent between two reads of the clock.
 const BURST: u64 = 16;
 
-/// A load for the relay: datagrams in one direction over a line with a rate, a queue and 20 ms of delay.
+/// A load for the relay: datagrams in one direction over a link with a rate, a queue and 20 ms of delay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bench {
     /// Size of the datagrams.
     pub datagram_bytes: usize,
     /// Datagrams per second; None for as many as possible.
     pub datagrams_per_s: Option<u64>,
-    /// How long.
+    /// Duration of the load.
     pub time: Duration,
 }
 
-/// What came of it.
+/// Result of a benchmark.
 #[derive(Debug, Clone)]
 pub struct BenchReport {
-    /// Datagrams handed to the system for the relay.
+    /// Datagrams sent to the relay.
     pub sent: u64,
-    /// Datagrams that came out at the other end.
+    /// Datagrams received at the other end.
     pub received: u64,
     /// Time between the first datagram sent and the last one received.
     pub elapsed: Duration,
-    /// Processor time of the relay's one thread.
+    /// Processor time of the relay's thread.
     pub cpu: Duration,
-    /// The relay's own view.
+    /// Counters of the relay.
     pub relay: Report,
 }
 
@@ -45,7 +45,7 @@ impl BenchReport {
         per_s(self.relay.links[0].delivered_packets, self.elapsed)
     }
 
-    /// Datagrams forwarded per second of processor time: what one core can do.
+    /// Datagrams forwarded per second of processor time, the capacity of one core.
     pub fn per_cpu_s(&self) -> u64 {
         per_s(self.relay.links[0].delivered_packets, self.cpu)
     }
@@ -56,7 +56,7 @@ fn per_s(count: u64, time: Duration) -> u64 {
 }
 
 impl Bench {
-    /// Runs it.
+    /// Runs the benchmark.
     ///
     /// # Errors
     /// No sockets.
@@ -76,7 +76,7 @@ impl Bench {
         client.connect(relay.address())?;
         let start = Instant::now();
         let (sent, received, last) = self.drive(&client, &server, start);
-        // The relay notes its costs twice a second.
+        // The relay updates its costs twice a second.
         std::thread::sleep(Duration::from_millis(600));
         Ok(BenchReport { sent, received, elapsed: last - start, cpu: relay.cpu(), relay: relay.report() })
     }

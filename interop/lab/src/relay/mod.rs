@@ -1,4 +1,4 @@
-//! A UDP relay that behaves as the network of a scenario, in real time: `clients -> relay -> server` and back.
+//! A UDP relay that emulates the network of a scenario in real time: `clients -> relay -> server` and back.
 //!
 //! All clients share the two links; each has its own socket towards the server.
 
@@ -22,7 +22,7 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Listens on `listen` (port 0 lets the system choose) and forwards to `to`: over `plans[0]` on the way there, `plans[1]` back.
+    /// Listens on `listen` (port 0 lets the system choose) and forwards to `to`: over `plans[0]` towards the server, `plans[1]` back.
     ///
     /// # Errors
     /// The address cannot be bound.
@@ -30,7 +30,7 @@ impl Relay {
         Self::start_captured(listen, to, &Conditions { links: plans, seed, ..Conditions::default() }, None)
     }
 
-    /// As [`Relay::start`] under any conditions, and writes what arrives and leaves to a capture.
+    /// As [`Relay::start`] with all conditions of a network and an optional capture.
     ///
     /// # Errors
     /// The address cannot be bound.
@@ -51,7 +51,7 @@ impl Relay {
         self.address
     }
 
-    /// Starts the scenario's time, which otherwise starts with the first datagram.
+    /// Starts the scenario's clock, which otherwise starts with the first datagram.
     pub fn begin(&self) {
         self.pump.begin();
     }

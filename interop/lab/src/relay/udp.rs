@@ -14,16 +14,16 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 
-/// Clients remembered; datagrams of further ones are dropped.
+/// Maximum number of clients; datagrams of further clients are dropped.
 const CLIENTS_MAX: usize = 1024;
 
-/// Sockets towards the server; a client that needs one more takes over the oldest.
+/// Maximum number of sockets towards the server; a further one replaces the oldest.
 const OUTLETS_MAX: usize = 2 * CLIENTS_MAX;
 
-/// Room for what arrives while the relay is busy, as far as the system allows.
+/// Receive buffer, as far as the system permits.
 const BUFFER_BYTES: usize = 4 << 20;
 
-/// One socket for all clients, and one towards the server for each address that the translator gave out.
+/// One socket for all clients, and one towards the server for each public address of the translator.
 #[derive(Debug)]
 pub(super) struct Sockets {
     listen: UdpSocket,
@@ -32,7 +32,7 @@ pub(super) struct Sockets {
     clients: Translator<SocketAddr>,
     outlets: Vec<Outlet>,
     by_place: BTreeMap<Place, u16>,
-    /// Outlets made so far.
+    /// Number of outlets created so far.
     made: usize,
     inodes: Vec<u64>,
 }
@@ -40,7 +40,7 @@ pub(super) struct Sockets {
 #[derive(Debug)]
 struct Outlet {
     place: Place,
-    /// Whose it was when it was made, for captures.
+    /// First client of the outlet, for captures.
     client: SocketAddr,
     socket: UdpSocket,
 }
@@ -67,9 +67,9 @@ impl Sockets {
         self.address
     }
 
-    /// The outlet of a client, which is made with its first datagram after it got another address.
+    /// The outlet of a client, created with the first datagram from its current public address.
     fn outlet(&mut self, now: Instant, client: SocketAddr, waiter: &mut Waiter) -> Option<u16> {
-        if !self.clients.knows(client) && self.clients.sockets() >= CLIENTS_MAX {
+        if !self.clients.contains(client) && self.clients.sockets() >= CLIENTS_MAX {
             return None;
         }
         let place = self.clients.outbound(now, client);
@@ -94,7 +94,7 @@ impl Sockets {
         Some(number as u16)
     }
 
-    /// A socket towards the server. Where that is on this machine, another network is another loopback address.
+    /// A socket towards the server. If the server is on this machine, another network is another loopback address.
     fn connected(&self, place: Place) -> io::Result<UdpSocket> {
         let network = match self.clients.address(place).map(|address| address.ip()) {
             Some(IpAddr::V4(ip)) => ip.octets()[2],
@@ -172,13 +172,13 @@ impl Interfaces for Sockets {
 fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = UdpSocket::bind(address)?;
     socket.set_nonblocking(true)?;
-    // The system's own limit applies quietly.
+    // The system caps the size without an error.
     let _ = SockRef::from(&socket).set_recv_buffer_size(BUFFER_BYTES);
     let _ = SockRef::from(&socket).set_send_buffer_size(BUFFER_BYTES);
     Ok(socket)
 }
 
-/// The next datagram; None when nothing waits. A refused destination shows up as another error, and is no reason to stop.
+/// The next datagram; None when the socket is empty. Other errors report a refused destination of an earlier datagram and are skipped.
 fn readable<T>(mut receive: impl FnMut() -> io::Result<T>) -> Option<T> {
     loop {
         match receive() {

@@ -1,6 +1,6 @@
-//! What real time does not do is said with its place in the scenario.
+//! Parts of a scenario that are not applied in real time are reported with their path.
 
-use lab::left_out::{Stage, left_out};
+use lab::left_out::{Scope, left_out};
 use sim::Scenario;
 use std::path::Path;
 
@@ -21,9 +21,9 @@ fn text(baseline: &str, faults: &str) -> String {
     EVERYTHING.replace("BASELINE", baseline).replace("FAULTS", faults)
 }
 
-fn paths(text: &str, stage: Stage) -> Vec<String> {
+fn paths(text: &str, scope: Scope) -> Vec<String> {
     let scenario = Scenario::parse("all", text).unwrap();
-    left_out(&scenario, stage).into_iter().map(|one| one.path).collect()
+    left_out(&scenario, scope).into_iter().map(|one| one.path).collect()
 }
 
 const FAULTS: &str = r#"[
@@ -45,18 +45,18 @@ fn every_part_that_is_not_done_is_named() {
     let restarts = ["faults[2].server_restart", "faults[3].client_restart"];
     let step = ["faults[4].clock_step"];
     let programs = [&step[..], &hosts, &["client.generation", "expect"]].concat();
-    assert_eq!(paths(&text, Stage::Programs), programs);
+    assert_eq!(paths(&text, Scope::Programs), programs);
     let tcp = [&restarts[..], &step, &with_stalls, &["client", "server", "expect"]].concat();
-    assert_eq!(paths(&text, Stage::KernelTcp), tcp);
+    assert_eq!(paths(&text, Scope::KernelTcp), tcp);
     let network = [&restarts[..], &step, &with_stalls, &["client", "server", "workloads", "expect"]].concat();
-    assert_eq!(paths(&text, Stage::Network), network);
-    assert!(paths(&self::text("\"cubic\"", "[]"), Stage::Programs).contains(&"baseline".to_owned()));
+    assert_eq!(paths(&text, Scope::Network), network);
+    assert!(paths(&self::text("\"cubic\"", "[]"), Scope::Programs).contains(&"baseline".to_owned()));
 }
 
-/// Nothing is left out of a scenario that says nothing but links, options and work.
+/// A scenario with only links, options and workloads is applied completely.
 #[test]
 fn a_plain_scenario_is_done_whole() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios/reality/real-restart.json");
     let text = std::fs::read_to_string(file).unwrap();
-    assert!(paths(&text, Stage::Programs).is_empty());
+    assert!(paths(&text, Scope::Programs).is_empty());
 }

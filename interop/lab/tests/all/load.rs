@@ -1,4 +1,4 @@
-//! The simulator's workloads over real connections: each of them, whole, and what is made of connections that are cut.
+//! The simulator's workloads over real connections: each of them completely, and with cut connections.
 
 use lab::load::{Carrier, Load, is_complete, streams_reset};
 use sim::Scenario;
@@ -65,7 +65,7 @@ fn every_workload_runs_in_real_time() {
     assert!(latency.count == 3 && latency.min >= 150_000, "{latency:?}");
 }
 
-/// Passes bytes on, but flips one of those that come back.
+/// Forwards bytes, and flips one of those that return.
 struct Tampering(SocketAddr);
 
 impl Carrier for Tampering {
@@ -122,7 +122,7 @@ impl Carrier for Cutting {
 }
 
 #[test]
-fn a_connection_that_is_cut_is_made_again_and_counted() {
+fn a_cut_connection_is_reopened_and_counted() {
     let (target, address) = target();
     let scenario = scenario(5000, r#"[ { "bulk": { "name": "b", "direction": "down", "bytes": 50000 } } ]"#);
     let work = Load::new(&scenario, 1).run(&mut Cutting(address), &target).unwrap();
@@ -142,7 +142,7 @@ impl Carrier for Absent {
         TcpStream::connect(self.to)
     }
 
-    fn tend(&mut self, now: Duration) -> Result<[bool; 2], String> {
+    fn supervise(&mut self, now: Duration) -> Result<[bool; 2], String> {
         self.running = !(Duration::from_millis(200)..Duration::from_millis(500)).contains(&now);
         Ok([self.running, true])
     }
@@ -160,7 +160,7 @@ fn applications_wait_for_a_client_that_does_not_run() {
 }
 
 #[test]
-fn nobody_to_connect_to_is_an_error() {
+fn a_refused_connection_is_an_error() {
     let (target, _) = target();
     let (unused, address) = self::target();
     drop(unused);

@@ -1,4 +1,4 @@
-//! Tests of lab: one program, because linking is what costs; one behaviour per file.
+//! Tests of lab: one program, to link once; one behaviour per file.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod left_out;

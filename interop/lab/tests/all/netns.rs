@@ -1,6 +1,6 @@
-//! Two namespaces joined by the links of a scenario. Needs root and /dev/net/tun; says so where they are missing.
+//! Two namespaces joined by the links of a scenario. Needs root and /dev/net/tun; reports SKIPPED without them.
 
-use lab::contest::{Contestant, Trial, over_network, together};
+use lab::contest::{Contestant, TrialOutcome, over_network, together};
 use lab::load::{Moment, is_complete, latency_us, streams_reset};
 use lab::netns::{End, Network, RIGHT};
 use lab::path::Conditions;
@@ -64,8 +64,8 @@ fn packets_meet_the_links() {
 }
 
 #[test]
-fn a_dead_link_carries_nothing() {
-    if !is_possible("a_dead_link_carries_nothing") {
+fn a_link_in_blackout_drops_all_packets() {
+    if !is_possible("a_link_in_blackout_drops_all_packets") {
         return;
     }
     let dead = LinkPlan { loss: LossPlan::Bernoulli { ppm: 1_000_000 }.into(), ..LinkPlan::default() };
@@ -106,8 +106,8 @@ fn kernel_tcp_does_the_scenarios_work() {
     assert_eq!(trial.path.overflow_packets, 0);
 }
 
-/// Counts that grow to what was found in the end, every 20 ms or a little more.
-fn notes_how_far_everything_was(trial: &Trial) {
+/// Progress samples every 20 ms or a little more grow to the final counts.
+fn notes_how_far_everything_was(trial: &TrialOutcome) {
     let moments = &trial.progress.0;
     let (first, last) = (moments.first().unwrap(), moments.last().unwrap());
     assert!(first.at_us < 20_000 && moments.windows(2).all(|two| two[1].at_us >= two[0].at_us + 20_000));
@@ -147,7 +147,7 @@ fn karst(test: &str) -> Option<Contestant> {
     Some(Contestant::Tunnel(karst.clone()))
 }
 
-/// Programs in namespaces are killed and come back.
+/// Programs in namespaces are killed and restarted.
 #[test]
 fn a_restart_strikes_programs_in_namespaces() {
     let test = "a_restart_strikes_programs_in_namespaces";
@@ -166,7 +166,7 @@ fn a_restart_strikes_programs_in_namespaces() {
     assert!(short.done >= 20, "{short:?}");
 }
 
-/// The client's address changes: a tunnel of karst goes on, and its packets to the old one are lost; kernel TCP is cut off.
+/// The client's address changes: a tunnel of karst continues, and packets to the old address are lost; kernel TCP is cut.
 #[test]
 fn addresses_change_between_namespaces() {
     let test = "addresses_change_between_namespaces";

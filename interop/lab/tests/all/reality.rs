@@ -1,4 +1,4 @@
-//! Simulation against reality: the page says what is within tolerance and what is not, and real runs fill it.
+//! Simulation against reality: the page marks figures outside the tolerance; real runs fill it.
 
 use lab::contest::{Contestant, over_relay};
 use lab::load::{is_complete, streams_reset};
@@ -45,7 +45,7 @@ fn real_programs_do_the_simulators_work() {
     for quantity in QUANTITIES {
         let simulated = comparison.simulated(quantity);
         let real = quantity.of(&real).unwrap();
-        // Another process may have the processors meanwhile; the committed page is made on an idle machine.
+        // Other processes may use the processors; the committed page is measured on an idle machine.
         let (low, high) = (simulated[0] * 4 / 10, simulated[2] * 3);
         assert!((low..high).contains(&real), "{}: {real}, simulated {simulated:?}", quantity.name());
     }
@@ -67,7 +67,7 @@ const RESTARTS: &str = r#"{
   ]
 }"#;
 
-/// The programs are killed and come back; a stall stops the server where it is.
+/// The programs are killed and restarted; a stall suspends the server.
 #[test]
 fn restarts_and_stalls_strike_real_programs() {
     let Some(karst) = karst() else {
@@ -87,7 +87,7 @@ fn restarts_and_stalls_strike_real_programs() {
     assert!(echo.streams_reset == 2 && echo.received < echo.sent, "{echo:?}");
 }
 
-/// A karst server follows its client to other addresses, so that nothing is cut.
+/// A karst server follows its client to other addresses without cutting a connection.
 #[test]
 fn addresses_change_under_real_programs() {
     let Some(karst) = karst() else {
@@ -132,7 +132,7 @@ fn quantities_are_those_of_the_run() {
     assert_eq!(Quantity::P99.of(&run(1)), None);
 }
 
-/// Every committed scenario can be run for real, and the simulator finds nothing wrong with it.
+/// Every committed scenario runs with real programs, and passes in the simulator.
 #[test]
 fn the_committed_scenarios_are_playable() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios/reality");

@@ -1,4 +1,4 @@
-//! The impairment relay: what goes in, what comes out.
+//! The impairment relay: datagrams sent and received.
 
 use lab::path::Conditions;
 use lab::relay::Relay;
@@ -26,7 +26,7 @@ fn path(there: LinkPlan) -> Path {
 }
 
 impl Path {
-    /// Sends `count` numbered datagrams, a little apart; the numbers that arrive until nothing comes any more.
+    /// Sends `count` numbered datagrams with gaps; returns the numbers that arrive until a time without arrivals.
     fn arrivals(&self, count: u32) -> Vec<u32> {
         std::thread::scope(|scope| {
             scope.spawn(|| {
@@ -46,7 +46,7 @@ impl Path {
 }
 
 #[test]
-fn nothing_happens_by_default() {
+fn no_impairment_by_default() {
     let path = path(LinkPlan::default());
     assert_eq!(path.arrivals(200), (0..200).collect::<Vec<_>>());
 }
@@ -90,7 +90,7 @@ fn the_held_back_are_overtaken_and_the_others_keep_their_order() {
 }
 
 #[test]
-fn listed_packets_are_dropped_or_come_late() {
+fn listed_packets_are_dropped_or_delayed() {
     let (drop_packets, delay_packets) = (vec![2, 7], vec![(3, 150_000), (1, 100_000)]);
     let path = path(LinkPlan { drop_packets, delay_packets, ..LinkPlan::default() });
     assert_eq!(path.arrivals(8), [3, 4, 5, 7, 0, 2]);
@@ -108,7 +108,7 @@ fn delay_delays() {
 
 /// The queue of the simulator's link, against the clock: 100 datagrams of 1028 bytes at 8 Mbit/s take 0.1 s.
 #[test]
-fn a_rate_takes_its_time_and_a_full_queue_drops() {
+fn a_rate_delays_and_a_full_queue_drops() {
     let queue = QueuePlan { bits_per_s: 8_000_000, bytes_max: 1_000_000, packets_max: 99, codel: None };
     let path = path(LinkPlan { queue: Some(queue.into()), ..LinkPlan::default() });
     let start = Instant::now();
@@ -150,7 +150,7 @@ fn schedules_are_followed() {
     assert!(arrived.starts_with(&[0, 1]) && arrived.ends_with(&[29]), "{arrived:?}");
 }
 
-/// All clients share the line: what one has queued the other waits behind.
+/// All clients share the link: datagrams of one wait behind those of the other.
 #[test]
 fn clients_share_the_line() {
     let queue = QueuePlan { bits_per_s: 1_000_000, bytes_max: 1_000_000, packets_max: 1_000, codel: None };
@@ -212,7 +212,7 @@ fn faults_of_the_links_strike() {
     assert_eq!((up.dropped_blackout, up.duplicated_packets, down.sent_packets), (3, 3, 0));
 }
 
-/// A client whose mapping changes comes from another port, and in another network from another address; what was on its way
+/// A client whose mapping changes sends from another port, and in another network from another address; datagrams in flight
 /// to the old one is lost, and answers to the new one find it.
 #[test]
 fn a_client_moves_to_another_address() {
@@ -238,7 +238,7 @@ fn a_client_moves_to_another_address() {
     assert_eq!(path.relay.report().nat_packets, 1);
 }
 
-/// A mapping over which nothing was sent for a while is forgotten.
+/// An idle mapping expires.
 #[test]
 fn a_mapping_times_out() {
     let path = under(Conditions {

@@ -1,10 +1,10 @@
-//! Comparing bytes so that a difference can be read.
+//! Comparison of bytes with a readable difference.
 
 use super::hex;
 
 const EXCERPT_BYTES: usize = 12;
 
-/// None when equal; otherwise the first difference, with a few bytes of both sides from there on.
+/// None when equal; otherwise the first difference, with an excerpt of both.
 pub(super) fn bytes(recorded: &[u8], found: &[u8]) -> Option<String> {
     if recorded == found {
         return None;

@@ -1,4 +1,4 @@
-//! The generator of the streams that were carried, and its word list.
+//! Generator of the contents of recorded streams, and its word list.
 
 use super::file::{Half, Part};
 
@@ -8,10 +8,10 @@ const WORDS: [&str; 32] = [
     "you", "were",
 ];
 
-/// More than this is not generated: a recorded stream is a few 100 KB, a damaged length must not fill the memory.
+/// Maximum size of a part: recorded streams have a few 100 KB, and a damaged length must not exhaust memory.
 const PART_BYTES_MAX: usize = 1 << 28;
 
-/// The bytes of one direction of a stream. Err: what is wrong with the description.
+/// The bytes of one direction of a stream. Err: the description is invalid.
 pub(super) fn generate(half: &Half) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     for part in &half.parts {

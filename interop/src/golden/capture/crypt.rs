@@ -1,4 +1,4 @@
-//! The outermost layer: duplicates, integrity, and sealing again to the same bytes.
+//! The crypt layer: duplicates, integrity check, and sealing to the same bytes.
 
 use super::figures::Figures;
 use super::file::Side;
@@ -7,14 +7,14 @@ use super::{Checked, Flaw, broken, compare, differs};
 use engine::crypt::{Cipher, MasterKey, Suite};
 use std::collections::BTreeSet;
 
-/// What a datagram carried.
+/// Contents of an opened datagram.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Payload {
     /// Number of its frame.
     pub(super) frame: usize,
-    /// When it was recorded, milliseconds of wall clock.
+    /// Wall-clock time of the recording, milliseconds.
     pub(super) at_ms: u64,
-    /// From the FEC or KCP header on.
+    /// Bytes from the FEC or KCP header on.
     pub(super) bytes: Vec<u8>,
 }
 
@@ -26,7 +26,7 @@ pub(super) fn suite(side: &Side) -> Checked<Suite> {
     Ok(Suite::new(cipher, &MasterKey::derive(side.key.as_bytes())))
 }
 
-/// Opens every datagram of a direction; those that fail the integrity check are counted and left out, as are repetitions.
+/// Opens every datagram of a direction; those that fail the integrity check, and repetitions, are counted and skipped.
 pub(super) fn open(
     suite: &Suite,
     datagrams: &[Datagram<'_>],
@@ -84,12 +84,12 @@ fn open_one(suite: &Suite, datagram: &Datagram<'_>) -> Checked<Option<Vec<u8>>> 
     let nonce = opened.get(..nonce_len(suite.cipher())).unwrap_or_default();
     suite.seal(nonce, &mut sealed);
     match compare::bytes(datagram.bytes, &sealed) {
-        Some(difference) => differs(format!("sealed again with its own nonce: {difference}")),
+        Some(difference) => differs(format!("resealed with its own nonce: {difference}")),
         None => Ok(Some(payload.to_vec())),
     }
 }
 
-/// The first bytes of an opened datagram are its nonce.
+/// Length of the nonce at the start of an opened datagram.
 const fn nonce_len(cipher: Cipher) -> usize {
     match cipher {
         Cipher::Null => 0,

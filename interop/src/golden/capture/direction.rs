@@ -10,7 +10,7 @@ use engine::Generation;
 use engine::mux::Role;
 use serde_json::{Map, Value};
 
-/// A direction: its sender's settings, what was recorded about it, what is in the file.
+/// A direction: settings of the sender, recorded figures, datagrams in the file.
 pub(super) struct Direction<'d> {
     pub(super) side: &'d Side,
     pub(super) generation: Generation,
@@ -20,16 +20,16 @@ pub(super) struct Direction<'d> {
     pub(super) datagrams: Vec<Datagram<'d>>,
 }
 
-/// What came out on top.
+/// Result of decoding a direction.
 pub(super) struct Decoded {
-    /// None: a multiplexer that the engine does not speak.
+    /// None for a multiplexer that the engine lacks.
     pub(super) streams: Option<Streams>,
     /// Datagrams, parity shards and figures that were compared.
     pub(super) compared: usize,
 }
 
 impl Direction<'_> {
-    /// Decodes and compares. Figures are compared layer by layer, so that the lowest wrong layer is named.
+    /// Decodes and compares layer by layer, so that the error names the lowest layer that differs.
     pub(super) fn check(&self, smux: bool) -> Checked<Decoded> {
         let recorded = Figures::recorded(self.recorded)?;
         let mut found = Figures::default();

@@ -1,4 +1,4 @@
-//! The FEC layer: shards in, KCP datagrams out; parity computed again; what is missing rebuilt.
+//! The FEC layer: decodes shards to KCP datagrams, recomputes parity, rebuilds missing data.
 
 use super::crypt::Payload;
 use super::figures::Figures;
@@ -8,10 +8,10 @@ use engine::Generation;
 use engine::fec::{Decoder, Encoder, HEADER_LEN, Kind, PACKET_BYTES_MAX, Shape, kind, seqid};
 use std::collections::BTreeMap;
 
-/// A KCP datagram as it reached the ARQ.
+/// A KCP datagram as delivered to the ARQ.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Inner {
-    /// Frame that delivered it, or that made it possible to rebuild it.
+    /// Frame that delivered it, or that completed its group.
     pub(super) frame: usize,
     /// Rebuilt from parity by the decoder.
     pub(super) recovered: bool,
@@ -19,18 +19,18 @@ pub(super) struct Inner {
     pub(super) bytes: Vec<u8>,
 }
 
-/// Everything above the FEC layer of one direction.
+/// Output of the FEC layer of one direction.
 #[derive(Debug, Default)]
 pub(super) struct Unwrapped {
-    /// In the order in which a receiver gets them.
+    /// KCP datagrams in order of delivery.
     pub(super) inner: Vec<Inner>,
-    /// Data packets that were missing when their group had enough shards; some arrived later, some are not in the file.
+    /// Data packets missing when their group had enough shards, whether they arrived later or not.
     pub(super) rebuilt: Vec<Vec<u8>>,
-    /// Parity shards that were compared.
+    /// Number of compared parity shards.
     pub(super) compared: usize,
 }
 
-/// Takes off the FEC layer if the sending side has one.
+/// Removes the FEC layer if the sender uses FEC.
 pub(super) fn unwrap(
     side: &Side,
     generation: Generation,
@@ -56,7 +56,7 @@ pub(super) fn unwrap(
     Ok(unwrapped)
 }
 
-/// What a receiver hands to its ARQ, in the order of the file.
+/// The datagrams that a receiver delivers to its ARQ, in the order of the file.
 fn receive(shape: Shape, generation: Generation, payloads: &[Payload]) -> Vec<Inner> {
     let mut decoder = Decoder::new(Some(shape), generation);
     let mut inner = Vec::with_capacity(payloads.len());
@@ -73,7 +73,7 @@ fn receive(shape: Shape, generation: Generation, payloads: &[Payload]) -> Vec<In
     inner
 }
 
-/// The groups of one direction.
+/// The shard groups of one direction.
 struct Groups<'p> {
     shape: Shape,
     groups: BTreeMap<u32, Group<'p>>,
@@ -124,7 +124,7 @@ impl<'p> Groups<'p> {
     }
 }
 
-/// What is in the file of one group: in the order of arrival, and by position.
+/// Recorded shards of one group, by arrival and by position.
 #[derive(Default)]
 struct Group<'p> {
     arrivals: Vec<&'p Payload>,
@@ -132,18 +132,18 @@ struct Group<'p> {
 }
 
 impl Group<'_> {
-    /// Data packets that are there.
+    /// Number of recorded data packets.
     fn data(&self, data: usize) -> usize {
         self.shards.range(..data).count()
     }
 
-    /// Parity shards beyond those that stood in for data packets when the group had enough shards.
+    /// Parity shards that were not needed to rebuild data packets.
     fn spare_parity(&self, data: usize) -> usize {
         self.arrivals.iter().skip(data).filter(|payload| kind(&payload.bytes) == Some(Kind::Parity)).count()
     }
 
-    /// Rebuilds what was missing when the group had enough shards, then makes all parity again; what was rebuilt, and how
-    /// many parity shards of the file were equal.
+    /// Rebuilds packets that were missing when the group had enough shards, then recomputes parity. Returns the rebuilt packets
+    /// and the number of equal parity shards.
     fn check(&self, shape: Shape, generation: Generation) -> Checked<(Vec<Vec<u8>>, usize)> {
         if self.arrivals.len() < shape.data() {
             return Ok((Vec::new(), 0));
@@ -202,7 +202,7 @@ impl Group<'_> {
     }
 }
 
-/// A data packet holds exactly what its size field says.
+/// Checks the size field of a data packet.
 fn check_size(packet: &[u8]) -> Checked<()> {
     match packet.get(6..).and_then(|body| body.first_chunk()) {
         Some(size) if usize::from(u16::from_le_bytes(*size)) + 6 == packet.len() => Ok(()),
@@ -215,8 +215,7 @@ fn check_size(packet: &[u8]) -> Checked<()> {
 
 /// Parity shards of a group from its data.
 ///
-/// Encoded twice over, and the clock stands still: the encoder skips parity after a pause, and with one data shard also at
-/// its start. Whether the recorded program did so is visible in `fec_complete_groups_without_parity`.
+/// Encodes twice with a constant clock: the encoder skips parity after a pause, and with one data shard also at its start. Whether the recorded program did so is visible in `fec_complete_groups_without_parity`.
 fn encode(shape: Shape, data: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let mut encoder = Encoder::new(shape);
     let mut out = vec![0; PACKET_BYTES_MAX];

@@ -1,4 +1,4 @@
-//! Recorded figures against counted ones.
+//! Comparison of recorded figures with counted ones.
 
 use super::{Checked, broken, differs};
 use serde_json::{Map, Value};
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 pub(super) struct Figures(BTreeMap<String, u64>);
 
 impl Figures {
-    /// The recorded ones.
+    /// Parses recorded figures.
     pub(super) fn recorded(object: &Map<String, Value>) -> Checked<Self> {
         let mut figures = Self::default();
         figures.read("", object)?;
@@ -41,17 +41,17 @@ impl Figures {
         }
     }
 
-    /// Adds one.
+    /// Increments a count.
     pub(super) fn add(&mut self, name: &str) {
         *self.0.entry(name.to_owned()).or_default() += 1;
     }
 
-    /// A count; zero when it is not there.
+    /// A count; zero if absent.
     pub(super) fn count(&self, name: &str) -> u64 {
         self.0.get(name).copied().unwrap_or(0)
     }
 
-    /// Compares every figure of both sides whose name passes `within`; how many.
+    /// Compares all figures whose name passes `within`; returns their number.
     pub(super) fn compare(&self, recorded: &Self, within: impl Fn(&str) -> bool) -> Checked<usize> {
         let names: Vec<&String> =
             self.0.keys().chain(recorded.0.keys()).filter(|name| within(name)).collect();

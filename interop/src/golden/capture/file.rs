@@ -1,9 +1,9 @@
-//! `NAME.json` of a capture: what was run, what it carried, what an independent decoder found.
+//! `NAME.json` of a capture: programs and settings, contents of the streams, figures of an independent decoder.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-/// A recorded case. Keys that are not read here are settings of the Go programs without influence on the wire.
+/// A recorded case. Keys that are not read are settings of the Go programs without effect on the wire.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct CaptureFile {
     pub(super) format: String,
@@ -44,7 +44,7 @@ pub(super) struct Side {
     pub(super) qpp_count: u16,
 }
 
-/// Programs without the flag speak version 1.
+/// Programs without the flag use version 1.
 const fn version_one() -> u8 {
     1
 }
@@ -85,7 +85,7 @@ pub(super) struct Leg {
     pub(super) streams: Vec<Carried>,
 }
 
-/// One client address. The figures of a direction stay a JSON object: every recorded one must be compared.
+/// One client address. The figures of a direction remain a JSON object, so that none is skipped.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Connection {
     pub(super) client_port: u16,
@@ -95,7 +95,7 @@ pub(super) struct Connection {
     pub(super) s2c: Map<String, Value>,
 }
 
-/// Where a stream of the case travelled.
+/// Connection and ids of a stream.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Carried {
     pub(super) index: usize,

@@ -1,4 +1,4 @@
-//! The ARQ layer: segments counted by an own walk, the stream put together by it and by the engine's ARQ.
+//! The ARQ layer: an independent parser counts segments; it and the engine's ARQ reassemble the stream.
 
 use super::fec::{Inner, Unwrapped};
 use super::figures::Figures;
@@ -7,7 +7,7 @@ use engine::arq::{Arq, Command, Header, Source};
 use engine::{Generation, Instant};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The stream of one direction, put together by the engine.
+/// The stream of one direction, reassembled by the engine.
 pub(super) fn reassemble(
     conv: u32,
     generation: Generation,
@@ -33,7 +33,7 @@ pub(super) fn reassemble(
     }
 }
 
-/// What the engine's ARQ hands up when it gets the datagrams in the order of the file.
+/// The stream that the engine's ARQ delivers for the datagrams in the order of the file.
 fn receive(conv: u32, generation: Generation, inner: &[Inner]) -> Checked<Vec<u8>> {
     const WINDOW_SEGMENTS: u32 = 32_768;
     let mut arq = Arq::new(conv, generation);
@@ -43,7 +43,10 @@ fn receive(conv: u32, generation: Generation, inner: &[Inner]) -> Checked<Vec<u8
     for datagram in inner {
         let source = if datagram.recovered { Source::Recovered } else { Source::Regular };
         if let Err(error) = arq.input(Instant::ZERO, &datagram.bytes, source, false) {
-            return differs(format!("KCP datagram in frame {}: engine refuses it: {error}", datagram.frame));
+            return differs(format!(
+                "KCP datagram in frame {}: refused by the engine: {error}",
+                datagram.frame
+            ));
         }
         while let Some(data) = arq.take() {
             stream.extend_from_slice(&data);
@@ -54,7 +57,7 @@ fn receive(conv: u32, generation: Generation, inner: &[Inner]) -> Checked<Vec<u8
     Ok(stream)
 }
 
-/// Counts of one direction and the data by sn.
+/// Counts of one direction, and its data by sn.
 struct Walk {
     conv: u32,
     push: u64,
@@ -127,7 +130,7 @@ impl Walk {
         }
     }
 
-    /// Figures over the datagrams that are in the file.
+    /// Sets the figures of the recorded datagrams.
     fn count(&self, figures: &mut Figures) {
         figures.set("kcp_push", self.push);
         figures.set("kcp_ack", self.ack);

@@ -1,4 +1,4 @@
-//! The smux layer: frames counted by an own walk, streams taken out by it and by the engine.
+//! The smux layer: an independent parser counts frames; it and the engine extract the streams.
 
 use super::figures::Figures;
 use super::file::Side;
@@ -8,7 +8,7 @@ use engine::Instant;
 use engine::mux::{Mux, Role, Settings, Smux};
 use std::collections::BTreeMap;
 
-/// What one direction of a connection carried, by stream id.
+/// Streams in one direction of a connection, by id.
 #[derive(Debug, Default)]
 pub(super) struct Streams(pub(super) BTreeMap<u32, Carried>);
 
@@ -19,7 +19,7 @@ pub(super) struct Carried {
     pub(super) fin: bool,
 }
 
-/// Takes the streams out of a smux byte stream. `receiver` is the role of the side that reads it.
+/// Extracts the streams of a smux byte stream; `receiver` is the role of its reader.
 pub(super) fn unpack(side: &Side, receiver: Role, bytes: &[u8], figures: &mut Figures) -> Checked<Streams> {
     let (streams, without_updates) = walk(side.smuxver, bytes, figures)?;
     let engine = receive(side.smuxver, receiver, &streams, &without_updates)?;
@@ -32,7 +32,7 @@ pub(super) fn unpack(side: &Side, receiver: Role, bytes: &[u8], figures: &mut Fi
     Ok(engine)
 }
 
-/// Streams, and the bytes without UPD frames: they answer data of the other direction, which this receiver never sent.
+/// Streams, and the bytes without UPD frames: they report data of the other direction, which this receiver never sent.
 fn walk(version: u8, mut rest: &[u8], figures: &mut Figures) -> Checked<(Streams, Vec<u8>)> {
     let mut streams = Streams::default();
     let mut kept = Vec::with_capacity(rest.len());
@@ -79,7 +79,7 @@ const FIN: u8 = 1;
 const PSH: u8 = 2;
 const UPD: u8 = 4;
 
-/// What the engine's smux delivers.
+/// The streams that the engine's smux delivers.
 fn receive(version: u8, role: Role, expected: &Streams, mut bytes: &[u8]) -> Checked<Streams> {
     let mut smux =
         Smux::new(Settings { version, half_close: true, ..Settings::default() }, role, Instant::ZERO);
@@ -104,10 +104,10 @@ fn receive(version: u8, role: Role, expected: &Streams, mut bytes: &[u8]) -> Che
     Ok(streams)
 }
 
-/// Not a divisor of a frame size, so that frames are split in many ways.
+/// Size of input pieces: no divisor of a frame size, so that frames are split at many positions.
 const PIECE_BYTES: usize = 1367;
 
-/// Reads everything that is there; true if there was anything.
+/// Reads all available data; returns whether there was any.
 fn drain(smux: &mut Smux, streams: &mut Streams) -> bool {
     let mut out = Vec::new();
     let mut any = false;

@@ -1,4 +1,4 @@
-//! Classic pcap files, and the way from an Ethernet frame to one tunnel datagram.
+//! Classic pcap files, and extraction of tunnel datagrams from Ethernet frames.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -20,18 +20,18 @@ pub enum PcapError {
 /// One recorded frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame<'f> {
-    /// Position in the file, counted from 1 as capture viewers do.
+    /// Position in the file, from 1 as in capture viewers.
     pub number: usize,
-    /// When it was recorded, microseconds of wall clock.
+    /// Wall-clock time of the recording, microseconds.
     pub at_us: u64,
-    /// From the Ethernet header on.
+    /// Bytes from the Ethernet header on.
     pub bytes: &'f [u8],
 }
 
 /// All frames of a file.
 ///
 /// # Errors
-/// [`PcapError`]; a file that ends inside a record is an error, not a short file.
+/// [`PcapError`]; also when the file ends inside a record.
 pub fn frames(file: &[u8]) -> Result<Vec<Frame<'_>>, PcapError> {
     let order = ByteOrder::of(file).ok_or(PcapError::Magic)?;
     let link_type = order.u32_at(file, 20).ok_or(PcapError::Magic)?;
@@ -49,7 +49,7 @@ pub fn frames(file: &[u8]) -> Result<Vec<Frame<'_>>, PcapError> {
     Ok(frames)
 }
 
-/// Byte order and resolution, as the magic number tells.
+/// Byte order and resolution, given by the magic number.
 #[derive(Debug, Clone, Copy)]
 struct ByteOrder {
     big_endian: bool,
@@ -83,12 +83,12 @@ impl ByteOrder {
     }
 }
 
-/// One datagram of the tunnel, wherever it travelled.
+/// One datagram of the tunnel, from UDP or forged TCP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Datagram<'f> {
     /// Number of its frame.
     pub frame: usize,
-    /// When it was recorded, microseconds of wall clock.
+    /// Wall-clock time of the recording, microseconds.
     pub at_us: u64,
     /// Sender.
     pub from: SocketAddr,
@@ -101,7 +101,7 @@ pub struct Datagram<'f> {
 }
 
 impl<'f> Datagram<'f> {
-    /// The datagram in a frame: UDP, or TCP with PSH and ACK and a payload. None for everything else.
+    /// The datagram in a frame: UDP, or TCP with PSH and ACK and a payload. None for other frames.
     pub fn in_frame(frame: &Frame<'f>) -> Option<Self> {
         let packet = Packet::in_frame(frame.bytes)?;
         let (ports, bytes) = match packet.protocol {
@@ -120,7 +120,7 @@ impl<'f> Datagram<'f> {
     }
 }
 
-/// An IP packet without its header; padding behind it is cut off.
+/// An IP packet without its header and without trailing padding.
 struct Packet<'f> {
     from: IpAddr,
     to: IpAddr,

@@ -1,10 +1,10 @@
-//! The compression layer: chunks counted by an own walk, decompressed by the engine.
+//! The compression layer: an independent parser counts chunks, the engine decompresses them.
 
 use super::figures::Figures;
 use super::{Checked, differs};
 use engine::snappy::Decoder;
 
-/// The stream without compression.
+/// Decompresses a stream.
 pub(super) fn decompress(stream: &[u8], figures: &mut Figures) -> Checked<Vec<u8>> {
     count_chunks(stream, figures)?;
     let mut decoder = Decoder::new();
@@ -20,7 +20,7 @@ pub(super) fn decompress(stream: &[u8], figures: &mut Figures) -> Checked<Vec<u8
     Ok(bytes)
 }
 
-/// Not a divisor of anything, so that chunks are split in many ways.
+/// Size of input pieces: no divisor of a chunk size, so that chunks are split at many positions.
 const PIECE_BYTES: usize = 1373;
 
 fn count_chunks(mut stream: &[u8], figures: &mut Figures) -> Checked<()> {

@@ -1,7 +1,7 @@
 //! The engine as the server of a capture: the client's datagrams, as recorded, through an endpoint and its tunnel.
 //!
-//! What the tunnel sends is thrown away. Its settings are those of the recorded server, so that a client with other FEC
-//! shards must be detected, and its clock is that of the capture.
+//! Output of the tunnel is discarded. Settings are those of the recorded server, so a client with other FEC shards must be
+//! detected; the clock is that of the capture.
 
 use super::file::Side;
 use super::mux::Streams;
@@ -13,11 +13,11 @@ use engine::{
 };
 use std::sync::Arc;
 
-/// Streams that an engine with the settings of `side` takes out of `datagrams` of one client.
+/// Streams that an engine with the settings of `side` receives in `datagrams` of one client.
 pub(super) fn receive(side: &Side, generation: Generation, datagrams: &[&Datagram<'_>]) -> Checked<Streams> {
     let mut config = settings(side)?.tunnel_config().or_else(|error| broken(error.to_string()))?;
     config.generation = generation;
-    // What was recorded is not sent again: the peer used at once what it rebuilt.
+    // The capture has no retransmissions of packets that the peer rebuilt.
     config.prove_groups = false;
     let limits = ServerLimits { sessions_max: 2 };
     let server = Server::new(Arc::new(config), limits, Entropy::from_seed([0; 32]));
@@ -63,22 +63,22 @@ impl Replay {
         let mut bytes = datagram.bytes.to_vec();
         match self.server.handle_datagram(now, datagram.from, &mut bytes) {
             Received::Accepted { id, .. } if self.session.is_none() => self.session = Some(id),
-            Received::Accepted { .. } => return differs("taken for the start of another session"),
+            Received::Accepted { .. } => return differs("accepted as a new session"),
             Received::Session(id, _) if Some(id) != self.session => {
-                return differs("taken for another session");
+                return differs("routed to another session");
             }
-            // Drops are counted by the crypt layer's check already.
+            // The check of the crypt layer counts drops.
             Received::Session(..) | Received::Dropped(_) => {}
         }
         self.drain(now)
     }
 
-    /// Timers that fell due since the last datagram.
+    /// Handles the timers that expired since the last datagram.
     fn timeouts(&mut self, now: Instant) -> Checked<()> {
         let mut last = None;
         while let Some(at) = self.due(now) {
             if last == Some(at) {
-                return differs(format!("timer at {} us is due again at once", at.as_micros()));
+                return differs(format!("timer at {} us does not advance", at.as_micros()));
             }
             last = Some(at);
             if let Some(tunnel) = self.session.and_then(|id| self.server.tunnel_mut(id)) {

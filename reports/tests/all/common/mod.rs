@@ -1,4 +1,4 @@
-//! What tests of karst-report's pages share.
+//! Helpers of tests of karst-report's pages.
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ pub(crate) fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
 }
 
-/// The page of what was measured, as Markdown.
+/// Renders measurements as Markdown.
 pub(crate) fn markdown(name: &str, measured: &Value) -> String {
     let path = file(name);
     std::fs::write(&path, measured.to_string()).unwrap();

@@ -51,7 +51,7 @@ impl<'r> Index<'r> {
 
     fn add(&mut self, event: &'r Event) {
         let t = event.t;
-        match &event.what {
+        match &event.kind {
             EventKind::Sent(sent) => self.add_sent(t, sent),
             EventKind::Carries { side, session, first, last, frames } => {
                 let (side, session, first, last) = (*side, *session, *first, *last);

@@ -10,7 +10,7 @@ use crate::{Direction, Side};
 use std::collections::BTreeMap;
 
 /// Maximum number of lines printed.
-const TOLD_MAX: usize = 400;
+const LISTED_MAX: usize = 400;
 
 /// The state at `at_us`, and all events within `around_us` of it; `None` if the run had ended.
 pub(super) fn explain(index: &Index<'_>, at_us: u64, around_us: u64, only: Only) -> Option<String> {
@@ -22,8 +22,8 @@ pub(super) fn explain(index: &Index<'_>, at_us: u64, around_us: u64, only: Only)
     let mut lines = Lines::default();
     let mut left_out = 0;
     for event in events.iter().filter(|event| (from..=until).contains(&event.t)) {
-        let Some((place, text)) = words(index, &event.what, only) else { continue };
-        if lines.len() == TOLD_MAX {
+        let Some((place, text)) = words(index, &event.kind, only) else { continue };
+        if lines.len() == LISTED_MAX {
             left_out += 1;
         } else {
             lines.add(event.t, place, text);
@@ -32,7 +32,7 @@ pub(super) fn explain(index: &Index<'_>, at_us: u64, around_us: u64, only: Only)
     let more = if left_out == 0 {
         String::new()
     } else {
-        format!("  and {left_out} more; --around makes it shorter\n")
+        format!("  and {left_out} more; reduce --around to shorten the list\n")
     };
     let within = ms(around_us);
     Some(format!(
@@ -50,7 +50,7 @@ fn state(events: &[Event], at_us: u64, only: Only) -> String {
     let mut queues: BTreeMap<Direction, u64> = BTreeMap::new();
     let mut faults: Vec<FaultName> = Vec::new();
     for event in events.iter().take_while(|event| event.t <= at_us) {
-        match &event.what {
+        match &event.kind {
             EventKind::State(state) if only.admits(state.side, state.session) => {
                 tunnels.insert((state.session, state.side), *state);
             }
@@ -106,14 +106,14 @@ fn controller(path: &Path) -> String {
 }
 
 /// Place and text of an event; `None` for events that `only` excludes.
-fn words(index: &Index<'_>, what: &EventKind, only: Only) -> Option<(&'static str, String)> {
+fn words(index: &Index<'_>, kind: &EventKind, only: Only) -> Option<(&'static str, String)> {
     let of = |n: &u64| index.datagrams.get(n).is_some_and(|d| only.admits(d.sent.side, d.sent.session));
     let list = |sns: &[u32]| ranges(sns.iter().map(|&sn| sn.into()));
     let app = |at: &At, does: &str| (at.side.name(), format!("the application {does} stream {}", at.stream));
     let bytes = |at: &Span, does: &str| {
         (at.side.name(), format!("the application {does} {}", span(at.stream, at.at, at.len.into())))
     };
-    Some(match what {
+    Some(match kind {
         EventKind::Sent(sent) if of(&sent.n) => {
             let again = sent
                 .segments
@@ -123,7 +123,7 @@ fn words(index: &Index<'_>, what: &EventKind, only: Only) -> Option<(&'static st
         }
         EventKind::Dropped { n, dir, by } if of(n) => (dir.name(), format!("#{n} lost: {}", by.reason())),
         EventKind::Left { n, dir, due, held_back, damaged, .. } if of(n) && (*held_back || *damaged) => {
-            let how = if *damaged { "damaged" } else { "held back" };
+            let how = if *damaged { "corrupted" } else { "reordered" };
             (dir.name(), format!("#{n} is {how}, due at {} ms", ms(*due)))
         }
         EventKind::Injected { n, act, of: observed, .. } if of(n) => {
@@ -138,7 +138,7 @@ fn words(index: &Index<'_>, what: &EventKind, only: Only) -> Option<(&'static st
             (side.name(), format!("rebuilds shards {} from parity {}", list(seqids), list(parity)))
         }
         EventKind::Got { side, again, .. } if !again.is_empty() => {
-            (side.name(), format!("{} was there already", list(again)))
+            (side.name(), format!("{} is a duplicate", list(again)))
         }
         EventKind::Carries { side, session, first, last, frames: of } if only.admits(*side, *session) => {
             let sns = ranges([u64::from(*first), u64::from(*last)].into_iter().take(if first == last {

@@ -11,9 +11,9 @@ use std::collections::BTreeSet;
 /// Every segment with that number, one per sender and session.
 pub(super) fn explain(index: &Index<'_>, sn: u32, only: Only) -> Option<String> {
     let found = index.carriers.keys().filter(|(side, session, of)| *of == sn && only.admits(*side, *session));
-    let stories: Vec<String> =
-        found.map(|&(side, session, _)| Story::new(index, side, session, sn).tell()).collect();
-    (!stories.is_empty()).then(|| stories.join("\n"))
+    let explanations: Vec<String> =
+        found.map(|&(side, session, _)| Story::new(index, side, session, sn).render()).collect();
+    (!explanations.is_empty()).then(|| explanations.join("\n"))
 }
 
 struct Story<'i, 'r> {
@@ -47,9 +47,9 @@ impl<'i, 'r> Story<'i, 'r> {
         Self { index, side, session, sn, carriers, seqids, end, read: false, lines: Lines::default() }
     }
 
-    fn tell(mut self) -> String {
+    fn render(mut self) -> String {
         for event in &self.index.recording.events {
-            self.event(event.t, &event.what);
+            self.event(event.t, &event.kind);
         }
         format!("{}\n\n{}", self.heading(), self.lines.render())
     }
@@ -64,10 +64,10 @@ impl<'i, 'r> Story<'i, 'r> {
         format!("segment {sn}, {from} to {to}, session {session}, {} bytes{of}", grouped(bytes.into()))
     }
 
-    fn event(&mut self, t: u64, what: &EventKind) {
+    fn event(&mut self, t: u64, kind: &EventKind) {
         let (receiver, link) = (self.side.sends().receiver(), self.side.sends().name());
         let ours = |session: &u32| *session == self.session;
-        match what {
+        match kind {
             EventKind::Sent(sent) if self.carriers.contains(&sent.n) => self.sent(t, sent),
             EventKind::Sent(sent) if sent.side == receiver && ours(&sent.session) => {
                 self.acknowledged(t, sent)
@@ -77,7 +77,7 @@ impl<'i, 'r> Story<'i, 'r> {
             }
             EventKind::Left { n, .. } if self.carriers.contains(n) => self.left(t, *n),
             EventKind::Copied { n, copy, .. } if self.carriers.contains(n) => {
-                self.lines.add(t, link, format!("#{n} doubled: #{copy} is its copy"));
+                self.lines.add(t, link, format!("#{n} duplicated as #{copy}"));
             }
             EventKind::Waits { n, side } if self.carriers.contains(n) => {
                 self.lines.at(t, *side, format!("#{n} waits in the socket"));
@@ -89,7 +89,7 @@ impl<'i, 'r> Story<'i, 'r> {
             EventKind::Got { side, session, again, .. }
                 if *side == receiver && ours(session) && again.contains(&self.sn) =>
             {
-                self.lines.at(t, *side, "was there already, or has no room in the window".into());
+                self.lines.at(t, *side, "duplicate, or beyond the window".into());
             }
             EventKind::InOrder { side, session, first, last } if *side == receiver && ours(session) => {
                 self.in_order(t, *side, *first, *last);
@@ -110,7 +110,7 @@ impl<'i, 'r> Story<'i, 'r> {
         let again = segment
             .again
             .as_ref()
-            .map_or_else(|| "sent".into(), |again| format!("sent again, {}", why(again)));
+            .map_or_else(|| "sent".into(), |again| format!("retransmitted: {}", why(again)));
         let place = format!("#{}{shard}; timeout {} ms", sent.n, segment.rto_ms);
         self.lines.at(t, self.side, format!("{again}; in {place}"));
     }
@@ -123,23 +123,23 @@ impl<'i, 'r> Story<'i, 'r> {
             self.lines.add(t, link, format!("#{n} leaves the queue of {kilo:.1} kB after {waited} ms"));
         }
         if datagram.left.is_some_and(|left| left.held_back) {
-            self.lines.add(t, link, format!("#{n} is held back: later ones overtake it"));
+            self.lines.add(t, link, format!("#{n} is reordered: later datagrams overtake it"));
         }
         if datagram.left.is_some_and(|left| left.damaged) {
-            self.lines.add(t, link, format!("#{n} is damaged"));
+            self.lines.add(t, link, format!("#{n} is corrupted"));
         }
     }
 
     fn received(&mut self, t: u64, side: Side, n: u64) {
         let Some(Datagram { t: sent, refused, .. }) = self.index.datagrams.get(&n) else { return };
-        let refused = refused.map_or_else(String::new, |why| format!(", and is refused: {why}"));
+        let refused = refused.map_or_else(String::new, |why| format!(", refused: {why}"));
         self.lines.at(t, side, format!("#{n} arrives after {} ms{refused}", ms(t - sent)));
     }
 
     fn rebuilt(&mut self, t: u64, side: Side, n: u64, seqids: &[u32], parity: &[u32]) {
         let Some(seqid) = seqids.iter().find(|seqid| self.seqids.contains(seqid)) else { return };
         let parity = ranges(parity.iter().map(|&seqid| seqid.into()));
-        self.lines.at(t, side, format!("rebuilt: shard {seqid} from parity {parity}, when #{n} came"));
+        self.lines.at(t, side, format!("rebuilt: shard {seqid} from parity {parity}, when #{n} arrived"));
     }
 
     fn in_order(&mut self, t: u64, side: Side, first: u32, last: u32) {
@@ -148,7 +148,7 @@ impl<'i, 'r> Story<'i, 'r> {
         }
         let freed = last.wrapping_sub(self.sn);
         let others = if first == self.sn && freed > 0 {
-            format!(", and with it {} that waited for it", grouped(freed.into()))
+            format!(", and {} later segments with it", grouped(freed.into()))
         } else {
             String::new()
         };
@@ -180,7 +180,11 @@ impl<'i, 'r> Story<'i, 'r> {
             return;
         };
         let first = self.carriers.first().and_then(|n| self.index.datagrams.get(n)).map_or(t, |d| d.t);
-        self.lines.at(t, self.side, format!("{how} in #{n}, {} ms after it was first sent", ms(t - first)));
+        self.lines.at(
+            t,
+            self.side,
+            format!("{how} in #{n}, {} ms after the first transmission", ms(t - first)),
+        );
     }
 
     fn read(&mut self, t: u64, read: &Span) {

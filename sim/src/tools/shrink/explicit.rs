@@ -1,7 +1,7 @@
-//! The last step: replaces random impairments of the links by lists of the packets to drop and to delay.
+//! The last step: replaces random impairments of the links by lists of dropped and delayed packets.
 //!
-//! The smallest scenario is played once, its links report the fate of every packet, and each random element
-//! gives way to lists that do the same to the same packets. An element without which the failure is gone stays.
+//! The smallest scenario is recorded once; lists with the same effect on the same packets replace each random element. An
+//! element is kept if the failure disappears without it.
 
 use super::fates::{Fates, From};
 use super::tree::{self, DELAYED, DROPPED, LINKS};
@@ -12,14 +12,14 @@ use crate::record::Element;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-/// The elements of a link that lists replace.
+/// An element of a link that lists can replace.
 pub(super) struct Part {
     keys: &'static [&'static str],
-    /// Packets that these dropped are listed.
+    /// Packets dropped by these elements are listed.
     dropped: &'static [Element],
-    /// Packets that were damaged are listed as dropped.
-    damaged: bool,
-    /// Packets are listed that arrive later than the delay of the link has them, from there on.
+    /// Whether corrupted packets are listed as dropped.
+    corrupted: bool,
+    /// Packets that arrive later than the link's delay are listed; the point from which the delay counts.
     late_from: Option<From>,
 }
 
@@ -28,43 +28,43 @@ const RANDOM: &[Part] = &[
     Part {
         keys: &["loss_pct", "loss_burst_packets"],
         dropped: &[Element::Loss],
-        damaged: false,
+        corrupted: false,
         late_from: None,
     },
-    Part { keys: &["corrupt_pct"], dropped: &[], damaged: true, late_from: None },
-    Part { keys: &["duplicate_pct"], dropped: &[], damaged: false, late_from: None },
+    Part { keys: &["corrupt_pct"], dropped: &[], corrupted: true, late_from: None },
+    Part { keys: &["duplicate_pct"], dropped: &[], corrupted: false, late_from: None },
     Part {
         keys: &["wander_ms", "wander_correlation_ms", "jitter_ms", "reorder_pct", "reorder_delay_ms"],
         dropped: &[],
-        damaged: false,
+        corrupted: false,
         late_from: Some(From::Transmitter),
     },
 ];
 
-/// Elements that are not random, but harder to follow than a short list.
+/// Elements that are not random, but more complex than a short list.
 const BUSY: &[Part] = &[
     Part {
         keys: &["police_kbit", "police_burst_bytes", "police_penalty_kbit", "police_penalty_ms"],
         dropped: &[Element::Policer],
-        damaged: false,
+        corrupted: false,
         late_from: None,
     },
     Part {
         keys: &["rate_kbit", "queue_bytes", "queue_packets", "codel_target_ms", "codel_interval_ms"],
         dropped: &[Element::Queue, Element::Codel],
-        damaged: false,
+        corrupted: false,
         late_from: Some(From::Sender),
     },
 ];
 
-/// Faults of links that throw dice.
+/// Faults that impair packets at random.
 const RANDOM_FAULTS: &[&str] = &["corruption", "duplicate_storm"];
 
-/// Longer lists in the place of a queue are not even tried.
+/// Maximum length of a list that replaces a queue.
 const BUSY_PACKETS_MAX: usize = 300;
 
 impl Shrinker<'_> {
-    /// Puts lists in the place of everything that throws dice.
+    /// Replaces all random elements by lists.
     pub(super) fn list_fates(&mut self) {
         for (direction, part) in each(RANDOM) {
             self.replace(direction, part, usize::MAX);
@@ -74,7 +74,7 @@ impl Shrinker<'_> {
         }
     }
 
-    /// Replaces queues and policers by lists where that makes the links shorter.
+    /// Replaces queues and policers by lists where that shortens the description of the links.
     pub(super) fn list_queues(&mut self, progress: &mut dyn FnMut(&Self)) {
         for (direction, part) in each(BUSY) {
             let before = (self.best.clone(), self.wanted.clone(), self.events);
@@ -87,7 +87,7 @@ impl Shrinker<'_> {
         }
     }
 
-    /// Whether `part` of a link gave way to lists with at most `packets_max` more packets.
+    /// Replaces `part` of a link by lists with at most `packets_max` more packets; returns whether the failure remains.
     fn replace(&mut self, direction: usize, part: &Part, packets_max: usize) -> bool {
         let mut tree = self.best.clone();
         let Some(link) = tree.pointer_mut(LINKS[direction]).and_then(Value::as_object_mut) else {
@@ -99,7 +99,7 @@ impl Shrinker<'_> {
         let Some((scenario, fates)) = self.fates() else { return false };
         let plan = [&scenario.up, &scenario.down][direction];
         let mut lost = fates.dropped(direction, part.dropped);
-        lost.extend(part.damaged.then(|| fates.damaged(direction)).into_iter().flatten());
+        lost.extend(part.corrupted.then(|| fates.corrupted(direction)).into_iter().flatten());
         let late =
             part.late_from.map(|from| fates.delayed(direction, Delay::new(plan.delay_us.clone()), from));
         let is_too_long = lost.len() + late.as_ref().map_or(0, Vec::len) > packets_max;
@@ -109,7 +109,7 @@ impl Shrinker<'_> {
         }
     }
 
-    /// Leaves faults of that kind out; datagrams that were damaged are dropped.
+    /// Removes faults of that kind, and drops the datagrams that they corrupted.
     fn replace_faults(&mut self, kind: &str) {
         let mut tree = self.best.clone();
         let Some(faults) = tree.get_mut("faults").and_then(Value::as_array_mut) else { return };
@@ -120,7 +120,7 @@ impl Shrinker<'_> {
         }
         let Some((_, fates)) = self.fates() else { return };
         for direction in 0..LINKS.len() {
-            list(&mut tree, direction, &fates.damaged(direction), None);
+            list(&mut tree, direction, &fates.corrupted(direction), None);
         }
         self.take(tree);
     }
@@ -146,8 +146,8 @@ fn each(parts: &'static [Part]) -> impl Iterator<Item = (usize, &'static Part)> 
     (0..LINKS.len()).flat_map(|direction| parts.iter().map(move |part| (direction, part)))
 }
 
-/// Adds `lost` to the packets that are dropped; `late`, if there is one, becomes the list of those that are delayed. What
-/// is dropped is not delayed as well.
+/// Adds `lost` to the list of drops; `late`, if any, replaces the list of delays. Dropped packets are removed from the list of
+/// delays.
 fn list(tree: &mut Value, direction: usize, lost: &[u64], late: Option<Vec<(u64, u64)>>) {
     let Some(link) = tree.pointer_mut(LINKS[direction]) else { return };
     let listed = |link: &Value, key: &str| link.get(key).cloned().unwrap_or_else(|| json!([]));
@@ -186,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_listed_has_one_fate() {
+    fn a_packet_is_on_one_list_only() {
         let mut tree =
             json!({ "links": { "up": { "drop_packets": [9], "delay_packets_us": [[5, 70], [6, 80]] } } });
         list(&mut tree, 0, &[5, 2, 9], None);
@@ -195,7 +195,7 @@ mod tests {
         assert_eq!(tree["links"]["up"], json!({ "drop_packets": [2, 5, 9], "delay_packets_us": [[8, 1]] }));
     }
 
-    /// Losses, damage, jitter, wander and reordering at once, and a queue in front of them; nothing can meet what is expected.
+    /// Loss, corruption, jitter, wander, reordering and a queue, with an expectation that no run meets.
     fn rough() -> Value {
         let link = json!({
             "rate_kbit": 4000, "queue_bytes": 20000, "delay_ms": [[0, 15], [300, 5]], "jitter_ms": 3, "loss_pct": 8,
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_make_the_same_run_as_the_chance_they_replace() {
+    fn lists_reproduce_the_run_with_random_elements() {
         let mut shrinker = shrinker(rough());
         let hash = trace_hash(&shrinker);
         shrinker.list_fates();
@@ -236,12 +236,12 @@ mod tests {
     }
 
     #[test]
-    fn lists_make_the_same_run_as_queues_and_policers() {
+    fn lists_reproduce_the_run_with_queues_and_policers() {
         let link = json!({ "rate_kbit": 4000, "queue_bytes": 9000, "delay_ms": 15, "police_kbit": 3000, "police_burst_bytes": 9000 });
         let mut tree = rough();
         tree["links"] = json!({ "up": link, "down": link });
         let mut shrinker = shrinker(tree);
-        shrinker.give_drain();
+        shrinker.set_drain();
         let hash = trace_hash(&shrinker);
         for (direction, part) in each(BUSY) {
             assert!(shrinker.replace(direction, part, usize::MAX), "{:?}", shrinker.best);
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_that_damage_become_drops_and_longer_lists_than_allowed_are_not_taken() {
+    fn corruption_faults_become_drops_and_overlong_lists_are_refused() {
         let mut tree = rough();
         tree["links"] = json!({ "up": {}, "down": { "loss_pct": 30 } });
         tree["faults"] = json!([{ "corruption": { "at_ms": 1, "for_ms": 900, "pct": 20 } }]);
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn what_throws_dice_is_named() {
+    fn random_elements_are_named() {
         let tree = json!({
             "links": { "up": { "loss_pct": 1, "rate_kbit": 5 }, "down": { "jitter_ms": 1, "drop_packets": [1] } },
             "faults": [{ "blackout": {} }, { "corruption": {} }], "adversary": [{ "replay": {} }],

@@ -18,22 +18,22 @@ pub(super) struct Fates([Vec<Flight>; 2]);
 struct Flight {
     sent_us: u64,
     dropped: Option<Element>,
-    /// When it left the transmitter, and when it arrives.
+    /// Times of leaving the transmitter and of arrival.
     left: Option<(u64, u64)>,
-    damaged: bool,
+    corrupted: bool,
 }
 
-/// When a packet starts on its way to the other side.
+/// Start of the delay of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum From {
-    /// Where the link has a transmitter, once that is done with it.
+    /// When the packet leaves the transmitter of the link.
     Transmitter,
-    /// At once.
+    /// When the packet is sent.
     Sender,
 }
 
 impl Fates {
-    /// Plays `scenario` for `events_max` events, or until it is over or the engine panics.
+    /// Plays `scenario` for up to `events_max` events, until its end, or until the engine panics.
     pub(super) fn of(mut scenario: Scenario, prepare: Prepare<'_>, events_max: u64) -> Self {
         prepare(&mut scenario);
         let mut fates = Self::default();
@@ -51,17 +51,17 @@ impl Fates {
         fates
     }
 
-    /// Numbers of the packets that one of these elements dropped in that direction, 0 for up.
+    /// Numbers of packets dropped by one of these elements; direction 0 is up.
     pub(super) fn dropped(&self, direction: usize, by: &[Element]) -> Vec<u64> {
         self.numbers(direction, |flight| flight.dropped.is_some_and(|element| by.contains(&element)))
     }
 
-    /// Numbers of the packets that were damaged in that direction.
-    pub(super) fn damaged(&self, direction: usize) -> Vec<u64> {
-        self.numbers(direction, |flight| flight.damaged)
+    /// Numbers of corrupted packets in that direction.
+    pub(super) fn corrupted(&self, direction: usize) -> Vec<u64> {
+        self.numbers(direction, |flight| flight.corrupted)
     }
 
-    /// Numbers of the packets of that direction that arrived later than `delay` makes them, and by how many microseconds.
+    /// Packets of that direction that arrived later than `delay`: number, and lateness in microseconds.
     pub(super) fn delayed(&self, direction: usize, mut delay: Delay, from: From) -> Vec<(u64, u64)> {
         let late = |(flight, number): (&Flight, u64)| {
             let (left_us, due_us) = flight.left?;
@@ -73,19 +73,19 @@ impl Fates {
         self.0[direction].iter().zip(1..).filter_map(late).collect()
     }
 
-    fn numbers(&self, direction: usize, is_meant: impl Fn(&Flight) -> bool) -> Vec<u64> {
+    fn numbers(&self, direction: usize, is_selected: impl Fn(&Flight) -> bool) -> Vec<u64> {
         let numbered = self.0[direction].iter().zip(1..);
-        numbered.filter(|(flight, _)| is_meant(flight)).map(|(_, number)| number).collect()
+        numbered.filter(|(flight, _)| is_selected(flight)).map(|(_, number)| number).collect()
     }
 
-    /// Takes one event in; `flights` knows the direction and the place of each datagram, but no copies.
+    /// Applies one event; `flights` maps datagrams, without copies, to direction and index.
     fn note(&mut self, event: &Event, flights: &mut BTreeMap<u64, (usize, usize)>) {
         let known = |n: &u64| flights.get(n).copied();
-        match &event.what {
+        match &event.kind {
             EventKind::Sent(sent) => {
                 let direction = sent.side.sends() as usize;
                 flights.insert(sent.n, (direction, self.0[direction].len()));
-                let flight = Flight { sent_us: event.t, dropped: None, left: None, damaged: false };
+                let flight = Flight { sent_us: event.t, dropped: None, left: None, corrupted: false };
                 self.0[direction].push(flight);
             }
             EventKind::Dropped { n, by, .. } => {
@@ -93,10 +93,10 @@ impl Fates {
                     self.0[direction][place].dropped = Some(*by);
                 }
             }
-            EventKind::Left { n, due, damaged, .. } => {
+            EventKind::Left { n, due, damaged: corrupted, .. } => {
                 if let Some((direction, place)) = known(n) {
                     let flight = &mut self.0[direction][place];
-                    (flight.left, flight.damaged) = (Some((event.t, *due)), *damaged);
+                    (flight.left, flight.corrupted) = (Some((event.t, *due)), *corrupted);
                 }
             }
             _ => {}

@@ -1,9 +1,9 @@
-//! Shrinking: from a scenario that fails to the smallest one that fails the same way.
+//! Minimization of a failing scenario to the smallest one that fails the same way.
 //!
-//! A greedy search: parts of the scenario's JSON are left out or made smaller, one after the other, and whatever still
-//! fails in the same way is the next one to start from. Candidates that do not parse are discarded. Because every
-//! change shifts the random numbers, a few other seeds are tried as well. No change may make a passing scenario
-//! fail: the time to drain, and windows, rates and sizes that are only left at their defaults or not at all.
+//! A greedy search removes or reduces one part of the scenario's JSON at a time and continues from each candidate that
+//! still fails in the same way. Candidates that do not parse are discarded. Because every change shifts the random
+//! numbers, other seeds are tried as well. No change may make a passing scenario fail: the time to drain never changes,
+//! and windows, rates and sizes are reset to their defaults or kept.
 //!
 //! Finally, random impairments of the links become lists of packets, which are minimized in turn.
 
@@ -19,16 +19,16 @@ use crate::tools::swarm::{Failure, Verdict};
 use serde_json::{Value, json};
 use tree::{KEYS_OF_SIDES_OFF, LINKS};
 
-/// Seeds tried beside the one that failed.
+/// Number of other seeds tried per candidate.
 const OTHER_SEEDS: u64 = 4;
 
-/// Maximum number of rounds of all passes; each starts from the result of the one before.
+/// Maximum number of rounds of all passes; each continues from the previous result.
 const ROUNDS_MAX: usize = 6;
 
-/// Events that a run may have more than the one before.
+/// Additional events of a candidate over the best run.
 const MORE_EVENTS: u64 = 1_000;
 
-/// And where it may have more time to drain than the one before.
+/// Additional events of a candidate with more time to drain.
 const EVENTS_MORE_TIME: u64 = 100_000;
 
 /// The key of the time to drain.
@@ -47,8 +47,8 @@ pub struct Shrinker<'p> {
 }
 
 impl<'p> Shrinker<'p> {
-    /// Starts from `tree`, a scenario in which nothing is left to the seed, played with the seed it names for that many
-    /// events at most. `None` when it does not fail.
+    /// Starts from `tree`, a scenario whose random values are drawn, played with its own seed for at most `events_max`
+    /// events. `None` if it does not fail.
     pub fn new(tree: Value, events_max: u64, prepare: Prepare<'p>) -> Option<Self> {
         let verdict = verdict(&tree, prepare, None, events_max)?;
         let events = verdict.outcome().map_or(events_max, |outcome| outcome.events);
@@ -59,7 +59,7 @@ impl<'p> Shrinker<'p> {
     pub fn shrink(&mut self, progress: &mut dyn FnMut(&Self)) {
         self.search(progress);
         let is_drain_given = self.best.get(DRAIN).is_some();
-        self.give_drain();
+        self.set_drain();
         self.list_fates();
         self.search(progress);
         self.list_queues(progress);
@@ -70,9 +70,9 @@ impl<'p> Shrinker<'p> {
         }
     }
 
-    /// Gives the run the time to drain that was computed for it. Lists have less time computed for them than the chance that
-    /// they replace, and a failure that comes late would become another one.
-    fn give_drain(&mut self) {
+    /// Fixes the computed time to drain. Lists get a shorter computed time than the random elements that they replace, which
+    /// would turn a late failure into another one.
+    fn set_drain(&mut self) {
         let limit_us = self.verdict().and_then(|verdict| Some(verdict.outcome()?.liveness.limit_us));
         if let Some(limit_us) = limit_us.filter(|&us| us > 0 && self.best.get(DRAIN).is_none()) {
             let mut tree = self.best.clone();
@@ -81,7 +81,7 @@ impl<'p> Shrinker<'p> {
         }
     }
 
-    /// All passes, until none makes it smaller.
+    /// Repeats all passes until none reduces the scenario.
     fn search(&mut self, progress: &mut dyn FnMut(&Self)) {
         for _ in 0..ROUNDS_MAX {
             let before = self.best.clone();
@@ -103,17 +103,17 @@ impl<'p> Shrinker<'p> {
         &self.best
     }
 
-    /// How it fails.
+    /// Failure of the scenario.
     pub const fn failure(&self) -> &Failure {
         &self.wanted
     }
 
-    /// Events of its run.
+    /// Number of events of the best run.
     pub const fn events(&self) -> u64 {
         self.events
     }
 
-    /// Runs it took so far.
+    /// Number of runs so far.
     pub const fn runs(&self) -> u64 {
         self.runs
     }
@@ -123,12 +123,12 @@ impl<'p> Shrinker<'p> {
         verdict(&self.best, self.prepare, None, self.events_max())
     }
 
-    /// Paths of its elements that are still random, because lists cannot replace them or the failure disappears.
+    /// Paths of elements that are still random, because lists cannot replace them or do not reproduce the failure.
     pub fn random(&self) -> Vec<String> {
         explicit::random(&self.best)
     }
 
-    /// Whether it fails in the same way with these dice of the links.
+    /// Whether it fails in the same way with this seed of the links.
     pub fn fails_with_links_seed(&self, seed: u64) -> bool {
         let verdict = verdict(&self.best, self.prepare, Some(seed), self.events_max());
         verdict.and_then(|verdict| verdict.failure()).is_some_and(|failure| failure.is_like(&self.wanted))
@@ -138,12 +138,12 @@ impl<'p> Shrinker<'p> {
         self.events + MORE_EVENTS
     }
 
-    /// Takes `tree` if it fails in the wanted way with its own seed.
+    /// Accepts `tree` if it fails in the same way with its own seed.
     fn take(&mut self, tree: Value) -> bool {
         self.take_within(tree, MORE_EVENTS)
     }
 
-    /// As [`Shrinker::take`], of a run that may have that many more events.
+    /// As [`Shrinker::take`], with up to `more_events` additional events.
     fn take_within(&mut self, tree: Value, more_events: u64) -> bool {
         if tree == self.best {
             return false;
@@ -175,10 +175,10 @@ impl<'p> Shrinker<'p> {
         })
     }
 
-    /// Leaves out every key and every item, the largest parts first.
+    /// Tries to remove every key and item, the largest parts first.
     fn leave_out(&mut self) {
         let mut at = 0;
-        while let Some(path) = tree::places(&self.best).get(at) {
+        while let Some(path) = tree::paths(&self.best).get(at) {
             let mut tree = self.best.clone();
             if !tree::leave_out(&mut tree, path) || !self.take_any(tree) {
                 at += 1;
@@ -186,7 +186,7 @@ impl<'p> Shrinker<'p> {
         }
     }
 
-    /// Leaves out keys that only go together.
+    /// Tries to remove groups of keys that depend on each other.
     fn leave_groups_out(&mut self) {
         for (parents, keys) in tree::groups(&self.best) {
             let mut tree = self.best.clone();
@@ -202,7 +202,7 @@ impl<'p> Shrinker<'p> {
         }
     }
 
-    /// Leaves packets out of the lists of the links: all, then halves, and so on, at last single ones.
+    /// Tries to remove packets from the lists of the links: all, then halves, down to single packets.
     fn thin_lists(&mut self) {
         for place in LINKS.iter().flat_map(|link| tree::LISTS.map(|list| format!("{link}/{list}"))) {
             let mut size = tree::len(&self.best, &place);
@@ -221,7 +221,7 @@ impl<'p> Shrinker<'p> {
         tree::tidy_lists(&mut self.best);
     }
 
-    /// Makes times, shares and numbers of things smaller and rounder.
+    /// Tries smaller and rounder times, shares and counts.
     fn shorten(&mut self) {
         for path in tree::numbers(&self.best) {
             while let Some(number) = tree::number(&self.best, &path) {
@@ -239,7 +239,7 @@ impl<'p> Shrinker<'p> {
         }
     }
 
-    /// Switches off options, on both sides, that the failure does not need.
+    /// Tries to switch off options on both sides.
     fn switch_off(&mut self) {
         for (key, value) in KEYS_OF_SIDES_OFF {
             let mut tree = self.best.clone();
@@ -251,7 +251,7 @@ impl<'p> Shrinker<'p> {
     }
 }
 
-/// Plays it; `None` when it cannot be read.
+/// Plays a scenario; `None` if it cannot be parsed.
 fn verdict(tree: &Value, prepare: Prepare<'_>, links_seed: Option<u64>, events_max: u64) -> Option<Verdict> {
     let mut scenario = Scenario::of_json("shrinking", tree.clone()).ok()?;
     scenario.links_seed = links_seed;

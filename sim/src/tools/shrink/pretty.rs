@@ -4,7 +4,7 @@ use serde_json::Value;
 
 const WIDTH: usize = 110;
 
-/// The order of the keys at the top.
+/// Order of the top-level keys.
 const ORDER: &[&str] = &[
     "name",
     "description",
@@ -56,7 +56,7 @@ fn write(value: &Value, indent: usize, out: &mut String) {
     out.push_str(&format!("\n{:indent$}{close}", ""));
 }
 
-/// Blanks behind colons and commas and inside of braces, but not inside of strings.
+/// Inserts spaces after colons and commas and inside braces, except in strings.
 fn spaced(line: &str) -> String {
     let mut out = String::with_capacity(2 * line.len());
     let (mut inside, mut escaped) = (false, false);
@@ -84,7 +84,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn what_is_written_is_read_as_it_was() {
+    fn formatted_scenarios_parse_to_the_same_value() {
         let long: Vec<u64> = (1..60).collect();
         let tree = json!({
             "workloads": [{ "bulk": { "name": "a \"b\", {c}: \\", "bytes": 5 } }], "name": "x", "faults": [],

@@ -1,20 +1,20 @@
-//! The JSON of a scenario as something to make smaller. Places are JSON pointers (RFC 6901).
+//! Reductions of a scenario's JSON. Paths are JSON pointers (RFC 6901).
 
 use serde_json::{Map, Value};
 
-/// The places of the two links.
+/// Paths of the two links.
 pub(super) const LINKS: [&str; 2] = ["/links/up", "/links/down"];
 
-/// A link's key that lists the packets it drops.
+/// Key of a link's list of dropped packets.
 pub(super) const DROPPED: &str = "drop_packets";
 
-/// And the one that lists those it delays, with their delays.
+/// Key of a link's list of delayed packets with their delays.
 pub(super) const DELAYED: &str = "delay_packets_us";
 
-/// Both.
+/// Keys of both lists.
 pub(super) const LISTS: [&str; 2] = [DROPPED, DELAYED];
 
-/// Keys of a link that go together.
+/// Keys of a link that are removed together.
 pub(super) const LINK_GROUPS: &[&[&str]] = &[
     &["loss_pct", "loss_burst_packets"],
     &["reorder_pct", "reorder_delay_ms"],
@@ -24,11 +24,11 @@ pub(super) const LINK_GROUPS: &[&[&str]] = &[
     &["rate_kbit", "queue_bytes", "queue_packets", "codel_target_ms", "codel_interval_ms"],
 ];
 
-/// Keys of a side that go together.
+/// Keys of a side that are removed together.
 pub(super) const SIDE_GROUPS: &[&[&str]] =
     &[&["datashard", "parityshard"], &["smuxbuf", "streambuf"], &["qpp", "qpp-count"]];
 
-/// Parts that most failures do not need; the failing run is easier to explain without them.
+/// Options to switch off: most failures do not need them, and are easier to explain without them.
 pub(super) const KEYS_OF_SIDES_OFF: &[(&str, &str)] = &[
     ("nocomp", "true"),
     ("parityshard", "0"),
@@ -37,7 +37,7 @@ pub(super) const KEYS_OF_SIDES_OFF: &[(&str, &str)] = &[
     ("no-announce", "true"),
 ];
 
-/// Keys whose numbers may become smaller without turning a healthy scenario into one that cannot be healthy.
+/// Keys whose numbers may be reduced without making a passing scenario fail.
 pub(super) const NUMBERS: &[&str] = &[
     "at_ms",
     "for_ms",
@@ -89,11 +89,11 @@ pub(super) const NUMBERS: &[&str] = &[
     DELAYED,
 ];
 
-/// Keys that are never removed: without them there is no scenario, or its time to drain changes.
+/// Keys that are never removed: they are mandatory, or affect the time to drain.
 const KEPT: &[&str] =
     &["/name", "/description", "/seed", "/duration_ms", "/drain_ms", "/links", "/workloads"];
 
-/// Options that both sides must agree on are removed from both or from neither.
+/// Options that must be equal on both sides, which are removed from both or neither.
 const COMMON: &[&str] = &["key", "crypt", "nocomp", "smuxver", "qpp", "qpp-count", "no-announce"];
 
 fn may_be_left_out(path: &str) -> bool {
@@ -103,16 +103,16 @@ fn may_be_left_out(path: &str) -> bool {
         && !common("/server/")
         && path != "/client"
         && path != "/server"
-        // Lists of packets are thinned in another way.
+        // `thin_lists` reduces lists of packets.
         && !LISTS.iter().any(|list| path.contains(&format!("/{list}/")))
 }
 
-/// Every key and every item that may be left out, those with the most below them first.
-pub(super) fn places(tree: &Value) -> Vec<String> {
-    all_places(tree).into_iter().filter(|path| may_be_left_out(path)).collect()
+/// Paths of all removable keys and items, those with the most descendants first.
+pub(super) fn paths(tree: &Value) -> Vec<String> {
+    all_paths(tree).into_iter().filter(|path| may_be_left_out(path)).collect()
 }
 
-fn all_places(tree: &Value) -> Vec<String> {
+fn all_paths(tree: &Value) -> Vec<String> {
     let mut level = vec![(String::new(), tree)];
     let mut all = Vec::new();
     while !level.is_empty() {
@@ -135,7 +135,7 @@ fn children<'t>(path: &str, value: &'t Value) -> Vec<(String, &'t Value)> {
     }
 }
 
-/// Whether there was something to leave out. A schedule becomes its first value.
+/// Removes a key or item, or reduces a schedule to its first value; returns whether the tree changed.
 pub(super) fn leave_out(tree: &mut Value, path: &str) -> bool {
     let Some((parent, last)) = path.rsplit_once('/') else { return false };
     match tree.pointer_mut(parent) {
@@ -151,19 +151,19 @@ pub(super) fn leave_out(tree: &mut Value, path: &str) -> bool {
     }
 }
 
-/// Items of the array at a place; 0 where there is none.
+/// Length of the array at a path; 0 if absent.
 pub(super) fn len(tree: &Value, path: &str) -> usize {
     tree.pointer(path).and_then(Value::as_array).map_or(0, Vec::len)
 }
 
-/// Leaves `count` items out of an array, or as many as there are, from `at` on.
+/// Removes up to `count` items of an array from `at` on.
 pub(super) fn leave_items_out(tree: &mut Value, path: &str, at: usize, count: usize) {
     if let Some(items) = tree.pointer_mut(path).and_then(Value::as_array_mut) {
         items.drain(at..(at + count).min(items.len()));
     }
 }
 
-/// Sorts the lists of packets, whose order means nothing, and leaves empty ones out.
+/// Sorts the lists of packets, whose order is irrelevant, and removes empty ones.
 pub(super) fn tidy_lists(tree: &mut Value) {
     for (link, list) in LINKS.iter().flat_map(|link| LISTS.map(|list| (link, list))) {
         let Some(Value::Object(keys)) = tree.pointer_mut(link) else { continue };
@@ -175,35 +175,35 @@ pub(super) fn tidy_lists(tree: &mut Value) {
     }
 }
 
-/// Places and the keys to leave out at all of them together.
+/// Groups of paths, and the keys to remove together at all of them.
 pub(super) fn groups(tree: &Value) -> Vec<(Vec<String>, Vec<String>)> {
     let sides = ["/client", "/server"];
     let mut groups = Vec::new();
-    for (places, of_kind) in [(LINKS, LINK_GROUPS), (sides, SIDE_GROUPS)] {
+    for (paths, of_kind) in [(LINKS, LINK_GROUPS), (sides, SIDE_GROUPS)] {
         for keys in of_kind {
             let keys: Vec<String> = keys.iter().map(|key| (*key).into()).collect();
-            groups.push((places.map(String::from).to_vec(), keys.clone()));
-            groups.extend(places.iter().map(|place| (vec![(*place).into()], keys.clone())));
+            groups.push((paths.map(String::from).to_vec(), keys.clone()));
+            groups.extend(paths.iter().map(|path| (vec![(*path).into()], keys.clone())));
         }
         let none = Map::new();
-        let objects = places.map(|place| tree.pointer(place).and_then(Value::as_object).unwrap_or(&none));
+        let objects = paths.map(|path| tree.pointer(path).and_then(Value::as_object).unwrap_or(&none));
         for key in objects[0].keys().filter(|key| objects[1].contains_key(*key)) {
-            groups.push((places.map(String::from).to_vec(), vec![key.clone()]));
+            groups.push((paths.map(String::from).to_vec(), vec![key.clone()]));
         }
     }
     groups
 }
 
-/// The numbers that may become smaller, also inside of schedules.
+/// Paths of the numbers that may be reduced, also inside schedules.
 pub(super) fn numbers(tree: &Value) -> Vec<String> {
     let may = |path: &String| {
         let key = path.rsplit('/').find(|step| step.parse::<usize>().is_err());
         key.is_some_and(|key| NUMBERS.contains(&key)) && number(tree, path).is_some()
     };
-    all_places(tree).into_iter().filter(may).collect()
+    all_paths(tree).into_iter().filter(may).collect()
 }
 
-/// The number at a place, without its decimals; none for zero and schedules' zeros.
+/// The number at a path without its decimals; None for zero and for zeros of schedules.
 pub(super) fn number(tree: &Value, path: &str) -> Option<Decimal> {
     let value = tree.pointer(path)?;
     match value {
@@ -245,11 +245,11 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn everything_but_the_frame_is_a_place_and_can_be_left_out() {
+    fn all_keys_except_mandatory_ones_can_be_removed() {
         let tree = json!({ "name": "a", "faults": [{ "blackout": { "at_ms": 5 } }], "client": { "mtu": 9, "crypt": "none" } });
-        let places = places(&tree);
-        assert_eq!(places.len(), 5, "{places:?}");
-        assert!(places.contains(&"/faults/0/blackout/at_ms".into()) && !places.contains(&"/name".into()));
+        let paths = paths(&tree);
+        assert_eq!(paths.len(), 5, "{paths:?}");
+        assert!(paths.contains(&"/faults/0/blackout/at_ms".into()) && !paths.contains(&"/name".into()));
         let mut less = tree.clone();
         assert!(leave_out(&mut less, "/faults/0") && leave_out(&mut less, "/client/mtu"));
         assert_eq!(less, json!({ "name": "a", "faults": [], "client": { "crypt": "none" } }));
@@ -257,9 +257,9 @@ mod tests {
     }
 
     #[test]
-    fn lists_of_packets_are_thinned_and_sorted_and_not_taken_apart() {
+    fn lists_of_packets_are_thinned_and_sorted() {
         let mut tree = json!({ "links": { "up": { "drop_packets": [9, 3, 5], "delay_packets_us": [[8, 1], [2, 70]] } } });
-        assert_eq!(places(&tree), ["/links/up", "/links/up/delay_packets_us", "/links/up/drop_packets"]);
+        assert_eq!(paths(&tree), ["/links/up", "/links/up/delay_packets_us", "/links/up/drop_packets"]);
         assert_eq!(numbers(&tree).len(), 7);
         tidy_lists(&mut tree);
         assert_eq!(
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_become_smaller_and_rounder_and_come_to_an_end() {
+    fn numbers_become_smaller_and_rounder_until_none_is_left() {
         let tree = json!({ "seed": 3, "faults": [{ "blackout": { "at_ms": 5 } }], "client": { "mtu": 9 },
             "links": { "up": { "loss_pct": [[0, "12.50"], [700, 0]] } } });
         let found = numbers(&tree);

@@ -54,7 +54,7 @@ impl Verdict {
                     .expectations
                     .iter()
                     .find(|one| !one.ok)
-                    .and_then(|one| failure("expectation", &one.what)),
+                    .and_then(|one| failure("expectation", &one.quantity)),
             },
         }
     }

@@ -11,16 +11,16 @@ use sim::rng::Seed;
 /// UDP payload of every packet; with its headers a packet has 1000 bytes.
 pub(crate) const DATAGRAM_BYTES: usize = 1_000 - HEADERS_BYTES as usize;
 
-/// A packet that came out of the link.
+/// A packet delivered by the link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Arrival {
-    /// When it came out, microseconds.
+    /// Time of delivery, microseconds.
     pub(crate) at_us: u64,
     /// When it was sent, microseconds.
     pub(crate) sent_us: u64,
     /// Which one it is; the first one has number 0.
     pub(crate) number: u64,
-    /// Bits that differ from what was sent.
+    /// Number of bits that differ from the packet sent.
     pub(crate) flipped: u32,
 }
 
@@ -31,7 +31,7 @@ impl Arrival {
     }
 }
 
-/// Sends `packets` packets, one every `gap_us`; what came out, and the counters. Packets are conserved all the time.
+/// Sends `packets` packets, one every `gap_us`; returns the deliveries and counters. Asserts conservation throughout.
 pub(crate) fn play(plan: &LinkPlan, seed: u64, packets: u64, gap_us: u64) -> (Vec<Arrival>, Counters) {
     let mut net = Net::default();
     let mut link = Link::new(Direction::Down, plan, Seed(seed));
@@ -65,17 +65,17 @@ pub(crate) fn play(plan: &LinkPlan, seed: u64, packets: u64, gap_us: u64) -> (Ve
     (arrivals, *link.counters())
 }
 
-/// The numbers of the packets, in the order in which they came out.
+/// The numbers of the packets in order of delivery.
 pub(crate) fn numbers(arrivals: &[Arrival]) -> Vec<u64> {
     arrivals.iter().map(|arrival| arrival.number).collect()
 }
 
-/// How many of the packets with those numbers came out.
+/// Number of delivered packets among those numbers.
 pub(crate) fn arrived(arrivals: &[Arrival], range: std::ops::Range<u64>) -> u64 {
     arrivals.iter().filter(|arrival| range.contains(&arrival.number)).count() as u64
 }
 
-/// Whether the measured value lies within `percent` of the one asked for.
+/// Whether the measured value is within `percent` of the expected one.
 pub(crate) fn is_near(measured: u64, asked: u64, percent: u64) -> bool {
     measured.abs_diff(asked) * 100 <= asked * percent
 }

@@ -1,4 +1,4 @@
-//! Small scenarios for tests that play one, and a line for those that need only that.
+//! Small scenarios, and a single link, for tests.
 #![allow(dead_code, reason = "every test file uses its own part")]
 
 pub(crate) mod line;

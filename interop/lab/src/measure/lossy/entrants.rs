@@ -6,18 +6,18 @@ use serde_json::{Map, Value, json};
 use sim::Direction;
 use std::path::PathBuf;
 
-/// A contestant with its settings.
+/// A contestant, its settings, and the paths on which it is measured.
 pub(super) struct Entrant {
     pub(super) name: &'static str,
     pub(super) contestant: Contestant,
     /// The sections `client` and `server` of the scenario.
     pub(super) settings: [Value; 2],
-    /// The payload goes up instead of down, over the reversed path.
+    /// Whether the payload goes up, over the reversed path.
     pub(super) upload: bool,
     only: Option<Only>,
 }
 
-/// Restriction of a contestant to some of the paths.
+/// The paths to which a contestant is restricted.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Only {
     /// The paths of files.
@@ -33,7 +33,7 @@ pub(super) fn entrants(found: &Found) -> Vec<Entrant> {
     };
     let auto = || json!({ "mode": "auto" });
     let fixed = |mode: &str| json!({ "mode": mode, "sndwnd": 1024, "rcvwnd": 2048 });
-    // Data waiting behind losses on a fast path counts against the receiver's window and its buffer of the stream.
+    // Data that waits behind a loss counts against the receive window and the stream buffer; the defaults are too small for a fast path.
     let roomy = || json!({ "mode": "fast2", "rcvwnd": 8192, "smuxbuf": 16_777_216, "streambuf": 8_388_608 });
     let alike = |name: &'static str, programs: &str, settings: Value| {
         tunnel(name, pair(programs, programs), [settings.clone(), settings])
@@ -72,13 +72,13 @@ fn tcp(name: &'static str, control: &str) -> Entrant {
     Entrant { name, contestant, settings: [json!({}), json!({})], upload: false, only: None }
 }
 
-/// Whether an error is that the kernel lacks the congestion control.
+/// Whether the error states that the kernel lacks the congestion control.
 pub(super) fn is_missing(error: &anyhow::Error) -> bool {
     format!("{error:#}").contains("congestion control ")
 }
 
 impl Entrant {
-    /// Whether it is measured on the paths of files, or along curves.
+    /// Whether the contestant is measured on the paths of files (or along curves).
     pub(super) fn is_measured(&self, on_files: bool) -> bool {
         self.only.is_none_or(|only| (only == Only::Files) == on_files)
     }
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn kcptun_never_gets_a_mode_it_does_not_know() {
+    fn kcptun_gets_no_mode_that_it_lacks() {
         let all = entrants(&found(&["karst", "go"]));
         for entrant in &all {
             let commands = entrant.commands();

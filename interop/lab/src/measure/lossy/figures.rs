@@ -1,7 +1,7 @@
 //! The figures of a trial on a lossy path.
 
 use super::Times;
-use crate::contest::Trial as Run;
+use crate::contest::TrialOutcome;
 use crate::load::{Moment, streams_reset};
 use crate::path::index;
 use crate::results::{PathFacts, Trial};
@@ -10,7 +10,12 @@ use sim::Direction;
 use sim::outcome::WorkOutcome;
 
 /// The figures of a download or upload with an echo beside it, from the counted part of the run.
-pub(super) fn trial(run: &Run, path: PathFacts, direction: Direction, times: Times) -> anyhow::Result<Trial> {
+pub(super) fn trial(
+    run: &TrialOutcome,
+    path: PathFacts,
+    direction: Direction,
+    times: Times,
+) -> anyhow::Result<Trial> {
     let window = Window::new(&run.progress.0, times)?;
     let [bulk, echo] = [0, 1].map(|work| window.growth(|moment| read(moment, work)));
     let mut found = Trial { error: doubt(run), ..Trial::default() };
@@ -31,17 +36,17 @@ pub(super) fn trial(run: &Run, path: PathFacts, direction: Direction, times: Tim
     Ok(found)
 }
 
-/// Why the figures are not valid.
-pub(super) fn doubt(run: &Run) -> Option<String> {
+/// Why the figures of a run are not valid.
+pub(super) fn doubt(run: &TrialOutcome) -> Option<String> {
     let cut: u64 = run.work.iter().map(streams_reset).sum();
     match (run.path.overflow_packets, cut) {
         (0, 0) => None,
         (0, cut) => Some(format!("{cut} connections were cut")),
-        (lost, _) => Some(format!("{lost} packets were lost outside of the line")),
+        (lost, _) => Some(format!("{lost} packets were lost outside the emulated path")),
     }
 }
 
-/// Bytes that a workload had read.
+/// Bytes that a workload had read at that moment.
 pub(super) fn read(moment: &Moment, work: usize) -> u64 {
     moment.read_bytes.get(work).copied().unwrap_or(0)
 }
@@ -66,7 +71,7 @@ impl<'a> Window<'a> {
         Ok(Self { moments: &moments[first..=last], us: us as f64 })
     }
 
-    /// Growth of a count.
+    /// Increase of a counter within the window.
     fn growth(&self, count: impl Fn(&Moment) -> u64) -> f64 {
         let [first, last] =
             [self.moments.first(), self.moments.last()].map(|moment| moment.map_or(0, &count));
@@ -88,7 +93,7 @@ mod tests {
     use crate::path::{PathState, Report};
     use sim::outcome::{EchoOutcome, Percentiles};
 
-    fn run() -> Run {
+    fn run() -> TrialOutcome {
         let latency_us = Percentiles { count: 49, p50: 101_000, p99: 150_000, ..Percentiles::default() };
         let echo = EchoOutcome {
             name: "echo".to_owned(),
@@ -101,7 +106,7 @@ mod tests {
             latency_us,
             streams_reset: 0,
         };
-        // Warm for 2.1 s, then a second.
+        // 2.1 s of warm-up, then one counted second.
         let moments = [
             (0, [0, 0], 0, 9_999),
             (2_100_000, [500_000, 0], 1_000_000, 5_000),
@@ -117,16 +122,16 @@ mod tests {
         let path =
             Report { added_us: Percentiles { p99: 300, ..Percentiles::default() }, ..Report::default() };
         let work = vec![WorkOutcome::Echo(echo.clone()), WorkOutcome::Echo(echo)];
-        Run { work, path, progress: Progress(moments.map(moment).into()), load_hundredths: None }
+        TrialOutcome { work, path, progress: Progress(moments.map(moment).into()), load_hundredths: None }
     }
 
-    fn found(run: &Run) -> anyhow::Result<Trial> {
+    fn found(run: &TrialOutcome) -> anyhow::Result<Trial> {
         let path = LossyPath::of_loss(1.0)?;
         trial(run, path.facts, Direction::Down, Times::new(&path, 1))
     }
 
     #[test]
-    fn only_the_window_counts() {
+    fn figures_cover_the_window_only() {
         let trial = found(&run()).unwrap();
         let expected = [
             ("echo_missing", 1.0),
@@ -146,7 +151,7 @@ mod tests {
     fn a_run_that_is_not_valid_is_marked() {
         let mut run = run();
         run.path.overflow_packets = 3;
-        assert_eq!(found(&run).unwrap().error.unwrap(), "3 packets were lost outside of the line");
+        assert_eq!(found(&run).unwrap().error.unwrap(), "3 packets were lost outside the emulated path");
         run.progress.0.truncate(2);
         assert!(format!("{:#}", found(&run).unwrap_err()).contains("ended early"));
     }

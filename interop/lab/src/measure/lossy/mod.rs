@@ -1,4 +1,4 @@
-//! karst, kcptun and kernel TCP over the same lossy paths, side by side.
+//! Comparison of karst, kcptun and kernel TCP over the same lossy paths.
 //!
 //! One trial is a download and an echo on a stream of its own, between two network namespaces joined by an emulated path.
 
@@ -10,15 +10,15 @@ use super::emulated::{Bottleneck, EmulatedPath, Point, drawn};
 use super::{Save, reported};
 use crate::contest::{over_network, together};
 use crate::peers::Found;
-use crate::results::{Case, LINES_FORMAT, Measurements, PathFacts, PathInfo, Side, Trial};
+use crate::results::{Case, ContestantRuns, LINES_FORMAT, Measurements, PathFacts, PathInfo, Trial};
 use anyhow::{Context, ensure};
 use entrants::{Entrant, entrants};
 use serde_json::{Value, json};
-use sharing::{PLAYS, Play};
+use sharing::{TIMED_CASES, TimedCase};
 use std::path::Path;
 use std::time::Instant;
 
-/// Name of the case of flows over time; its sides are the flows that share a path, or one on a path that changes.
+/// Name of the case of flows over time; its contestants are the flows that share a path, or one flow on a path that changes.
 pub const SHARED: &str = "shared";
 
 /// The bottleneck of the paths along curves.
@@ -90,13 +90,13 @@ impl LossyPath {
     }
 }
 
-/// The phases of a trial.
+/// Durations of the phases of a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Times {
     /// Warm-up, not counted: windows grow.
     warm_ms: u64,
     counted_ms: u64,
-    /// For echoes in flight at the end.
+    /// Time for echoes in flight to arrive.
     drain_ms: u64,
 }
 
@@ -107,13 +107,13 @@ impl Times {
     }
 }
 
-/// What `karst-report lines` measures.
+/// Parameters of `karst-report lines`.
 pub struct Lines {
-    /// The paths.
+    /// Paths in measurement order.
     pub paths: Vec<LossyPath>,
-    /// Also flows that share a path, and one on a path that changes.
+    /// Whether to measure flows that share a path, and a flow on a path that changes.
     pub shared: bool,
-    /// Names of the only contestants; empty for all.
+    /// Names of the selected contestants; empty for all.
     pub only: Vec<String>,
     /// Runs of each contestant on each path.
     pub runs: u64,
@@ -127,11 +127,11 @@ impl Lines {
     /// Measures every contestant on every path in turn.
     ///
     /// # Errors
-    /// An unknown contestant, a signal that asked to stop, or results that could not be saved. A run that fails is a result.
+    /// An unknown contestant, termination by a signal, or results that could not be saved. A run that fails is a result.
     pub fn run(&self, command: String, found: &Found, save: Save<'_>) -> anyhow::Result<Measurements> {
         let peers = found.peers.iter().map(|peer| peer.bare_facts()).collect();
         let mut results = Measurements::begin(LINES_FORMAT, command, self.runs, self.time, peers);
-        found.missing.iter().for_each(|missing| results.skip(&missing.what, &missing.why));
+        found.missing.iter().for_each(|missing| results.skip(&missing.name, &missing.reason));
         let entrants = self.entrants(found)?;
         for path in &self.paths {
             let case = self.case(path, &entrants, &mut results)?;
@@ -167,52 +167,55 @@ impl Lines {
             .iter()
             .filter(|entrant| entrant.is_measured(is_of_file) && !results.has_skipped(entrant.name))
             .collect();
-        let side = |entrant: &&Entrant| Side {
+        let runs = |entrant: &&Entrant| ContestantRuns {
             name: entrant.name.into(),
             commands: entrant.commands(),
             trials: Vec::new(),
         };
-        let mut sides: Vec<Side> = here.iter().map(side).collect();
+        let mut contestants: Vec<ContestantRuns> = here.iter().map(runs).collect();
         let times = Times::new(path, if is_of_file { self.time } else { self.curve_time });
         let name = path.path.info.name();
-        for run in 1..=self.runs {
-            for (entrant, side) in here.iter().zip(&mut sides) {
+        for seed in 1..=self.runs {
+            for (entrant, runs) in here.iter().zip(&mut contestants) {
                 let start = Instant::now();
-                let trial = trial(path, entrant, times, run);
+                let trial = trial(path, entrant, times, seed);
                 let heading =
-                    format!("{name} {run}/{} {} ({:.1?})", self.runs, entrant.name, start.elapsed());
+                    format!("{name} {seed}/{} {} ({:.1?})", self.runs, entrant.name, start.elapsed());
                 match reported(&heading, trial, |trial| trial)? {
                     Err(error) if entrants::is_missing(&error) => {
                         results.skip(entrant.name, &format!("{error:#}"))
                     }
-                    trial => side.trials.push(trial.unwrap_or_else(|error| Trial::failed(&error))),
+                    trial => runs.trials.push(trial.unwrap_or_else(|error| Trial::failed(&error))),
                 }
             }
         }
-        sides.retain(|side| !side.trials.is_empty());
+        contestants.retain(|runs| !runs.trials.is_empty());
         let about = format!("{} s", times.counted_ms / 1000);
-        Ok(Case { name, about, path: Some(path.path.info.clone()), sides })
+        Ok(Case { name, about, path: Some(path.path.info.clone()), contestants })
     }
 
-    /// Two flows that share a path, and one on a path that changes.
+    /// Measures flows that share a path, and one flow on a path that changes.
     fn shared_case(&self, entrants: &[Entrant], results: &mut Measurements) -> anyhow::Result<Case> {
         let info = PathInfo { curve: SHARED.to_owned(), at: None, links: String::new(), facts: None };
         let mut case =
-            Case { name: SHARED.to_owned(), about: String::new(), path: Some(info), sides: Vec::new() };
-        for play in PLAYS {
+            Case { name: SHARED.to_owned(), about: String::new(), path: Some(info), contestants: Vec::new() };
+        for timed in TIMED_CASES {
             let find = |name: &&str| entrants.iter().find(|entrant| entrant.name == *name);
-            let Some(of) = play.names().iter().map(find).collect::<Option<Vec<_>>>() else {
-                results.skip(&play.name(), "a contestant is missing");
+            let Some(of) = timed.names().iter().map(find).collect::<Option<Vec<_>>>() else {
+                results.skip(&timed.name(), "a contestant is missing");
                 continue;
             };
-            let mut side =
-                Side { name: play.name(), commands: vec![play.about().to_owned()], trials: Vec::new() };
-            for run in 1..=self.runs {
-                let heading = format!("{SHARED} {run}/{} {}", self.runs, side.name);
-                let trial = reported(&heading, shared_trial(play, &of, run), |trial| trial)?;
-                side.trials.push(trial.unwrap_or_else(|error| Trial::failed(&error)));
+            let mut runs = ContestantRuns {
+                name: timed.name(),
+                commands: vec![timed.about().to_owned()],
+                trials: Vec::new(),
+            };
+            for seed in 1..=self.runs {
+                let heading = format!("{SHARED} {seed}/{} {}", self.runs, runs.name);
+                let trial = reported(&heading, shared_trial(timed, &of, seed), |trial| trial)?;
+                runs.trials.push(trial.unwrap_or_else(|error| Trial::failed(&error)));
             }
-            case.sides.push(side);
+            case.contestants.push(runs);
         }
         Ok(case)
     }
@@ -224,15 +227,15 @@ fn trial(path: &LossyPath, entrant: &Entrant, times: Times, seed: u64) -> anyhow
     figures::trial(&run, path.facts, entrant.direction(), times)
 }
 
-fn shared_trial(play: Play, of: &[&Entrant], seed: u64) -> anyhow::Result<Trial> {
-    // Kernel TCP has no settings: those of the tunnel, if there is one, are the scenario's.
-    let scenario = drawn(&play.scenario(&of[of.len() - 1].settings), seed)?;
+fn shared_trial(case: TimedCase, of: &[&Entrant], seed: u64) -> anyhow::Result<Trial> {
+    // Kernel TCP has no settings; the last contestant is the tunnel if there is one.
+    let scenario = drawn(&case.scenario(&of[of.len() - 1].settings), seed)?;
     let contestants: Vec<_> = of.iter().map(|entrant| entrant.contestant.clone()).collect();
     let run = match &contestants[..] {
         [alone] => over_network(&scenario, alone, seed),
         several => together(&scenario, several, seed),
     };
-    play.trial(&run.map_err(anyhow::Error::msg)?)
+    case.trial(&run.map_err(anyhow::Error::msg)?)
 }
 
 #[cfg(test)]
@@ -240,7 +243,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_upload_meets_the_path_reversed() {
+    fn an_upload_uses_the_reversed_path() {
         let mut path = LossyPath::of_rtt(600.0).unwrap();
         path.path.scenario["links"]["down"]["rate_kbit"] = 7.into();
         path.path.scenario["expect"] = json!({});
