@@ -2,6 +2,7 @@
 //! [`Outcome`].
 
 use engine::Cause;
+use serde_json::{Value, json};
 use sim::outcome::{
     Activity, BulkOutcome, Counters, EchoOutcome, ExpectationOutcome, FaultOutcome, HostCounters,
     LivenessOutcome, Percentiles, SessionsOutcome, SideOutcome, Unit, WorkOutcome,
@@ -28,6 +29,9 @@ pub(crate) fn facts(run: &Outcome) -> Facts {
     side_rows(&mut rows, "client", &run.client, &run.hosts.client);
     side_rows(&mut rows, "server", &run.server, &run.hosts.server);
     rows.push(("sessions".into(), sessions(&run.sessions)));
+    if !run.adversary.is_idle() {
+        rows.push(("adversary".into(), nonzero(&json!(run.adversary))));
+    }
     rows.extend(run.faults.iter().map(fault_row));
     rows.push(("time".into(), time(run)));
     rows.push(("drained".into(), drained(run.stopped_us, &run.liveness)));
@@ -73,7 +77,7 @@ pub(crate) fn recorded(recording: &Recording) -> Vec<(String, String)> {
             (format!("causes of retransmission {}", direction.name()), listed)
         })
         .into();
-    let name = |kind: &EventKind| serde_json::json!(kind)["e"].as_str().unwrap_or_default().to_owned();
+    let name = |kind: &EventKind| json!(kind)["e"].as_str().unwrap_or_default().to_owned();
     let events = kinds.into_iter().map(|(kind, count)| format!("{} {count}", name(kind)));
     rows.push(("recorded events".into(), listed(events)));
     rows
@@ -249,6 +253,12 @@ fn sessions(sessions: &SessionsOutcome) -> String {
         "{dials} dialled, {accepted} accepted, {ended} ended, {moved} migrated; {addresses} client addresses; datagrams dropped: \
          {dropped_nat} to an old address, {dropped_down} to a stopped process"
     )
+}
+
+/// The counters of an object that are not zero, under their keys.
+fn nonzero(counters: &Value) -> String {
+    let counters = counters.as_object().into_iter().flatten().filter(|(_, count)| **count != 0);
+    listed(counters.map(|(name, count)| format!("{count} {}", name.replace('_', " "))))
 }
 
 fn fault_row(fault: &FaultOutcome) -> (String, String) {

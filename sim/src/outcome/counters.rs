@@ -134,7 +134,7 @@ impl AdversaryCounters {
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
 const fn is_zero(value: &u64) -> bool {
     *value == 0
 }
