@@ -2,9 +2,12 @@
 
 use engine::Stats;
 use engine::observe::Counter;
+use engine::options::bytes_of;
+use std::ffi::OsStr;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use crate::local_time::LocalTime;
 
@@ -80,11 +83,7 @@ impl Totals {
 /// # Errors
 /// The file cannot be opened or written.
 pub fn append(path: &str, now: &LocalTime, totals: &Totals) -> io::Result<()> {
-    let (folder, layout) = path
-        .rsplit_once('/')
-        .map_or(("", path), |(folder, name)| (if folder.is_empty() { "/" } else { folder }, name));
-    let path = Path::new(folder).join(now.format(layout));
-    let mut file = OpenOptions::new().append(true).create(true).open(path)?;
+    let mut file = OpenOptions::new().append(true).create(true).open(file_name(path, now))?;
     let columns = totals.columns();
     let row = |first: String, cell: fn(&Field) -> String| {
         let cells = std::iter::once(first).chain(columns.iter().map(cell));
@@ -95,4 +94,26 @@ pub fn append(path: &str, now: &LocalTime, totals: &Totals) -> io::Result<()> {
     let text = head + &row(now.unix_s.to_string(), |field| field.value.to_string());
     // In one call, so that a reader never sees half a row.
     file.write_all(text.as_bytes())
+}
+
+/// Whether the file can be written at this time of day; leaves no file behind that was not there.
+///
+/// # Errors
+/// The file cannot be opened for writing.
+pub fn check_writable(path: &str, now: &LocalTime) -> io::Result<()> {
+    let path = file_name(path, now);
+    match OpenOptions::new().append(true).open(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            OpenOptions::new().append(true).create_new(true).open(&path)?;
+            std::fs::remove_file(&path)
+        }
+        opened => opened.map(drop),
+    }
+}
+
+fn file_name(path: &str, now: &LocalTime) -> PathBuf {
+    let (folder, layout) = path
+        .rsplit_once('/')
+        .map_or(("", path), |(folder, name)| (if folder.is_empty() { "/" } else { folder }, name));
+    Path::new(OsStr::from_bytes(&bytes_of(folder))).join(OsStr::from_bytes(&bytes_of(&now.format(layout))))
 }

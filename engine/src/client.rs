@@ -90,8 +90,17 @@ pub struct Client {
 struct SlotState {
     session: Option<SessionId>,
     expires_at: Option<Instant>,
+    /// When an expired session is next checked for streams; the first time when it expires.
+    idle_check_at: Option<Instant>,
     /// Turn in which the slot was chosen last; equally loaded slots take turns.
     chosen: u64,
+}
+
+impl SlotState {
+    /// When the slot's session is closed if it has no streams; `None` without a session or a limit.
+    fn idle_check_at(&self) -> Option<Instant> {
+        self.session.and(self.idle_check_at)
+    }
 }
 
 /// A session whose slot has a newer one.
@@ -149,7 +158,7 @@ impl Client {
         self.tunnels.insert(id, Tunnel::connect(&self.config, now, to, entropy));
         let expires_at = self.limits.lifetime.map(|lifetime| now + lifetime);
         if let Some(state) = self.slots.get_mut(slot.0) {
-            state.expires_at = expires_at;
+            (state.expires_at, state.idle_check_at) = (expires_at, expires_at);
             if let Some(replaced) = state.session.replace(id) {
                 self.keep_old(now, replaced);
             }
@@ -186,17 +195,37 @@ impl Client {
 
     /// When [`Self::handle_timeout`] has to be called; the deadlines of the tunnels are their own.
     pub fn poll_timeout(&self) -> Option<Deadline> {
-        let at = self.old.iter().map(|old| old.check_at).min()?;
+        let checks = self.old.iter().map(|old| old.check_at);
+        let at = checks.chain(self.slots.iter().filter_map(SlotState::idle_check_at)).min()?;
         Some(Deadline { at, why: Timer::Scavenge })
     }
 
     /// Checks replaced sessions that are due: closes those whose last stream is gone, and after the grace period those
     /// whose streams are idle. A session whose streams carry bytes is never closed.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.expire_slots(now);
         let mut old = core::mem::take(&mut self.old);
         old.retain_mut(|old| now < old.check_at || self.keeps(now, old));
         self.old = old;
         self.check();
+    }
+
+    /// Closes sessions whose lifetime is over once they have no streams, even if no new stream needs another (CLI-77).
+    fn expire_slots(&mut self, now: Instant) {
+        for index in 0..self.slots.len() {
+            let slot = &mut self.slots[index];
+            let Some(id) = slot.session.filter(|_| slot.idle_check_at().is_some_and(|at| at <= now)) else {
+                continue;
+            };
+            let tunnel = self.tunnels.get(&id).filter(|tunnel| !tunnel.is_closed());
+            match tunnel.is_some_and(|tunnel| tunnel.stream_count() > 0 || !tunnel.drained()) {
+                true => slot.idle_check_at = Some(now + CHECK_INTERVAL),
+                false => {
+                    slot.session = None;
+                    self.retire(now, id, Retired::Unused);
+                }
+            }
+        }
     }
 
     fn keeps(&mut self, now: Instant, old: &mut Old) -> bool {

@@ -5,7 +5,7 @@ use crate::arq::{self, Tuning};
 use crate::crypt::{MasterKey, Suite};
 use crate::fec::Shape;
 use crate::mux;
-use crate::options::{Mode, Settings, Side};
+use crate::options::{Mode, Settings, Side, bytes_of};
 use crate::qpp::Pads;
 use crate::tunnel::{MTU_MAX, TunnelConfig};
 
@@ -39,7 +39,7 @@ impl Settings {
     /// Names the option and says why its value cannot work.
     pub fn tunnel_config(&self) -> Result<TunnelConfig, SettingsError> {
         let mut warnings = Vec::new();
-        let suite = Suite::new(self.crypt, &MasterKey::derive(self.key.as_bytes()));
+        let suite = Suite::new(self.crypt, &MasterKey::derive(&bytes_of(&self.key)));
         let mut config = TunnelConfig {
             suite,
             generation: Generation::Go2026,
@@ -115,7 +115,39 @@ impl Settings {
         settings
             .validate()
             .map(|()| settings)
-            .map_err(|error| SettingsError { flag: flag(error), reason: error.to_string() })
+            .map_err(|error| SettingsError { flag: flag(error), reason: self.explained(error) })
+    }
+
+    /// The options that conflict, their values, and a value that fits.
+    fn explained(&self, error: mux::SettingsError) -> String {
+        let Self { keepalive, smuxbuf, streambuf, framesize, .. } = self;
+        let timeout = mux::Settings::default().peer_timeout_ms / 1000;
+        match error {
+            mux::SettingsError::KeepaliveZero => {
+                format!("{keepalive} must be positive, for example 10 ({error})")
+            }
+            mux::SettingsError::KeepaliveLong => {
+                format!(
+                    "{keepalive} is above the peer's timeout of {timeout} s, use 1 to {timeout} ({error})"
+                )
+            }
+            mux::SettingsError::StreamLarge => format!(
+                "{streambuf} is above smuxbuf {smuxbuf}: use streambuf {smuxbuf} or smuxbuf {streambuf} ({error})"
+            ),
+            mux::SettingsError::ReceiveZero => {
+                format!("{smuxbuf} must be positive, and at least streambuf {streambuf} ({error})")
+            }
+            mux::SettingsError::ReceiveLarge => {
+                format!("{smuxbuf} is too large, use at most {} ({error})", i32::MAX)
+            }
+            mux::SettingsError::StreamZero => {
+                format!("{streambuf} must be positive, and at most smuxbuf {smuxbuf} ({error})")
+            }
+            mux::SettingsError::FrameZero | mux::SettingsError::FrameLarge => {
+                format!("{framesize} must be from 1 to 65535 ({error})")
+            }
+            mux::SettingsError::Version => error.to_string(),
+        }
     }
 
     fn pads(&self) -> Result<Option<Pads>, SettingsError> {
@@ -123,7 +155,7 @@ impl Settings {
             return Ok(None);
         }
         // kcptun takes the count modulo 65536 (QPP-1).
-        let pads = Pads::new(self.key.as_bytes(), self.qpp_count as u16);
+        let pads = Pads::new(&bytes_of(&self.key), self.qpp_count as u16);
         let positive = pads.ok().filter(|_| self.qpp_count > 0);
         positive.map(Some).ok_or_else(|| SettingsError {
             flag: "QPPCount",

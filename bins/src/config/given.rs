@@ -16,17 +16,34 @@ pub(super) enum Origin {
 
 /// Every value that is not a default, with its origin; the last one of an option counts.
 #[derive(Debug, Default)]
-pub struct Given(Vec<(&'static Flag, Value, Origin)>);
+pub struct Given {
+    values: Vec<(&'static Flag, Value, Origin)>,
+    /// The mode given last, if it has no such name.
+    unknown_mode: Option<String>,
+}
 
 impl Given {
     /// Adds values, which count more than those before. Any unknown mode is `manual` (CLI-14).
     pub(super) fn add(&mut self, values: impl IntoIterator<Item = (&'static Flag, Value)>, origin: &Origin) {
-        self.0.extend(values.into_iter().map(|(flag, value)| match value {
-            Value::Text(text) if flag.name == "mode" && Mode::from_name(&text).is_none() => {
-                (flag, Value::text(Mode::Manual.name()), origin.clone())
+        for (flag, mut value) in values {
+            if let Value::Text(name) = &value
+                && flag.name == "mode"
+            {
+                self.unknown_mode = Some(name.to_string()).filter(|name| Mode::from_name(name).is_none());
+                if self.unknown_mode.is_some() {
+                    value = Value::text(Mode::Manual.name());
+                }
             }
-            value => (flag, value, origin.clone()),
-        }));
+            self.values.push((flag, value, origin.clone()));
+        }
+    }
+
+    /// The warning about a mode that is manual because it has no known name (CLI-14).
+    pub(super) fn unknown_mode(&self) -> Option<String> {
+        let name = self.unknown_mode.as_ref()?;
+        let nearest = flags::nearest(name, Mode::ALL.iter().map(|mode| mode.name()));
+        let nearest = nearest.map_or(String::new(), |nearest| format!(", did you mean {nearest}?"));
+        Some(format!("mode {name:?} is unknown and works like manual{nearest}"))
     }
 
     /// The configuration, and the first value that no option can have.
@@ -39,6 +56,7 @@ impl Given {
         let mut refused = None;
         for (flag, value, _) in flags::of(side).filter_map(|flag| self.last(flag.name)) {
             if let Err(reason) = config.set(flag, value) {
+                let reason = reason + &did_you_mean(flag, value);
                 refused = refused.or(Some(self.blame(&SettingsError { flag: flag.name, reason })));
             }
         }
@@ -61,6 +79,24 @@ impl Given {
     }
 
     fn last(&self, name: &str) -> Option<&(&'static Flag, Value, Origin)> {
-        self.0.iter().rev().find(|(flag, ..)| flag.name == name)
+        self.values.iter().rev().find(|(flag, ..)| flag.name == name)
     }
+}
+
+/// The value that an unknown name was probably meant to be.
+fn did_you_mean(flag: &Flag, value: &Value) -> String {
+    let Value::Text(name) = value else { return String::new() };
+    let name = name.to_lowercase();
+    let meant = match name.as_str() {
+        // Names of other programs.
+        "aes-256" | "aes256" | "aes-256-cfb" | "aes-cfb" => Some("aes"),
+        "aes-192-cfb" | "aes192" => Some("aes-192"),
+        "aes-128-cfb" | "aes128" => Some("aes-128"),
+        "aes-256-gcm" | "aes-gcm" | "gcm" => Some("aes-128-gcm"),
+        "des3" | "tripledes" | "des-ede3" => Some("3des"),
+        "off" | "plain" => Some("none"),
+        name => flags::nearest(name, flag.words().into_iter()),
+    };
+    let meant = meant.filter(|meant| flag.words().contains(meant));
+    meant.map_or(String::new(), |meant| format!("; use {meant}"))
 }

@@ -1,11 +1,13 @@
 //! The JSON file, read as Go's encoding/json reads it (CLI-10 to CLI-13, cli.md section 3).
 
 use crate::flags::{self, Side};
-use engine::options::{Flag, Value};
+use engine::options::{Flag, Value, bytes_of, text_of};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
+use std::ffi::OsStr;
 use std::fmt;
+use std::os::unix::ffi::OsStrExt;
 
 /// A JSON file, read.
 #[derive(Debug, Default)]
@@ -36,6 +38,9 @@ pub enum FileReason {
     /// The file is empty.
     #[error("the file is empty, expected a JSON object")]
     Empty,
+    /// UTF-16 without a byte order mark, or cut off.
+    #[error("UTF-16 that cannot be read, save the file as UTF-8")]
+    Utf16,
     /// The text is not JSON.
     #[error("not valid JSON: {0}")]
     Malformed(serde_json::Error),
@@ -58,8 +63,36 @@ pub enum FileReason {
 /// [`parse`] of the text of a file.
 pub(super) fn read(path: &str, side: Side) -> Result<JsonFile, FileError> {
     let refuse = |reason| FileError { path: path.into(), reason };
-    let bytes = std::fs::read(path).map_err(|error| refuse(FileReason::Unreadable(error)))?;
-    parse(&String::from_utf8_lossy(&bytes), side).map_err(refuse)
+    let bytes = std::fs::read(OsStr::from_bytes(&bytes_of(path)))
+        .map_err(|error| refuse(FileReason::Unreadable(error)))?;
+    decode(&bytes).and_then(|text| parse(&text, side)).map_err(refuse)
+}
+
+/// The text of a file as Go's decoder sees it: every byte that is not UTF-8 is U+FFFD. Editors of Windows write a byte order
+/// mark, and UTF-16 with it (CLI-71).
+fn decode(bytes: &[u8]) -> Result<String, FileReason> {
+    let units = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
+        let (pairs, rest) = bytes.as_chunks::<2>();
+        let text = rest
+            .is_empty()
+            .then(|| String::from_utf16(&pairs.iter().map(|pair| unit(*pair)).collect::<Vec<_>>()));
+        text.and_then(Result::ok).ok_or(FileReason::Utf16)
+    };
+    match bytes {
+        [0xff, 0xfe, rest @ ..] => units(rest, u16::from_le_bytes),
+        [0xfe, 0xff, rest @ ..] => units(rest, u16::from_be_bytes),
+        [b'{', 0, ..] | [0, b'{', ..] => Err(FileReason::Utf16),
+        [0xef, 0xbb, 0xbf, rest @ ..] | rest => Ok(replace_invalid(rest)),
+    }
+}
+
+fn replace_invalid(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().map(|_| char::REPLACEMENT_CHARACTER));
+    }
+    text
 }
 
 /// Reads the options of the first JSON value of `text`; the rest is ignored.
@@ -100,7 +133,7 @@ fn value(flag: &Flag, side: Side, key: &str, raw: &str) -> Result<Value, FileRea
     let wrong = |reason| FileReason::WrongType { key: key.into(), reason };
     let found = describe(raw);
     let value = match found {
-        "a string" => serde_json::from_str::<String>(raw).ok().map(|text| Value::Text(text.into())),
+        "a string" => Some(Value::Text(text_of(unquote(raw).as_bytes()).into())),
         "a number" => raw.parse().ok().map(Value::Int),
         _ => raw.parse().ok().map(Value::Bool),
     };
@@ -115,6 +148,34 @@ fn value(flag: &Flag, side: Side, key: &str, raw: &str) -> Result<Value, FileRea
         return Err(FileReason::NotSupported(key.into()));
     }
     Ok(value)
+}
+
+/// The text of a valid JSON string as Go reads it: half of a surrogate pair is U+FFFD (Go encoding/json decode.go).
+fn unquote(raw: &str) -> String {
+    if let Ok(text) = serde_json::from_str(raw) {
+        return text;
+    }
+    let mut units: Vec<u16> = Vec::new();
+    let mut rest = raw.get(1..raw.len() - 1).unwrap_or_default().chars();
+    let mut unit = [0; 2];
+    while let Some(character) = rest.next() {
+        let character = match (character, if character == '\\' { rest.next() } else { None }) {
+            (_, Some('u')) => {
+                let digits: String = rest.by_ref().take(4).collect();
+                units.push(u16::from_str_radix(&digits, 16).unwrap_or(0xfffd));
+                continue;
+            }
+            (_, Some('n')) => '\n',
+            (_, Some('t')) => '\t',
+            (_, Some('r')) => '\r',
+            (_, Some('b')) => '\u{8}',
+            (_, Some('f')) => '\u{c}',
+            (_, Some(escaped)) => escaped,
+            (character, None) => character,
+        };
+        units.extend_from_slice(character.encode_utf16(&mut unit));
+    }
+    String::from_utf16_lossy(&units)
 }
 
 /// Name of the type of a valid JSON value.

@@ -6,12 +6,13 @@ mod sip003;
 
 pub use given::Given;
 pub use json::{FileError, FileReason, JsonFile, parse as parse_json};
-pub use sip003::PluginError;
+pub use sip003::{PluginError, is_plugin};
 
 use crate::flags::{self, Program, Side, UsageError};
 use crate::net::udp::SocketOptions;
 use engine::Settings;
-use engine::options::{Flag, Mode, Value};
+use engine::crypt::Cipher;
+use engine::options::{Flag, Mode, Value, bytes_of};
 use engine::qpp::{KEY_LEN_ADVISED, PADS_ADVISED};
 use engine::settings::SettingsError;
 use engine::tunnel::MTU_MAX;
@@ -19,6 +20,24 @@ use given::Origin;
 
 /// Where profiles are served unless told otherwise: kcptun's port, for this machine only (CLI-42).
 pub const PPROF_ADDRESS: &str = "127.0.0.1:6060";
+
+/// Negative numbers keep a library's default, switch something off, or have a message of their own.
+const MAY_BE_NEGATIVE: [&str; 11] = [
+    "nodelay",
+    "interval",
+    "resend",
+    "nc",
+    "autoexpire",
+    "scavengettl",
+    "closewait",
+    "ratelimit",
+    "dscp",
+    "memlimit",
+    "conn",
+];
+
+/// Overrides the mode of flags and file, for front ends whose list of modes is fixed (CLI-72).
+const MODE_VARIABLE: &str = "KARST_MODE";
 
 /// Bounds of `memlimit`: below the first there is no room for a session.
 const MEMLIMIT_MIB_MIN: i64 = 8;
@@ -95,8 +114,12 @@ pub fn load(
             given.add([(flag, Value::Text(value.into()))], &Origin::Environment(variable));
         }
     }
-    sip003::read(&environment, side, &mut given)?;
-    let line = flags::parse(side, words)?;
+    let mut warnings = Vec::new();
+    let words: Vec<String> = match sip003::read(&environment, side, &mut given, &mut warnings)? {
+        true => words.iter().filter(|word| !sip003::is_of_host(word)).cloned().collect(),
+        false => words.to_vec(),
+    };
+    let line = flags::parse(side, &words)?;
     given.add(line.given, &Origin::Flag);
     // What is invalid here may be overridden by the file, and does not matter when only text is printed.
     let (mut config, _) = given.config(side);
@@ -104,12 +127,21 @@ pub fn load(
     if let Some(text) = config.printout() {
         return Ok(Command::Print(text));
     }
-    let mut warnings = Vec::new();
+    if let (Some(word), false) = (line.word, config.program.go_args) {
+        let hint = line.hint.unwrap_or_else(|| {
+            "options begin with a hyphen; --go-args ignores it and all words after it, as kcptun does".into()
+        });
+        return Err(UsageError::Leftover { word, hint }.into());
+    }
     let path = config.program.file;
     if !path.is_empty() {
         let file = json::read(&path, side)?;
         warnings.extend(file.unknown.iter().map(|key| format!("{path}: unknown key \"{key}\" ignored")));
         given.add(file.given, &Origin::File(path));
+    }
+    if let Some(mode) = environment(MODE_VARIABLE).filter(|mode| !mode.is_empty()) {
+        let flag = flags::find(side, "mode").map(|flag| (flag, Value::Text(mode.into())));
+        given.add(flag, &Origin::Environment(MODE_VARIABLE));
     }
     let (mut config, refused) = given.config(side);
     if let Some(error) = refused {
@@ -121,6 +153,8 @@ pub fn load(
         warnings.push(text);
     }
     config.check().map_err(|error| given.blame(&error))?;
+    warnings.extend(given.unknown_mode());
+    warnings.extend(config.weak_protection());
     warnings.extend(config.fit_memory());
     warnings.extend(config.weak_pads());
     Ok(Command::Run(Box::new(config), given, warnings))
@@ -163,6 +197,28 @@ impl Config {
         }
     }
 
+    /// Warnings about a key or cipher that protects little (CLI-73).
+    fn weak_protection(&self) -> Vec<String> {
+        let Settings { key, crypt, .. } = &self.settings;
+        let cipher = match crypt {
+            Cipher::Null => Some("sends everything in clear, without a checksum"),
+            Cipher::None => Some("sends everything in clear"),
+            Cipher::Xor => Some("is no encryption: two datagrams reveal its table"),
+            Cipher::Tea => Some("is weak: 8 of 32 cycles, 64-bit blocks"),
+            Cipher::Xtea | Cipher::TripleDes | Cipher::Blowfish | Cipher::Cast5 => {
+                Some("is weak: 64-bit blocks, of which an observer learns after some gigabytes")
+            }
+            _ => None,
+        };
+        let cipher = cipher.map(|fault| format!("WARNING: crypt {} {fault}", crypt.name()));
+        let is_default = *key == Settings::client().key && !matches!(crypt, Cipher::Null | Cipher::None);
+        let key = is_default.then(|| {
+            "WARNING: the key is kcptun's public default: anyone can read and join this tunnel, set --key or KCPTUN_KEY"
+                .to_owned()
+        });
+        cipher.into_iter().chain(key).collect()
+    }
+
     /// What kcptun warns of when QPP is on (kcptun std/qpp.go).
     fn weak_pads(&self) -> Vec<String> {
         let Settings { qpp, qpp_count, key, .. } = &self.settings;
@@ -170,9 +226,9 @@ impl Config {
         if !qpp {
             return warnings;
         }
-        if key.len() < KEY_LEN_ADVISED {
-            let text =
-                format!("WARNING: QPP: the key has {} bytes, {KEY_LEN_ADVISED} are advised", key.len());
+        let key_bytes = bytes_of(key).len();
+        if key_bytes < KEY_LEN_ADVISED {
+            let text = format!("WARNING: QPP: the key has {key_bytes} bytes, {KEY_LEN_ADVISED} are advised");
             warnings.push(text);
         }
         if *qpp_count < i64::from(PADS_ADVISED) {
@@ -221,7 +277,8 @@ impl Config {
             return Some(flags::help(self.side, *help_all));
         }
         if *version {
-            return Some(format!("{} version {}\n", self.side.program(), crate::VERSION));
+            // Front ends of kcptun search for its name, and then read the version (CLI-27).
+            return Some(format!("kcptun (karst) {} {}\n", crate::VERSION, self.side.program()));
         }
         if *man {
             return Some(flags::man(self.side));
@@ -229,10 +286,23 @@ impl Config {
         completions.map(|shell| flags::completions(self.side, shell))
     }
 
+    /// The first number that is negative where kcptun has no meaning for that (CLI-74).
+    fn negative(&self) -> Option<(&'static str, i64)> {
+        let names = flags::of(self.side).filter(|flag| !MAY_BE_NEGATIVE.contains(&flag.name));
+        let mut numbers = names.filter_map(|flag| match self.value(flag) {
+            Some(Value::Int(value)) => Some((flag.name, value)),
+            _ => None,
+        });
+        numbers.find(|(_, value)| *value < 0)
+    }
+
     /// Refuses numbers that cannot work (CLI-14, CLI-15).
     fn check(&self) -> Result<(), SettingsError> {
         let refuse = |flag, reason: String| Err(SettingsError { flag, reason });
         let Program { dscp, memlimit, conn, .. } = self.program;
+        if let Some((flag, value)) = self.negative() {
+            return refuse(flag, format!("must not be negative, but is {value}"));
+        }
         if !(0..64).contains(&dscp) {
             return refuse("dscp", format!("must be from 0 to 63, not {dscp}"));
         }

@@ -19,16 +19,23 @@ pub enum PluginError {
 const OPTIONS: &str = "SS_PLUGIN_OPTIONS";
 const ADDRESSES: [&str; 4] = ["SS_REMOTE_HOST", "SS_REMOTE_PORT", "SS_LOCAL_HOST", "SS_LOCAL_PORT"];
 
-/// Adds the addresses and options of the environment, if shadowsocks started this program. The remote end is the address of
+/// Whether a host of plugins started this program.
+pub fn is_plugin(environment: &impl Fn(&str) -> Option<String>) -> bool {
+    ADDRESSES.into_iter().any(|name| environment(name).is_some())
+}
+
+/// Adds the addresses and options of the environment, and returns whether shadowsocks started this program. Options of the
+/// other side and unknown ones are named in `warnings`, as in a JSON file (CLI-13). The remote end is the address of
 /// this program's server for both programs: the client dials it, the server listens on it.
 pub(super) fn read(
     environment: &impl Fn(&str) -> Option<String>,
     side: Side,
     given: &mut Given,
-) -> Result<(), PluginError> {
+    warnings: &mut Vec<String>,
+) -> Result<bool, PluginError> {
     let values = ADDRESSES.map(environment);
-    if values.iter().all(Option::is_none) {
-        return Ok(());
+    if !is_plugin(environment) {
+        return Ok(false);
     }
     if let Some((name, _)) = ADDRESSES.into_iter().zip(&values).find(|(_, value)| value.is_none()) {
         return Err(PluginError::Missing(name));
@@ -44,14 +51,29 @@ pub(super) fn read(
     };
     add(for_local, join(&local_host, &local_port), "SS_LOCAL_HOST");
     add(for_remote, join(&remote_host, &remote_port), "SS_REMOTE_HOST");
-    let words: Vec<String> = split(&environment(OPTIONS).unwrap_or_default())
-        .into_iter()
-        // Keys that the host application addresses to other plugins.
-        .filter(|(key, _)| !key.starts_with("__"))
-        .map(|(key, value)| value.map_or(format!("--{key}"), |value| format!("--{key}={value}")))
-        .collect();
+    let mut words = Vec::new();
+    for (written, value) in split(&environment(OPTIONS).unwrap_or_default()) {
+        let key = written.trim();
+        match flags::find(side, key) {
+            // Keys that the host application addresses to other plugins.
+            _ if key.starts_with("__") => continue,
+            None => {
+                warnings.push(format!("{OPTIONS}: unknown option {key:?} ignored"));
+                continue;
+            }
+            Some(_) if key != written => warnings.push(format!("{OPTIONS}: blanks around {key:?} ignored")),
+            Some(_) => {}
+        }
+        words.push(value.map_or(format!("--{key}"), |value| format!("--{key}={value}")));
+    }
     given.add(flags::parse(side, &words)?.given, &Origin::Plugin);
-    Ok(())
+    Ok(true)
+}
+
+/// Whether a host of plugins adds the word to the command line: `--fast-open`, and `-V` on Android. Neither changes what
+/// this program does: TCP fast open concerns the host's own sockets, and the tunnel's sockets are UDP.
+pub(super) fn is_of_host(word: &str) -> bool {
+    matches!(word, "--fast-open" | "-fast-open" | "-V")
 }
 
 /// `HOST:PORT`; a server with several addresses (`::|0.0.0.0`) listens on all addresses of the machine.

@@ -198,7 +198,11 @@ impl Client {
         loop {
             let next = self.sessions.borrow().poll_timeout();
             match next {
-                Some(deadline) => sleep_until(clock.moment(deadline.at)).await,
+                // A session that is dialled meanwhile may have an earlier deadline.
+                Some(deadline) => tokio::select! {
+                    () = sleep_until(clock.moment(deadline.at)) => {}
+                    () = self.dialled.notified() => {}
+                },
                 None => self.dialled.notified().await,
             }
             self.sessions.borrow_mut().handle_timeout(clock.now());

@@ -6,18 +6,24 @@ use super::memory;
 use super::monitor::{self, Pages};
 use super::server::Server;
 use super::stop::Stop;
-use crate::config::{Command, Config, ConfigError, Given, load};
+use crate::config::{Command, Config, ConfigError, Given, is_plugin, load};
 use crate::flags::{self, Program, Side};
+use crate::local_time::LocalTime;
 use crate::log::{self, log_line};
 use crate::net::address::{Address, PortRange, bind_candidates};
 use crate::net::network::{Network, System};
 use crate::net::udp::Datagrams;
 use crate::net::wire::{Listener, first_working};
 use crate::service;
+use crate::snmp;
+use engine::options::text_of;
 use engine::settings::SettingsError;
 use engine::{Entropy, TunnelConfig};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::fmt::Display;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::parent_id;
 use std::process::ExitCode;
 use std::rc::Rc;
 use tokio::runtime::Builder;
@@ -52,9 +58,9 @@ pub fn run(side: Side) -> ExitCode {
 }
 
 fn start(side: Side) -> Result<(), StartError> {
-    let words: Vec<String> =
-        std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
-    let environment = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+    let parent = parent_id();
+    let words: Vec<String> = std::env::args_os().skip(1).map(|word| text_of(word.as_bytes())).collect();
+    let environment = |name: &str| std::env::var_os(name).map(|value| text_of(value.as_bytes()));
     let (config, given, warnings) = match load(side, &words, environment)? {
         Command::Print(text) => {
             let _ = io::Write::write_all(&mut io::stdout(), text.as_bytes());
@@ -62,6 +68,12 @@ fn start(side: Side) -> Result<(), StartError> {
         }
         Command::Run(config, given, warnings) => (config, given, warnings),
     };
+    raise_descriptor_limit();
+    if !config.program.snmplog.is_empty() {
+        snmp::check_writable(&config.program.snmplog, &LocalTime::now()).map_err(|error| {
+            system(&format!("--snmplog {}: cannot be written", config.program.snmplog), error)
+        })?;
+    }
     log::open(&config.program.log, config.program.log_format)
         .map_err(|error| system(&format!("--log {}: cannot be opened", config.program.log), error))?;
     let tunnel_config = config.settings.tunnel_config().map_err(|error| given.blame(&error))?;
@@ -79,8 +91,18 @@ fn start(side: Side) -> Result<(), StartError> {
     };
     LocalSet::new().block_on(&runtime, async {
         let stop = Stop::new().map_err(|error| system("signals", error))?;
+        if is_plugin(&environment) {
+            tokio::task::spawn_local(service::end_with_parent(parent));
+        }
         start.run(stop).await
     })
+}
+
+/// Raises the limit of open descriptors to what the system allows, as Go's runtime does: each stream and each port has one.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    // Without more descriptors the program works with those it has.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }
 
 /// Runs one of the programs as a task of a host of `network` until `stop` is notified, with the command line `words` and no
@@ -209,7 +231,7 @@ impl Start {
         for warning in self.warnings.iter().chain(&self.tunnel_config.warnings) {
             log_line!("{warning}");
         }
-        for line in parameters(&self.config, listening) {
+        for line in parameters(&self.config, &self.tunnel_config, listening) {
             log_line!("{line}");
         }
     }
@@ -278,8 +300,8 @@ const SERVER_LINES: &[&str] = &[
     "tcp",
 ];
 
-/// The lines logged at start, in kcptun's order and wording; `listening` is the address in use.
-pub fn parameters(config: &Config, listening: &str) -> Vec<String> {
+/// The lines logged at start, in kcptun's order and wording; with the values in use; `listening` is the address.
+pub fn parameters(config: &Config, tunnel: &TunnelConfig, listening: &str) -> Vec<String> {
     let settings = &config.settings;
     let order = match config.side {
         Side::Client => CLIENT_LINES,
@@ -294,9 +316,14 @@ pub fn parameters(config: &Config, listening: &str) -> Vec<String> {
             settings.nodelay_parameters().map(|number| number.to_string()).join(" ")
         ),
         "remote address:" => format!("remote address: {}", config.program.remoteaddr),
-        "sndwnd:" => format!("sndwnd: {} rcvwnd: {}", settings.sndwnd, settings.rcvwnd),
+        "sndwnd:" => format!("sndwnd: {} rcvwnd: {}", tunnel.snd_wnd, tunnel.rcv_wnd),
+        "mtu" => format!("mtu: {}", tunnel.mtu),
         "compression:" => format!("compression: {}", !settings.nocomp),
         "datashard:" => format!("datashard: {} parityshard: {}", settings.datashard, settings.parityshard),
+        "target" => match Address::parse(&config.program.target) {
+            Ok(Address::Unix(path)) => format!("target: unix:{path}"),
+            _ => format!("target: {}", config.program.target),
+        },
         name => format!("{name}: {}", shown(config, name)),
     };
     let head = [format!("version: {}", crate::VERSION), format!("smux version: {}", settings.smuxver)];

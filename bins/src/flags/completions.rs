@@ -55,15 +55,20 @@ fn bash(side: Side) -> String {
             Values::File => "COMPREPLY=($(compgen -f -- \"$cur\"))".into(),
             Values::Text => "COMPREPLY=()".into(),
         };
-        let spellings: Vec<String> = spellings(flag).collect();
+        let spellings: Vec<String> = spellings(flag).map(|word| one_dash(&word)).collect();
         let _ = writeln!(cases, "    {}) {reply}; return ;;", spellings.join("|"));
     }
     let all: Vec<String> = listed(side).flat_map(spellings).collect();
+    let with_one_dash: Vec<String> = all.iter().map(|word| one_dash(word)).collect();
+    // The shell splits words at an equals sign. Both spellings of an option, with one dash and two, have the same values.
     format!(
-        "{function}() {{\n  local cur=${{COMP_WORDS[COMP_CWORD]}} prev=${{COMP_WORDS[COMP_CWORD-1]}}\n  \
-         case \"$prev\" in\n{cases}  esac\n  COMPREPLY=($(compgen -W '{}' -- \"$cur\"))\n}}\n\
+        "{function}() {{\n  local cur=${{COMP_WORDS[COMP_CWORD]}} prev=${{COMP_WORDS[COMP_CWORD-1]}} names\n  \
+         if [[ $cur == '=' ]]; then cur=''; elif [[ $prev == '=' ]]; then prev=${{COMP_WORDS[COMP_CWORD-2]}}; fi\n  \
+         case \"${{prev/#--/-}}\" in\n{cases}  esac\n  names='{}'\n  \
+         [[ $cur == -[^-]* ]] && names='{}'\n  COMPREPLY=($(compgen -W \"$names\" -- \"$cur\"))\n}}\n\
          complete -F {function} {program}\n",
-        all.join(" ")
+        all.join(" "),
+        with_one_dash.join(" ")
     )
 }
 
@@ -81,8 +86,10 @@ fn zsh(side: Side) -> String {
             Values::Text => ":value: ".into(),
         };
         let equals = if action.is_empty() || flag.name.len() == 1 { "" } else { "=" };
-        for spelling in spellings(flag) {
-            let equals = if spelling.starts_with("--") { equals } else { "" };
+        let short = |word: &String| word.starts_with("--").then(|| one_dash(word));
+        let spellings: Vec<String> = spellings(flag).collect();
+        for spelling in spellings.iter().cloned().chain(spellings.iter().filter_map(short)) {
+            let equals = if spelling.len() > 2 { equals } else { "" };
             let _ = write!(text, " \\\n  '{spelling}{equals}[{help}]{action}'");
         }
     }
@@ -96,7 +103,10 @@ fn fish(side: Side) -> String {
     for flag in listed(side) {
         let _ = write!(text, "complete -c {program}");
         for name in std::iter::once(&flag.name).chain(flag.aliases) {
-            let _ = write!(text, " {} {name}", if name.len() == 1 { "-s" } else { "-l" });
+            let _ = match name.len() {
+                1 => write!(text, " -s {name}"),
+                _ => write!(text, " -l {name} -o {name}"),
+            };
         }
         let _ = match values(flag) {
             Values::Nothing => Ok(()),
@@ -107,6 +117,11 @@ fn fish(side: Side) -> String {
         let _ = writeln!(text, " -d '{}'", flag.help().replace('\\', "\\\\").replace('\'', "\\'"));
     }
     text
+}
+
+/// The spelling with one dash, which means the same (CLI-2).
+fn one_dash(spelling: &str) -> String {
+    spelling.replacen("--", "-", 1)
 }
 
 /// Escaped for single quotes of a POSIX shell.

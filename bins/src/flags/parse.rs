@@ -9,8 +9,10 @@ use engine::options::{Flag, Kind, Side, Value};
 pub struct CommandLine {
     /// Options and their values, in order.
     pub given: Vec<(&'static Flag, Value)>,
-    /// The first word that is no option; the words after it are ignored (CLI-4).
+    /// The first word that is no option, at which reading stopped (CLI-4).
     pub word: Option<String>,
+    /// What that word probably was meant to be.
+    pub hint: Option<String>,
 }
 
 /// Why a command line was refused; the text names the word at fault.
@@ -18,8 +20,21 @@ pub struct CommandLine {
 #[non_exhaustive]
 pub enum UsageError {
     /// No such option on this side.
-    #[error("flag provided but not defined: -{0}")]
-    Undefined(String),
+    #[error("flag provided but not defined: -{name}{}; see --help", did_you_mean(.nearest))]
+    Undefined {
+        /// As written, without dashes.
+        name: String,
+        /// The option with the most similar name.
+        nearest: Option<String>,
+    },
+    /// Words that kcptun would ignore, together with the options after them.
+    #[error("unexpected word {word:?}: {hint}")]
+    Leftover {
+        /// As written.
+        word: String,
+        /// What it was meant to be, or how to have it ignored.
+        hint: String,
+    },
     /// A word such as `---x` or `-=x`.
     #[error("bad flag syntax: {0}")]
     Syntax(String),
@@ -58,10 +73,11 @@ pub fn parse(side: Side, words: &[String]) -> Result<CommandLine, UsageError> {
             break;
         }
         let Some((spelling, inline)) = split(word)? else {
+            line.hint = hint(word, line.given.last());
             line.word = Some(word.clone());
             break;
         };
-        let flag = find(side, spelling).ok_or_else(|| UsageError::Undefined(spelling.into()))?;
+        let flag = find(side, spelling).ok_or_else(|| undefined(side, spelling))?;
         let value = match inline {
             Some(value) => value,
             None if flag.kind == Kind::Bool => "true",
@@ -75,6 +91,48 @@ pub fn parse(side: Side, words: &[String]) -> Result<CommandLine, UsageError> {
         }
     }
     Ok(line)
+}
+
+/// What a word that is no option was probably meant to be.
+fn hint(word: &str, before: Option<&(&'static Flag, Value)>) -> Option<String> {
+    // Word processors and chat programs replace two hyphens by a dash.
+    let dashes = word.trim_start_matches([
+        '\u{2010}', '\u{2011}', '\u{2012}', '\u{2013}', '\u{2014}', '\u{2015}', '\u{2212}', '\u{ff0d}',
+    ]);
+    if dashes.len() < word.len() {
+        return Some(format!(
+            "it begins with a typographic dash, write --{}",
+            dashes.trim_start_matches('-')
+        ));
+    }
+    match before {
+        Some((flag, _)) if flag.kind == Kind::Bool && parse_bool(word).is_ok() => {
+            Some(format!("--{} takes its value after an equals sign, write --{0}={word}", flag.name))
+        }
+        _ => None,
+    }
+}
+
+fn undefined(side: Side, spelling: &str) -> UsageError {
+    let names = super::of(side).flat_map(|flag| std::iter::once(&flag.name).chain(flag.aliases));
+    let nearest = nearest(spelling, names.copied().filter(|name| name.len() > 1));
+    UsageError::Undefined { name: spelling.into(), nearest: nearest.map(|name| format!("--{name}")) }
+}
+
+/// The name that `word` is most similar to, if it is similar enough to be meant.
+pub fn nearest<'n>(word: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let word = word.to_lowercase();
+    let distance = |name: &str| strsim::damerau_levenshtein(&word, &name.to_lowercase());
+    let most = (word.chars().count() / 3).max(1);
+    names
+        .map(|name| (distance(name), name))
+        .filter(|(far, _)| *far <= most)
+        .min_by_key(|(far, _)| *far)
+        .map(|(_, name)| name)
+}
+
+pub(crate) fn did_you_mean(nearest: &Option<String>) -> String {
+    nearest.as_ref().map_or(String::new(), |nearest| format!(", did you mean {nearest}?"))
 }
 
 /// Name and value after `=` of a word; `None` when it is no option.

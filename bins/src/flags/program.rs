@@ -79,6 +79,9 @@ engine::declare_options! {
             "memory limit in MiB: new sessions wait, then the session with the most data ends; 0 for no limit").since(KARST);
         /// JSON file, empty for none.
         file: String = command("c", NOTHING, "config from json file, which will override the command from shell").file();
+        /// Ignore words that are no options, and all after them, as kcptun does.
+        go_args: bool = command("go-args", Bool(false),
+            "ignore the first word that is not an option and all words after it, as kcptun does").since(KARST).expert();
         /// Print the help and exit.
         help: bool = command("help", Bool(false), "show help").alias(&["h"]);
         /// Print the help with the options for experts and exit.

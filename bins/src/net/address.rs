@@ -25,6 +25,26 @@ pub enum AddressError {
     /// Not 1 <= min <= max <= 65535.
     #[error("ports of {0:?} must be from 1 to 65535, the lower one first")]
     Ports(String),
+    /// Neither host and port nor recognisable as the path of a Unix socket.
+    #[error(
+        "no port in {0:?}, expected HOST:PORT; a Unix socket has a slash in its path, or is written unix:PATH or @NAME"
+    )]
+    NoPort(String),
+    /// An IPv6 address without brackets.
+    #[error("brackets are missing in {0:?}, expected [IPV6]:PORT")]
+    Brackets(String),
+    /// A colon of another script.
+    #[error("{0:?} contains a full-width colon, expected HOST:PORT with an ASCII colon")]
+    FullWidth(String),
+    /// A URL.
+    #[error("{0:?} is a URL, expected HOST:PORT alone")]
+    Url(String),
+    /// Several addresses.
+    #[error("{0:?} is a list, expected one address")]
+    List(String),
+    /// White space.
+    #[error("{0:?} contains white space")]
+    Blank(String),
     /// Neither a number from 0 to 65535 nor the name of a service.
     #[error("the port of {0:?} is neither a number up to 65535 nor a service in {SERVICES}")]
     Service(String),
@@ -39,6 +59,7 @@ impl PortRange {
     /// # Errors
     /// There is no such colon, or the numbers are no port range.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
+        refuse_no_address(text)?;
         let colon = text
             .match_indices(':')
             .map(|(at, _)| at)
@@ -78,13 +99,24 @@ pub enum Address {
 }
 
 impl Address {
-    /// Anything that does not split into host and port is a path.
+    /// `unix:PATH`, `@NAME` (an abstract name of Linux), and what has a slash but no port are Unix sockets (CLI-75).
     ///
     /// # Errors
-    /// It does split, but the port is neither a number from 0 to 65535 nor the name of a TCP service of this system.
+    /// It is neither, or the port is neither a number from 0 to 65535 nor the name of a TCP service of this system.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
-        let Some((host, port)) = split_host_port(text) else {
+        if let Some(path) = text.strip_prefix("unix:").filter(|path| !path.is_empty()) {
+            return Ok(Self::Unix(path.into()));
+        }
+        if text.starts_with(['/', '.', '@']) && text.len() > 1 {
             return Ok(Self::Unix(text.into()));
+        }
+        refuse_no_address(text)?;
+        let Some((host, port)) = split_host_port(text) else {
+            return match text {
+                _ if text.contains('/') => Ok(Self::Unix(text.into())),
+                _ if text.matches(':').count() > 1 => Err(AddressError::Brackets(text.into())),
+                _ => Err(AddressError::NoPort(text.into())),
+            };
         };
         let port = match port {
             "" => Some(0),
@@ -103,6 +135,17 @@ impl fmt::Display for Address {
             Self::Unix(path) => f.write_str(path),
         }
     }
+}
+
+/// Texts that are no address, but that a user might take for one.
+fn refuse_no_address(text: &str) -> Result<(), AddressError> {
+    Err(match text {
+        _ if text.contains("://") => AddressError::Url(text.into()),
+        _ if text.contains(',') => AddressError::List(text.into()),
+        _ if text.contains('\u{ff1a}') => AddressError::FullWidth(text.into()),
+        _ if text.contains(char::is_whitespace) => AddressError::Blank(text.into()),
+        _ => return Ok(()),
+    })
 }
 
 fn split_host_port(text: &str) -> Option<(&str, &str)> {
@@ -168,7 +211,6 @@ mod tests {
         assert_eq!(range("h:29900-"), found("h", 29900, 29900));
         assert_eq!(range("h:30-40-50"), found("h", 30, 40));
         assert_eq!(range("h:2990029905"), found("h", 29900, 29905));
-        assert_eq!(range("h:80  "), found("h", 80, 80));
         assert_eq!(range("::1:29900"), found("::1", 29900, 29900));
         assert_eq!(range("[::1]:29900-29910"), found("::1", 29900, 29910));
         for text in ["h:123456", "h:0", "h:40-30", "h:70000", "h:1-70000"] {
@@ -187,13 +229,48 @@ mod tests {
         assert_eq!(Address::parse(":"), tcp("", 0));
         assert_eq!(Address::parse("127.0.0.1:80"), tcp("127.0.0.1", 80));
         assert_eq!(Address::parse("[::1]:80"), tcp("::1", 80));
-        for path in ["/tmp/x.sock", "x.sock", "12948", "127.0.0.1", "::1:80", "[::1:80", "a]:80", ""] {
+        for path in ["/tmp/x.sock", "./x.sock", "run/x.sock", "@karst", "/tmp/a b,c:d", "../x"] {
             assert_eq!(Address::parse(path), Ok(Address::Unix(path.into())), "{path}");
         }
+        assert_eq!(Address::parse("unix:x.sock"), Ok(Address::Unix("x.sock".into())));
         for text in ["h:no-such-service", "h:65536", "h:-1"] {
             assert_eq!(Address::parse(text), Err(AddressError::Service(text.into())));
         }
         assert_eq!(Address::Tcp("::1".into(), 80).to_string(), "[::1]:80");
+    }
+
+    // CLI-75
+    #[test]
+    fn what_is_no_address_is_rejected_by_its_fault() {
+        let refusal = |text: &str| Address::parse(text).unwrap_err();
+        for text in ["12948", "127.0.0.1", "x.sock", "", "@", "/", "unix:", "localhost"] {
+            let expected = matches!(text, "/" | "unix:");
+            assert_eq!(
+                refusal_kind(&Address::parse(text)),
+                if expected { "other" } else { "no port" },
+                "{text}"
+            );
+        }
+        for text in ["::1:80", "[::1:80", "::1"] {
+            assert_eq!(refusal(text), AddressError::Brackets(text.into()));
+        }
+        for (text, error) in [
+            ("h\u{ff1a}80", AddressError::FullWidth as fn(String) -> AddressError),
+            ("http://h:80", AddressError::Url),
+            ("a:1,b:2", AddressError::List),
+            ("h :80", AddressError::Blank),
+            ("h:80 ", AddressError::Blank),
+        ] {
+            assert_eq!(refusal(text), error(text.into()));
+            assert_eq!(PortRange::parse(text), Err(error(text.into())));
+        }
+    }
+
+    fn refusal_kind(parsed: &Result<Address, AddressError>) -> &'static str {
+        match parsed {
+            Err(AddressError::NoPort(_)) => "no port",
+            _ => "other",
+        }
     }
 
     // CLI-29

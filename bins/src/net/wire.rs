@@ -2,10 +2,16 @@
 
 use super::address::{Address, bind_candidates, resolve};
 use super::network::{Accept, Network, Stream};
+use engine::options::bytes_of;
 use socket2::SockRef;
+use std::ffi::OsStr;
 use std::fmt;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net as unix;
 use std::time::Duration;
 use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -33,7 +39,7 @@ impl Wire {
         let (host, port) = match address {
             Address::Tcp(host, port) => (host, *port),
             Address::Unix(path) => {
-                return Ok(Self::Unix(within(until, UnixStream::connect(path)).await?, path.clone()));
+                return Ok(Self::Unix(within(until, connect_unix(path)).await?, path.clone()));
             }
         };
         let peers = within(until, resolve(host, port)).await?;
@@ -186,7 +192,7 @@ impl Listener {
                 let candidates = bind_candidates(host, *port).await?;
                 first_working(&candidates, |address| network.listen(address))
             }
-            Address::Unix(path) => Ok(Self::Unix(UnixListener::bind(path)?, path.clone())),
+            Address::Unix(path) => Ok(Self::Unix(listen_unix(path)?, path.clone())),
         }
     }
 
@@ -205,6 +211,44 @@ impl Listener {
     }
 }
 
+/// The name of a Unix socket: `@NAME` is an abstract one, as in Go.
+fn unix_name(path: &str) -> io::Result<unix::SocketAddr> {
+    let bytes = bytes_of(path);
+    match bytes.strip_prefix(b"@") {
+        Some(name) => unix::SocketAddr::from_abstract_name(name),
+        None => unix::SocketAddr::from_pathname(OsStr::from_bytes(&bytes)),
+    }
+}
+
+/// Listens on a Unix socket. A socket that no process listens on was left behind by one that was killed, and is replaced; a
+/// live socket and any other file are not (CLI-76).
+fn listen_unix(path: &str) -> io::Result<UnixListener> {
+    let name = unix_name(path)?;
+    let bound = unix::UnixListener::bind_addr(&name).or_else(|error| {
+        let is_left_behind = error.kind() == io::ErrorKind::AddrInUse
+            && name.as_pathname().is_some_and(|path| {
+                std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket())
+            })
+            && unix::UnixStream::connect_addr(&name)
+                .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
+        let Some(path) = name.as_pathname().filter(|_| is_left_behind) else { return Err(error) };
+        std::fs::remove_file(path)?;
+        unix::UnixListener::bind_addr(&name)
+    })?;
+    bound.set_nonblocking(true)?;
+    UnixListener::from_std(bound)
+}
+
+/// Connects to a Unix socket; that never waits for a peer longer than its queue is full.
+async fn connect_unix(path: &str) -> io::Result<UnixStream> {
+    if !path.starts_with('@') {
+        return UnixStream::connect(OsStr::from_bytes(&bytes_of(path))).await;
+    }
+    let stream = unix::UnixStream::connect_addr(&unix_name(path)?)?;
+    stream.set_nonblocking(true)?;
+    UnixStream::from_std(stream)
+}
+
 impl fmt::Display for Listener {
     /// The actual address or the path.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -213,7 +257,7 @@ impl fmt::Display for Listener {
                 Ok(address) => write!(f, "{address}"),
                 Err(error) => write!(f, "{error}"),
             },
-            Self::Unix(_, path) => f.write_str(path),
+            Self::Unix(_, path) => write!(f, "unix:{path}"),
             Self::Simulated(_, address) => write!(f, "{address}"),
         }
     }
@@ -222,7 +266,7 @@ impl fmt::Display for Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         if let Self::Unix(_, path) = self {
-            let _ = std::fs::remove_file(path);
+            let _ = std::fs::remove_file(OsStr::from_bytes(&bytes_of(path)));
         }
     }
 }

@@ -87,7 +87,12 @@ fn booleans_take_a_value_only_after_an_equals_sign() {
         assert_eq!(parse_bool(text), Err(GoError::Syntax));
     }
     // CLI-4: `false` is not a flag, so parsing stops there.
-    let config = client("--nocomp false --mtu 900").unwrap();
+    let text = refusal(Side::Client, "--nocomp false --mtu 900");
+    assert_eq!(
+        text,
+        "unexpected word \"false\": --nocomp takes its value after an equals sign, write --nocomp=false"
+    );
+    let config = client("--go-args --nocomp false --mtu 900").unwrap();
     assert!(config.settings.nocomp);
     assert_eq!(config.settings.mtu, 1350);
 }
@@ -96,8 +101,15 @@ fn booleans_take_a_value_only_after_an_equals_sign() {
 #[test]
 fn parsing_stops_at_the_first_word_that_is_not_a_flag() {
     for line in ["word --mtu 900 --bogus", "- --mtu 900", "-- --mtu 900 --bogus"] {
-        assert_eq!(client(line).unwrap().settings.mtu, 1350, "{line}");
+        assert_eq!(client(&format!("--go-args {line}")).unwrap().settings.mtu, 1350, "{line}");
+        let word = line.trim_start_matches("-- ").split(' ').next().unwrap();
+        assert!(refusal(Side::Client, line).starts_with(&format!("unexpected word {word:?}: ")), "{line}");
     }
+    for dash in ['\u{2013}', '\u{2014}', '\u{2212}', '\u{2010}'] {
+        let text = refusal(Side::Client, &format!("--mtu 900 {dash}-key secret"));
+        assert!(text.ends_with(": it begins with a typographic dash, write --key"), "{text}");
+    }
+    assert!(client("--").is_ok());
     for line in ["help", "h", "--mtu 1 help --bogus", "-h", "--help", "-- h"] {
         assert!(matches!(load(Side::Client, &words(line), |_| None), Ok(Command::Print(_))), "{line}");
     }
@@ -153,8 +165,14 @@ fn the_last_repeated_flag_wins_and_two_spellings_are_rejected() {
 #[test]
 fn errors_name_the_flag_and_the_value() {
     let cases = [
-        ("--bogus", "flag provided but not defined: -bogus"),
-        ("-bogus=3", "flag provided but not defined: -bogus"),
+        ("--bogus", "flag provided but not defined: -bogus; see --help"),
+        ("-bogus=3", "flag provided but not defined: -bogus; see --help"),
+        ("--crpyt aes", "flag provided but not defined: -crpyt, did you mean --crypt?; see --help"),
+        (
+            "--datashards 3",
+            "flag provided but not defined: -datashards, did you mean --datashard?; see --help",
+        ),
+        ("--qpp", "flag provided but not defined: -qpp, did you mean --QPP?; see --help"),
         ("--mtu", "flag needs an argument: -mtu"),
         ("--mtu abc", "invalid value \"abc\" for flag -mtu: parse error"),
         ("-ds=1e9", "invalid value \"1e9\" for flag -ds: parse error"),
@@ -167,12 +185,12 @@ fn errors_name_the_flag_and_the_value() {
         ("-=1", "bad flag syntax: -=1"),
         ("--conn 0", "--conn: conn must be greater than 0 and at most 65535"),
         ("--conn 65536", "--conn: conn must be greater than 0 and at most 65535"),
-        ("--target h:1", "flag provided but not defined: -target"),
+        ("--target h:1", "flag provided but not defined: -target; see --help"),
     ];
     for (line, text) in cases {
         assert_eq!(refusal(Side::Client, line), text);
     }
-    assert_eq!(refusal(Side::Server, "--conn 2"), "flag provided but not defined: -conn");
+    assert!(refusal(Side::Server, "--conn 2").starts_with("flag provided but not defined: -conn"));
 }
 
 // CLI-19
@@ -222,7 +240,13 @@ fn an_unknown_cipher_is_rejected_with_the_valid_names() {
         assert!(text.contains(cipher.name()), "{text}");
         assert_eq!(client(&format!("--crypt {}", cipher.name())).unwrap().settings.crypt, *cipher);
     }
-    assert!(run_with(Side::Client, "--crypt AES", None).is_err(), "names are lower case");
+    // CLI-80
+    for (given, meant) in
+        [("AES", "aes"), ("aes-256", "aes"), ("aes256", "aes"), ("aes-128-gmc", "aes-128-gcm")]
+    {
+        let text = refusal(Side::Client, &format!("--crypt {given}"));
+        assert!(text.ends_with(&format!(", not \"{given}\"; use {meant}")), "{text}");
+    }
 }
 
 // CLI-27
@@ -239,7 +263,7 @@ fn help_lists_the_options_and_version_names_the_program() {
         }
         assert!(text.contains("[$KCPTUN_KEY]"));
         let Ok(Command::Print(text)) = load(side, &words("-v"), |_| None) else { panic!() };
-        assert_eq!(text, format!("{} version {}\n", side.program(), bins::VERSION));
+        assert_eq!(text, format!("kcptun (karst) {} {}\n", bins::VERSION, side.program()));
     }
 }
 
@@ -286,9 +310,9 @@ fn weak_pads_cause_warnings() {
         Ok(Command::Run(_, _, warnings)) => warnings.len(),
         other => panic!("{other:?}"),
     };
-    assert_eq!(warnings("--QPPCount 4"), 0);
-    assert_eq!(warnings("--QPP --QPPCount 4"), 3);
-    assert_eq!(warnings("--QPP"), 1);
+    assert_eq!(warnings("--key k --QPPCount 4"), 0);
+    assert_eq!(warnings("--key k --QPP --QPPCount 4"), 3);
+    assert_eq!(warnings("--key k --QPP"), 1);
     assert_eq!(warnings(&format!("--QPP --key {}", "k".repeat(211))), 0);
 }
 
@@ -305,4 +329,116 @@ fn mode_auto_has_defaults_for_options_that_are_not_set() {
     let named = client("--mode auto --conn 1 --sndwnd 128").unwrap();
     assert_eq!((named.program.conn, named.settings.sndwnd), (1, 128));
     assert_eq!(client("--mode fast").unwrap().settings, Settings::client());
+}
+
+fn warnings(line: &str) -> Vec<String> {
+    match load(Side::Client, &words(line), |_| None) {
+        Ok(Command::Run(_, _, warnings)) => warnings,
+        other => panic!("{other:?}"),
+    }
+}
+
+// CLI-73
+#[test]
+fn keys_and_ciphers_that_protect_little_are_named() {
+    assert_eq!(warnings("--key k"), [""; 0]);
+    assert!(warnings("")[0].contains("public default"));
+    assert!(
+        warnings("--key k --crypt salsa20").is_empty() && warnings("--key k --crypt aes-128-gcm").is_empty()
+    );
+    for cipher in ["null", "none", "xor", "tea", "xtea", "3des", "blowfish", "cast5"] {
+        let warnings = warnings(&format!("--key k --crypt {cipher}"));
+        assert_eq!(warnings.len(), 1, "{cipher}");
+        assert!(warnings[0].starts_with(&format!("WARNING: crypt {cipher} ")), "{warnings:?}");
+    }
+}
+
+// CLI-14, CLI-80
+#[test]
+fn an_unknown_mode_is_named_with_the_nearest_one() {
+    for (mode, end) in
+        [("Fast2", ", did you mean fast2?"), ("fats3", ", did you mean fast3?"), ("turbo", "manual")]
+    {
+        let warnings = warnings(&format!("--key k --mode {mode}"));
+        assert_eq!(warnings.len(), 1);
+        assert!(
+            warnings[0].starts_with(&format!("mode {mode:?} is unknown")) && warnings[0].ends_with(end),
+            "{warnings:?}"
+        );
+    }
+    assert!(warnings("--key k --mode fats --mode fast").is_empty(), "only the mode in use counts");
+}
+
+// CLI-72, CLI-9
+#[test]
+fn the_mode_of_the_environment_overrides_all_others() {
+    let with = |line: &str, mode: &str| {
+        let environment = |name: &str| (name == "KARST_MODE").then(|| mode.to_owned());
+        match load(Side::Client, &words(line), environment) {
+            Ok(Command::Run(config, ..)) => config.settings.mode,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(with("--mode fast", "auto"), Mode::Auto);
+    assert_eq!(with("", "fast3"), Mode::Fast3);
+    assert_eq!(with("--mode fast2", ""), Mode::Fast2);
+}
+
+// CLI-74
+#[test]
+fn negative_numbers_are_rejected_by_name() {
+    let names = [
+        "mtu",
+        "sndwnd",
+        "rcvwnd",
+        "datashard",
+        "parityshard",
+        "smuxbuf",
+        "streambuf",
+        "framesize",
+        "keepalive",
+    ];
+    for name in names.into_iter().chain(["sockbuf", "snmpperiod", "smuxver", "QPPCount"]) {
+        assert_eq!(
+            refusal(Side::Server, &format!("--{name}=-3")),
+            format!("--{name}: must not be negative, but is -3")
+        );
+    }
+    for name in ["nodelay", "interval", "resend", "nc", "autoexpire", "scavengettl", "ratelimit", "closewait"]
+    {
+        assert!(client(&format!("--{name}=-1")).is_ok(), "{name}");
+    }
+}
+
+// CLI-81
+#[test]
+fn conflicts_between_options_name_both_and_a_value_that_fits() {
+    let refusal = |line: &str| {
+        let error = client(line).unwrap().settings.tunnel_config().unwrap_err();
+        format!("{}: {}", error.flag, error.reason)
+    };
+    for (line, start) in [
+        ("--keepalive 40", "keepalive: 40 is above the peer's timeout of 30 s, use 1 to 30"),
+        ("--keepalive 0", "keepalive: 0 must be positive, for example 10"),
+        ("--smuxbuf 1000", "streambuf: 2097152 is above smuxbuf 1000: use streambuf 1000 or smuxbuf 2097152"),
+        ("--smuxbuf 0", "smuxbuf: 0 must be positive, and at least streambuf 2097152"),
+        ("--framesize 70000", "framesize: 70000 must be from 1 to 65535"),
+    ] {
+        assert!(refusal(line).starts_with(start), "{}", refusal(line));
+    }
+}
+
+// CLI-70
+#[test]
+fn a_key_of_other_encodings_keeps_its_bytes() {
+    use engine::options::{bytes_of, text_of};
+    // The same word in GBK, Latin-1 and UTF-8.
+    for key in [&b"\xc3\xdc\xc2\xeb"[..], b"cl\xe9", "cl\u{e9}".as_bytes()] {
+        let words = ["--key".to_owned(), text_of(key)];
+        let Ok(Command::Run(config, ..)) = load(Side::Client, &words, |_| None) else { panic!() };
+        assert_eq!(bytes_of(&config.settings.key), key);
+        let environment = |name: &str| (name == "KCPTUN_KEY").then(|| text_of(key));
+        let Ok(Command::Run(config, ..)) = load(Side::Client, &[], environment) else { panic!() };
+        assert_eq!(bytes_of(&config.settings.key), key);
+    }
 }

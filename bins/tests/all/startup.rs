@@ -48,10 +48,13 @@ fn an_occupied_port_is_named_in_one_line() {
 #[test]
 fn usage_errors_exit_with_2() {
     let cases: &[(&[&str], &str)] = &[
-        (&["--bogus"], "flag provided but not defined: -bogus"),
+        (&["--bogus"], "flag provided but not defined: -bogus; see --help"),
         (&["--mtu", "many"], "invalid value \"many\" for flag -mtu: parse error"),
         (&["--tcp"], "not supported yet: --tcp"),
-        (&["--keepalive", "31"], "--keepalive: keep-alive timeout must be larger than keep-alive interval"),
+        (
+            &["--keepalive", "31"],
+            "--keepalive: 31 is above the peer's timeout of 30 s, use 1 to 30 (keep-alive timeout must be larger than keep-alive interval)",
+        ),
         (&["--smuxver", "3"], "--smuxver: unsupported smux version:3"),
         (&["--smuxver", "0"], "--smuxver: unsupported protocol version"),
         (&["--QPP", "--QPPCount=0"], "--QPPCount: 0 must be greater than 0 when QPP is enabled"),
@@ -91,11 +94,11 @@ fn a_bad_file_exits_with_1() {
 #[test]
 fn help_and_version_exit_with_0() {
     for (path, program) in [(CLIENT, "karst-client"), (SERVER, "karst-server")] {
-        for (words, start) in [(["--help"], "NAME:\n   "), (["-v"], "")] {
+        for (words, start) in [(["--help"], "NAME:\n   "), (["-v"], "kcptun (karst) ")] {
             let output = run(path, &words);
             assert_eq!(output.status.code(), Some(0));
             let text = String::from_utf8(output.stdout).unwrap();
-            assert!(text.starts_with(&format!("{start}{program} ")), "{text}");
+            assert!(text.starts_with(start) && text.contains(program), "{text}");
             assert_eq!(output.stderr, b"");
         }
     }
@@ -104,7 +107,7 @@ fn help_and_version_exit_with_0() {
 fn lines(side: Side, words: &[&str]) -> Vec<String> {
     let words: Vec<String> = words.iter().map(|word| (*word).into()).collect();
     let Ok(Decision::Run(config, ..)) = load(side, &words, |_| None) else { panic!("{words:?}") };
-    parameters(&config, "ADDRESS")
+    parameters(&config, &config.settings.tunnel_config().unwrap(), "ADDRESS")
 }
 
 // CLI-16
@@ -148,4 +151,102 @@ fn log_lines_carry_date_and_time() {
         let shape: String = line.chars().take(20).map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
         assert_eq!(shape, "0000/00/00 00:00:00 ", "{line}");
     }
+}
+
+// CLI-16
+#[test]
+fn start_up_lines_show_the_values_in_use() {
+    let lines = lines(Side::Client, &["--mtu", "9000", "--sndwnd", "0", "--rcvwnd", "70000"]);
+    assert!(
+        lines.contains(&"mtu: 1500".to_owned()) && lines.contains(&"sndwnd: 32 rcvwnd: 65535".to_owned())
+    );
+}
+
+fn descriptor_limit(pid: u32) -> (String, String) {
+    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let mut fields = line["Max open files".len()..].split_whitespace().map(str::to_owned);
+    (fields.next().unwrap(), fields.next().unwrap())
+}
+
+// CLI-78
+#[test]
+fn the_limit_of_descriptors_is_raised() {
+    let shell = format!("ulimit -S -n 64; exec {SERVER} -l {}", free_udp());
+    let mut child = std::process::Command::new("sh")
+        .args(["-c", &shell])
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut log = std::io::BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("Listening on: ") {
+        line.clear();
+        assert!(std::io::BufRead::read_line(&mut log, &mut line).unwrap() > 0, "ended early");
+    }
+    let (soft, hard) = descriptor_limit(child.id());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(soft, hard);
+}
+
+// CLI-82
+#[test]
+fn a_log_of_counters_that_cannot_be_written_is_rejected() {
+    let text = refusal(SERVER, &["--snmplog", "/nonexistent/snmp.log"], 1);
+    assert!(text.starts_with("karst-server: --snmplog /nonexistent/snmp.log: cannot be written: "), "{text}");
+}
+
+// CLI-76
+#[test]
+fn a_socket_that_a_killed_program_left_is_replaced() {
+    let folder = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("unix");
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("local.sock");
+    let _ = std::fs::remove_file(&path);
+    let words = ["-l", path.to_str().unwrap(), "-r", "127.0.0.1:9"];
+    let listens = format!("listening on: unix:{}", path.display());
+    let first = Program::client(&words);
+    first.wait_for(&listens);
+    // A live socket stays, and the second program ends.
+    assert!(refusal(CLIENT, &words, 1).contains("in use"));
+    first.wait_for("key derivation done");
+    drop(first);
+    assert!(path.exists(), "killed, so it could not remove it");
+    Program::client(&words).wait_for(&listens);
+    let _ = std::fs::remove_file(&path);
+    std::fs::write(&path, "precious").unwrap();
+    assert!(refusal(CLIENT, &words, 1).contains("in use"));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
+}
+
+// CLI-79
+#[test]
+fn a_plugin_ends_with_its_host() {
+    let udp = free_udp().to_string();
+    let (host, port) = udp.rsplit_once(':').unwrap();
+    let script = format!("{SERVER} 2>&1 & echo \"pid $!\"; wait");
+    let mut shell = std::process::Command::new("sh")
+        .args(["-c", &script])
+        .envs([
+            ("SS_REMOTE_HOST", host),
+            ("SS_REMOTE_PORT", port),
+            ("SS_LOCAL_HOST", "127.0.0.1"),
+            ("SS_LOCAL_PORT", "9"),
+        ])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = std::io::BufReader::new(shell.stdout.take().unwrap());
+    let (mut line, mut text) = (String::new(), String::new());
+    while !(text.contains("Listening on: ") && text.contains("pid ")) {
+        line.clear();
+        assert!(std::io::BufRead::read_line(&mut output, &mut line).unwrap() > 0, "{text}");
+        text += &line;
+    }
+    shell.kill().unwrap();
+    shell.wait().unwrap();
+    // Its end closes the pipe.
+    std::io::Read::read_to_string(&mut output, &mut text).unwrap();
+    assert!(std::net::UdpSocket::bind(&udp).is_ok(), "the port is free");
 }

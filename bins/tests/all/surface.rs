@@ -127,6 +127,14 @@ fn completions_offer_options_and_their_values() {
         assert_eq!(offered, ["--sndwnd"]);
         assert_eq!(bash_offers(&["karst-client", "--mode", "fast"]).unwrap(), ["fast3", "fast2", "fast"]);
         assert_eq!(bash_offers(&["karst-client", "--mtu", "\"\""]).unwrap(), [""]);
+        assert_eq!(bash_offers(&["karst-client", "-snd"]).unwrap(), ["-sndwnd"]);
+        assert_eq!(bash_offers(&["karst-client", "-mode", "fast2"]).unwrap(), ["fast2"]);
+        // The shell makes three words of --mode=fast2.
+        for dashes in ["-", "--"] {
+            let option = format!("{dashes}mode");
+            assert_eq!(bash_offers(&["karst-client", &option, "=", "fast2"]).unwrap(), ["fast2"]);
+            assert_eq!(bash_offers(&["karst-client", &option, "="]).unwrap().len(), Mode::ALL.len());
+        }
     }
     for side in SIDES {
         let (zsh, fish) = (completions(side, Shell::Zsh), completions(side, Shell::Fish));

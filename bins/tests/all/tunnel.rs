@@ -410,7 +410,7 @@ fn local_address_and_target_may_be_unix_sockets() {
     let udp = free_udp();
     let _server = start_server(udp, udp, &["-t", &path("target")]);
     let client = common::Program::client(&["-r", &udp.to_string(), "-l", &path("local")]);
-    client.wait_for(&format!("listening on: {}\n", path("local")));
+    client.wait_for(&format!("listening on: unix:{}\n", path("local")));
     let mut stream = UnixStream::connect(path("local")).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.write_all(b"over unix sockets").unwrap();

@@ -4,11 +4,13 @@
 //! key, defaults and meaning of an option are written once. [`Settings`] holds the options of the engine; the programs
 //! declare theirs (addresses, logs, metrics) the same way.
 
+mod bytes;
 mod flag;
 mod mode;
 mod table;
 mod value;
 
+pub use bytes::{bytes_of, text_of};
 pub use flag::{Flag, Group, KARST, Side, flag};
 pub use mode::Mode;
 pub use table::Settings;

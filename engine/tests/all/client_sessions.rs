@@ -78,6 +78,24 @@ fn a_session_that_leaves_data_unanswered_is_replaced() {
     assert_eq!(open(&mut client, START + 10 * SECOND), second);
 }
 
+// CLI-77
+#[test]
+fn an_expired_session_without_streams_ends_without_a_new_stream() {
+    let mut client = client(1, Some(5 * SECOND));
+    let mut server = listen(Arc::new(Settings::server().tunnel_config().unwrap()), [2; 32]);
+    let first = open(&mut client, START);
+    client.tunnel_mut(first).unwrap().close_stream(START, StreamId(3));
+    exchange(&mut client, &mut server, START);
+    let mut now = START;
+    while client.poll_retired() != Some((first, Retired::Unused)) {
+        now = client.poll_timeout().expect("an expired session is still open").at;
+        assert!(now <= START + 7 * SECOND, "{now:?}");
+        client.handle_timeout(now);
+    }
+    assert!(now >= START + 5 * SECOND);
+    assert_eq!(client.poll_timeout(), None);
+}
+
 #[test]
 fn an_expired_session_accepts_no_streams_and_ends_with_its_last_one() {
     let mut client = client(1, Some(5 * SECOND));
@@ -85,7 +103,7 @@ fn an_expired_session_accepts_no_streams_and_ends_with_its_last_one() {
     let first = open(&mut client, START);
     client.tunnel_mut(first).unwrap().close_stream(START, StreamId(3));
     exchange(&mut client, &mut server, START);
-    assert_eq!(client.poll_timeout(), None, "nothing is old yet");
+    assert_eq!(client.poll_timeout().map(|deadline| deadline.at), Some(START + 5 * SECOND));
     let replaced_at = START + 5 * SECOND;
     assert_ne!(open(&mut client, replaced_at), first);
     let deadline = client.poll_timeout().unwrap();
@@ -93,7 +111,12 @@ fn an_expired_session_accepts_no_streams_and_ends_with_its_last_one() {
     client.handle_timeout(deadline.at);
     assert_eq!(client.poll_retired(), Some((first, Retired::Unused)));
     assert_eq!(client.remove(first).unwrap().closed(), Some(CloseReason::Local));
-    assert_eq!((client.poll_retired(), client.poll_timeout()), (None, None));
+    assert_eq!(client.poll_retired(), None);
+    assert_eq!(
+        client.poll_timeout().map(|deadline| deadline.at),
+        Some(replaced_at + 5 * SECOND),
+        "the newer one's"
+    );
 }
 
 #[test]
