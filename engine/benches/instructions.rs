@@ -98,19 +98,20 @@ fn suite() -> Suite {
 }
 
 fn seal() -> Work {
-    let (suite, mut entropy) = (suite(), Entropy::from_seed([7; 32]));
+    let (suite, mut nonces) = (suite(), Entropy::from_seed([7; 32]).nonces());
     let mut run = noise(RUN_DATAGRAMS * DATAGRAM_BYTES);
-    Box::new(move || suite.seal_run(&mut entropy, black_box(&mut run), DATAGRAM_BYTES))
+    Box::new(move || suite.seal_run(&mut nonces, black_box(&mut run), DATAGRAM_BYTES))
 }
 
 fn open() -> Work {
-    let (suite, mut entropy) = (suite(), Entropy::from_seed([7; 32]));
+    let (suite, mut nonces) = (suite(), Entropy::from_seed([7; 32]).nonces());
     let mut sealed = noise(RUN_DATAGRAMS * DATAGRAM_BYTES);
-    suite.seal_run(&mut entropy, &mut sealed, DATAGRAM_BYTES);
-    let mut run = sealed.clone();
+    suite.seal_run(&mut nonces, &mut sealed, DATAGRAM_BYTES);
+    let (mut run, others) = (sealed.clone(), Entropy::from_seed([8; 32]).nonces());
     Box::new(move || {
         run.copy_from_slice(&sealed);
         for datagram in run.chunks_mut(DATAGRAM_BYTES) {
+            assert!(!suite.is_own(&others, datagram));
             suite.open(black_box(datagram)).unwrap();
         }
     })

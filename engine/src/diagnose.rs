@@ -1,7 +1,7 @@
 //! Identifies the differing flag when datagrams fail to open: tries the other ciphers with the same secret (CRYPT-17).
 
 use crate::crypt::{Cipher, MasterKey, Suite};
-use crate::tunnel::Identity;
+use crate::tunnel::{Identity, MTU_MAX};
 
 /// Every cipher except the configured one, keyed with the configured secret.
 #[derive(Debug)]
@@ -17,8 +17,11 @@ impl Diagnosis {
     }
 
     /// The cipher under which `datagram` makes sense, if there is one. Not for the hot path: it costs some fifteen
-    /// decryptions.
+    /// decryptions, of at most [`MTU_MAX`] bytes each.
     pub fn cipher_of(&self, datagram: &[u8]) -> Option<Cipher> {
+        if datagram.len() > MTU_MAX {
+            return None;
+        }
         let mut copy = Vec::with_capacity(datagram.len());
         let makes_sense = |suite: &&Suite| {
             copy.clear();

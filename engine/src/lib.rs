@@ -31,6 +31,34 @@
 //! Hostile datagrams are counted by [`DropReason`], never returned as errors, and cannot exceed the limits of
 //! [`TunnelConfig`] and [`ServerLimits`].
 //!
+//! # Bounds
+//!
+//! Every structure whose length a peer controls has a bound, and so has the work of a datagram. `n` is the number of streams,
+//! at most `streams_max`; windows are in segments, at most 65,535.
+//!
+//! | structure | bound | work of a datagram |
+//! |---|---|---|
+//! | datagram | 1,500 bytes, unopened above (CRYPT-19) | opened once, in place |
+//! | segments in it | 62 | each acknowledgement is counted against the send window, eight segments at a time |
+//! | send buffer and queue | send window, and one frame | a flush examines each segment once |
+//! | reorder buffer, receive queue | receive window each | constant; a segment ahead grows the buffer once |
+//! | acknowledgements pending | 65,536 | 62 for each datagram sent |
+//! | first segments compared | 64 | one checksum |
+//! | records of the paced sender | send window | constant, amortized; a timeout visits all |
+//! | FEC groups, or list of 2021 | 8 groups, or 768 packets | one insertion among them |
+//! | FEC shape detection | 258 samples | sorted while the shape does not fit |
+//! | FEC rebuild | 255 shards | the group's shards times those missing, once for as many packets as it has data shards |
+//! | compressed chunk | 76 KiB | at most 21 bytes of output for each byte |
+//! | streams | `streams_max` | logarithm of n for each frame |
+//! | frames to send | 2 n + 67 turns; 1,024 refusals share one | constant for each, amortized (SMUX-32) |
+//! | unread bytes | `receive_bytes_max`, and one frame | copied once |
+//! | search for the fullest stream | n, every 100 ms or n / 64 calls | 64 streams, amortized (SMUX-32) |
+//! | events | five for each stream; the driver drains them | constant |
+//! | sessions | [`ServerLimits`] | logarithm of their number |
+//! | ciphers tried for a diagnosis | 15 | the driver limits how often ([`diagnose`]) |
+//!
+//! The fuzz targets count steps, which must not exceed a constant for each datagram and one for each byte.
+//!
 //! # A client
 //!
 //! ```
@@ -77,6 +105,7 @@ mod event;
 pub mod fec;
 mod map;
 pub mod mux;
+mod nonce;
 pub mod observe;
 pub mod options;
 #[cfg(feature = "planted")]
@@ -92,6 +121,7 @@ pub mod tunnel;
 pub use client::{Choice, Client, ClientLimits, Retired};
 pub use entropy::Entropy;
 pub use event::{CloseReason, Event, SessionId, StreamId};
+pub use nonce::Nonces;
 pub use observe::{Cause, Mark, Marks, Note, Stats};
 pub use options::Settings;
 pub use server::{Received, Server, ServerLimits};

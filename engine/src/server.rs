@@ -7,9 +7,10 @@ use crate::crypt::OpenError;
 use crate::entropy::Entropy;
 use crate::event::{CloseReason, SessionId};
 use crate::map::AddressMap;
+use crate::nonce::Nonces;
 use crate::observe::{Mark, Marks, Stats};
 use crate::time::Instant;
-use crate::tunnel::{DropReason, Handled, Identity, Incoming, Tunnel, TunnelConfig};
+use crate::tunnel::{DropReason, Handled, Identity, Incoming, Tunnel, TunnelConfig, admit};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -46,7 +47,7 @@ pub enum Received {
 pub struct Server {
     config: Arc<TunnelConfig>,
     limits: ServerLimits,
-    entropy: Entropy,
+    nonces: Nonces,
     /// Sessions that receive datagrams, by the peer's address.
     by_address: AddressMap<SessionId>,
     /// The session that moves with each conversation: the oldest live one.
@@ -66,7 +67,7 @@ impl Server {
             config,
             limits,
             by_address: AddressMap::new(&mut entropy),
-            entropy,
+            nonces: entropy.nonces(),
             by_conv: BTreeMap::new(),
             tunnels: BTreeMap::new(),
             next_id: 0,
@@ -119,6 +120,10 @@ impl Server {
     }
 
     fn open<'d>(&mut self, from: SocketAddr, datagram: &'d mut [u8]) -> Result<Incoming<'d>, DropReason> {
+        admit(&self.config, &self.nonces, datagram).inspect_err(|reason| match reason {
+            DropReason::Reflected => self.stats.reflected += 1,
+            _ => self.stats.in_errs += 1,
+        })?;
         let range = self.config.suite.open(datagram).map_err(|error| match error {
             OpenError::Short => {
                 self.stats.in_errs += 1;
@@ -170,8 +175,8 @@ impl Server {
         // A replayed first datagram creates a session, but must not take the conversation from the one that has it.
         self.stats.marks.hit_if(Mark::ConvReuse, self.by_conv.contains_key(&incoming.conv));
         self.by_conv.entry(incoming.conv).or_insert(id);
-        let entropy = self.entropy.fork();
-        let mut tunnel = Tunnel::accept(&self.config, now, incoming.from, incoming.conv, entropy);
+        let nonces = self.nonces.another();
+        let mut tunnel = Tunnel::accept(&self.config, now, incoming.from, incoming.conv, nonces);
         if self.notes {
             tunnel.keep_notes();
         }

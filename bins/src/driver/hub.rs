@@ -7,6 +7,7 @@ use super::stream::{Signals, Stream};
 use super::tunnels::Tunnels;
 use crate::net::udp::{Datagrams, RecvBatch};
 use engine::mux::OpenError;
+use engine::tunnel::MTU_MAX;
 use engine::{
     Client, CloseReason, DropReason, Event, Handled, Instant, Mismatch, Received, Server, SessionId, Stats,
     StreamId, Transmit, Tunnel,
@@ -441,6 +442,7 @@ impl State {
         // A datagram is opened in place, so what may have to be explained is copied first: a few datagrams of strangers.
         let puzzling =
             self.diagnose.as_ref().is_some_and(|diagnose| !self.tunnels.knows(from) && diagnose.wants(from));
+        let puzzling = puzzling && datagram.len() <= MTU_MAX;
         let copy = puzzling.then(|| datagram.to_vec());
         match self.tunnels.handle_datagram(now, from, datagram) {
             // CLI-21: not from the peer.
@@ -457,7 +459,11 @@ impl State {
             }
             // The server and its tunnels count all drops.
             Received::Dropped(
-                DropReason::TooManySessions | DropReason::OutOfBand | DropReason::MoveRefused,
+                DropReason::TooManySessions
+                | DropReason::OutOfBand
+                | DropReason::MoveRefused
+                | DropReason::Oversize
+                | DropReason::Reflected,
             ) => {}
             Received::Dropped(_) => {
                 if let (Some(diagnose), Some(copy)) = (&mut self.diagnose, copy) {

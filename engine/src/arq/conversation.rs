@@ -60,6 +60,8 @@ pub(super) struct Params {
     /// Bytes of segments per datagram.
     pub(super) mtu: usize,
     pub(super) tuning: Tuning,
+    /// KCP-32: acknowledgements of what was never sent are refused.
+    pub(super) refuses_never_sent: bool,
     #[cfg(feature = "planted")]
     pub(super) planted: Option<crate::planted::Planted>,
 }
@@ -81,6 +83,7 @@ impl Conversation {
             stream: false,
             mtu: 1400,
             tuning: Tuning { nodelay: false, interval_ms: 100, resend: 0, nc: false },
+            refuses_never_sent: false,
             #[cfg(feature = "planted")]
             planted: None,
         };

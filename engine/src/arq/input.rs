@@ -30,6 +30,9 @@ pub enum InputError {
     /// Unknown command byte.
     #[error("unknown command")]
     Command,
+    /// It acknowledges what was never sent (KCP-32).
+    #[error("acknowledges what was never sent")]
+    NeverSent,
 }
 
 impl Arq {
@@ -56,7 +59,11 @@ impl Arq {
                 return Err(InputError::Truncated);
             };
             let Some(command) = header.command() else { return Err(InputError::Command) };
-            self.segment_in(&header, command, payload, source, now, &mut progress);
+            let confirms = !self.confirms_unsent(&header, command);
+            if !confirms && self.has_received() {
+                return Err(InputError::NeverSent);
+            }
+            self.segment_in(&header, command, payload, confirms, source, now, &mut progress);
             datagram = rest;
         }
         self.core.observed.counters.in_segs += progress.segments;
@@ -66,12 +73,25 @@ impl Arq {
         Ok(())
     }
 
+    /// KCP-32: whether the segment acknowledges what was never sent, if that is refused.
     #[inline]
+    fn confirms_unsent(&self, header: &Header, command: Command) -> bool {
+        if !self.core.params.refuses_never_sent {
+            return false;
+        }
+        let end = self.sender.sent_end(&self.core);
+        diff(header.una, end) > 0 || (command == Command::Ack && diff(header.sn, end) >= 0)
+    }
+
+    /// `confirms` unless the acknowledgements of the segment are to be ignored.
+    #[inline]
+    #[expect(clippy::too_many_arguments, reason = "the one loop body of `input`")]
     fn segment_in(
         &mut self,
         header: &Header,
         command: Command,
         payload: &[u8],
+        confirms: bool,
         source: Source,
         now: Instant,
         progress: &mut Progress,
@@ -81,9 +101,12 @@ impl Arq {
             core.window.segments = u32::from(header.wnd);
             core.peer.read(header, command, &core.outgoing, core.receiver.nxt);
         }
-        self.una_in(header.una, now, progress);
+        if confirms {
+            self.una_in(header.una, now, progress);
+        }
         progress.segments += 1;
         match command {
+            Command::Ack if !confirms => {}
             Command::Ack => {
                 self.ack_in(header.sn, header.ts, now, progress);
                 progress.sample_ts = Some(header.ts);

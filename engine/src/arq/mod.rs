@@ -123,6 +123,12 @@ impl Arq {
         }
     }
 
+    /// KCP-32: from here on segments that acknowledge what was never sent are refused. kcp-go lets such a una confirm everything
+    /// that is queued.
+    pub fn refuse_never_sent(&mut self) {
+        self.core.params.refuses_never_sent = true;
+    }
+
     /// Repeats acknowledgements of out-of-order data under a controller, so that the loss of one is not taken for the loss of
     /// data. kcp-go counts each one against older segments, so the peer should be an end that does not.
     pub fn repeat_acks(&mut self, on: bool) {

@@ -35,6 +35,15 @@ impl Sender {
         }
     }
 
+    /// The first sn that was never sent.
+    #[inline]
+    pub(super) const fn sent_end(&self, core: &Conversation) -> u32 {
+        match self {
+            Self::Kcp(kcp) => kcp.unsent_sn(),
+            Self::Paced(_) => core.outgoing.nxt,
+        }
+    }
+
     /// una passed the oldest segment in flight.
     #[inline]
     pub(super) fn una_passed(&mut self, now: Instant) {

@@ -1,6 +1,7 @@
 //! The ciphers' names and header lengths.
 
 use super::transform::{CHECKED_HEAD_LEN, NONCE_LEN};
+use crate::nonce::Place;
 
 /// Packet ciphers under kcptun's names (`--crypt`; kcptun std/crypt.go).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -76,12 +77,24 @@ impl Cipher {
         }
     }
 
-    /// Random bytes at the start of each datagram: 16, for aes-128-gcm 12, for null 0 (CRYPT-1).
+    /// Bytes of the nonce at the start of each datagram: 16, for aes-128-gcm 12, for null 0 (CRYPT-1).
     pub const fn nonce_len(self) -> usize {
         match self {
             Self::Aes128Gcm => 12,
             Self::Null => 0,
             _ => NONCE_LEN,
+        }
+    }
+
+    /// The part of the nonce by which a process recognises its own datagrams (CRYPT-18); `None` without a nonce.
+    pub(crate) const fn marked(self) -> Option<Place> {
+        match self {
+            Self::Aes | Self::Aes128 | Self::Aes192 | Self::Twofish | Self::Sm4 | Self::Xor | Self::None => {
+                Some(Place::Whole)
+            }
+            Self::Aes128Gcm | Self::Salsa20 => Some(Place::Front),
+            Self::Blowfish | Self::Cast5 | Self::TripleDes | Self::Tea | Self::Xtea => Some(Place::Back),
+            Self::Null => None,
         }
     }
 }

@@ -38,7 +38,7 @@ use self::tea::{Tea, Xtea};
 use self::transform::{CHECKED_HEAD_LEN, NONCE_LEN, Transform};
 use self::triple_des::TripleDes;
 use self::twofish::Twofish;
-use crate::entropy::Entropy;
+use crate::nonce::Nonces;
 use ::cipher::KeyInit;
 use std::fmt;
 use std::ops::Range;
@@ -90,23 +90,22 @@ impl Suite {
 
     /// Seals a run of datagrams of `segment` bytes back to back, the last one possibly shorter, each with a fresh nonce.
     ///
-    /// The result equals that of [`Self::seal`] called for each datagram in order (CRYPT-15).
+    /// The result equals that of [`Self::seal`] called for each datagram in order with [`Self::next_nonce`] (CRYPT-15).
     ///
     /// # Panics
     /// When `segment` or the last datagram is shorter than head and tail, or `segment` is 0.
-    pub fn seal_run(&self, entropy: &mut Entropy, run: &mut [u8], segment: usize) {
-        let nonce_len = self.cipher.nonce_len();
+    pub fn seal_run(&self, nonces: &mut Nonces, run: &mut [u8], segment: usize) {
         match &*self.method {
             Method::Checked(transform) => {
                 for datagram in run.chunks_mut(segment) {
-                    entropy.fill(&mut datagram[..nonce_len]);
+                    self.write_nonce(nonces, datagram);
                     write_crc(datagram);
                 }
                 transform.encrypt_run(run, segment);
             }
             Method::Gcm(gcm) => {
                 for datagram in run.chunks_mut(segment) {
-                    entropy.fill(&mut datagram[..nonce_len]);
+                    self.write_nonce(nonces, datagram);
                     gcm.seal(datagram);
                 }
             }
@@ -114,9 +113,36 @@ impl Suite {
         }
     }
 
+    /// The next nonce of a sender, [`Cipher::nonce_len`] long.
+    pub fn next_nonce(&self, nonces: &mut Nonces) -> Vec<u8> {
+        let mut nonce = vec![0; self.cipher.nonce_len()];
+        self.write_nonce(nonces, &mut nonce);
+        nonce
+    }
+
+    /// Starts `datagram` with the next nonce. What is marked is its form on the wire, so its plain form is the decrypted mark.
+    #[inline]
+    fn write_nonce(&self, nonces: &mut Nonces, datagram: &mut [u8]) {
+        let Some(place) = self.cipher.marked() else { return };
+        let nonce = &mut datagram[..self.cipher.nonce_len()];
+        nonces.write(place, nonce);
+        if let Method::Checked(transform) = &*self.method {
+            transform.decrypt(nonce);
+        }
+    }
+
+    /// Whether a received datagram, not opened yet, was sealed by this process: a reflection. Always `false` for null, which
+    /// has no nonce (CRYPT-18).
+    #[inline]
+    pub fn is_own(&self, nonces: &Nonces, datagram: &[u8]) -> bool {
+        let nonce = datagram.get(..self.cipher.nonce_len());
+        let marked = self.cipher.marked().zip(nonce);
+        marked.is_some_and(|(place, nonce)| nonces.made(place, nonce))
+    }
+
     /// Decrypts a received datagram in place and checks its CRC or tag; the range of the payload inside it (CRYPT-14).
     ///
-    /// The nonce is not checked: there is no replay protection (CRYPT-3). The payload may be empty.
+    /// The nonce is not checked: there is no protection from replay, and [`Self::is_own`] recognises reflection (CRYPT-3). The payload may be empty.
     ///
     /// # Errors
     /// [`OpenError`]; the content of `datagram` is then undefined.

@@ -84,6 +84,7 @@ stats! {
     ring_buffer_rcv_queue Some("RingBufferRcvQueue"), "karst_receive_queue_segments" Gauge "Segments received and not yet read."
     ring_buffer_snd_buffer Some("RingBufferSndBuffer"), "karst_send_buffer_segments" Gauge "Segments in flight: sent and not yet acknowledged."
     oob_packets Some("OOBPackets"), "karst_out_of_band_packets_total" Total "Out-of-band packets received and dropped."
+    reflected None, "karst_reflected_packets_total" Total "Datagrams that this process sent and received back."
     migrations None, "karst_migrations_total" Total "Times a session followed its peer to another address."
     streams_cut None, "karst_streams_cut_total" Total "Streams reset because their stalled reader blocked all others."
     queue_delay_us None, "" Largest "Smoothed time from writing bytes to a stream until they are framed, microseconds."

@@ -12,7 +12,8 @@ crate::declare_options! {
         key: String = flag("key", Security, Value::text("it's a secrect"), "pre-shared secret between client and server")
             .env("KCPTUN_KEY");
         /// Packet cipher.
-        crypt: Cipher = flag("crypt", Security, Value::text("aes"), "");
+        crypt: Cipher = flag("crypt", Security, Value::text("aes"),
+            "null accepts reflected datagrams");
         /// Quantum permutation pad on every stream.
         qpp: bool = flag("QPP", Security, Bool(false), "enable Quantum Permutation Pads(QPP)").json(Some("qpp")).since(2026);
         /// Number of pads.

@@ -26,6 +26,7 @@ pub use burden::Burden;
 pub use config::{MTU_MAX, TunnelConfig};
 pub(crate) use identity::{Identity, Incoming};
 pub use mismatch::Mismatch;
+pub(crate) use receive::admit;
 pub use transmit::Transmit;
 
 use crate::arq::{Arq, Flush};
@@ -33,6 +34,7 @@ use crate::congestion::Auto;
 use crate::entropy::Entropy;
 use crate::event::{CloseReason, Event, StreamId};
 use crate::mux::{Mux, OpenError, ReadError, Role, Smux, WriteError};
+use crate::nonce::Nonces;
 use crate::observe::{Mark, Marks, Note, Stats};
 use crate::time::{Deadline, Instant, Timer};
 use core::time::Duration;
@@ -62,12 +64,18 @@ pub enum Handled {
 pub enum DropReason {
     /// Too short for its headers.
     Short,
+    /// Longer than [`MTU_MAX`], which no peer sends (CRYPT-19).
+    Oversize,
+    /// This process sent it (CRYPT-18).
+    Reflected,
     /// CRC or tag wrong: damaged, or another key or cipher.
     Checksum,
     /// Of another conversation, and not its first segment.
     ForeignConv,
     /// The ARQ could not parse it.
     Malformed,
+    /// It acknowledges what was never sent (KCP-32).
+    NeverSent,
     /// No session has its address, and it does not start one.
     NoSession,
     /// The server holds as many sessions as it may.
@@ -87,7 +95,7 @@ pub struct Tunnel {
     config: Arc<TunnelConfig>,
     role: Role,
     peer: SocketAddr,
-    entropy: Entropy,
+    nonces: Nonces,
     arq: Arq,
     mux: Box<dyn Mux>,
     pads: Pads,
@@ -102,7 +110,7 @@ impl Tunnel {
     /// The client's side of a new association with the server at `to`, under a random conversation id.
     pub fn connect(config: &Arc<TunnelConfig>, now: Instant, to: SocketAddr, mut entropy: Entropy) -> Self {
         let conv = entropy.next_u32();
-        Self::new(config, now, Role::Client, to, conv, entropy)
+        Self::new(config, now, Role::Client, to, conv, entropy.nonces())
     }
 
     /// The server's side of an association that the client at `from` started.
@@ -111,9 +119,9 @@ impl Tunnel {
         now: Instant,
         from: SocketAddr,
         conv: u32,
-        entropy: Entropy,
+        nonces: Nonces,
     ) -> Self {
-        Self::new(config, now, Role::Server, from, conv, entropy)
+        Self::new(config, now, Role::Server, from, conv, nonces)
     }
 
     fn new(
@@ -122,7 +130,7 @@ impl Tunnel {
         role: Role,
         peer: SocketAddr,
         conv: u32,
-        entropy: Entropy,
+        nonces: Nonces,
     ) -> Self {
         let mut arq = Arq::new(conv, config.generation);
         arq.set_stream(true);
@@ -134,6 +142,9 @@ impl Tunnel {
             arq.set_planted(config.planted);
         }
         arq.set_serials(config.first_sn, config.first_sn, config.first_sn);
+        if config.refuse_never_sent {
+            arq.refuse_never_sent();
+        }
         if config.probe && !config.auto {
             arq.watch_outages();
         }
@@ -147,7 +158,7 @@ impl Tunnel {
             config: Arc::clone(config),
             role,
             peer,
-            entropy,
+            nonces,
             mux: Box::new(Smux::new(config.mux.clone(), role, ticks_from)),
             pads: Pads::new(config.qpp.clone()),
             inbound: Inbound::new(config),

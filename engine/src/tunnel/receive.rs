@@ -1,11 +1,12 @@
 //! From datagram to streams.
 
-use super::{DropReason, Handled, Identity, Incoming, Tunnel, liveness};
-use crate::arq::{Flush, Source};
+use super::{DropReason, Handled, Identity, Incoming, MTU_MAX, Tunnel, TunnelConfig, liveness};
+use crate::arq::{Flush, InputError, Source};
 use crate::crypt::OpenError;
 use crate::event::CloseReason;
 use crate::fec::{self, Kind};
 use crate::mux::Role;
+use crate::nonce::Nonces;
 use crate::observe::{Mark, Note};
 use crate::time::Instant;
 
@@ -29,6 +30,9 @@ impl Tunnel {
     ) -> Result<Handled, Incoming<'d>> {
         if self.is_closed() {
             return Ok(Handled::Dropped(DropReason::Closed));
+        }
+        if let Err(reason) = admit(&self.config, &self.nonces, datagram) {
+            return Ok(self.drop_datagram(reason));
         }
         let payload = match self.config.suite.open(datagram) {
             Ok(range) => &datagram[range],
@@ -142,9 +146,12 @@ impl Tunnel {
     }
 
     fn segments_in(&mut self, now: Instant, segments: &[u8], source: Source) -> Result<(), DropReason> {
-        self.arq.input(now, segments, source, self.config.ack_nodelay).map_err(|_| {
+        self.arq.input(now, segments, source, self.config.ack_nodelay).map_err(|error| {
             self.reports.stats.kcp_in_errors += 1;
-            DropReason::Malformed
+            match error {
+                InputError::NeverSent => DropReason::NeverSent,
+                _ => DropReason::Malformed,
+            }
         })
     }
 
@@ -174,9 +181,25 @@ impl Tunnel {
         match reason {
             DropReason::Checksum => self.reports.stats.in_csum_errors += 1,
             DropReason::OutOfBand => self.reports.stats.oob_packets += 1,
-            DropReason::Short => self.reports.stats.in_errs += 1,
+            DropReason::Short | DropReason::Oversize => self.reports.stats.in_errs += 1,
+            DropReason::Reflected => self.reports.stats.reflected += 1,
             _ => self.reports.stats.kcp_in_errors += 1,
         }
         Handled::Dropped(reason)
     }
+}
+
+/// Whether a received datagram may be opened (CRYPT-18, CRYPT-19).
+///
+/// # Errors
+/// The reason to drop it.
+#[inline]
+pub(crate) fn admit(config: &TunnelConfig, nonces: &Nonces, datagram: &[u8]) -> Result<(), DropReason> {
+    if datagram.len() > MTU_MAX {
+        return Err(DropReason::Oversize);
+    }
+    if config.suite.is_own(nonces, datagram) {
+        return Err(DropReason::Reflected);
+    }
+    Ok(())
 }

@@ -65,7 +65,7 @@ impl Tunnel {
             return None;
         }
         let run = &mut out[..filled];
-        self.config.suite.seal_run(&mut self.entropy, run, segment);
+        self.config.suite.seal_run(&mut self.nonces, run, segment);
         if let Some(limiter) = &mut self.outbound.limiter {
             limiter.spend(filled);
         }

@@ -1,7 +1,7 @@
 //! A run of datagrams is sealed to the same bytes as its datagrams one by one.
 
-use engine::Entropy;
 use engine::crypt::{Cipher, MasterKey, Suite};
+use engine::{Entropy, Nonces};
 
 fn suite(cipher: Cipher) -> Suite {
     Suite::new(cipher, &MasterKey::from(std::array::from_fn(|i| 7 * i as u8)))
@@ -13,26 +13,29 @@ fn payloads(len: usize) -> Vec<u8> {
     run
 }
 
-fn sealed_one_by_one(suite: &Suite, entropy: &mut Entropy, run: &[u8], segment: usize) -> Vec<u8> {
+fn nonces() -> Nonces {
+    Entropy::from_seed([5; 32]).nonces()
+}
+
+fn sealed_one_by_one(suite: &Suite, nonces: &mut Nonces, run: &[u8], segment: usize) -> Vec<u8> {
     let mut sealed = run.to_vec();
     for datagram in sealed.chunks_mut(segment) {
-        let mut nonce = vec![0; suite.cipher().nonce_len()];
-        entropy.fill(&mut nonce);
-        suite.seal(&nonce, datagram);
+        suite.seal(&suite.next_nonce(nonces), datagram);
     }
     sealed
 }
 
-/// CRYPT-15: all datagrams of a run equal those sealed individually, and consume the same entropy.
+/// CRYPT-15: all datagrams of a run equal those sealed individually, and as many nonces are used.
 fn check(suite: &Suite, segment: usize, count: usize, last_len: usize) {
     let plain = payloads(segment * (count - 1) + last_len);
-    let mut entropy = [Entropy::from_seed([5; 32]), Entropy::from_seed([5; 32])];
+    let mut nonces = [nonces(), nonces()];
     let mut run = plain.clone();
-    suite.seal_run(&mut entropy[0], &mut run, segment);
+    suite.seal_run(&mut nonces[0], &mut run, segment);
     let name = suite.cipher().name();
-    let expected = sealed_one_by_one(suite, &mut entropy[1], &plain, segment);
+    let expected = sealed_one_by_one(suite, &mut nonces[1], &plain, segment);
     assert!(run == expected, "{name}: {count} datagrams of {segment}, the last of {last_len} bytes");
-    assert_eq!(entropy[0].next_u64(), entropy[1].next_u64(), "{name}");
+    let [after_run, after_each] = nonces.map(|mut nonces| suite.next_nonce(&mut nonces));
+    assert_eq!(after_run, after_each, "{name}");
     for (sealed, plain) in run.chunks_mut(segment).zip(plain.chunks(segment)) {
         let range = suite.open(sealed).expect("a sealed datagram opens");
         assert_eq!(sealed[range.clone()], plain[range], "{name}");
@@ -84,9 +87,9 @@ fn a_run_shorter_than_its_segment_is_one_datagram() {
 #[test]
 fn an_empty_run_draws_no_nonce() {
     for &cipher in Cipher::ALL {
-        let mut entropy = Entropy::from_seed([5; 32]);
-        suite(cipher).seal_run(&mut entropy, &mut [], 1350);
-        assert_eq!(entropy.next_u64(), Entropy::from_seed([5; 32]).next_u64());
+        let (suite, mut used) = (suite(cipher), nonces());
+        suite.seal_run(&mut used, &mut [], 1350);
+        assert_eq!(suite.next_nonce(&mut used), suite.next_nonce(&mut nonces()));
     }
 }
 
@@ -95,7 +98,7 @@ fn datagrams_of_a_run_have_nonces_of_their_own() {
     // CRYPT-13
     let suite = suite(Cipher::Aes128Gcm);
     let mut run = vec![0; 40 * 64];
-    suite.seal_run(&mut Entropy::from_seed([5; 32]), &mut run, 64);
+    suite.seal_run(&mut nonces(), &mut run, 64);
     let nonces: std::collections::BTreeSet<_> = run.chunks(64).map(|datagram| &datagram[..12]).collect();
     assert_eq!(nonces.len(), 40);
 }

@@ -3,6 +3,7 @@
 
 mod arq_interrupted_flush;
 mod arq_lost_state;
+mod arq_never_sent;
 mod arq_properties;
 mod client_sessions;
 mod crypt_oracles;
@@ -21,6 +22,7 @@ mod pair;
 mod qpp_pads;
 mod qpp_vectors;
 mod reed_solomon;
+mod reflection;
 mod server_replay;
 mod shared_line;
 mod smux_hold;

@@ -145,5 +145,5 @@ fn random_bytes_neither_panic_nor_create_state() {
         let _ = pair.client.handle_datagram(pair.now, &mut datagram);
     }
     assert_eq!(pair.server.session_count(), 0);
-    assert!(pair.client.stats().in_csum_errors > 1500);
+    assert!(pair.client.stats().in_csum_errors > 1400);
 }

@@ -55,6 +55,12 @@ impl KcpSender {
         self.scan.unsent_sn = sn;
     }
 
+    /// The first sn that was never sent.
+    #[inline]
+    pub(super) const fn unsent_sn(&self) -> u32 {
+        self.scan.unsent_sn
+    }
+
     /// Whether a flush waits to be written.
     #[inline]
     pub(super) const fn is_flushing(&self) -> bool {

@@ -19,6 +19,7 @@ pub(super) fn receive(side: &Side, generation: Generation, datagrams: &[&Datagra
     config.generation = generation;
     // The capture has no retransmissions of packets that the peer rebuilt.
     config.prove_groups = false;
+    config.refuse_never_sent = false;
     let limits = ServerLimits { sessions_max: 2 };
     let server = Server::new(Arc::new(config), limits, Entropy::from_seed([0; 32]));
     let start_us = datagrams.first().map_or(0, |datagram| datagram.at_us);
