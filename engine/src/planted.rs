@@ -13,10 +13,12 @@ pub enum Planted {
     AckOfGap,
     /// Packets rebuilt by FEC are used before the shape of the peer's groups is known.
     UnprovenShape,
+    /// A stream that gives up its turn has the whole queue searched. The fuzzers find it, which count steps.
+    QuadraticTurns,
 }
 
 impl Planted {
-    /// All of them.
+    /// All that simulations find.
     pub const ALL: &[Self] =
         &[Self::WrapCompare, Self::WindowOffByOne, Self::LostFin, Self::AckOfGap, Self::UnprovenShape];
 
@@ -28,6 +30,7 @@ impl Planted {
             Self::LostFin => "lost-fin",
             Self::AckOfGap => "ack-of-gap",
             Self::UnprovenShape => "unproven-shape",
+            Self::QuadraticTurns => "quadratic-turns",
         }
     }
 }

@@ -11,7 +11,9 @@ mod qpp;
 mod script;
 mod session;
 mod snappy;
+pub mod steps;
 mod tunnel;
+mod work;
 
 pub use arq::kcp_input;
 pub use crypt::datagram_open;
@@ -22,20 +24,44 @@ pub use script::Script;
 pub use session::session;
 pub use snappy::snappy_decode;
 pub use tunnel::tunnel;
+pub use work::work;
+#[cfg(feature = "planted")]
+pub use work::work_planted;
 
-/// A fuzz target's body.
-pub type Body = fn(&[u8]);
+use steps::{Limit, Meter};
 
-/// The targets by the name of their corpus folder. The JSON reader's target is in the programs' crate, which this one must
-/// not depend on.
-pub const TARGETS: [(&str, Body); 9] = [
-    ("datagram_open", datagram_open),
-    ("kcp_input", kcp_input),
-    ("fec_decode", fec_decode),
-    ("smux1", smux1),
-    ("smux2", smux2),
-    ("snappy_decode", snappy_decode),
-    ("qpp", qpp),
-    ("tunnel", tunnel),
-    ("session", session),
+/// A fuzz target: the name of its corpus folder, its body, and the steps that an input may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// Name of the target and of its corpus folder.
+    pub name: &'static str,
+    /// Acts out an input.
+    pub body: fn(&[u8]),
+    /// Steps for each byte of an input, and for an empty one.
+    pub steps: (u64, u64),
+}
+
+/// The targets. The JSON reader's target is in the programs' crate, which this one must not depend on.
+pub const TARGETS: [Target; 10] = [
+    Target { name: "datagram_open", body: datagram_open, steps: (10_000_000, 100_000_000) },
+    Target { name: "kcp_input", body: kcp_input, steps: (10_000_000, 100_000_000) },
+    Target { name: "fec_decode", body: fec_decode, steps: (10_000_000, 100_000_000) },
+    Target { name: "smux1", body: smux1, steps: (10_000_000, 100_000_000) },
+    Target { name: "smux2", body: smux2, steps: (10_000_000, 100_000_000) },
+    Target { name: "snappy_decode", body: snappy_decode, steps: (10_000_000, 100_000_000) },
+    Target { name: "qpp", body: qpp, steps: (10_000_000, 100_000_000) },
+    Target { name: "tunnel", body: tunnel, steps: (10_000_000, 100_000_000) },
+    Target { name: "session", body: session, steps: (10_000_000, 100_000_000) },
+    Target { name: "work", body: work, steps: (10_000_000, 100_000_000) },
 ];
+
+/// Acts out an input of the target of that name.
+///
+/// # Panics
+/// When a promise is broken or the input takes too many steps; when there is no such target.
+pub fn run(name: &str, data: &[u8]) {
+    let target = TARGETS.iter().find(|target| target.name == name);
+    let Target { body, steps: (per_byte, reserve), .. } = target.expect("a target of that name");
+    let limit = Limit { reserve: *reserve, per_call: 0, per_byte: *per_byte };
+    Meter::new(limit).call(data.len(), || body(data));
+}

@@ -62,15 +62,21 @@ pub(super) struct Transmission {
 
 impl Conversation {
     /// KCP-10: acknowledgements below `rcv_nxt` are redundant with una, except the last one, which carries the RTT sample.
-    /// `false` when the datagram is full; `last` is the acknowledgement written last.
+    /// `false` when the datagram is full; `last` is the acknowledgement written last; `written` is called with each one.
     #[inline]
-    pub(super) fn write_acks(&mut self, last: &mut Ack, datagram: &mut Datagram<'_>) -> bool {
+    pub(super) fn write_acks(
+        &mut self,
+        last: &mut Ack,
+        datagram: &mut Datagram<'_>,
+        mut written: impl FnMut(Ack),
+    ) -> bool {
         while let Some(&ack) = self.receiver.acks.front() {
             if diff(ack.sn, self.receiver.nxt) >= 0 || self.receiver.acks.len() == 1 {
                 if !datagram.fits(0) {
                     return false;
                 }
                 *last = ack;
+                written(ack);
                 self.write_control(Command::Ack, ack, datagram);
             }
             self.receiver.acks.pop_front();

@@ -20,6 +20,9 @@ use stream::{Fin, STOP, Stream};
 /// Refused streams whose FIN was not sent yet; a peer that opens more gets no answer for them (SMUX-22).
 const REFUSALS_MAX: usize = 1024;
 
+/// Turns given up that may wait in the queue, beyond as many as are still wanted: removing them costs a constant for each.
+const GIVEN_UP_MAX: usize = 64;
+
 /// Stream id of the NOP that announces half-close; every smux reads a NOP without looking at its id (SMUX-26).
 const ANNOUNCEMENT: StreamId = StreamId(0x6b61_7273);
 
@@ -33,7 +36,13 @@ pub struct Smux {
     role: Role,
     last_id: Option<u32>,
     streams: BTreeMap<StreamId, Stream>,
+    /// Whose frame is next. Bounded by twice the streams and a constant (SMUX-32).
     turns: VecDeque<Turn>,
+    /// Turns in the queue whose streams gave them up.
+    given_up: usize,
+    turns_taken: u64,
+    /// Bytes that wait in all streams to be framed.
+    send_bytes: usize,
     refused: VecDeque<StreamId>,
     nop_queued: bool,
     /// Half-close is wanted and waits for the peer's announcement.
@@ -70,6 +79,9 @@ impl Smux {
             }),
             streams: BTreeMap::new(),
             turns: announces.then_some(Turn::Announcement).into_iter().collect(),
+            given_up: 0,
+            turns_taken: 0,
+            send_bytes: 0,
             refused: VecDeque::new(),
             nop_queued: false,
             half_close_offered,
@@ -114,25 +126,46 @@ impl Smux {
     /// Queues the stream for its next frame, if it has one and is not queued.
     fn take_turn(&mut self, id: StreamId) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
-        if stream.has_turn || !stream.send.has_frames() {
+        if stream.turn.is_some() || !stream.send.has_frames() {
             return;
         }
-        stream.has_turn = true;
-        self.turns.push_back(Turn::Stream(id));
+        self.turns_taken += 1;
+        stream.turn = Some(self.turns_taken);
+        self.turns.push_back(Turn::Stream(id, self.turns_taken));
     }
 
     fn forget_if_done(&mut self, id: StreamId) {
-        if self.streams.get(&id).is_some_and(Stream::is_done) {
-            self.streams.remove(&id);
+        if self.streams.get(&id).is_some_and(Stream::is_done)
+            && let Some(stream) = self.streams.remove(&id)
+        {
+            self.send_bytes -= stream.send.queued_bytes();
         }
     }
 
-    /// Removes a stream that has nothing to send from the queue.
+    /// A stream that has nothing to send gives up its turn. Its place in the queue is removed with others (SMUX-32).
     fn give_up_turn(&mut self, id: StreamId) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
-        if stream.has_turn && !stream.send.has_frames() {
-            stream.has_turn = false;
-            self.turns.retain(|turn| *turn != Turn::Stream(id));
+        if stream.turn.is_none() || stream.send.has_frames() {
+            return;
+        }
+        stream.turn = None;
+        self.given_up += 1;
+        let wanted = self.turns.len() - self.given_up;
+        if self.given_up > wanted + GIVEN_UP_MAX || planted!(self.settings, QuadraticTurns) {
+            let streams = &self.streams;
+            self.turns.retain(|turn| turn.is_wanted(streams));
+            self.given_up = 0;
+        }
+    }
+
+    /// The next turn that its stream did not give up.
+    fn next_turn(&mut self) -> Option<Turn> {
+        loop {
+            let turn = self.turns.pop_front()?;
+            if turn.is_wanted(&self.streams) {
+                return Some(turn);
+            }
+            self.given_up -= 1;
         }
     }
 
@@ -157,8 +190,10 @@ impl Smux {
     /// Appends one frame of the stream whose turn it is, and queues the stream again if it has more.
     fn put_stream_frame(&mut self, id: StreamId, out: &mut Vec<u8>) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
-        stream.has_turn = false;
+        stream.turn = None;
+        let before = stream.send.queued_bytes();
         stream.send.put_frame(id, &self.settings, out);
+        self.send_bytes -= before - stream.send.queued_bytes();
         if stream.take_writable(&self.settings) {
             self.events.push_back(Event::Writable(id));
         }
@@ -256,7 +291,9 @@ impl Smux {
                 stream.send.held = !stream.send.held;
                 self.marks.hit(if stream.send.held { Mark::Pause } else { Mark::Resume });
             }
+            STOP if stream.send.stopped => {}
             STOP => {
+                self.send_bytes -= stream.send.queued_bytes();
                 stream.send.stop();
                 self.marks.hit(Mark::Stop);
                 self.events.push_back(Event::Stopped(id));
@@ -393,6 +430,7 @@ impl Mux for Smux {
         let n = data.len().min(room);
         stream.send.push(&data[..n]);
         let half_closed = stream.receive.peer_finished;
+        self.send_bytes += n;
         self.marks.hit_if(Mark::HalfClose, half_closed);
         self.take_turn(id);
         self.check();
@@ -491,9 +529,9 @@ impl Mux for Smux {
     }
 
     fn poll_frame(&mut self, out: &mut Vec<u8>) -> bool {
-        let Some(turn) = self.turns.pop_front() else { return false };
+        let Some(turn) = self.next_turn() else { return false };
         match turn {
-            Turn::Stream(id) => self.put_stream_frame(id, out),
+            Turn::Stream(id, _) => self.put_stream_frame(id, out),
             Turn::Refusal => self.put_refusal(out),
             Turn::Keepalive => {
                 self.nop_queued = false;
@@ -508,7 +546,7 @@ impl Mux for Smux {
     }
 
     fn has_frames(&self) -> bool {
-        !self.turns.is_empty()
+        self.turns.len() > self.given_up
     }
 
     fn poll_event(&mut self) -> Option<Event> {
@@ -556,6 +594,7 @@ impl Mux for Smux {
         }
         self.streams.clear();
         self.turns.clear();
+        (self.given_up, self.send_bytes) = (0, 0);
         self.refused.clear();
         self.keepalive = None;
         self.peer_check = None;
@@ -581,7 +620,14 @@ impl Mux for Smux {
     }
 
     fn queued_bytes(&self) -> usize {
-        self.streams.values().map(Stream::queued_bytes).sum()
+        let partial_bytes = match self.reading {
+            Reading::Payload { id, .. } => {
+                self.streams.get(&id).map_or(0, |stream| stream.receive.partial_bytes())
+            }
+            _ => 0,
+        };
+        let unread_bytes = self.settings.receive_bytes_max as i64 - self.bucket;
+        if self.closed { 0 } else { self.send_bytes + unread_bytes as usize + partial_bytes }
     }
 
     fn probe(&mut self) {
@@ -607,28 +653,43 @@ impl Mux for Smux {
         let partial: usize = self.streams.values().map(|stream| stream.receive.partial_bytes()).sum();
         assert!(partial < usize::from(u16::MAX), "more than one frame is incomplete");
         assert!(self.refused.len() <= REFUSALS_MAX);
-        let waits = self.streams.iter().filter(|(_, stream)| stream.has_turn);
+        let queued_bytes: usize = self.streams.values().map(Stream::queued_bytes).sum();
+        assert_eq!(self.queued_bytes(), queued_bytes, "queued bytes lost count");
+        let waits = self.streams.iter().filter(|(_, stream)| stream.turn.is_some());
         let waiting: Vec<StreamId> = waits.map(|(id, _)| *id).collect();
         let has_frames = self.streams.iter().filter(|(_, stream)| stream.send.has_frames());
         assert!(has_frames.map(|(id, _)| *id).eq(waiting.iter().copied()), "a turn for nothing, or none");
-        let stream_of = |turn: &Turn| if let Turn::Stream(id) = turn { Some(*id) } else { None };
-        let mut turns: Vec<StreamId> = self.turns.iter().filter_map(stream_of).collect();
+        let wanted = || self.turns.iter().filter(|turn| turn.is_wanted(&self.streams));
+        let stream_of = |turn: &Turn| if let Turn::Stream(id, _) = turn { Some(*id) } else { None };
+        let mut turns: Vec<StreamId> = wanted().filter_map(stream_of).collect();
         turns.sort_unstable();
         assert_eq!(turns, waiting, "every stream that waits has one turn");
         let announcements = self.turns.iter().filter(|turn| **turn == Turn::Announcement).count();
         assert!(announcements <= 1, "announced twice");
         let others = usize::from(self.nop_queued) + usize::from(!self.refused.is_empty()) + announcements;
-        assert_eq!(self.turns.len(), turns.len() + others, "keepalive or refusals without their turn");
+        assert_eq!(wanted().count(), turns.len() + others, "keepalive or refusals without their turn");
+        assert_eq!(self.turns.len(), wanted().count() + self.given_up, "turns given up lost count");
+        assert!(self.given_up <= wanted().count() + GIVEN_UP_MAX, "too many turns given up");
     }
 }
 
 /// Source of the next frame; each is queued at most once (SMUX-15).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Turn {
-    Stream(StreamId),
+    /// With the number of the turn.
+    Stream(StreamId, u64),
     Refusal,
     Keepalive,
     Announcement,
+}
+
+impl Turn {
+    fn is_wanted(&self, streams: &BTreeMap<StreamId, Stream>) -> bool {
+        match self {
+            Self::Stream(id, number) => streams.get(id).is_some_and(|stream| stream.turn == Some(*number)),
+            Self::Refusal | Self::Keepalive | Self::Announcement => true,
+        }
+    }
 }
 
 /// What the next byte from the peer belongs to.

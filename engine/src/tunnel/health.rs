@@ -74,6 +74,16 @@ pub(super) struct QueueDelay {
     pub(super) followed: Option<(StreamId, u32, Instant)>,
 }
 
+/// When all streams were searched for the fullest.
+#[derive(Debug, Default)]
+pub(super) struct Search {
+    pub(super) last_at: Option<Instant>,
+    /// Calls since then in which a holder was wanted.
+    pub(super) calls: usize,
+    /// A holder is wanted.
+    pub(super) wanted: bool,
+}
+
 /// Head-of-line blocking by a stalled reader.
 #[derive(Debug, Default)]
 pub(super) struct Stall {
@@ -81,4 +91,6 @@ pub(super) struct Stall {
     pub(super) blocked_since: Option<Instant>,
     /// The stream that blocks others, and since when it has not been read.
     pub(super) holder: Option<(StreamId, Instant)>,
+    /// A search for the holder that has to wait (SMUX-32).
+    pub(super) search: Search,
 }

@@ -1,2 +1,2 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(|data: &[u8]| interop::fuzz::fec_decode(data));
+fuzz::target!("fec_decode");

@@ -11,3 +11,4 @@ mod live;
 mod netns_program;
 mod relay_program;
 mod snapshots;
+mod work_per_frame;

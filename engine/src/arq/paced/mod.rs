@@ -110,7 +110,7 @@ impl PacedSender {
 
     /// Whether a segment was sent that is not known to be delivered.
     fn awaits_delivery(&self) -> bool {
-        self.sent.newest_undelivered().is_some()
+        self.sent.awaits_delivery()
     }
 
     /// Whether there is a segment to send: a lost one, or a new one with room in the peer's window.

@@ -89,7 +89,12 @@ impl Sent {
         self.lost.first().map(|place| (place - self.passed) as usize)
     }
 
-    /// The newest segment that is not known to be delivered.
+    /// Whether a segment is not known to be delivered.
+    pub(super) fn awaits_delivery(&self) -> bool {
+        self.in_flight_bytes > 0 || !self.lost.is_empty()
+    }
+
+    /// The newest segment that is not known to be delivered, in time proportional to the segments held: only for probes.
     pub(super) fn newest_undelivered(&self) -> Option<usize> {
         self.records.iter().rposition(|record| record.fate != Fate::Delivered)
     }
@@ -287,6 +292,7 @@ impl Sent {
         let in_flight_bytes: u64 = of(Fate::InFlight).map(|record| u64::from(record.bytes)).sum();
         assert_eq!(self.in_flight_bytes, in_flight_bytes, "bytes in flight");
         assert_eq!(self.lost.len(), of(Fate::Lost).count(), "segments lost");
+        assert_eq!(self.awaits_delivery(), self.newest_undelivered().is_some(), "an undelivered segment");
     }
 }
 

@@ -46,18 +46,19 @@ impl PacedSender {
 
     /// Repetitions first and the newest acknowledgement last, since the last one is the peer's sample of the round trip.
     fn write_acks(&mut self, core: &mut Conversation, last: &mut Ack, datagram: &mut Datagram<'_>) {
-        let pending: Vec<Ack> = core.receiver.acks.iter().copied().collect();
-        if pending.is_empty() {
+        let pending = core.receiver.acks.len();
+        if pending == 0 {
             return;
         }
-        let room = datagram.headers_left().saturating_sub(pending.len());
+        let room = datagram.headers_left().saturating_sub(pending);
         for ack in self.acks.repeated(core.receiver.nxt, room) {
             *last = ack;
             core.write_control(Command::Ack, ack, datagram);
         }
-        let all = core.write_acks(last, datagram);
-        let written = pending.len() - core.receiver.acks.len();
-        self.acks.redundancy.sent(pending[..written].to_vec());
+        // No more than fit the datagram, however many wait.
+        let mut written = Vec::with_capacity(pending.min(datagram.headers_left()));
+        let all = core.write_acks(last, datagram, |ack| written.push(ack));
+        self.acks.redundancy.sent(written);
         if all {
             self.acks.due_at = None;
         }

@@ -19,8 +19,8 @@ pub(super) const STOP: u16 = u16::MAX;
 pub(super) struct Stream {
     pub(super) send: SendHalf,
     pub(super) receive: ReceiveHalf,
-    /// Whether the stream is queued for its next frame.
-    pub(super) has_turn: bool,
+    /// Number of the turn in which it sends its next frame, if it has one.
+    pub(super) turn: Option<u64>,
     /// Closed here: hidden from the application, and held only to send its last frames.
     pub(super) closed: bool,
 }
@@ -28,12 +28,7 @@ pub(super) struct Stream {
 impl Stream {
     /// A stream opened here announces itself with a SYN.
     pub(super) fn new(opened_here: bool) -> Self {
-        Self {
-            send: SendHalf::new(opened_here),
-            receive: ReceiveHalf::default(),
-            has_turn: false,
-            closed: false,
-        }
+        Self { send: SendHalf::new(opened_here), receive: ReceiveHalf::default(), turn: None, closed: false }
     }
 
     /// Both directions ended (SMUX-18, SMUX-19), and every frame about that is sent.
