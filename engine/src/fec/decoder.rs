@@ -18,6 +18,8 @@ pub struct Decoder {
     counters: Counters,
     /// The peer was detected to use another shape.
     reshaped: bool,
+    /// The conversation whose shards are rebuilt; `None` takes any.
+    conv: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -72,7 +74,14 @@ impl Decoder {
             Generation::Go2021 => Store::Go2021 { list: List::default(), autotune: Autotune2021::new() },
         };
         let shape = shape.unwrap_or(Shape::ONE_TO_ONE);
-        Self { shape, store, rebuilder: Rebuilder::new(), counters: Counters::default(), reshaped: false }
+        Self {
+            shape,
+            store,
+            rebuilder: Rebuilder::new(),
+            counters: Counters::default(),
+            reshaped: false,
+            conv: None,
+        }
     }
 
     /// Sets the end of the tuning state, which the 2021 generation does not have.
@@ -81,6 +90,14 @@ impl Decoder {
         if let Store::Go2026 { exit, .. } = &mut self.store {
             *exit = tune_exit;
         }
+        self
+    }
+
+    /// Rebuilds only groups all of whose rebuilt shards carry this conversation (FEC-23). The caller passes no data packet
+    /// of another one.
+    #[must_use]
+    pub const fn with_conv(mut self, conv: u32) -> Self {
+        self.conv = Some(conv);
         self
     }
 
@@ -166,6 +183,7 @@ impl Decoder {
         marks.hit_if(Mark::FecOtherShape, self.reshaped);
         let wrapped = matches!(&self.store, Store::Go2026 { groups, .. } if groups.wrapped());
         marks.hit_if(Mark::ShardWrapIn, wrapped);
+        marks.hit_if(Mark::ForeignParity, self.counters.foreign > 0);
         marks
     }
 
@@ -198,7 +216,7 @@ impl Decoder {
 
     fn sample_and_store(&mut self, now_ms: u64, kind: Kind, packet: &[u8]) {
         let seqid = seqid(packet);
-        let Self { shape, store, rebuilder, counters, reshaped } = self;
+        let Self { shape, store, rebuilder, counters, reshaped, conv } = self;
         match store {
             Store::Go2026 { groups, autotune, tuning, exit } => {
                 autotune.sample(kind == Kind::Data, seqid);
@@ -208,7 +226,7 @@ impl Decoder {
                 }
                 *tuning |= !shape.fits(seqid, kind);
                 if !*tuning {
-                    return groups.insert(*shape, kind, packet, rebuilder, counters);
+                    return groups.insert((*shape, *conv), (kind, packet), rebuilder, counters);
                 }
                 // A packet that arrives while tuning is never stored (FEC-11).
                 if let Some(found) = autotune.detect().and_then(shape_2026) {
@@ -227,7 +245,7 @@ impl Decoder {
                     *reshaped |= found.is_some_and(|found| found != *shape);
                     *shape = found.unwrap_or(*shape);
                 }
-                list.insert(now_ms, *shape, (kind, packet), rebuilder, counters);
+                list.insert(now_ms, (*shape, *conv), (kind, packet), rebuilder, counters);
             }
         }
     }

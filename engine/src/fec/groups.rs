@@ -55,12 +55,12 @@ impl Groups {
         self.drop_where(|_| true);
     }
 
-    /// Stores a packet, rebuilds its group once it has `data` packets, drops old groups (FEC-9, FEC-10).
+    /// Stores a packet, rebuilds its group once it has `data` packets, drops old groups (FEC-9, FEC-10). With a
+    /// conversation, only its shards are rebuilt (FEC-23).
     pub(crate) fn insert(
         &mut self,
-        shape: Shape,
-        kind: Kind,
-        packet: &[u8],
+        (shape, conv): (Shape, Option<u32>),
+        (kind, packet): (Kind, &[u8]),
         rebuilder: &mut Rebuilder,
         counters: &mut Counters,
     ) {
@@ -75,11 +75,14 @@ impl Groups {
         group.packets.insert(place, Stored { index, kind, bytes });
         counters.parity_shards += u64::from(kind == Kind::Parity);
         if group.packets.len() >= shape.data() {
-            decode(shape, group, rebuilder, counters);
-            // Empty but known: with parity >= data the rest of the packets decode it again (FEC-12).
-            self.spare_shards.extend(group.packets.drain(..).map(|stored| stored.bytes));
+            let is_own = decode((shape, conv), group, rebuilder, counters);
+            // Empty but known: with parity >= data the rest of the packets decode it again (FEC-12). Where parity was
+            // foreign, the data waits for this session's own.
+            let used = group.packets.extract_if(.., |stored| is_own || stored.kind == Kind::Parity);
+            self.spare_shards.extend(used.map(|stored| stored.bytes));
         }
-        self.advance(shape, number);
+        // FEC-23: foreign parity may be far ahead, and must not make the groups of the session old.
+        self.advance(shape, number, conv.is_none() || kind == Kind::Data);
         self.check_invariants(shape);
     }
 
@@ -100,17 +103,19 @@ impl Groups {
         self.held.len() - 1
     }
 
-    fn advance(&mut self, shape: Shape, number: u32) {
+    fn advance(&mut self, shape: Shape, number: u32, may_be_newest: bool) {
         let total = shape.total() as u32;
         let age = |newest: u32, number: u32| diff(newest.wrapping_mul(total), number.wrapping_mul(total));
-        if age(number, self.newest) > 0 {
+        if may_be_newest && age(number, self.newest) > 0 {
             self.wrapped |= number < self.newest;
             self.newest = number;
         }
         let newest = self.newest;
         self.drop_where(|number| age(newest, number) > (GROUPS_BEHIND_MAX * total).cast_signed());
         if self.held.len() > GROUPS_MAX {
-            self.drop_at(0);
+            let has_data = |group: &Group| group.packets.iter().any(|stored| stored.kind == Kind::Data);
+            let victim = self.held.iter().position(|group| !has_data(group));
+            self.drop_at(victim.unwrap_or(0));
         }
     }
 
@@ -132,11 +137,17 @@ impl Groups {
     }
 }
 
-fn decode(shape: Shape, group: &Group, rebuilder: &mut Rebuilder, counters: &mut Counters) {
+/// Rebuilds a group; false if some of its parity belongs to another conversation.
+fn decode(
+    (shape, conv): (Shape, Option<u32>),
+    group: &Group,
+    rebuilder: &mut Rebuilder,
+    counters: &mut Counters,
+) -> bool {
     let data = group.packets.iter().filter(|stored| stored.kind == Kind::Data).count();
     if data == shape.data() {
         counters.full_shards += 1;
-        return;
+        return true;
     }
-    counters.recovered += rebuilder.rebuild(shape, &group.packets) as u64;
+    rebuilder.rebuild_own(shape, conv, &group.packets, counters)
 }

@@ -26,6 +26,8 @@ pub(crate) struct List {
     entries: VecDeque<Entry>,
     group: Vec<Stored>,
     spare: Vec<Vec<u8>>,
+    /// Highest seqid of a data packet.
+    newest_data: Option<u32>,
 }
 
 impl List {
@@ -37,7 +39,7 @@ impl List {
     pub(crate) fn insert(
         &mut self,
         now_ms: u64,
-        shape: Shape,
+        (shape, conv): (Shape, Option<u32>),
         (kind, packet): (Kind, &[u8]),
         rebuilder: &mut Rebuilder,
         counters: &mut Counters,
@@ -47,9 +49,16 @@ impl List {
         let bytes = shard_copy(&mut self.spare, packet);
         self.entries.insert(place, Entry { seqid, kind, arrived_ms: now_ms, bytes });
         counters.parity_shards += u64::from(kind == Kind::Parity);
-        self.decode(shape, place, rebuilder, counters);
+        if kind == Kind::Data && self.newest_data.is_none_or(|newest| diff(seqid, newest) > 0) {
+            self.newest_data = Some(seqid);
+        }
+        self.decode(now_ms, (shape, conv), place, rebuilder, counters);
         if self.entries.len() > GROUPS_MAX * shape.total() {
-            self.drop_oldest();
+            if conv.is_some() && self.ends_far_ahead(shape) {
+                self.spare.extend(self.entries.pop_back().map(|entry| entry.bytes));
+            } else {
+                self.drop_oldest();
+            }
         }
         while self.entries.front().is_some_and(|entry| now_ms.saturating_sub(entry.arrived_ms) > AGE_MS_MAX) {
             self.drop_oldest();
@@ -71,8 +80,22 @@ impl List {
         Some(0)
     }
 
+    /// Whether the last packet is so far ahead of all data that foreign parity would fill the list (FEC-23).
+    fn ends_far_ahead(&self, shape: Shape) -> bool {
+        let ahead = |seqid| self.newest_data.map(|newest| diff(seqid, newest));
+        let distance = self.entries.back().and_then(|entry| ahead(entry.seqid));
+        distance.is_some_and(|distance| distance > (GROUPS_MAX * shape.total()) as i32)
+    }
+
     /// Rebuilds the group of the entry at `place` from its neighbours, if they are enough.
-    fn decode(&mut self, shape: Shape, place: usize, rebuilder: &mut Rebuilder, counters: &mut Counters) {
+    fn decode(
+        &mut self,
+        now_ms: u64,
+        (shape, conv): (Shape, Option<u32>),
+        place: usize,
+        rebuilder: &mut Rebuilder,
+        counters: &mut Counters,
+    ) {
         let (total, seqid) = (shape.total(), self.entries[place].seqid);
         let index = usize::from(shape.index(seqid));
         let start = seqid - index as u32;
@@ -95,8 +118,15 @@ impl List {
         let data = self.group.iter().filter(|stored| stored.kind == Kind::Data).count();
         if data == shape.data() {
             counters.full_shards += 1;
-        } else if self.group.len() >= shape.data() {
-            counters.recovered += rebuilder.rebuild(shape, &self.group) as u64;
+        } else if self.group.len() >= shape.data()
+            && !rebuilder.rebuild_own(shape, conv, &self.group, counters)
+        {
+            // Where parity was foreign, the data waits for this session's own.
+            let kept = self.group.extract_if(.., |stored| stored.kind == Kind::Data);
+            for (at, Stored { index, kind, bytes }) in (first..).zip(kept) {
+                let seqid = start + u32::from(index);
+                self.entries.insert(at, Entry { seqid, kind, arrived_ms: now_ms, bytes });
+            }
         }
         self.spare.extend(self.group.drain(..).map(|stored| stored.bytes));
     }

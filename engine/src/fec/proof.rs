@@ -57,6 +57,11 @@ impl ShapeProof {
         self.turned && self.count == total && self.packets >= enough()
     }
 
+    /// Whether parity of that seqid contradicts a shape that is proven, and so belongs to another session (FEC-24).
+    pub fn refutes_parity(&self, seqid: u32) -> bool {
+        !self.shape.fits(seqid, Kind::Parity) && self.holds()
+    }
+
     /// Takes in a packet that arrived; `shape` is the decoder's after it.
     pub fn note(&mut self, shape: Shape, seqid: u32, kind: Kind) {
         if shape != self.shape || !shape.fits(seqid, kind) {

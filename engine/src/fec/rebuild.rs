@@ -2,7 +2,10 @@
 
 use super::kernel::Kernel;
 use super::matrix::interpolate;
-use super::{Kind, SHARD_OFFSET, Shape};
+use super::{Counters, Kind, SHARD_OFFSET, Shape};
+
+/// Place of the conversation in a data shard, behind its size: it begins the first segment.
+const CONV: core::ops::Range<usize> = 2..6;
 
 /// A packet that waits in a group.
 #[derive(Debug)]
@@ -67,6 +70,32 @@ impl Rebuilder {
         debug_assert_eq!(self.known.len(), shape.data(), "shards to rebuild from");
         debug_assert!(count <= shape.parity(), "more shards missing than the parity rebuilds");
         count
+    }
+
+    /// As [`Self::rebuild`], and counts the shards. If one of them does not carry `conv`, none is kept: false (FEC-23).
+    pub(crate) fn rebuild_own(
+        &mut self,
+        shape: Shape,
+        conv: Option<u32>,
+        group: &[Stored],
+        counters: &mut Counters,
+    ) -> bool {
+        let count = self.rebuild(shape, group) as u64;
+        let is_own = conv.is_none_or(|conv| self.carry(conv));
+        if is_own {
+            counters.recovered += count;
+        } else {
+            self.clear();
+            counters.errs += count;
+            counters.foreign += 1;
+        }
+        is_own
+    }
+
+    /// Whether all shards rebuilt last carry the conversation `conv` (FEC-23).
+    fn carry(&self, conv: u32) -> bool {
+        let shards = &self.shards[..self.missing.len()];
+        shards.iter().all(|shard| shard.get(CONV) == Some(&conv.to_le_bytes()[..]))
     }
 
     /// The places of the shards rebuilt last, and of those they were rebuilt from.

@@ -26,9 +26,9 @@ pub(super) struct Inbound {
 }
 
 impl Inbound {
-    pub(super) fn new(config: &TunnelConfig) -> Self {
+    pub(super) fn new(config: &TunnelConfig, conv: u32) -> Self {
         Self {
-            shards: Shards::new(config),
+            shards: Shards::new(config, conv),
             decompressor: config.compress.then(snappy::Decoder::new),
             segment: Vec::new(),
             consumed: 0,
@@ -94,32 +94,37 @@ pub(super) struct Shards {
     /// Created by the first shard when no shape was configured.
     pub(super) decoder: Option<fec::Decoder>,
     pub(super) proof: fec::ShapeProof,
-    /// Number of the last data packet that came with FEC.
-    last_seqid: Option<u32>,
+    /// Highest number of a data packet that came with FEC.
+    newest: Option<u32>,
 }
 
 impl Shards {
-    fn new(config: &TunnelConfig) -> Self {
+    fn new(config: &TunnelConfig, conv: u32) -> Self {
         let decoder = |shape: fec::Shape| {
             let newest = config.first_shard / shape.total() as u32;
-            fec::Decoder::new(Some(shape), config.generation).with_newest_group(newest)
+            fec::Decoder::new(Some(shape), config.generation).with_newest_group(newest).with_conv(conv)
         };
         Self {
             decoder: config.fec.map(decoder),
             proof: fec::ShapeProof::new(config.fec.unwrap_or(fec::Shape::ONE_TO_ONE)),
-            last_seqid: None,
+            newest: None,
         }
     }
 
     pub(super) fn note_data(&mut self, packet: &[u8]) {
-        self.last_seqid = Some(fec::seqid(packet));
+        let seqid = fec::seqid(packet);
+        if self.newest.is_none_or(|newest| diff(seqid, newest) > 0) {
+            self.newest = Some(seqid);
+        }
     }
 
-    /// FEC-21: parity does not name its session. That of an earlier session at the peer's address would wait in the decoder
-    /// until this session uses the same numbers, and corrupt what is rebuilt then. The conversation id does not reveal it:
-    /// points 0 to 7 and 8 to 15 of the field are cosets, so bytes that are constant in both sessions are rebuilt correctly.
+    /// Parity does not name its session. That of an earlier session at the peer's address would wait in the decoder until
+    /// this session uses the same numbers. It can be told by its distance (FEC-21) or its place (FEC-24), or else by what is
+    /// rebuilt with it (FEC-23).
     pub(super) fn belongs(&self, parity: &[u8]) -> bool {
-        let distance = |last| diff(fec::seqid(parity), last).unsigned_abs();
-        self.last_seqid.is_some_and(|last| distance(last) <= PARITY_DISTANCE_MAX)
+        let seqid = fec::seqid(parity);
+        let distance = |newest| diff(seqid, newest).unsigned_abs();
+        self.newest.is_some_and(|newest| distance(newest) <= PARITY_DISTANCE_MAX)
+            && !self.proof.refutes_parity(seqid)
     }
 }

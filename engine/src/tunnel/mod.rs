@@ -161,7 +161,7 @@ impl Tunnel {
             nonces,
             mux: Box::new(Smux::new(config.mux.clone(), role, ticks_from)),
             pads: Pads::new(config.qpp.clone()),
-            inbound: Inbound::new(config),
+            inbound: Inbound::new(config, conv),
             outbound: Outbound::new(config, now),
             flush: FlushTimer::new(now, arq.interval_ms()),
             health: Health::new(now),

@@ -112,9 +112,9 @@ impl Tunnel {
             self.inbound.shards.note_data(packet);
             result = self.segments_in(now, &packet[fec::HEADER_LEN..], Source::Regular);
         }
-        let generation = self.config.generation;
-        let mut decoder =
-            self.inbound.shards.decoder.take().unwrap_or_else(|| fec::Decoder::new(None, generation));
+        let (generation, conv) = (self.config.generation, self.conv());
+        let new = || fec::Decoder::new(None, generation).with_conv(conv);
+        let mut decoder = self.inbound.shards.decoder.take().unwrap_or_else(new);
         decoder.decode(now.as_millis(), packet);
         let kind = if data { Kind::Data } else { Kind::Parity };
         self.inbound.shards.proof.note(decoder.shape(), fec::seqid(packet), kind);

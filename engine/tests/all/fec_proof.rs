@@ -1,7 +1,7 @@
 //! FEC-22: shards rebuilt with an unproven shape of the peer are not used.
 use crate::pair::{Pair, both, pattern};
-use engine::Mark;
-use engine::fec::{Kind, Shape, ShapeProof};
+use engine::fec::{Encoder, Kind, Shape, ShapeProof};
+use engine::{DropReason, Handled, Mark};
 use std::time::Duration;
 
 fn shape(data: usize, parity: usize) -> Shape {
@@ -117,4 +117,34 @@ fn sides_with_different_groups_lose_datagrams_but_no_bytes() {
         }
     }
     assert!(unproven > 20, "{unproven} runs rebuilt garbage: too few to show anything");
+}
+
+/// Replayed parity of a peer with other groups would start tuning, in which nothing is rebuilt.
+#[test]
+fn parity_that_contradicts_a_proven_shape_is_dropped() {
+    // FEC-24
+    let mut pair = Pair::new(both(|s| s.nocomp = true));
+    let data = pattern(200_000);
+    assert!(pair.upload(&data, Duration::from_secs(20)) == data);
+    let newest = pair.accepted().stats().fec_shard_min as u32 * 13;
+    let config = both(|_| {}).0.tunnel_config().unwrap();
+    let mut encoder = Encoder::with_next_seqid(shape(4, 2), newest / 6 * 6);
+    let head = config.suite.head_len();
+    let (mut dropped, mut taken) = (0, 0);
+    for first in (0..10).map(|group| newest / 6 * 6 + group * 6) {
+        (0..4).for_each(|_| encoder.encode(0, &mut [7; 500]));
+        for seqid in [first + 4, first + 5] {
+            let mut datagram = vec![0; head + 500];
+            encoder.poll_parity(&mut datagram[head..]).unwrap();
+            config.suite.seal(&[1; 16], &mut datagram);
+            let now = pair.now;
+            let handled = pair.accepted().handle_datagram(now, &mut datagram);
+            let fits = seqid % 13 >= 10;
+            let expected = if fits { Handled::Used } else { Handled::Dropped(DropReason::ForeignConv) };
+            assert_eq!(handled, expected, "{seqid}");
+            *if fits { &mut taken } else { &mut dropped } += 1;
+        }
+    }
+    assert!(dropped > 10 && taken > 2, "{dropped} {taken}");
+    assert!(pair.accepted().stats().marks.has(Mark::ForeignParity));
 }

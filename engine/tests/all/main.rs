@@ -14,6 +14,7 @@ mod diagnose;
 mod fec_autotune;
 mod fec_decoder;
 mod fec_encoder;
+mod fec_foreign;
 mod fec_proof;
 mod fec_properties;
 mod notes;
