@@ -174,10 +174,10 @@ fn invalid_arguments_are_refused_by_name() {
     };
     refused(&["--peer", "a=/bin/sh,/none/such"], "/none/such: no such program");
     refused(&["--peer", "a"], "is not NAME=CLIENT,SERVER");
-    refused(&["--peer", "a=/bin/sh,/bin/sh", "--peer", "a=/bin/sh,/bin/sh"], "two peers are called \"a\"");
+    refused(&["--peer", "a=/bin/sh,/bin/sh", "--peer", "a=/bin/sh,/bin/sh"], "two peers have the name \"a\"");
     let one = ["--peer", "a=/bin/sh,/bin/sh"];
     refused(&[&one[..], &["--rows", "speed"]].concat(), "rows are throughput, plain, latency");
-    refused(&[&one[..], &["--rows", "none"]].concat(), "nothing to measure");
+    refused(&[&one[..], &["--rows", "none"]].concat(), "no row to measure");
     refused(&[&one[..], &["--scenario", "missing.json", "--rows", "none"]].concat(), "missing.json");
     refused(&[&one[..], &["--json", "/none/such/file.json"]].concat(), "/none/such/file.json");
     refused(&[&one[..], &["--runs", "0"]].concat(), "--runs");

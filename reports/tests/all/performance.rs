@@ -86,7 +86,7 @@ fn other_files_are_refused() {
     let path = file("other-version.json");
     std::fs::write(&path, bench().to_string().replacen("karst-bench/1", "karst-bench/9", 1)).unwrap();
     refused(&["html", path.to_str().unwrap()], "format is `karst-bench/9`");
-    refused(&["html", BENCH, BENCH], "a page of its own");
+    refused(&["html", BENCH, BENCH], "only one file of measurements fits on a page");
     let mut nobody = bench();
     nobody["peers"] = json!([]);
     std::fs::write(&path, nobody.to_string()).unwrap();

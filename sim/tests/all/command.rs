@@ -134,7 +134,7 @@ fn settings_are_replaced_and_compared() {
         let line = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.code() == Some(2) && line.contains(reason), "{line}");
     };
-    refused(&["compare", path], "a second file or --set is needed");
+    refused(&["compare", path], "a comparison needs a second file or --set");
     refused(&["compare", path, results], "cannot be compared");
     refused(&["compare", path, "--set", "client.mod=fast"], "client.mod: unknown field");
     refused(
@@ -190,7 +190,7 @@ fn pinned_hashes_are_compared_and_every_tampering_is_detected() {
     red(&json, "karst-pins/9");
     json = serde_json::from_str(&good).unwrap();
     json["pins"]["gone.json"] = json["pins"]["theme/rough.json"].clone();
-    red(&json, "gone.json: pinned, but there is no such file");
+    red(&json, "gone.json: pinned, but the file is missing");
     std::fs::write(&path, good).unwrap();
     let mut other = rough();
     other["links"]["down"]["delay_ms"] = json!("15.001");
@@ -221,7 +221,7 @@ fn a_failing_scenario_is_not_pinned() {
     std::fs::write(folder.join("theme/rough.json"), content.to_string()).unwrap();
     let output = karst_sim(&["pins", path.to_str().unwrap(), "--update"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8(output.stdout).unwrap().contains("left out: FAILED expectation: bytes down"));
+    assert!(String::from_utf8(output.stdout).unwrap().contains("not pinned: FAILED expectation: bytes down"));
 }
 
 #[test]
@@ -254,7 +254,7 @@ fn a_failing_scenario_shrinks_to_a_file_that_names_the_packet_and_its_run() {
         report.contains("links: no random element remains; fails with 4 of 4 other link seeds"),
         "{report}"
     );
-    assert!(report.contains("no pin: only a run that does not fail has one"), "{report}");
+    assert!(report.contains("no pin while the run fails"), "{report}");
     let tree: Value = serde_json::from_str(&std::fs::read_to_string(&small).unwrap()).unwrap();
     assert!(tree["links"].to_string().contains("_packets"), "{tree}");
     let again = String::from_utf8(karst_sim(&[small.to_str().unwrap()]).stdout).unwrap();

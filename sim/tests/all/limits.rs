@@ -84,7 +84,7 @@ fn every_window_is_checked_separately() {
     for (broken, part) in [
         (State { snd_nxt: full.snd_nxt.wrapping_add(1), snd_buf: 129, ..full }, "129 segments in flight"),
         (State { snd_nxt: full.snd_una.wrapping_sub(1), ..full }, "-1 segments in flight"),
-        (State { snd_buf: 127, ..full }, "128 segments in flight, but 127 kept"),
+        (State { snd_buf: 127, ..full }, "128 segments in flight, but 127 in the send buffer"),
         (State { rmt_wnd: 1025, ..full }, "the peer announces 1025"),
     ] {
         let broken = limits.window_broken_by(&broken).unwrap_or_default();
@@ -121,7 +121,7 @@ fn runs_are_held_to_every_limit() {
     goes_red(|limits| limits.client.rcv_buf_max = 3, "memory", "segments out of order, more than 3");
     goes_red(|limits| limits.client.acks_max = 0, "memory", "acknowledgements, more than 0");
     goes_red(|limits| limits.client.windows.snd_wnd = 9, "window", "segments in flight, not 0 to 9");
-    goes_red(|limits| limits.server.windows.rmt_wnd_max = 511, "window", "segments, it has 511");
+    goes_red(|limits| limits.server.windows.rmt_wnd_max = 511, "window", "segments, its window has 511");
     goes_red(|limits| limits.packets_max = Some(20), "memory", "packets on their way, more than 20");
     let bytes = |limits: &mut Limits| (limits.server.bytes_max, limits.server.stream_bytes_max) = (1, 1);
     goes_red(bytes, "memory", "bytes queued, more than");

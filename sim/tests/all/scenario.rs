@@ -436,7 +436,7 @@ fn decimals_that_no_unit_holds_are_refused_with_their_place() {
         ("delay_ms", "0.10000000000000001", "at most 3 decimals"),
         ("delay_ms", "-0.5", "expected a number from 0"),
         ("delay_ms", "1e400", "1e400: the number is too large"),
-        ("delay_ms", "1e-400", "1e-400: too many digits behind the point"),
+        ("delay_ms", "1e-400", "1e-400: too many digits after the point"),
         ("delay_ms", "18446744073709551616", "too large"),
         ("delay_ms", "18446744073709551615.5", "too large"),
         ("loss_pct", "0.00001", "at most 4 decimals"),
