@@ -3,20 +3,29 @@
 use crate::crypt::{Cipher, MasterKey, Suite};
 use crate::tunnel::{Identity, MTU_MAX};
 
-/// Every cipher except the configured one, keyed with the configured secret.
+/// Every cipher, keyed with the configured secret.
 #[derive(Debug)]
 pub struct Diagnosis {
-    suites: Vec<Suite>,
+    own: Suite,
+    others: Vec<Suite>,
 }
 
 impl Diagnosis {
     /// Prepares the ciphers; takes some tens of kilobytes.
     pub fn new(own: Cipher, key: &MasterKey) -> Self {
         let others = Cipher::ALL.iter().filter(|cipher| **cipher != own);
-        Self { suites: others.map(|cipher| Suite::new(*cipher, key)).collect() }
+        Self { own: Suite::new(own, key), others: others.map(|cipher| Suite::new(*cipher, key)).collect() }
     }
 
-    /// The cipher under which `datagram` makes sense, if there is one. Not for the hot path: it costs some fifteen
+    /// Whether `datagram` opens under the configured cipher. Without a cipher anything opens, so that its content must parse.
+    pub fn is_own(&self, datagram: &[u8]) -> bool {
+        let mut copy = datagram.to_vec();
+        let Ok(payload) = self.own.open(&mut copy) else { return false };
+        self.own.cipher() != Cipher::Null
+            || Identity::of(&copy[payload.clone()]).is_ok_and(|identity| identity.fits(&copy[payload]))
+    }
+
+    /// The other cipher under which `datagram` makes sense, if there is one. Not for the hot path: it costs some fifteen
     /// decryptions, of at most [`MTU_MAX`] bytes each.
     pub fn cipher_of(&self, datagram: &[u8]) -> Option<Cipher> {
         if datagram.len() > MTU_MAX {
@@ -31,6 +40,6 @@ impl Diagnosis {
             Identity::of(&copy[payload.clone()])
                 .is_ok_and(|identity| suite.cipher() != Cipher::Null || identity.fits(&copy[payload]))
         };
-        self.suites.iter().find(makes_sense).map(Suite::cipher)
+        self.others.iter().find(makes_sense).map(Suite::cipher)
     }
 }

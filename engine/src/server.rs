@@ -90,6 +90,10 @@ impl Server {
     /// Passes a datagram to the session of its source address. From an unknown address it moves the session of its
     /// conversation there (KCP-24), or starts a session.
     pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, datagram: &mut [u8]) -> Received {
+        if from.port() == 0 {
+            self.stats.in_errs += 1;
+            return Received::Dropped(DropReason::NoSource);
+        }
         let known = self.by_address.find(from).copied();
         let Some((id, tunnel)) = known.and_then(|id| Some((id, self.tunnels.get_mut(&id)?))) else {
             return self.handle_unknown(now, from, datagram);

@@ -1,56 +1,169 @@
 //! Names the option that differs (CLI-50): a few datagrams per source that do not open are tried with the other ciphers.
-//! Off the hot path: only datagrams without a session, a bounded number of them.
+//! Off the hot path: only datagrams without a session, a bounded number of them per second.
 
 use crate::log::log_line;
+use engine::Instant;
 use engine::crypt::{Cipher, MasterKey};
 use engine::diagnose::Diagnosis;
+use engine::tunnel::MTU_MAX;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
-/// Datagrams tried per source.
+/// Datagrams tried per source, until it is forgotten.
 const DATAGRAMS_MAX: u8 = 3;
 
-/// Sources tried; beyond them the program is being flooded and logs nothing more.
+/// Sources remembered; the one that was tried longest ago makes room.
 const SOURCES_MAX: usize = 256;
+
+/// Time after which a source is tried, and named, again.
+const FORGET: Duration = Duration::from_secs(600);
+
+/// Datagrams tried, and lines logged of each kind: at once, and one more after each interval. A flood from many sources uses them
+/// up, but no longer than it lasts.
+const TRIES: (u32, Duration) = (300, Duration::from_millis(100));
+const LINES: (u32, Duration) = (10, Duration::from_secs(10));
 
 pub(crate) struct Diagnose {
     own: Cipher,
     key: MasterKey,
     /// Derives keys, so it is created by the first datagram that needs it.
     diagnosis: Option<Diagnosis>,
-    seen: BTreeMap<IpAddr, u8>,
+    sources: BTreeMap<IpAddr, Source>,
+    tries: Bucket,
+    named: Bucket,
+    unnamed: Bucket,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Source {
+    tried: u8,
+    tried_at: Instant,
 }
 
 impl Diagnose {
     pub(crate) fn new(own: Cipher, secret: &str) -> Self {
         let key = MasterKey::derive(secret.as_bytes());
-        Self { own, key, diagnosis: None, seen: BTreeMap::new() }
+        let (tries, named, unnamed) = (Bucket::new(TRIES), Bucket::new(LINES), Bucket::new(LINES));
+        Self { own, key, diagnosis: None, sources: BTreeMap::new(), tries, named, unnamed }
     }
 
     /// Whether a datagram of this source is worth a copy, in case it does not open.
-    pub(crate) fn wants(&self, from: SocketAddr) -> bool {
-        match self.seen.get(&from.ip()) {
-            Some(count) => *count < DATAGRAMS_MAX,
-            None => self.seen.len() < SOURCES_MAX,
-        }
+    pub(crate) fn wants(&mut self, now: Instant, from: SocketAddr, len: usize) -> bool {
+        len <= MTU_MAX && self.tries.has(now) && self.tried(now, from.ip()) < DATAGRAMS_MAX
     }
 
     /// Tries a sealed datagram that could not be used, and logs the result.
-    pub(crate) fn judge(&mut self, from: SocketAddr, datagram: &[u8]) {
-        let count = self.seen.entry(from.ip()).or_default();
-        *count += 1;
+    pub(crate) fn judge(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
+        self.tries.take(now);
         let diagnosis = self.diagnosis.get_or_insert_with(|| Diagnosis::new(self.own, &self.key));
-        if let Some(cipher) = diagnosis.cipher_of(datagram) {
-            *count = DATAGRAMS_MAX;
-            log_line!(
+        // It opens, so key and cipher are equal: the rest of a session that ended, or a replay.
+        if diagnosis.is_own(datagram) {
+            return;
+        }
+        let found = diagnosis.cipher_of(datagram);
+        let tried = self.tried(now, from.ip()) + 1;
+        let lines = if found.is_some() { &mut self.named } else { &mut self.unnamed };
+        let logs = (found.is_some() || tried >= DATAGRAMS_MAX) && lines.take(now);
+        // A source that should have been named is tried again.
+        self.note(now, from.ip(), if logs { DATAGRAMS_MAX } else { tried.min(DATAGRAMS_MAX - 1) });
+        if !logs {
+            return;
+        }
+        match found {
+            Some(cipher) => log_line!(
                 "{from} uses --crypt {} and this side --crypt {}, with the same --key: make them equal",
                 cipher.name(),
                 self.own.name()
-            );
-        } else if *count == DATAGRAMS_MAX {
-            log_line!(
+            ),
+            None => log_line!(
                 "{from} sends datagrams that open under no cipher with this side's key: is --key the same on both sides?"
-            );
+            ),
         }
+    }
+
+    /// Datagrams of a source that were tried.
+    fn tried(&self, now: Instant, source: IpAddr) -> u8 {
+        let source = self.sources.get(&source).filter(|source| now.since(source.tried_at) < FORGET);
+        source.map_or(0, |source| source.tried)
+    }
+
+    fn note(&mut self, now: Instant, source: IpAddr, tried: u8) {
+        if self.sources.len() >= SOURCES_MAX && !self.sources.contains_key(&source) {
+            let oldest = self.sources.iter().min_by_key(|(_, source)| source.tried_at);
+            oldest.map(|(source, _)| *source).map(|oldest| self.sources.remove(&oldest));
+        }
+        self.sources.insert(source, Source { tried, tried_at: now });
+    }
+}
+
+/// A number of permits that refills over time.
+#[derive(Debug)]
+struct Bucket {
+    permits: u32,
+    permits_max: u32,
+    interval: Duration,
+    /// Permits up to here were added.
+    filled_at: Instant,
+}
+
+impl Bucket {
+    const fn new((permits_max, interval): (u32, Duration)) -> Self {
+        Self { permits: permits_max, permits_max, interval, filled_at: Instant::ZERO }
+    }
+
+    fn has(&mut self, now: Instant) -> bool {
+        let passed = now.since(self.filled_at).as_micros() / self.interval.as_micros();
+        let passed = u32::try_from(passed).unwrap_or(u32::MAX);
+        self.permits = self.permits.saturating_add(passed).min(self.permits_max);
+        self.filled_at =
+            if self.permits == self.permits_max { now } else { self.filled_at + self.interval * passed };
+        self.permits > 0
+    }
+
+    /// Whether there was a permit.
+    fn take(&mut self, now: Instant) -> bool {
+        let has = self.has(now);
+        self.permits -= u32::from(has);
+        has
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log;
+
+    fn at(seconds: u64) -> Instant {
+        Instant::from_micros(seconds * 1_000_000)
+    }
+
+    fn source(number: u32) -> SocketAddr {
+        (IpAddr::from((0xc000_0000 + number).to_be_bytes()), 29_900).into()
+    }
+
+    /// Sends as the driver does; whether the datagram was tried.
+    fn send(diagnose: &mut Diagnose, now: Instant, number: u32) -> bool {
+        let junk = [7; 100];
+        let wanted = diagnose.wants(now, source(number), junk.len());
+        if wanted {
+            diagnose.judge(now, source(number), &junk);
+        }
+        wanted
+    }
+
+    // CLI-50
+    #[test]
+    fn a_flood_is_bounded_and_ends_with_itself() {
+        log::take();
+        let mut diagnose = Diagnose::new(Cipher::Aes, "key");
+        let flood = (0..100_000).filter(|index| send(&mut diagnose, at(1), index / 3)).count();
+        assert_eq!(flood, 300);
+        assert!(log::take().len() <= 10 && diagnose.sources.len() <= SOURCES_MAX);
+        // One permit of each kind is there again after its interval.
+        (0..3).for_each(|_| assert!(send(&mut diagnose, at(20), 1 << 20)));
+        let lines = log::take();
+        assert!(lines.len() == 1 && lines[0].starts_with(&source(1 << 20).to_string()), "{lines:?}");
+        assert!(!send(&mut diagnose, at(20), 1 << 20) && send(&mut diagnose, at(620), 1 << 20));
     }
 }

@@ -5,9 +5,9 @@ use super::clock::Clock;
 use super::diagnose::Diagnose;
 use super::stream::{Signals, Stream};
 use super::tunnels::Tunnels;
+use crate::log::log_line;
 use crate::net::udp::{Datagrams, RecvBatch};
 use engine::mux::OpenError;
-use engine::tunnel::MTU_MAX;
 use engine::{
     Client, CloseReason, DropReason, Event, Handled, Instant, Mismatch, Received, Server, SessionId, Stats,
     StreamId, Transmit, Tunnel,
@@ -26,6 +26,10 @@ const SEND_BYTES: usize = 65_507;
 
 /// Receive calls in a row before other tasks run.
 const RECEIVE_CALLS_MAX: usize = 8;
+
+/// Sizes of datagrams that nearly every path carries (IPv6: 1,280 bytes less headers), and that every host has to accept.
+const MTU_SAFE: usize = 1200;
+const MTU_SAFEST: usize = 508;
 
 /// The clock, and buffers that all hubs and streams of the thread share; never held across an await.
 pub(crate) struct Scratch {
@@ -90,6 +94,8 @@ struct Session {
     /// Streams of it wait for memory to write.
     writers_wait: bool,
     armed_at: Option<Instant>,
+    /// The size of datagrams that the path loses was logged.
+    black_hole_named: bool,
 }
 
 /// The rest of a sealed run that the socket did not take (CLI-26).
@@ -177,13 +183,14 @@ impl Hub {
         drained
     }
 
-    /// Bytes that wait in the fullest session, and its id.
+    /// Bytes that wait in the fullest live session, and its id.
     pub(crate) fn fullest(&self) -> Option<(usize, SessionId)> {
         let mut fullest = None;
-        self.state
-            .borrow()
-            .tunnels
-            .each(|id, tunnel| fullest = fullest.max(Some((tunnel.queued_bytes(), id))));
+        self.state.borrow().tunnels.each(|id, tunnel| {
+            if tunnel.closed().is_none() {
+                fullest = fullest.max(Some((tunnel.queued_bytes(), id)));
+            }
+        });
         fullest
     }
 
@@ -440,9 +447,10 @@ impl State {
 
     fn handle(&mut self, now: Instant, from: SocketAddr, datagram: &mut [u8]) {
         // A datagram is opened in place, so what may have to be explained is copied first: a few datagrams of strangers.
-        let puzzling =
-            self.diagnose.as_ref().is_some_and(|diagnose| !self.tunnels.knows(from) && diagnose.wants(from));
-        let puzzling = puzzling && datagram.len() <= MTU_MAX;
+        let puzzling = self
+            .diagnose
+            .as_mut()
+            .is_some_and(|diagnose| !self.tunnels.knows(from) && diagnose.wants(now, from, datagram.len()));
         let copy = puzzling.then(|| datagram.to_vec());
         match self.tunnels.handle_datagram(now, from, datagram) {
             // CLI-21: not from the peer.
@@ -462,12 +470,13 @@ impl State {
                 DropReason::TooManySessions
                 | DropReason::OutOfBand
                 | DropReason::MoveRefused
+                | DropReason::NoSource
                 | DropReason::Oversize
                 | DropReason::Reflected,
             ) => {}
             Received::Dropped(_) => {
                 if let (Some(diagnose), Some(copy)) = (&mut self.diagnose, copy) {
-                    diagnose.judge(from, &copy);
+                    diagnose.judge(now, from, &copy);
                 }
             }
         }
@@ -499,6 +508,7 @@ impl State {
                     event => session.signal(event),
                 }
             }
+            session.name_black_hole(tunnel);
             (ended, tunnel.poll_timeout())
         });
         let Some((None, next)) = drained else { return self.end(id) };
@@ -523,6 +533,17 @@ impl State {
 }
 
 impl Session {
+    /// KCP-40
+    fn name_black_hole(&mut self, tunnel: &Tunnel) {
+        let Some(bytes) = tunnel.black_hole().filter(|_| !self.black_hole_named) else { return };
+        self.black_hole_named = true;
+        let mtu = if bytes > MTU_SAFE { MTU_SAFE } else { MTU_SAFEST };
+        log_line!(
+            "path to {}: datagrams of {bytes} bytes do not arrive, smaller ones do: try --mtu {mtu} here",
+            tunnel.peer()
+        );
+    }
+
     fn signal(&self, event: Event) {
         let signals = |id| self.streams.get(id);
         match &event {

@@ -1,6 +1,7 @@
 //! Defects of kcptun that karst cures: mismatched flags without a diagnosis, sessions cut while in use, half-closes that
 //! lose replies.
 use crate::common::{Program, connect, echo, free_udp, start_client, start_server, target};
+use engine::crypt::{Cipher, MasterKey, Suite};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, UdpSocket};
@@ -34,6 +35,46 @@ fn the_server_names_the_key_when_no_cipher_opens() {
     let _app = write_greeting(local);
     server.wait_for("is --key the same on both sides?");
     client.wait_for("no answer from");
+}
+
+// CLI-50: a flood from many sources takes the diagnosis only as long as it lasts.
+#[test]
+fn the_server_names_the_cipher_after_a_flood_from_many_sources() {
+    let udp = free_udp();
+    let server = start_server(target(echo), udp, &["--crypt", "aes"]);
+    for source in 0..600 {
+        let address = SocketAddr::from(([127, 1, (source / 256) as u8, (source % 256) as u8], 0));
+        let socket = UdpSocket::bind(address).unwrap();
+        (0..3).for_each(|_| assert_eq!(socket.send_to(&[7; 100], udp).unwrap(), 100));
+    }
+    let (_client, local) = start_client(udp, &["--crypt", "salsa20"]);
+    let _app = write_greeting(local);
+    server.wait_for("uses --crypt salsa20 and this side --crypt aes");
+    let lines = server.log().matches("open under no cipher").count();
+    assert!(lines <= 20, "{lines} lines about a flood");
+}
+
+// CLI-50: what opens and has no session is no sign of another key.
+#[test]
+fn the_server_blames_no_key_for_datagrams_that_open() {
+    let udp = free_udp();
+    let server = start_server(target(echo), udp, &["--crypt", "salsa20", "--ds", "0", "--key", "k"]);
+    let suite = Suite::new(Cipher::Salsa20, &MasterKey::derive(b"k"));
+    // An acknowledgement of an unknown conversation, and bytes that are no segment.
+    for (command, len) in [(82, 24), (0, 300)] {
+        let mut datagram = vec![0; suite.head_len() + len + suite.tail_len()];
+        datagram[suite.head_len() + 4] = command;
+        suite.seal(&[3; 16], &mut datagram);
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        for _ in 0..5 {
+            socket.send_to(&datagram, udp).unwrap();
+        }
+    }
+    let socket = UdpSocket::bind("127.0.0.2:0").unwrap();
+    (0..3).for_each(|_| assert_eq!(socket.send_to(&[7; 100], udp).unwrap(), 100));
+    let log = server.wait_for("open under no cipher");
+    assert_eq!(log.matches("open under no cipher").count(), 1, "{log}");
+    assert!(log.contains("127.0.0.2"), "{log}");
 }
 
 // CLI-50

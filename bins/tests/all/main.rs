@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod addresses;
+mod black_hole;
 mod common;
 mod cures;
 mod diagnostics;

@@ -1,6 +1,6 @@
 //! The parts of a conversation that do not depend on its sender.
 
-use super::observed::{Counters, Observed};
+use super::observed::Observed;
 use super::peer_state::PeerState;
 use super::pool::BufferPool;
 use super::receiver::Receiver;
@@ -9,7 +9,7 @@ use super::segment::OVERHEAD;
 use super::send_buffer::SendBuffer;
 use super::window::PeerWindow;
 use crate::Generation;
-use crate::observe::{Mark, Marks, Notes};
+use crate::observe::{Mark, Marks};
 use crate::time::Instant;
 
 /// Smallest datagram size that is accepted (KCP-4).
@@ -87,8 +87,7 @@ impl Conversation {
             #[cfg(feature = "planted")]
             planted: None,
         };
-        let observed =
-            Observed { counters: Counters::default(), notes: Notes::default(), marks: Marks::NONE };
+        let observed = Observed::default();
         Self {
             pool: BufferPool::new(params.mss()),
             params,

@@ -113,7 +113,10 @@ impl Arq {
             }
             Command::Push => self.push_in(header, payload, source),
             Command::Wask => self.core.window.tell = true,
-            Command::Wins => {}
+            Command::Wins => {
+                let answers = &mut self.core.observed.window_answers;
+                *answers = answers.wrapping_add(u32::from(source == Source::Regular));
+            }
         }
     }
 
@@ -127,6 +130,7 @@ impl Arq {
             let Some(segment) = core.outgoing.pop() else { break };
             if !segment.acked {
                 progress.confirmed += 1;
+                core.observed.note_delivered(segment.data.len());
                 core.observed.notes.add(Note::Acked { sn, by_una: true });
             }
             sender.una_passed(now);
@@ -147,6 +151,7 @@ impl Arq {
             if !std::mem::replace(&mut segment.acked, true) {
                 segment.acked_ms = now.ms();
                 progress.confirmed += 1;
+                core.observed.note_delivered(segment.data.len());
                 core.observed.notes.add(Note::Acked { sn, by_una: false });
             }
             core.pool.recycle(std::mem::take(&mut segment.data));

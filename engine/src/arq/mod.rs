@@ -51,6 +51,17 @@ use sender::Sender;
 /// Fragments of a message at most.
 const FRAGMENTS_MAX: usize = 255;
 
+/// The oldest segment in flight.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Oldest {
+    /// Sequence number.
+    pub(crate) sn: u32,
+    /// Of payload.
+    pub(crate) bytes: usize,
+    /// Transmissions so far.
+    pub(crate) transmissions: u32,
+}
+
 /// One end of a conversation.
 #[derive(Debug)]
 pub struct Arq {
@@ -216,6 +227,27 @@ impl Arq {
     pub fn probe_peer(&mut self) {
         self.core.window.ask = true;
         self.core.peer.probe_sent();
+    }
+
+    /// The next flush asks the peer for its window, which it answers whatever else is lost (KCP-40).
+    pub(crate) const fn ask_window(&mut self) {
+        self.core.window.ask = true;
+    }
+
+    /// Windows that the peer announced since creation: the answers to [`Arq::ask_window`], modulo 2^32.
+    pub(crate) const fn window_answers(&self) -> u32 {
+        self.core.observed.window_answers
+    }
+
+    /// Payload bytes of the largest segment delivered since the last call.
+    pub(crate) const fn take_delivered_bytes_max(&mut self) -> usize {
+        std::mem::replace(&mut self.core.observed.delivered_bytes_max, 0)
+    }
+
+    /// The segment for which una waits.
+    pub(crate) fn oldest_in_flight(&self) -> Option<Oldest> {
+        let segment = self.core.outgoing.segments.front().filter(|segment| !segment.acked)?;
+        Some(Oldest { sn: self.core.outgoing.una, bytes: segment.data.len(), transmissions: segment.xmit })
     }
 
     /// The peer was heard again after a silence. Whether it hears this end, one segment shows (KCP-29).

@@ -20,9 +20,21 @@ pub struct Counters {
 }
 
 /// What a conversation reports of itself.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Observed {
     pub(super) counters: Counters,
     pub(super) notes: Notes,
     pub(super) marks: Marks,
+    /// Payload bytes of the largest segment delivered since this was read (KCP-40).
+    pub(super) delivered_bytes_max: usize,
+    /// Windows announced by the peer.
+    pub(super) window_answers: u32,
+}
+
+impl Observed {
+    /// A segment was acknowledged for the first time.
+    #[inline]
+    pub(super) fn note_delivered(&mut self, bytes: usize) {
+        self.delivered_bytes_max = self.delivered_bytes_max.max(bytes);
+    }
 }

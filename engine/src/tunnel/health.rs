@@ -1,5 +1,6 @@
 //! What a session observes about itself: whether the peer answers, whether it stands still, what it carries.
 
+use super::black_hole::BlackHole;
 use super::liveness::Liveness;
 use crate::event::StreamId;
 use crate::time::Instant;
@@ -20,6 +21,7 @@ pub(super) struct Health {
     pub(super) stall: Stall,
     pub(super) traffic: Traffic,
     pub(super) queue_delay: QueueDelay,
+    pub(super) black_hole: BlackHole,
     /// When the session last moved to another address.
     pub(super) moved_at: Option<Instant>,
     trim_at: Instant,
@@ -32,6 +34,7 @@ impl Health {
             stall: Stall::default(),
             traffic: Traffic::default(),
             queue_delay: QueueDelay::default(),
+            black_hole: BlackHole::default(),
             moved_at: None,
             trim_at: now + TRIM_INTERVAL,
         }

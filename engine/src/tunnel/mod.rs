@@ -4,6 +4,7 @@
 //! feed the ARQ, decompress, split into streams. Outwards: frames are made only while the ARQ has room, so that a slow
 //! path shows as backpressure at the stream's `write` and nowhere else.
 
+mod black_hole;
 mod burden;
 mod config;
 mod flush_timer;
@@ -76,6 +77,8 @@ pub enum DropReason {
     Malformed,
     /// It acknowledges what was never sent (KCP-32).
     NeverSent,
+    /// From port 0, to which nothing can be sent (KCP-41).
+    NoSource,
     /// No session has its address, and it does not start one.
     NoSession,
     /// The server holds as many sessions as it may.
@@ -273,6 +276,12 @@ impl Tunnel {
         marks
     }
 
+    /// Bytes of the datagrams that this end's path does not deliver although it delivers small ones (KCP-40); `None` as long as
+    /// that is not known. A smaller mtu at this end helps.
+    pub const fn black_hole(&self) -> Option<usize> {
+        self.health.black_hole.found()
+    }
+
     /// Opens a stream.
     ///
     /// # Errors
@@ -420,6 +429,9 @@ impl Tunnel {
         self.note_pause(now);
         self.mux.handle_timeout(now);
         self.probe_if_silent(now);
+        if self.config.probe {
+            self.health.black_hole.watch(now, &mut self.arq, self.config.mtu);
+        }
         self.cut_if_stalled(now);
         if self.health.trim_due(now) {
             self.arq.trim();

@@ -70,6 +70,7 @@ impl Tunnel {
     ) -> Result<(), DropReason> {
         self.note_pause(now);
         let silent_for = self.health.liveness.heard(now);
+        self.health.black_hole.heard(now);
         self.reports.stats.in_pkts += 1;
         self.reports.stats.in_bytes += payload.len() as u64;
         let result = match identity.kind {

@@ -24,6 +24,7 @@ mod qpp_pads;
 mod qpp_vectors;
 mod reed_solomon;
 mod reflection;
+mod server_port_zero;
 mod server_replay;
 mod shared_line;
 mod smux_hold;

@@ -373,3 +373,37 @@ fn an_old_session_that_ended_by_itself_was_not_closed_by_the_scavenger() {
     world.run_ms(5_000);
     assert!(!world.has_logged(Side::Client, "scavenger"), "{:#?}", world.log(Side::Client));
 }
+
+/// What is logged about a path with that mtu, in bytes of IP packets, and that loss, on which 200,000 bytes go both ways.
+fn named_on_path(mtu_bytes: u32, loss_ppm: u32, words: &[&str]) -> [bool; 2] {
+    let plan = LinkPlan {
+        mtu_bytes: Some(mtu_bytes.into()),
+        loss: LossPlan::Bernoulli { ppm: loss_ppm }.into(),
+        ..lossy()
+    };
+    let mut world = World::new(11, &plan);
+    world.start_both(words);
+    world.run_ms(1);
+    world.spawn(target(echo));
+    world.spawn(exchange(sample(11, 200_000)));
+    world.run_ms(30_000);
+    [Side::Client, Side::Server].map(|side| {
+        world.has_logged(side, "datagrams of 1350 bytes do not arrive, smaller ones do: try --mtu 1200 here")
+    })
+}
+
+// KCP-40: the server gets nothing to echo, so it has no large datagrams to lose.
+#[test]
+fn a_path_that_loses_large_datagrams_is_named() {
+    for words in [&["--nocomp"][..], &["--nocomp", "--mode", "auto"], &["--nocomp", "--mode", "normal"]] {
+        assert_eq!(named_on_path(1300, 20_000, words), [true, false], "{words:?}");
+    }
+}
+
+// KCP-40
+#[test]
+fn a_path_that_loses_any_datagrams_is_not_named() {
+    for loss_ppm in [20_000, 300_000, 600_000] {
+        assert_eq!(named_on_path(1500, loss_ppm, &["--nocomp"]), [false; 2], "{loss_ppm} ppm");
+    }
+}
