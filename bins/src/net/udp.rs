@@ -3,6 +3,7 @@
 //! Only fewer, larger packets make the kernel cheaper, so runs of equal datagrams go out in one call. Path MTU discovery
 //! is left at the system's default, as Go leaves it.
 
+use super::segmentation::Refusals;
 use crate::log::log_line;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::cell::{Cell, RefCell};
@@ -13,6 +14,7 @@ use std::num::NonZeroU16;
 use std::os::fd::{AsRawFd, RawFd};
 use std::ptr;
 use std::task::{Context, Poll};
+use std::time::Instant;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -120,7 +122,7 @@ pub struct UdpSocket {
     /// The same while it has no room.
     room: RefCell<Option<AsyncFd<std::net::UdpSocket>>>,
     local: SocketAddr,
-    segmentation: Cell<bool>,
+    refusals: RefCell<Refusals>,
     send_errors: Cell<u64>,
 }
 
@@ -150,14 +152,14 @@ impl UdpSocket {
             socket,
             room: RefCell::default(),
             local,
-            segmentation: Cell::new(true),
+            refusals: RefCell::default(),
             send_errors: Cell::new(0),
         })
     }
 
-    /// Whether runs of datagrams still go out in one call.
-    pub fn uses_segmentation(&self) -> bool {
-        self.segmentation.get()
+    /// Whether runs of datagrams to this address go out in one call.
+    pub fn uses_segmentation(&self, to: SocketAddr) -> bool {
+        !self.refusals.borrow_mut().apply_to(to, Instant::now)
     }
 
     /// One call; `Ok` also for errors that lose the datagram, which are counted.
@@ -177,17 +179,20 @@ impl UdpSocket {
         }
     }
 
-    fn send_run(&self, to: &SockAddr, bytes: &[u8], segment: NonZeroU16) -> io::Result<usize> {
-        if self.segmentation.get() {
-            match self.send(to, bytes, Some(segment)) {
+    fn send_run(&self, to: SocketAddr, bytes: &[u8], segment: NonZeroU16) -> io::Result<usize> {
+        let name = self.name_of(to);
+        if self.uses_segmentation(to) {
+            match self.send(&name, bytes, Some(segment)) {
                 Ok(()) => return Ok(bytes.len()),
-                Err(error) if refuses_segmentation(&error) => self.segmentation.set(false),
+                Err(error) if refuses_segmentation(&error) => {
+                    self.refusals.borrow_mut().add(to, Instant::now());
+                }
                 Err(error) => return Err(error),
             }
         }
         let mut sent = 0;
         for datagram in bytes.chunks(usize::from(segment.get())) {
-            match self.send(to, datagram, None) {
+            match self.send(&name, datagram, None) {
                 Ok(()) => sent += datagram.len(),
                 Err(_) if sent > 0 => break,
                 Err(error) => return Err(error),
@@ -242,12 +247,9 @@ impl Datagrams for UdpSocket {
     }
 
     fn try_send(&self, to: SocketAddr, bytes: &[u8], segment: Option<NonZeroU16>) -> io::Result<usize> {
-        let to = self.name_of(to);
         let taken = match segment {
-            Some(segment) if bytes.len() > usize::from(segment.get()) => {
-                self.send_run(&to, bytes, segment)?
-            }
-            _ => self.send(&to, bytes, None).map(|()| bytes.len())?,
+            Some(segment) if bytes.len() > usize::from(segment.get()) => self.send_run(to, bytes, segment)?,
+            _ => self.send(&self.name_of(to), bytes, None).map(|()| bytes.len())?,
         };
         *self.room.borrow_mut() = None;
         Ok(taken)
@@ -361,10 +363,10 @@ fn receive_messages(fd: RawFd, batch: &mut RecvBatch) -> io::Result<()> {
     for (message, name) in messages.iter().zip(&names).take(count) {
         let len = (message.msg_len as usize).min(SLOT_BYTES);
         let segment = segment_of(&message.msg_hdr).unwrap_or(len).max(1);
-        // A source that is no internet address cannot be answered; an empty slot keeps the count of slots.
+        // Port 0, and a source that is no internet address, cannot be answered; an empty slot keeps the count of slots.
         let (from, len) = match address_of(name) {
-            Some(from) => (from, len),
-            None => (SocketAddr::from(([0; 4], 0)), 0),
+            Some(from) if from.port() != 0 => (from, len),
+            _ => (SocketAddr::from(([0; 4], 0)), 0),
         };
         batch.received.push(Received { from, len, segment });
     }

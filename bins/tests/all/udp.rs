@@ -1,5 +1,7 @@
 //! The socket layer: runs of datagrams keep their boundaries, on both families, with and without system support (CLI-26).
+use crate::common::skipped;
 use bins::net::udp::{Datagrams, RecvBatch, SocketOptions, UdpSocket};
+use socket2::{Domain, Protocol, Socket, Type};
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
@@ -69,24 +71,32 @@ fn a_socket_of_both_families_names_ipv4_peers_as_ipv4() {
     });
 }
 
-/// A rejected run is resent datagram by datagram, and the socket sends no more runs.
+/// A rejected run is sent again datagram by datagram, and no more runs go to that destination; others keep theirs.
+// CLI-26
 #[test]
-fn rejected_segmentation_falls_back_to_single_datagrams() {
+fn rejected_segmentation_falls_back_to_single_datagrams_for_one_destination() {
     run(async {
-        let (a, b) = (bind("127.0.0.1:0"), bind("127.0.0.1:0"));
+        let (a, b, c) = (bind("127.0.0.1:0"), bind("127.0.0.1:0"), bind("127.0.0.1:0"));
         let (bytes, expected) = numbered(70, 100, 50);
-        assert!(a.uses_segmentation());
+        assert!(a.uses_segmentation(b.local_addr()));
         poll_fn(|cx| a.poll_send_ready(cx)).await.unwrap();
         // More segments per call than any kernel version accepts: the highest limit is 128.
         let (many, all) = numbered(200, 100, 50);
         assert_eq!(a.try_send(b.local_addr(), &many, NonZeroU16::new(100)).unwrap(), many.len());
-        assert!(!a.uses_segmentation());
+        assert!(!a.uses_segmentation(b.local_addr()));
+        assert!(a.uses_segmentation(c.local_addr()));
         let got = receive(&b, 200).await;
         assert!(got.iter().map(|(_, datagram)| datagram).eq(&all));
         assert_eq!(a.try_send(b.local_addr(), &bytes, NonZeroU16::new(100)).unwrap(), bytes.len());
         let got = receive(&b, 70).await;
         assert!(got.iter().map(|(_, datagram)| datagram).eq(&expected));
+        sends_whole(&a, c.local_addr(), &c).await;
         assert_eq!(a.send_errors(), 0);
+        // Nothing can be sent to port 0; that concerns nobody else either.
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        assert_eq!(a.try_send(nowhere, &bytes, NonZeroU16::new(100)).unwrap(), bytes.len());
+        assert_eq!(a.send_errors(), 70);
+        assert!(a.uses_segmentation(c.local_addr()));
     });
 }
 
@@ -107,6 +117,36 @@ fn an_empty_datagram_is_ignored() {
         let (a, b) = (bind("127.0.0.1:0"), bind("127.0.0.1:0"));
         poll_fn(|cx| a.poll_send_ready(cx)).await.unwrap();
         a.try_send(b.local_addr(), b"", None).unwrap();
+        a.try_send(b.local_addr(), b"after", None).unwrap();
+        assert_eq!(receive(&b, 1).await, [(a.local_addr(), b"after".to_vec())]);
+    });
+}
+
+/// Sends a datagram whose source port is 0, which only a raw socket can. `false` without the right to one.
+fn send_from_port_zero(to: SocketAddr, payload: &[u8]) -> bool {
+    let socket = match Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::UDP)) {
+        Ok(socket) => socket,
+        Err(error) => {
+            skipped("a source port of 0", &format!("no right to a raw socket ({error})"));
+            return false;
+        }
+    };
+    let length = (8 + payload.len()) as u16;
+    // Without a checksum, which UDP over IPv4 allows.
+    let header = [[0; 2], to.port().to_be_bytes(), length.to_be_bytes(), [0; 2]].concat();
+    socket.send_to(&[&header, payload].concat(), &to.into()).unwrap();
+    true
+}
+
+// CLI-26: nothing can be sent to port 0.
+#[test]
+fn datagrams_from_port_zero_are_ignored() {
+    run(async {
+        let (a, b) = (bind("127.0.0.1:0"), bind("127.0.0.1:0"));
+        if !send_from_port_zero(b.local_addr(), b"unanswerable") {
+            return;
+        }
+        poll_fn(|cx| a.poll_send_ready(cx)).await.unwrap();
         a.try_send(b.local_addr(), b"after", None).unwrap();
         assert_eq!(receive(&b, 1).await, [(a.local_addr(), b"after".to_vec())]);
     });
