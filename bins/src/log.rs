@@ -1,10 +1,21 @@
 //! Log lines in the form of Go's log package, or as JSON (CLI-17, CLI-30).
+//!
+//! A thread of its own writes them, so that a log that is not read, or a disk without room, delays nothing else (CLI-60).
+
+mod queue;
+mod writer;
 
 use crate::local_time::LocalTime;
+use queue::Queue;
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::sync::OnceLock;
+use std::time::Duration;
+use writer::Writer;
+
+/// Time that the last lines of a program get to be written.
+const FLUSH_MAX: Duration = Duration::from_millis(500);
 
 /// Shape of a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,26 +29,43 @@ pub enum Format {
 
 engine::named! { Format { Text = "text", Json = "json", } }
 
-#[derive(Debug, Default)]
+/// Where lines go once the log is open.
+#[derive(Debug)]
 struct Sink {
-    /// Standard error when `None`.
-    file: Option<File>,
+    queue: &'static Queue,
     format: Format,
 }
 
+static QUEUE: Queue = Queue::new();
 static SINK: OnceLock<Sink> = OnceLock::new();
 
 /// Sends the lines from here on to `path`, appended, in `format`; an empty path is standard error. Works once in a process.
 ///
 /// # Errors
-/// The file cannot be opened for writing.
+/// The file cannot be opened for writing, or the system has no room for a thread.
 pub fn open(path: &str, format: Format) -> io::Result<()> {
-    let file = match path {
-        "" => None,
-        path => Some(OpenOptions::new().append(true).create(true).open(path)?),
+    let out: Box<dyn Write + Send> = match path {
+        "" => Box::new(io::stderr()),
+        path => Box::new(OpenOptions::new().append(true).create(true).open(path)?),
     };
-    let _ = SINK.set(Sink { file, format });
+    let sink = Sink { queue: &QUEUE, format };
+    if SINK.set(sink).is_ok() {
+        let thread = std::thread::Builder::new().name("log".into());
+        thread.spawn(move || Writer::new(out, format).run(&QUEUE))?;
+    }
     Ok(())
+}
+
+/// Waits until the lines so far are written, half a second at most, when it is dropped: at the end of the program, in whatever way.
+#[derive(Debug)]
+pub struct Flushed;
+
+impl Drop for Flushed {
+    fn drop(&mut self) {
+        if let Some(sink) = SINK.get() {
+            sink.queue.flush(FLUSH_MAX);
+        }
+    }
 }
 
 thread_local! {
@@ -54,14 +82,12 @@ pub fn line(text: fmt::Arguments<'_>) {
     if KEPT.with_borrow_mut(|kept| kept.as_mut().map(|kept| kept.push(text.to_string()))).is_some() {
         return;
     }
-    let standard = Sink::default();
-    let sink = SINK.get().unwrap_or(&standard);
-    let line = render(sink.format, &LocalTime::now(), &text.to_string());
-    // A log that cannot be written is no reason to stop forwarding.
-    let _ = match &sink.file {
-        Some(file) => (&*file).write_all(line.as_bytes()),
-        None => io::stderr().lock().write_all(line.as_bytes()),
-    };
+    let rendered = |format| render(format, &LocalTime::now(), &text.to_string());
+    match SINK.get() {
+        Some(sink) => sink.queue.push(&rendered(sink.format)),
+        // A log that cannot be written is no reason to stop forwarding.
+        None => drop(io::stderr().lock().write_all(rendered(Format::Text).as_bytes())),
+    }
 }
 
 /// `log::line(format_args!(..))`.

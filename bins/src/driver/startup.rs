@@ -41,7 +41,11 @@ enum StartError {
 
 /// Runs one of the programs with the process's own command line and environment.
 pub fn run(side: Side) -> ExitCode {
-    match start(side) {
+    let ended = {
+        let _written = log::Flushed;
+        start(side)
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Nothing is left to tell it to when standard error is gone.

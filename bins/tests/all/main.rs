@@ -3,6 +3,7 @@
 
 mod addresses;
 mod black_hole;
+mod blocked_log;
 mod common;
 mod cures;
 mod diagnostics;
