@@ -4,6 +4,7 @@ use super::census::Census;
 use crate::config::Config;
 use crate::local_time::LocalTime;
 use crate::log::log_line;
+use crate::net::hosts::Hosts;
 use crate::net::http;
 use crate::net::wire::Listener;
 use crate::{profile, snmp};
@@ -14,11 +15,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::spawn_local;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-/// Where pages are served.
+/// Where pages are served, and for which hosts.
 #[derive(Debug)]
 pub(crate) struct Pages {
-    pub(crate) metrics: Option<Listener>,
-    pub(crate) profiles: Option<Listener>,
+    pub(crate) metrics: Option<(Listener, Hosts)>,
+    pub(crate) profiles: Option<(Listener, Hosts)>,
 }
 
 /// Starts the outputs that `config` enables; they end with the program.
@@ -26,13 +27,18 @@ pub(crate) struct Pages {
 /// # Errors
 /// The system refuses the signal's handler.
 pub(crate) fn start(config: &Config, census: &Rc<Census>, pages: Pages) -> io::Result<()> {
-    if let Some(listener) = pages.metrics {
+    if let Some((listener, hosts)) = pages.metrics {
         let (side, started, census) = (config.side, Instant::now(), Rc::clone(census));
         let page = async move |target: &str| census.snapshot(side, started.elapsed()).page(target);
-        spawn_local(http::serve(listener, page));
+        spawn_local(http::serve(listener, hosts, page));
     }
-    if let Some(listener) = pages.profiles {
-        spawn_local(http::serve(listener, async |target: &str| profile::page(target).await));
+    if let Some((listener, hosts)) = pages.profiles {
+        if !profile::AVAILABLE {
+            log_line!(
+                "pprof: this build has no profiler, requests for profiles are refused: build with --features profile"
+            );
+        }
+        spawn_local(http::serve(listener, hosts, async |target: &str| profile::page(target).await));
     }
     spawn_local(dump(signal(SignalKind::user_defined1())?, Rc::clone(census)));
     if let (false, Ok(period_s @ 1..)) =

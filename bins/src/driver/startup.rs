@@ -11,6 +11,7 @@ use crate::flags::{self, Program, Side};
 use crate::local_time::LocalTime;
 use crate::log::{self, log_line};
 use crate::net::address::{Address, PortRange, bind_candidates};
+use crate::net::hosts::Hosts;
 use crate::net::network::{Network, System};
 use crate::net::udp::Datagrams;
 use crate::net::wire::{Listener, first_working};
@@ -216,14 +217,19 @@ impl Start {
         flag: &'static str,
         what: &str,
         address: Option<&str>,
-    ) -> Result<Option<Listener>, StartError> {
+    ) -> Result<Option<(Listener, Hosts)>, StartError> {
         let Some(address) = address else { return Ok(None) };
         let address = self.checked(flag, Address::parse(address))?;
         let listener = Listener::bind(&*self.network, &address)
             .await
             .map_err(|error| cannot_listen(flag, &address, &error))?;
         log_line!("{what} on: {listener}");
-        Ok(Some(listener))
+        let own = match &address {
+            Address::Tcp(host, _) => host,
+            Address::Unix(_) => "",
+        };
+        let further = self.config.program.metrics_host.split(',');
+        Ok(Some((listener, Hosts::new(further.chain([own])))))
     }
 
     /// An address that does not parse is the option's fault.

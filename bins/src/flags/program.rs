@@ -63,13 +63,16 @@ engine::declare_options! {
         quiet: bool = flag("quiet", Diagnostics, Bool(false), "to suppress the 'stream open/close' messages");
         /// Serve profiles on [`PPROF_ADDRESS`](crate::config::PPROF_ADDRESS).
         pprof: bool = flag("pprof", Diagnostics, Bool(false),
-            "serve CPU profiles (/debug/pprof/profile) on 127.0.0.1:6060");
+            "serve CPU profiles (/debug/pprof/profile) on 127.0.0.1:6060, in builds with the feature profile");
         /// Address that profiles are served on instead, empty for none.
         pprof_addr: String = flag("pprof-addr", Diagnostics, NOTHING,
             "address to serve CPU profiles on instead, with or without pprof").since(KARST);
         /// Address that metrics are served on, empty for none.
         metrics: String = flag("metrics", Diagnostics, NOTHING,
             "address to serve Prometheus (/metrics) and JSON (/status) on over HTTP, empty for none").since(KARST);
+        /// Host names of requests to the pages of `metrics` and `pprof`, besides this machine's own.
+        metrics_host: String = flag("metrics-host", Diagnostics, NOTHING,
+            "further host names, separated by commas, that HTTP requests to metrics and pprof may carry").since(KARST);
         /// Server: do not search for the differing flag when datagrams do not decrypt.
         no_diagnose: bool = flag("no-diagnose", Diagnostics, Bool(false),
             "do not search for the differing flag when datagrams of a client do not decrypt")

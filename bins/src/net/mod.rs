@@ -1,8 +1,9 @@
 //! Addresses and sockets.
 
 pub mod address;
+pub mod hosts;
 pub mod http;
 pub mod network;
-pub mod udp;
 mod segmentation;
+pub mod udp;
 pub mod wire;

@@ -114,6 +114,14 @@ impl Wire {
         }
     }
 
+    /// Address of the peer; `None` over a unix socket.
+    pub const fn peer(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(_, peer) | Self::Simulated(_, peer) => Some(*peer),
+            Self::Unix(..) => None,
+        }
+    }
+
     /// Tells the peer that nothing more will be written.
     pub fn shutdown_write(&self) {
         // Fails only when the connection is gone, which the next read reports.

@@ -16,6 +16,8 @@ mod memory;
 mod monitoring;
 mod peers;
 mod plugin;
+#[cfg(feature = "profile")]
+mod profiles;
 mod simulated;
 mod snapshots;
 mod stalled;

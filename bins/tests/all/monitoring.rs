@@ -5,16 +5,15 @@ use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 /// Status line and body.
-fn get(to: SocketAddr, request: &str) -> (String, String) {
+pub(crate) fn get(to: SocketAddr, request: &str) -> (String, String) {
     let (status, body) = get_bytes(to, request);
     (status, String::from_utf8(body).unwrap())
 }
 
-fn get_bytes(to: SocketAddr, request: &str) -> (String, Vec<u8>) {
+pub(crate) fn get_bytes(to: SocketAddr, request: &str) -> (String, Vec<u8>) {
     let mut stream = connect(to);
     stream.write_all(request.as_bytes()).unwrap();
     let mut bytes = Vec::new();
@@ -26,12 +25,12 @@ fn get_bytes(to: SocketAddr, request: &str) -> (String, Vec<u8>) {
     (head.lines().next().unwrap().to_owned(), body)
 }
 
-fn address_after(log: &str, text: &str) -> SocketAddr {
+pub(crate) fn address_after(log: &str, text: &str) -> SocketAddr {
     log.split_once(text).unwrap().1.lines().next().unwrap().parse().unwrap()
 }
 
 /// The value of a metric without labels.
-fn value(page: &str, name: &str) -> f64 {
+pub(crate) fn value(page: &str, name: &str) -> f64 {
     let line = page.lines().find(|line| line.split(' ').next() == Some(name));
     line.unwrap_or_else(|| panic!("{name} in {page}")).rsplit(' ').next().unwrap().parse().unwrap()
 }
@@ -47,7 +46,7 @@ fn a_transfer_shows_in_metrics_and_status() {
     let log = client.wait_for("key derivation done");
     let (local, metrics) = (address_after(&log, "listening on: "), address_after(&log, "metrics on: "));
 
-    let (status, page) = get(metrics, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+    let (status, page) = get(metrics, "GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
     assert_eq!(status, "HTTP/1.1 200 OK");
     assert_eq!((value(&page, "karst_sessions"), value(&page, "karst_amplification_ratio")), (0.0, 0.0));
 
@@ -55,7 +54,7 @@ fn a_transfer_shows_in_metrics_and_status() {
     let data = sample(3, 500_000);
     assert_eq!(exchange(connect(local), data.clone()), data);
 
-    let (_, page) = get(metrics, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+    let (_, page) = get(metrics, "GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
     assert_eq!((value(&page, "karst_sessions"), value(&page, "karst_sessions_dialled_total")), (1.0, 1.0));
     assert!((500_000.0..600_000.0).contains(&value(&page, "karst_bytes_sent_total")), "{page}");
     // FEC adds three packets to ten; acknowledgements of the echo count, too.
@@ -71,7 +70,7 @@ fn a_transfer_shows_in_metrics_and_status() {
         assert_eq!(page.matches(&format!("# TYPE {name} ")).count(), 1, "{name}");
     }
 
-    let (status, body) = get(metrics, "GET /status HTTP/1.1\r\nHost: x\r\n\r\n");
+    let (status, body) = get(metrics, "GET /status HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
     assert_eq!(status, "HTTP/1.1 200 OK");
     let json: Value = serde_json::from_str(&body).unwrap();
     let session = &json["sessions"][0];
@@ -84,6 +83,64 @@ fn a_transfer_shows_in_metrics_and_status() {
     assert_eq!(get(metrics, "GET /secret HTTP/1.1\r\n\r\n").0, "HTTP/1.1 404 Not Found");
     assert_eq!(get(metrics, "PUT /status HTTP/1.1\r\n\r\n").0, "HTTP/1.1 405 Method Not Allowed");
     drop((held, server));
+}
+
+fn server_with_metrics(more: &[&str]) -> (Program, SocketAddr) {
+    let udp = free_udp().to_string();
+    let server = Program::server(&[&["-l", &udp, "--metrics", "127.0.0.1:0"], more].concat());
+    let metrics = address_after(&server.wait_for("metrics on: "), "metrics on: ");
+    (server, metrics)
+}
+
+// CLI-61: a page of another site that has its name resolved to this machine cannot read anything.
+#[test]
+fn requests_for_other_hosts_are_refused() {
+    let (_server, metrics) = server_with_metrics(&["--metrics-host", "karst.example,other"]);
+    let status = |host: &str| {
+        let (status, body) = get(metrics, &format!("GET /metrics HTTP/1.1\r\n{host}\r\n"));
+        assert!(!status.contains("403") || body.contains("--metrics-host"), "{body}");
+        status[9..12].to_owned()
+    };
+    let own = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let own = own.trim();
+    for host in [
+        "127.0.0.1",
+        "10.0.0.1:9100",
+        "[::1]:80",
+        "LocalHost:1",
+        "localhost.",
+        "Karst.example:9",
+        "other",
+        own,
+    ] {
+        assert_eq!(status(&format!("Host: {host}\r\n")), "200", "{host}");
+    }
+    assert_eq!(status(""), "200");
+    for host in ["attacker.example", "127.0.0.1.attacker.example:9100", "", "localhost@attacker.example"] {
+        assert_eq!(status(&format!("Host: {host}\r\n")), "403", "{host}");
+    }
+    assert_eq!(status("Host: 127.0.0.1\r\nHost: attacker.example\r\n"), "400");
+    assert_eq!(status("Host: 127.0.0.1\r\nHost: 127.0.0.1\r\n"), "400");
+}
+
+// CLI-61: those that send their request slowly, or not at all, make room for others.
+#[test]
+fn slow_connections_delay_no_scrape() {
+    let (_server, metrics) = server_with_metrics(&[]);
+    let mut slow = Vec::new();
+    for index in 0..100 {
+        let mut stream = connect(metrics);
+        if index % 2 == 0 {
+            stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: 127").unwrap();
+        }
+        slow.push(stream);
+        if index % 10 == 9 {
+            let since = Instant::now();
+            let (status, _) = get(metrics, "GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+            assert_eq!(status, "HTTP/1.1 200 OK");
+            assert!(since.elapsed() < Duration::from_secs(2), "{:?}", since.elapsed());
+        }
+    }
 }
 
 // CLI-36, CLI-8
@@ -125,38 +182,15 @@ fn the_service_manager_is_notified_of_start_and_stop() {
     std::fs::remove_file(&path).unwrap();
 }
 
-// CLI-42: while a transfer keeps the program busy, its profile has samples.
+// CLI-42: what a build without the profiler answers, and logs.
+#[cfg(not(feature = "profile"))]
 #[test]
-fn profiles_are_served_at_the_configured_address() {
-    let udp = free_udp();
-    let server = start_server(target(echo), udp, &["--crypt", "aes"]);
-    let words =
-        ["-r", &udp.to_string(), "-l", "127.0.0.1:0", "--crypt", "aes", "--pprof-addr", "127.0.0.1:0"];
-    let client = Program::client(&words);
-    let log = client.wait_for("key derivation done");
-    let (local, profiles) = (address_after(&log, "listening on: "), address_after(&log, "profiles on: "));
-    // The first profile of a process starts late, since it resolves function names first.
-    let enough = Arc::new(AtomicBool::new(false));
-    let stop = Arc::clone(&enough);
-    let carrying = std::thread::spawn(move || {
-        while !stop.load(Ordering::Relaxed) {
-            let data = sample(4, 1_000_000);
-            assert_eq!(exchange(connect(local), data.clone()), data);
-        }
-    });
-    let (status, profile) = get_bytes(profiles, "GET /debug/pprof/profile?seconds=1 HTTP/1.1\r\n\r\n");
-    assert_eq!(status, "HTTP/1.1 200 OK");
-    enough.store(true, Ordering::Relaxed);
-    let text = String::from_utf8_lossy(&profile);
-    // The first field is the type of the samples; the names are in the table of strings.
-    assert_eq!(profile[..2], [0x0a, 4]);
-    for name in ["nanoseconds", "samples", "bins::driver::"] {
-        assert!(profile.windows(name.len()).any(|window| window == name.as_bytes()), "{name} in {text}");
-    }
-    carrying.join().unwrap();
-    for target in ["/debug/pprof/profile?seconds=0", "/debug/pprof/profile?seconds=x"] {
-        assert_eq!(get(profiles, &format!("GET {target} HTTP/1.1\r\n\r\n")).0, "HTTP/1.1 400 Bad Request");
-    }
-    assert_eq!(get(profiles, "GET /debug/pprof/heap HTTP/1.1\r\n\r\n").0, "HTTP/1.1 404 Not Found");
-    drop(server);
+fn a_build_without_the_profiler_refuses_profiles() {
+    let server = Program::server(&["-l", &free_udp().to_string(), "--pprof-addr", "127.0.0.1:0"]);
+    let log = server.wait_for("pprof: this build has no profiler");
+    let profiles = address_after(&log, "profiles on: ");
+    let (status, body) = get(profiles, "GET /debug/pprof/profile?seconds=1 HTTP/1.1\r\n\r\n");
+    assert_eq!(status, "HTTP/1.1 501 Not Implemented");
+    assert!(body.contains("--features profile"), "{body}");
+    assert_eq!(get(profiles, "GET /debug/pprof/ HTTP/1.1\r\n\r\n").0, "HTTP/1.1 200 OK");
 }
