@@ -2,13 +2,16 @@
 
 use super::hub::Hub;
 use crate::flags::Side;
-use crate::heap::{heap_bytes, memory_bytes};
+use crate::heap::{heap_bytes, memory_bytes, session_bytes};
 use crate::metrics::{Ratios, SESSIONS_LISTED_MAX, Session, Snapshot, Worst};
 use crate::snmp::Totals;
 use engine::Stats;
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
+
+/// A session's share of memory gets no smaller than an eighth of what it was.
+const SHARE_HALVINGS_MAX: u32 = 3;
 
 /// Which program a session was opened by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +32,8 @@ pub(crate) struct Census {
     memory_bytes_max: Cell<usize>,
     /// Memory was short at the last check; it stays so until a tenth more is free.
     short: Cell<bool>,
+    /// For how many whole seconds it has been.
+    short_s: Cell<u32>,
 }
 
 impl Census {
@@ -106,13 +111,20 @@ impl Census {
             return false;
         }
         let tenths = if self.short.get() { 7 } else { 8 };
-        self.short.set(heap_bytes() > limit_bytes / 10 * tenths);
+        self.short.set(session_bytes() > limit_bytes / 10 * tenths);
         self.short.get()
     }
 
-    /// What each session may hold while memory is short, bytes.
+    /// Memory has been short for that long.
+    pub(crate) fn set_shortage(&self, shortage: Duration) {
+        self.short_s.set(u32::try_from(shortage.as_secs()).unwrap_or(u32::MAX));
+    }
+
+    /// What each session may hold while memory is short, bytes: an equal part of a third of it, since buffers may take twice what they
+    /// hold; and half of that after each second in which it did not help. A session that moves gets below; what stays above is not being read.
     pub(crate) fn share_bytes(&self) -> usize {
-        self.memory_bytes_max.get() / 2 / self.totals.get().curr_estab.max(1) as usize
+        let equal = self.memory_bytes_max.get() / 3 / self.totals.get().curr_estab.max(1) as usize;
+        equal >> self.short_s.get().min(SHARE_HALVINGS_MAX)
     }
 
     /// Every hub that lives.

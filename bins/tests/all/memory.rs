@@ -1,5 +1,5 @@
 //! Memory stays below `--memlimit` and is released after a load (CLI-54).
-use crate::common::{Program, connect, echo, exchange, free_udp, sample, target};
+use crate::common::{Program, connect, echo, exchange, free_udp, sample, start_client, target};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
@@ -28,7 +28,9 @@ fn start(server_flags: &[&str]) -> (Program, Program, SocketAddr, SocketAddr) {
     let target = target(|mut stream| {
         let mut first = [0];
         stream.read_exact(&mut first).unwrap();
-        if first == *b"!" {
+        if first == *b"?" {
+            thread::sleep(Duration::from_secs(600));
+        } else if first == *b"!" {
             let block = sample(9, 65_536);
             while stream.write_all(&block).is_ok() {}
         } else {
@@ -41,7 +43,8 @@ fn start(server_flags: &[&str]) -> (Program, Program, SocketAddr, SocketAddr) {
     let server = Program::server(&[&words, server_flags].concat());
     let metrics = address_after(&server.wait_for("metrics on: "), "metrics on: ");
     server.wait_for("key derivation done");
-    let words = ["-r", &udp, "-l", "127.0.0.1:0", "--conn", "16", "--nocomp", "--rcvwnd", "8192"];
+    let words =
+        ["-r", &udp, "-l", "127.0.0.1:0", "--conn", "16", "--nocomp", "--rcvwnd", "8192", "--sndwnd", "8192"];
     let client = Program::client(&words);
     let local = address_after(&client.wait_for("key derivation done"), "listening on: ");
     (server, client, metrics, local)
@@ -52,6 +55,21 @@ fn stopped_downloads(local: SocketAddr) -> Vec<TcpStream> {
     let open = |_| {
         let mut stream = connect(local);
         stream.write_all(b"!").unwrap();
+        stream
+    };
+    (0..32).map(open).collect()
+}
+
+/// Uploads to a target that does not read.
+fn stopped_uploads(local: SocketAddr) -> Vec<TcpStream> {
+    let open = |_| {
+        let mut stream = connect(local);
+        stream.write_all(b"?").unwrap();
+        let mut copy = stream.try_clone().unwrap();
+        thread::spawn(move || {
+            let block = sample(9, 65_536);
+            while copy.write_all(&block).is_ok() {}
+        });
         stream
     };
     (0..32).map(open).collect()
@@ -73,8 +91,9 @@ fn a_limit_holds_and_the_program_recovers() {
     let (server, _client, metrics, local) = start(&["--memlimit", "24"]);
     let base = metric(metrics, "karst_heap_bytes");
     let stopped = stopped_downloads(local);
-    let peak = peak(metrics, Duration::from_secs(4));
-    assert!(server.log().contains("memlimit: memory is short"), "the load is too small: {peak} bytes");
+    let before = peak(metrics, Duration::from_secs(1));
+    server.wait_for("memlimit: memory is short");
+    let peak = peak(metrics, Duration::from_secs(3)).max(before);
     assert!(peak < 24.0 * MEBIBYTE, "{peak} bytes in use");
     drop(stopped);
     let dropped = Instant::now();
@@ -88,6 +107,34 @@ fn a_limit_holds_and_the_program_recovers() {
         assert!(dropped.elapsed() < Duration::from_secs(60), "{left} bytes left");
         thread::sleep(Duration::from_millis(100));
     }
+}
+
+// CLI-54: memory stays between four fifths and the whole of the limit, in which nothing new is accepted.
+#[test]
+fn new_clients_are_served_after_a_few_seconds_of_shortage() {
+    let (server, _client, metrics, local) = start(&["--memlimit", "24"]);
+    let log = server.wait_for("/udp");
+    let udp = log.split_once("Listening on: ").unwrap().1.split("/udp").next().unwrap().to_owned();
+    let _stopped = stopped_uploads(local);
+    server.wait_for("memlimit: memory is short");
+    // Until the shortage lasts.
+    let until = Instant::now() + Duration::from_millis(2500);
+    while Instant::now() < until {
+        assert!(metric(metrics, "karst_heap_bytes") < 40.0 * MEBIBYTE);
+        thread::sleep(Duration::from_millis(100));
+    }
+    let (_other, local) = start_client(udp.parse().unwrap(), &["--nocomp"]);
+    let since = Instant::now();
+    let data = sample(5, 50_000);
+    while exchange(connect(local), data.clone()) != data {
+        let used = metric(metrics, "karst_heap_bytes");
+        assert!(
+            since.elapsed() < Duration::from_secs(15),
+            "locked out, {used} bytes used:\n{}",
+            server.log()
+        );
+    }
+    assert!(since.elapsed() < Duration::from_secs(15), "served after {:?}", since.elapsed());
 }
 
 // CLI-54
