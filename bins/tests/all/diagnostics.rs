@@ -108,7 +108,11 @@ fn a_failed_row_is_logged_and_retried() {
     let folder = folder("retry").join("later");
     let path = folder.join("x.csv");
     let words = ["-l", &free_udp().to_string(), "--snmpperiod=1", "--snmplog", &path.display().to_string()];
+    // What cannot be written at start is rejected (CLI-82); this is lost later.
+    std::fs::create_dir(&folder).unwrap();
     let server = Program::server(&words);
+    server.wait_for("Listening on: ");
+    std::fs::remove_dir_all(&folder).unwrap();
     server.wait_for("snmp logger: No such file or directory");
     std::fs::create_dir(&folder).unwrap();
     wait_for_file(&path, |text| text.lines().count() > 1);
