@@ -20,6 +20,9 @@ pub enum Event {
     Writable(StreamId),
     /// The peer finished the stream; bytes may still wait to be read.
     Finished(StreamId),
+    /// The peer reset the stream: bytes may still wait to be read, then [`crate::mux::ReadError::Reset`] is returned
+    /// instead of the end.
+    Reset(StreamId),
     /// The peer stopped reading the stream: written bytes that were not sent yet are dropped (SMUX-29).
     Stopped(StreamId),
     /// The tunnel closed the stream: its reader stopped and blocked every other stream of the session (SMUX-28).

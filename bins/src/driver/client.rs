@@ -118,7 +118,7 @@ impl Client {
         tokio::select! {
             biased;
             () = stop.requested() => {}
-            () = stop::drain(&hubs) => {}
+            () = stop::drain(&self.scratch, &hubs) => {}
         }
     }
 
@@ -234,7 +234,7 @@ async fn run(hub: Rc<Hub>, session: SessionId, hubs: Hubs) {
 fn on_notice(hub: &Rc<Hub>, notice: Notice) {
     match notice {
         // Servers open no streams, kcptun's neither.
-        Notice::Opened(session, id) => hub.close_stream(session, id),
+        Notice::Opened(session, id) => hub.reset_stream(session, id),
         Notice::Ended(_, CloseReason::Local, _) => {}
         Notice::Ended(peer, reason, mismatch) => {
             let why = Why(reason, mismatch);

@@ -3,6 +3,7 @@
 use super::census::{Census, Opened};
 use super::clock::Clock;
 use super::diagnose::Diagnose;
+use super::stop::Stopping;
 use super::stream::{Signals, Stream};
 use super::tunnels::Tunnels;
 use crate::log::log_line;
@@ -18,6 +19,7 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Sleep;
 
@@ -35,6 +37,7 @@ const MTU_SAFEST: usize = 508;
 pub(crate) struct Scratch {
     pub(crate) clock: Clock,
     pub(crate) census: Rc<Census>,
+    pub(crate) stopping: Stopping,
     receive: RefCell<RecvBatch>,
     send: RefCell<Vec<u8>>,
     /// For bytes on their way from a connection to a tunnel.
@@ -46,6 +49,7 @@ impl Scratch {
         Rc::new(Self {
             clock: Clock::start(),
             census: Rc::default(),
+            stopping: Stopping::default(),
             receive: RefCell::default(),
             send: RefCell::new(vec![0; SEND_BYTES]),
             read: RefCell::new(vec![0; 32_768]),
@@ -176,11 +180,16 @@ impl Hub {
         self.state.borrow().tunnels.each(|_, tunnel| show(self.local_addr(), tunnel));
     }
 
-    /// Whether everything written was acknowledged.
-    pub(crate) fn is_drained(&self) -> bool {
-        let mut drained = true;
-        self.state.borrow().tunnels.each(|_, tunnel| drained &= tunnel.drained());
-        drained
+    /// Whether no stream is in use, and everything written was acknowledged. Peers that are silent for `silence_max` are left
+    /// out.
+    pub(crate) fn is_flushed(&self, silence_max: Duration) -> bool {
+        let now = self.scratch.clock.now();
+        let state = self.state.borrow();
+        let mut flushed = state.sessions.values().all(|session| session.streams.is_empty());
+        state.tunnels.each(|_, tunnel| {
+            flushed &= tunnel.is_closed() || tunnel.is_flushed() || tunnel.silent_for(now) > silence_max;
+        });
+        flushed
     }
 
     /// Bytes that wait in the fullest live session, and its id.
@@ -202,7 +211,7 @@ impl Hub {
         let mut state = self.state.borrow_mut();
         let State { tunnels, sessions, .. } = &mut *state;
         let mut changed = Vec::new();
-        tunnels.set_accepting(share_bytes.is_none());
+        tunnels.set_accepting(share_bytes.is_none() && !self.scratch.stopping.has_begun());
         for (id, session) in sessions {
             let held = tunnels.with(*id, |tunnel| {
                 let held = share_bytes.is_some_and(|share| tunnel.queued_bytes() > share);
@@ -256,7 +265,7 @@ impl Hub {
         opened.unwrap_or(Err(OpenError::Closed)).map(|id| self.stream(session, id))
     }
 
-    /// The handle of a stream that was opened; dropping it closes the stream.
+    /// The handle of a stream that was opened; dropping it resets the stream, unless this side finished it.
     pub(crate) fn stream(self: &Rc<Self>, session: SessionId, id: StreamId) -> Stream {
         let signals = Rc::new(Signals::default());
         if let Some(session) = self.state.borrow_mut().sessions.get_mut(&session) {
@@ -280,30 +289,31 @@ impl Hub {
         self.state.borrow_mut().tunnels.with(id, look)
     }
 
-    pub(crate) fn close_stream(&self, session: SessionId, id: StreamId) {
+    /// Ends a stream that is not used any more, as a reset unless this side finished it. While the program stops, a stream of
+    /// a peer that knows no resets is left as it is: it would be taken for complete (CLI-25).
+    pub(crate) fn reset_stream(&self, session: SessionId, id: StreamId) {
         let now = self.scratch.clock.now();
-        self.with_tunnel(session, |tunnel| tunnel.close_stream(now, id));
+        let stopping = self.scratch.stopping.has_begun();
+        self.with_tunnel(session, |tunnel| {
+            (!stopping || tunnel.peer_half_closes()) && tunnel.reset_stream(now, id)
+        });
         if let Some(session) = self.state.borrow_mut().sessions.get_mut(&session) {
             session.streams.remove(&id);
         }
     }
 
-    /// Ends all streams; what they had taken is still sent.
-    pub(crate) fn close_all_streams(&self) {
+    /// Accepts no more sessions.
+    pub(crate) fn stop_accepting(&self) {
+        self.state.borrow_mut().tunnels.set_accepting(false);
+    }
+
+    /// Sends the resets of streams whose readers paused them, instead of the bytes that wait for that.
+    pub(crate) fn drop_unsent(&self) {
         let now = self.scratch.clock.now();
-        let mut state = self.state.borrow_mut();
-        let State { tunnels, sessions, .. } = &mut *state;
-        for (id, session) in &*sessions {
-            for (stream, signals) in &session.streams {
-                tunnels.with(*id, |tunnel| tunnel.close_stream(now, *stream));
-                signals.wake_all();
-            }
-        }
-        let ids: Vec<SessionId> = sessions.keys().copied().collect();
+        let ids: Vec<SessionId> = self.state.borrow().sessions.keys().copied().collect();
         for id in ids {
-            state.mark(id);
+            self.with_tunnel(id, |tunnel| tunnel.drop_unsent(now));
         }
-        self.marked.notify_one();
     }
 
     /// Drives the sessions: a client's until it ended, a server's without end.
@@ -547,8 +557,20 @@ impl Session {
     fn signal(&self, event: Event) {
         let signals = |id| self.streams.get(id);
         match &event {
-            Event::Readable(id) | Event::Finished(id) => {
+            Event::Readable(id) => {
                 signals(id).inspect(|signals| signals.readable.notify_one());
+            }
+            Event::Finished(id) => {
+                signals(id).inspect(|signals| {
+                    signals.is_finished.set(true);
+                    signals.readable.notify_one();
+                });
+            }
+            Event::Reset(id) => {
+                signals(id).inspect(|signals| {
+                    signals.readable.notify_one();
+                    signals.reset.notify_one();
+                });
             }
             Event::Writable(id) => {
                 signals(id).inspect(|signals| signals.writable.notify_one());

@@ -25,6 +25,7 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 const SESSIONS_MAX: usize = 4096;
 
 pub(crate) struct Server {
+    scratch: Rc<Scratch>,
     hubs: Vec<Rc<Hub>>,
     census: Rc<Census>,
     streams: Rc<Streams>,
@@ -63,7 +64,7 @@ impl Server {
         let limits = Limits { hold_end: Duration::ZERO, rest };
         let streams = Rc::new(Streams { network, target, quiet: config.program.quiet, limits });
         let census = Rc::clone(&scratch.census);
-        Self { hubs, census, streams, smuxver: config.settings.smuxver }
+        Self { scratch, hubs, census, streams, smuxver: config.settings.smuxver }
     }
 
     /// The sessions' counters.
@@ -83,7 +84,7 @@ impl Server {
         tokio::select! {
             biased;
             () = stop.requested() => {}
-            () = stop::drain(&self.hubs) => {}
+            () = stop::drain(&self.scratch, &self.hubs) => {}
         }
     }
 }
@@ -95,7 +96,9 @@ fn on_notice(hub: &Rc<Hub>, streams: &Rc<Streams>, smuxver: i64, notice: Notice)
             log_line!("remote address: {peer}");
             log_line!("smux version: {smuxver} on connection: {} -> {peer}", hub.local_addr());
         }
-        Notice::Opened(session, id) if hub.scratch.census.is_short() => hub.close_stream(session, id),
+        Notice::Opened(session, id) if hub.scratch.census.is_short() || hub.scratch.stopping.has_begun() => {
+            hub.reset_stream(session, id);
+        }
         Notice::Opened(session, id) => {
             let stream = hub.stream(session, id);
             tokio::task::spawn_local(forward(stream, Rc::clone(streams)));
@@ -108,7 +111,12 @@ fn on_notice(hub: &Rc<Hub>, streams: &Rc<Streams>, smuxver: i64, notice: Notice)
 
 async fn forward(stream: Stream, streams: Rc<Streams>) {
     let label = stream.label();
-    let wire = match Wire::connect(&*streams.network, &streams.target, CONNECT_LIMIT).await {
+    let connected = tokio::select! {
+        biased;
+        connected = Wire::connect(&*streams.network, &streams.target, CONNECT_LIMIT) => connected,
+        _ = stream.stopping() => return,
+    };
+    let wire = match connected {
         Ok(wire) => wire,
         Err(error) => {
             return log_line!("{} in: {label}", DialError(&streams.target, &error));

@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// Wakes the task of a stream.
 #[derive(Debug, Default)]
@@ -18,6 +19,10 @@ pub(crate) struct Signals {
     /// The peer stopped reading.
     pub(crate) stopped: Notify,
     pub(crate) is_stopped: Cell<bool>,
+    /// The peer ended its direction in order.
+    pub(crate) is_finished: Cell<bool>,
+    /// The peer reset the stream.
+    pub(crate) reset: Notify,
 }
 
 impl Signals {
@@ -27,7 +32,7 @@ impl Signals {
     }
 }
 
-/// Handle of a stream; dropping it closes the stream.
+/// Handle of a stream; dropping it resets the stream, as far as this side's direction was not finished.
 pub(crate) struct Stream {
     hub: Rc<Hub>,
     session: SessionId,
@@ -91,6 +96,21 @@ impl Stream {
         looked.unwrap_or(false)
     }
 
+    /// Whether the peer ended its direction in order; bytes of it may still have to be read.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.signals.is_finished.get()
+    }
+
+    /// Waits until the peer resets the stream (SMUX-33).
+    pub(crate) async fn reset(&self) {
+        self.signals.reset.notified().await;
+    }
+
+    /// Waits until the program stops; the time at which it ends.
+    pub(crate) async fn stopping(&self) -> Instant {
+        self.hub.scratch.stopping.began().await
+    }
+
     /// Waits until the tunnel closes the stream because its stalled reader blocks the others (SMUX-28).
     pub(crate) async fn cut(&self) {
         self.signals.cut.notified().await;
@@ -119,6 +139,6 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        self.hub.close_stream(self.session, self.id);
+        self.hub.reset_stream(self.session, self.id);
     }
 }

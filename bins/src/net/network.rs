@@ -52,9 +52,6 @@ pub trait Stream: fmt::Debug {
 
     /// See [`Wire::shutdown_write`].
     fn shutdown_write(&self);
-
-    /// See [`Wire::reset_on_close`].
-    fn reset_on_close(&self);
 }
 
 /// Accepts the connections of a simulated network.

@@ -8,6 +8,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
@@ -15,7 +16,10 @@ use std::os::unix::net as unix;
 use std::time::Duration;
 use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
+
+/// Interval at which a connection is checked for bytes without acknowledgement.
+const ACKNOWLEDGED_STEP: Duration = Duration::from_millis(5);
 
 /// A byte stream to a local application or to a target.
 #[derive(Debug)]
@@ -55,7 +59,10 @@ impl Wire {
         Err(first_error.unwrap_or_else(|| io::ErrorKind::NotFound.into()))
     }
 
+    /// Closing the connection resets it until [`Self::shutdown_write`], also when the process is killed (CLI-57). The error
+    /// of a connection that is gone is reported by the next read.
     pub(super) fn of_tcp(stream: TcpStream, peer: SocketAddr) -> Self {
+        let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
         // Bytes were already held back as long as the tunnel wants to.
         let _ = stream.set_nodelay(true);
         Self::Tcp(stream, SocketAddr::new(peer.ip().to_canonical(), peer.port()))
@@ -122,22 +129,27 @@ impl Wire {
         }
     }
 
-    /// Tells the peer that nothing more will be written.
+    /// Ends the outgoing direction in order. Without this call, closing resets a TCP connection, so that its peer does not
+    /// take a cut stream for a complete one. Unix sockets have no reset.
     pub fn shutdown_write(&self) {
-        // Fails only when the connection is gone, which the next read reports.
+        // Both fail only when the connection is gone, which the next read reports.
         match self {
-            Self::Tcp(stream, _) => drop(SockRef::from(stream).shutdown(Shutdown::Write)),
+            Self::Tcp(stream, _) => {
+                let socket = SockRef::from(stream);
+                let _ = socket.shutdown(Shutdown::Write).and_then(|()| socket.set_linger(None));
+            }
             Self::Unix(stream, _) => drop(SockRef::from(stream).shutdown(Shutdown::Write)),
             Self::Simulated(stream, _) => stream.shutdown_write(),
         }
     }
 
-    /// Makes closing reset the connection, so that the peer does not take a cut stream for a complete one.
-    pub fn reset_on_close(&self) {
-        match self {
-            Self::Tcp(stream, _) => drop(SockRef::from(stream).set_linger(Some(Duration::ZERO))),
-            Self::Unix(stream, _) => drop(SockRef::from(stream).set_linger(Some(Duration::ZERO))),
-            Self::Simulated(stream, _) => stream.reset_on_close(),
+    /// Waits until the peer's system has acknowledged everything written, which a reset would discard.
+    pub async fn acknowledged(&self) {
+        while let Self::Tcp(stream, _) = self {
+            if unacknowledged_bytes(stream.as_fd()) == 0 {
+                return;
+            }
+            sleep(ACKNOWLEDGED_STEP).await;
         }
     }
 }
@@ -150,6 +162,14 @@ impl fmt::Display for Wire {
             Self::Unix(_, path) => f.write_str(path),
         }
     }
+}
+
+/// Bytes that the peer's system has not acknowledged, the end included; 0 for a connection that is gone.
+fn unacknowledged_bytes(socket: BorrowedFd<'_>) -> libc::c_int {
+    let mut bytes = 0;
+    // SAFETY: the descriptor is open, and the call writes one int.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+    if result == 0 { bytes } else { 0 }
 }
 
 async fn within<T>(until: Instant, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {

@@ -23,5 +23,6 @@ mod snapshots;
 mod stalled;
 mod startup;
 mod surface;
+mod truncation;
 mod tunnel;
 mod udp;

@@ -188,6 +188,9 @@ pub enum ReadError {
     /// No such stream: closed here, or finished by both sides and its end was read.
     #[error("unknown stream")]
     UnknownStream,
+    /// The peer reset the stream; everything it sent before was read (SMUX-33).
+    #[error("the peer reset the stream")]
+    Reset,
     /// The session is closed or its input is broken; no more data will arrive.
     #[error("session is closed")]
     Closed,
@@ -246,6 +249,15 @@ pub trait Mux: Send {
     /// Ends both sides: what was taken is still sent, what was not read is dropped. Unknown streams are ignored.
     fn close(&mut self, id: StreamId);
 
+    /// As [`Self::close`], but this side's direction ends as cut short, unless it was finished before: a peer that announced
+    /// half-close reads [`ReadError::Reset`] behind what was taken (SMUX-33). Others read an ordinary end. Whether this side's
+    /// direction was cut.
+    fn reset(&mut self, id: StreamId) -> bool;
+
+    /// Drops the bytes that were not framed of streams that were reset here, so that their resets do not wait for a
+    /// paused reader.
+    fn drop_unsent(&mut self);
+
     /// Consumes bytes from the peer, cut anywhere; how many. Fewer than given only when too much is unread: offer the
     /// rest again once [`Self::input_ready`] returns true.
     ///
@@ -283,6 +295,9 @@ pub trait Mux: Send {
 
     /// Bytes that wait in all streams, to be framed or to be read.
     fn queued_bytes(&self) -> usize;
+
+    /// Whether no stream has bytes, an end or a reset left to frame.
+    fn is_flushed(&self) -> bool;
 
     /// Bytes written to a stream, and those of them that were framed, both modulo 2^32; `None` for unknown streams.
     fn sent_bytes(&self, id: StreamId) -> Option<(u32, u32)>;

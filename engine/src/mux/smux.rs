@@ -15,7 +15,7 @@ use crate::time::{Deadline, Instant, Timer};
 use core::time::Duration;
 use frame::{Command, HEADER_LEN, Header, UPDATE_LEN};
 use std::collections::{BTreeMap, VecDeque};
-use stream::{Fin, STOP, Stream};
+use stream::{Fin, RESET, STOP, Stream};
 
 /// Refused streams whose FIN was not sent yet; a peer that opens more gets no answer for them (SMUX-22).
 const REFUSALS_MAX: usize = 1024;
@@ -44,10 +44,14 @@ pub struct Smux {
     /// Bytes that wait in all streams to be framed.
     send_bytes: usize,
     refused: VecDeque<StreamId>,
+    /// The refusal in front was marked as a reset (SMUX-33); its FIN comes next.
+    refusal_marked: bool,
     nop_queued: bool,
     /// Half-close is wanted and waits for the peer's announcement.
     half_close_offered: bool,
     peer_announced: bool,
+    /// The peer's first frame has shown whether it announces, or this side does not offer anything.
+    peer_identified: bool,
     reading: Reading,
     /// Bytes that may still be received, the only limit (SMUX-13); a frame may overdraw it once (SMUX-14).
     bucket: i64,
@@ -83,9 +87,11 @@ impl Smux {
             turns_taken: 0,
             send_bytes: 0,
             refused: VecDeque::new(),
+            refusal_marked: false,
             nop_queued: false,
             half_close_offered,
             peer_announced: false,
+            peer_identified: !half_close_offered,
             reading: Reading::Header(Partial::default()),
             bucket: settings.receive_bytes_max as i64,
             broken: None,
@@ -202,8 +208,14 @@ impl Smux {
     }
 
     fn put_refusal(&mut self, out: &mut Vec<u8>) {
-        let Some(id) = self.refused.pop_front() else { return };
-        Header { command: Command::Fin, len: 0, id }.put(self.settings.version, out);
+        let Some(&id) = self.refused.front() else { return };
+        let mark = self.settings.is_extended() && !self.refusal_marked;
+        self.refusal_marked = mark;
+        let (command, len) = if mark { (Command::Nop, RESET) } else { (Command::Fin, 0) };
+        Header { command, len, id }.put(self.settings.version, out);
+        if !mark {
+            self.refused.pop_front();
+        }
         if !self.refused.is_empty() {
             self.turns.push_back(Turn::Refusal);
         }
@@ -254,12 +266,19 @@ impl Smux {
     /// Handles a header; returns what to read next. Lengths of frames that have no payload are ignored (SMUX-7).
     fn handle_header(&mut self, header: Header) -> Reading {
         let id = header.id;
+        let announcement = header.command == Command::Nop && id == ANNOUNCEMENT;
+        if announcement {
+            self.handle_announcement();
+        }
+        if !std::mem::replace(&mut self.peer_identified, true) {
+            self.queue_deferred();
+        }
         match header.command {
-            Command::Nop if id == ANNOUNCEMENT => self.handle_announcement(),
+            Command::Nop if announcement => {}
             Command::Nop if !self.settings.is_extended() => {}
             Command::Nop => self.handle_steering(id, header.len),
             Command::Syn => self.handle_syn(id),
-            Command::Fin => self.handle_fin(id),
+            Command::Fin => self.handle_end(id, false),
             Command::Update => return Reading::Update { id, payload: Partial::default() },
             Command::Push if header.len == 0 => {} // SMUX-6
             Command::Push => {
@@ -282,9 +301,26 @@ impl Smux {
         }
     }
 
-    /// A NOP with the id of a stream reports about the peer's reader: length 0 starts or ends a pause, the largest length
-    /// means that it stopped reading, and others are KiB that it read (SMUX-27, SMUX-29).
+    /// The peer's first frame has shown what it understands: queues the resets that waited for it. Once per session, in time
+    /// proportional to the number of streams.
+    fn queue_deferred(&mut self) {
+        let deferred = |stream: &Stream| stream.send.fin == Fin::Deferred;
+        let ids = self.streams.iter().filter(|(_, stream)| deferred(stream)).map(|(id, _)| *id);
+        for id in ids.collect::<Vec<_>>() {
+            if let Some(stream) = self.streams.get_mut(&id) {
+                stream.send.fin = Fin::Queued;
+            }
+            self.take_turn(id);
+        }
+    }
+
+    /// A NOP with the id of a stream reports about the peer's end of it: length 0 starts or ends a pause, the largest length
+    /// means that it stopped reading, the second largest that it was reset, and others are KiB that it read (SMUX-27,
+    /// SMUX-29, SMUX-33).
     fn handle_steering(&mut self, id: StreamId, len: u16) {
+        if len == RESET {
+            return self.handle_end(id, true);
+        }
         let Some(stream) = self.streams.get_mut(&id) else { return };
         match len {
             0 => {
@@ -352,20 +388,28 @@ impl Smux {
         self.refused.push_back(id);
     }
 
-    fn handle_fin(&mut self, id: StreamId) {
+    /// The peer's direction ended; a reset ends this side's, too.
+    fn handle_end(&mut self, id: StreamId, reset: bool) {
         let Some(stream) = self.streams.get_mut(&id).filter(|stream| !stream.closed) else { return };
         if std::mem::replace(&mut stream.receive.peer_finished, true) {
             return;
         }
         stream.send.forget_reader();
+        if reset {
+            stream.receive.reset = true;
+            self.send_bytes -= stream.send.queued_bytes();
+            stream.send.stop();
+            self.marks.hit(Mark::Reset);
+        }
         if stream.receive.take_wake() {
             self.events.push_back(Event::Readable(id));
         }
         if stream.take_writable(&self.settings) {
             self.events.push_back(Event::Writable(id));
         }
-        self.events.push_back(Event::Finished(id));
+        self.events.push_back(if reset { Event::Reset(id) } else { Event::Finished(id) });
         self.give_up_turn(id);
+        self.take_turn(id);
     }
 
     fn handle_payload(&mut self, id: StreamId, bytes: &[u8], complete: bool) {
@@ -449,10 +493,11 @@ impl Mux for Smux {
                 return Err(if no_more { ReadError::Closed } else { ReadError::Blocked });
             }
             stream.receive.end_told = true;
+            let reset = stream.receive.reset;
             self.stop_receiving(id);
             self.forget_if_done(id);
             self.check();
-            return Ok(&mut []);
+            return if reset { Err(ReadError::Reset) } else { Ok(&mut []) };
         }
         // Found above; looked up again because a borrow returned on one path only cannot be held across the others.
         self.known(id).map(|stream| stream.receive.readable()).ok_or(ReadError::UnknownStream)
@@ -499,6 +544,28 @@ impl Mux for Smux {
         self.stop_receiving(id);
         self.take_turn(id);
         self.forget_if_done(id);
+        self.check();
+    }
+
+    fn reset(&mut self, id: StreamId) -> bool {
+        let identified = self.peer_identified;
+        let Some(stream) = self.known(id) else { return false };
+        let cut = stream.send.reset(identified);
+        self.close(id);
+        cut
+    }
+
+    fn drop_unsent(&mut self) {
+        let waits = |stream: &Stream| stream.send.reset && stream.send.queued_bytes() > 0;
+        let ids = self.streams.iter().filter(|(_, stream)| waits(stream)).map(|(id, _)| *id);
+        for id in ids.collect::<Vec<_>>() {
+            if let Some(stream) = self.streams.get_mut(&id) {
+                self.send_bytes -= stream.send.queued_bytes();
+                stream.send.drop_queue();
+            }
+            self.give_up_turn(id);
+            self.take_turn(id);
+        }
         self.check();
     }
 
@@ -556,6 +623,7 @@ impl Mux for Smux {
             | Event::Readable(id)
             | Event::Writable(id)
             | Event::Finished(id)
+            | Event::Reset(id)
             | Event::Stopped(id)) = event
             else {
                 return Some(event);
@@ -617,6 +685,10 @@ impl Mux for Smux {
 
     fn sent_bytes(&self, id: StreamId) -> Option<(u32, u32)> {
         self.streams.get(&id).map(|stream| stream.send.sent_bytes())
+    }
+
+    fn is_flushed(&self) -> bool {
+        !self.has_frames() && self.streams.values().all(|stream| stream.send.is_flushed())
     }
 
     fn queued_bytes(&self) -> usize {

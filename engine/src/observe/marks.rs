@@ -100,6 +100,7 @@ terms! {
         Resume "resume" "The peer resumed a paused stream."
         Credit "credit" "The peer reported how much of a smux 1 stream it has read."
         Stop "stop" "The peer reported that a stream has no reader any more."
+        Reset "reset" "The peer reset a stream."
         StreamCut "stream cut" "A stream was reset because its stalled reader blocked the others."
     }
 }

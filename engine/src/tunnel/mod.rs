@@ -198,6 +198,11 @@ impl Tunnel {
         self.arq.waitsnd() == 0 && !self.mux.has_frames()
     }
 
+    /// Whether, moreover, no stream has bytes, an end or a reset left to send.
+    pub fn is_flushed(&self) -> bool {
+        self.arq.waitsnd() == 0 && self.mux.is_flushed()
+    }
+
     /// The option that differs from the peer's, once the session failed because of it.
     pub fn mismatch(&self) -> Option<Mismatch> {
         self.inbound.mismatch
@@ -365,6 +370,22 @@ impl Tunnel {
     pub fn close_stream(&mut self, now: Instant, id: StreamId) {
         self.mux.close(id);
         self.pads.remove(id);
+        self.settle(now);
+    }
+
+    /// Ends a stream in both directions after a failure: what was written is still sent, and then a peer that half-closes
+    /// reads [`ReadError::Reset`] instead of an end. Other peers cannot be notified, and read an end. Returns false when this
+    /// side's direction was finished before: then it ends in order.
+    pub fn reset_stream(&mut self, now: Instant, id: StreamId) -> bool {
+        let cut = self.mux.reset(id);
+        self.pads.remove(id);
+        self.settle(now);
+        cut
+    }
+
+    /// Stops waiting for the readers of streams that were reset here: what they did not take is dropped.
+    pub fn drop_unsent(&mut self, now: Instant) {
+        self.mux.drop_unsent();
         self.settle(now);
     }
 

@@ -68,7 +68,7 @@ impl Tunnel {
             return;
         }
         self.health.stall.holder = None;
-        self.mux.close(id);
+        self.mux.reset(id);
         self.pads.remove(id);
         self.reports.stats.streams_cut += 1;
         self.reports.events.push_back(Event::Cut(id));

@@ -29,6 +29,7 @@ mod server_replay;
 mod shared_line;
 mod smux_hold;
 mod smux_properties;
+mod smux_reset;
 mod smux_rules;
 mod smux_vectors;
 mod snappy_properties;

@@ -18,6 +18,7 @@ enum Op {
     Read { stream: usize, len: usize },
     Finish { stream: usize },
     Close { stream: usize },
+    Reset { stream: usize },
     Frames { count: usize },
     Deliver { bytes: usize },
 }
@@ -29,7 +30,8 @@ fn op() -> impl Strategy<Value = (usize, Op)> {
         4 => (stream.clone(), 0..20_000usize).prop_map(|(stream, len)| Op::Write { stream, len }),
         4 => (stream.clone(), 0..20_000usize).prop_map(|(stream, len)| Op::Read { stream, len }),
         1 => stream.clone().prop_map(|stream| Op::Finish { stream }),
-        1 => stream.prop_map(|stream| Op::Close { stream }),
+        1 => stream.clone().prop_map(|stream| Op::Close { stream }),
+        1 => stream.prop_map(|stream| Op::Reset { stream }),
         4 => (0..8usize).prop_map(|count| Op::Frames { count }),
         6 => (0..9000usize).prop_map(|bytes| Op::Deliver { bytes }),
     ];
@@ -63,6 +65,8 @@ struct Flow {
     read: u64,
     reader_gone: bool,
     writer_gone: bool,
+    /// The writer reset the stream before it had finished.
+    cut: bool,
     writer_waits: bool,
 }
 
@@ -79,6 +83,8 @@ struct World {
     /// By writing side and stream.
     flows: BTreeMap<(usize, StreamId), Flow>,
     accepted: BTreeSet<StreamId>,
+    /// Both ends announce half-close.
+    extended: bool,
     settings: Settings,
 }
 
@@ -98,6 +104,7 @@ impl World {
             sides: [side(Role::Client), side(Role::Server)],
             flows: BTreeMap::new(),
             accepted: BTreeSet::new(),
+            extended: settings.announce && settings.half_close,
             settings: settings.clone(),
         }
     }
@@ -113,6 +120,7 @@ impl World {
             Op::Read { stream, len } => drop(pick(stream).map(|id| self.read(index, id, *len))),
             Op::Finish { stream } => drop(pick(stream).map(|id| self.finish(index, id))),
             Op::Close { stream } => drop(pick(stream).map(|id| self.close(index, id))),
+            Op::Reset { stream } => drop(pick(stream).map(|id| self.reset(index, id))),
             Op::Frames { count } => (0..*count).for_each(|_| {
                 self.frame(index);
             }),
@@ -163,6 +171,7 @@ impl World {
                 side.readable.remove(&id);
                 let flow = self.flows.entry((1 - index, id)).or_default();
                 assert!(flow.writer_gone, "the end came before the writer ended");
+                assert!(!flow.cut || !self.extended, "a cut stream looks complete");
                 assert_eq!(flow.read, flow.written, "the end came early");
                 false
             }
@@ -177,7 +186,14 @@ impl World {
                 n > 0
             }
             Err(error) => {
-                assert!(matches!(error, ReadError::Blocked | ReadError::UnknownStream));
+                let flow = self.flows.entry((1 - index, id)).or_default();
+                let refused = !self.accepted.contains(&id);
+                assert!(error != ReadError::Reset || self.extended && (flow.cut || refused));
+                assert!(
+                    error != ReadError::Reset || flow.read == flow.written,
+                    "bytes before the reset are lost"
+                );
+                assert!(matches!(error, ReadError::Blocked | ReadError::UnknownStream | ReadError::Reset));
                 side.readable.remove(&id);
                 false
             }
@@ -197,6 +213,14 @@ impl World {
         self.flows.entry((1 - index, id)).or_default().reader_gone = true;
     }
 
+    fn reset(&mut self, index: usize, id: StreamId) {
+        self.sides[index].mux.reset(id);
+        self.sides[index].streams.retain(|other| *other != id);
+        let flow = self.flows.entry((index, id)).or_default();
+        flow.cut = !std::mem::replace(&mut flow.writer_gone, true);
+        self.flows.entry((1 - index, id)).or_default().reader_gone = true;
+    }
+
     /// Moves one frame onto the wire; it must be one whole frame within the limits.
     fn frame(&mut self, index: usize) -> bool {
         let side = &mut self.sides[index];
@@ -206,7 +230,7 @@ impl World {
         if had {
             let frame = &side.wire[start..];
             let len = usize::from(u16::from_le_bytes([frame[2], frame[3]]));
-            // The length of a NOP is a message of its own (SMUX-27, SMUX-29).
+            // The length of a NOP is a message of its own (SMUX-27, SMUX-29, SMUX-33).
             let len = if frame[1] == 3 { 0 } else { len };
             assert_eq!(frame.len(), 8 + len);
             assert_eq!(frame[0], self.settings.version);
@@ -237,8 +261,14 @@ impl World {
                 }
                 Event::Readable(id) => drop(side.readable.insert(id)),
                 Event::Writable(id) => self.flows.entry((index, id)).or_default().writer_waits = false,
+                Event::Reset(id) => {
+                    let cut = self.flows.get(&(1 - index, id)).is_some_and(|flow| flow.cut);
+                    assert!(self.extended && (cut || !self.accepted.contains(&id)));
+                    self.flows.entry((index, id)).or_default().reader_gone = true;
+                }
                 Event::Finished(id) => {
-                    let ended = self.flows.get(&(1 - index, id)).is_some_and(|flow| flow.writer_gone);
+                    let flow = self.flows.get(&(1 - index, id));
+                    let ended = flow.is_some_and(|flow| flow.writer_gone && !(flow.cut && self.extended));
                     assert!(ended || !self.accepted.contains(&id));
                     self.flows.entry((1 - index, id)).or_default().writer_gone = true;
                 }
@@ -327,7 +357,7 @@ impl World {
 proptest! {
     #![proptest_config(config(192, 1))]
 
-    /// SMUX-10, SMUX-14, SMUX-16, SMUX-18, SMUX-19, SMUX-27
+    /// SMUX-10, SMUX-14, SMUX-16, SMUX-18, SMUX-19, SMUX-27, SMUX-33
     #[test]
     fn any_schedule_preserves_order_and_leaks_no_state(
         settings in settings(),

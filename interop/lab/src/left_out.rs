@@ -68,6 +68,7 @@ pub fn left_out(scenario: &Scenario, scope: Scope) -> Vec<LeftOut> {
 fn of_fault(kind: FaultKind, scope: Scope) -> Option<&'static str> {
     match (kind, scope) {
         (FaultKind::ClockStep { .. }, _) => Some(OWN_CLOCK),
+        (FaultKind::StreamReset { .. }, _) => Some("a program resets its streams only when it stops"),
         (FaultKind::ServerRestart | FaultKind::ClientRestart { .. }, Scope::Network) => Some(OWN_PROGRAMS),
         (FaultKind::ServerRestart | FaultKind::ClientRestart { .. }, Scope::KernelTcp) => {
             Some("kernel TCP does not restart")

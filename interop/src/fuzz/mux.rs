@@ -45,7 +45,10 @@ struct Known {
     blocked: bool,
     finished: bool,
     closed: bool,
+    /// Reset before it was finished.
+    cut: bool,
     peer_finished: bool,
+    peer_reset: bool,
     ended: bool,
 }
 
@@ -117,7 +120,7 @@ impl Pair {
             }
             6 => {
                 let id = end.stream(script);
-                end.close(id);
+                if op & 16 == 0 { end.close(id) } else { end.reset(id) }
             }
             7..=9 => {
                 let frames = if pipe_bytes < PIPE_BYTES_MAX { usize::from(script.byte() % 64) } else { 0 };
@@ -182,6 +185,8 @@ impl Pair {
             for (id, known) in &end.streams {
                 let Some(theirs) = peer.streams.get(id) else { continue };
                 let open = !known.closed && !theirs.closed;
+                let extended = self.ends.iter().all(|end| end.settings.announce && end.settings.half_close);
+                assert!(!extended || !known.cut || !theirs.ended, "a cut stream looks complete: {id:?}");
                 assert!(
                     theirs.closed || known.written == theirs.read,
                     "{id:?} of side {side}: {known:?} {theirs:?}"
@@ -255,6 +260,7 @@ impl End {
             }
             Err(error) => {
                 assert!(!honest || error != ReadError::Closed || self.closed.is_some());
+                assert!(error != ReadError::Reset || known.peer_reset, "a reset without its event");
                 known.readable = false;
             }
         }
@@ -286,6 +292,14 @@ impl End {
         }
     }
 
+    fn reset(&mut self, id: StreamId) {
+        self.mux.reset(id);
+        if let Some(known) = self.streams.get_mut(&id) {
+            known.cut = !known.finished && !known.closed;
+            known.closed = true;
+        }
+    }
+
     fn frames(&mut self, limit: usize) -> Vec<u8> {
         let mut out = Vec::new();
         for _ in 0..limit {
@@ -295,7 +309,7 @@ impl End {
             if frame.is_empty() {
                 break;
             }
-            // The length of a NOP is a message of its own (SMUX-27, SMUX-29).
+            // The length of a NOP is a message of its own (SMUX-27, SMUX-29, SMUX-33).
             let len = if frame[1] == 3 { 0 } else { usize::from(u16::from_le_bytes([frame[2], frame[3]])) };
             assert_eq!((frame[0], frame.len()), (self.settings.version, 8 + len), "not one whole frame");
             assert!(frame[1] != 2 || (1..=self.settings.frame_bytes_max).contains(&len));
@@ -341,6 +355,11 @@ impl End {
                 Event::Finished(id) => {
                     let known = self.streams.entry(id).or_default();
                     assert!(!std::mem::replace(&mut known.peer_finished, true), "finished twice");
+                }
+                Event::Reset(id) => {
+                    let known = self.streams.entry(id).or_default();
+                    assert!(!std::mem::replace(&mut known.peer_finished, true), "reset after the end");
+                    known.peer_reset = true;
                 }
                 Event::Stopped(id) => self.streams.entry(id).or_default().blocked = false,
                 Event::Closed(reason) => {

@@ -40,6 +40,8 @@ struct Known {
     finished: bool,
     closed: bool,
     ended: bool,
+    /// Its peer reset it.
+    reset: bool,
 }
 
 /// One application, except its tunnel.
@@ -128,7 +130,7 @@ impl World {
             }
             5 => {
                 let id = end.app.stream(script);
-                end.close(now, id);
+                if op & 16 == 0 { end.close(now, id) } else { end.reset(now, id) }
             }
             6 => self.arrive(usize::from(script.byte()), true),
             7 => self.arrive(usize::from(script.byte()), false),
@@ -305,10 +307,10 @@ impl App {
         peer.streams.iter().all(|(id, theirs)| {
             // A stream beyond the limit is refused: its end is all there is.
             let Some(known) = self.streams.get(id) else {
-                return theirs.written == 0 || theirs.closed || theirs.ended;
+                return theirs.written == 0 || theirs.closed || theirs.ended || theirs.reset;
             };
             let woken = !theirs.blocked || theirs.finished || theirs.closed;
-            let ended = known.ended == (theirs.finished || theirs.closed);
+            let ended = (known.ended || known.reset) == (theirs.finished || theirs.closed);
             known.closed || (known.read == theirs.written && woken && ended)
         })
     }
@@ -330,6 +332,7 @@ impl End<'_> {
                 Event::Readable(id) => self.app.known(id).readable = true,
                 Event::Writable(id) => self.app.known(id).blocked = false,
                 Event::Finished(_) | Event::Stopped(_) => {}
+                Event::Reset(id) => self.app.known(id).reset = true,
                 // SMUX-28: the tunnel closed it, because it was not read while others waited.
                 Event::Cut(id) => self.app.known(id).closed = true,
                 Event::Closed(reason) => {
@@ -389,6 +392,13 @@ impl End<'_> {
     fn finish(&mut self, now: Instant, id: StreamId) {
         if self.tunnel.finish(now, id).is_ok() {
             self.app.known(id).finished = true;
+        }
+    }
+
+    fn reset(&mut self, now: Instant, id: StreamId) {
+        self.tunnel.reset_stream(now, id);
+        if let Some(known) = self.app.streams.get_mut(&id) {
+            known.closed = true;
         }
     }
 

@@ -12,7 +12,7 @@ pub use recovery::Recovery;
 pub use window::WindowLimits;
 
 use crate::outcome::Counters;
-use engine::{Deadline, Instant};
+use engine::{Deadline, Event, Instant};
 
 /// Maximum number of timeouts of one side at one instant.
 pub const TIMEOUTS_PER_INSTANT_MAX: u32 = 16;
@@ -56,10 +56,22 @@ pub fn is_conserved(links: [&Counters; 2], held: u64, live: usize) -> bool {
     in_flight[0].zip(in_flight[1]).is_some_and(|(up, down)| up + down + held == live as u64)
 }
 
+/// Part of the rule [`Bytes`](crate::outcome::Rule::Bytes): whether a stream that its writer cut ends as a complete one does.
+pub const fn is_truncation(end: Event, cut: bool) -> bool {
+    cut && matches!(end, Event::Finished(_))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use engine::Timer;
+    use engine::{StreamId, Timer};
+
+    #[test]
+    fn a_cut_stream_that_looks_complete_is_noticed() {
+        let id = StreamId(3);
+        assert!(is_truncation(Event::Finished(id), true));
+        assert!(!is_truncation(Event::Finished(id), false) && !is_truncation(Event::Reset(id), true));
+    }
 
     #[test]
     fn lost_and_invented_packets_break_conservation() {

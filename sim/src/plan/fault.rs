@@ -59,6 +59,11 @@ pub enum FaultKind {
         /// By how much, microseconds.
         by_us: u64,
     },
+    /// A side resets all its streams, as a program that stops does.
+    StreamReset {
+        /// Which.
+        side: Side,
+    },
     /// Packets arrive twice.
     DuplicateStorm {
         /// How many of a million.
@@ -86,6 +91,7 @@ impl FaultKind {
             Self::Blackout(Ways::Both) => FaultName::Blackout,
             Self::Blackout(_) => FaultName::OneWay,
             Self::ClockStep { .. } => FaultName::ClockStep,
+            Self::StreamReset { .. } => FaultName::StreamReset,
             Self::DuplicateStorm { .. } => FaultName::DuplicateStorm,
             Self::Corruption { .. } => FaultName::Corruption,
         }
@@ -102,6 +108,7 @@ terms! {
         Blackout "blackout" "No packet passes in either direction."
         OneWay "one_way" "No packet passes in one direction."
         ClockStep "clock_step" "The clock of one side jumps ahead."
+        StreamReset "stream_reset" "One side resets all its streams."
         DuplicateStorm "duplicate_storm" "Packets are duplicated."
         Corruption "corruption" "Bits of datagrams are flipped."
     }

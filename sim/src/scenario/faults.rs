@@ -20,6 +20,7 @@ pub(super) enum Fault {
     AddressChange(AtKeys),
     Blackout(BlackoutKeys),
     ClockStep(ClockStepKeys),
+    StreamReset(StreamResetKeys),
     DuplicateStorm(ShareKeys),
     Corruption(ShareKeys),
     OneWay(OneWayKeys),
@@ -71,6 +72,13 @@ pub(super) struct ClockStepKeys {
     at_ms: Millis,
     #[serde(deserialize_with = "ahead")]
     by_ms: Millis,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StreamResetKeys {
+    side: SideKey,
+    at_ms: Millis,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -169,12 +177,9 @@ fn read(fault: &Fault) -> (Millis, Option<(&'static str, Millis)>, FaultKind) {
             (keys.at_ms, Some(("for_ms", keys.for_ms)), FaultKind::Blackout(keys.direction.ways()))
         }
         Fault::ClockStep(keys) => {
-            let side = match keys.side {
-                SideKey::Client => Side::Client,
-                SideKey::Server => Side::Server,
-            };
-            (keys.at_ms, None, FaultKind::ClockStep { side, by_us: keys.by_ms.us })
+            (keys.at_ms, None, FaultKind::ClockStep { side: keys.side.side(), by_us: keys.by_ms.us })
         }
+        Fault::StreamReset(keys) => (keys.at_ms, None, FaultKind::StreamReset { side: keys.side.side() }),
         Fault::DuplicateStorm(keys) => {
             let kind = FaultKind::DuplicateStorm { ppm: keys.pct.ppm, ways: keys.direction.ways() };
             (keys.at_ms, Some(("for_ms", keys.for_ms)), kind)
@@ -185,6 +190,15 @@ fn read(fault: &Fault) -> (Millis, Option<(&'static str, Millis)>, FaultKind) {
         }
         Fault::OneWay(keys) => {
             (keys.at_ms, Some(("for_ms", keys.for_ms)), FaultKind::Blackout(keys.direction.other()))
+        }
+    }
+}
+
+impl SideKey {
+    const fn side(self) -> Side {
+        match self {
+            Self::Client => Side::Client,
+            Self::Server => Side::Server,
         }
     }
 }

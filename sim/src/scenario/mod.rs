@@ -123,6 +123,7 @@ impl Scenario {
     /// | `blackout.for_ms`, `.direction` (`both`) | nothing gets through |
     /// | `one_way.for_ms`, `.direction` | only this direction gets through |
     /// | `clock_step.side`, `.by_ms` | the clock of that side jumps ahead, as after a suspended process or machine; never back: tunnels live by a monotonic clock (`CLOCK_MONOTONIC`), and what the wall clock shows reaches neither them nor the wire |
+    /// | `stream_reset.side` | that side resets all its streams, as a program that stops does; without half-close at both ends nothing happens |
     /// | `duplicate_storm.for_ms`, `.pct`, `.direction` (`both`) | that share of packets arrives twice |
     /// | `corruption.for_ms`, `.pct`, `.direction` (`both`) | that share of datagrams has flipped bits |
     ///

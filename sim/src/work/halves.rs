@@ -61,19 +61,25 @@ pub(super) struct Reader {
     pub(super) read: u64,
     /// The end of the stream was read.
     pub(super) ended: bool,
+    /// The end was a reset, of which the transport notifies the application.
+    cut: bool,
 }
 
 impl Reader {
     pub(super) fn new(pattern: Pattern) -> Self {
-        Self { pattern, tampered_at: None, read: 0, ended: false }
+        Self { pattern, tampered_at: None, read: 0, ended: false, cut: false }
     }
 
     /// Reads until nothing is left.
     pub(super) fn read_all(&mut self, port: &mut dyn Port, stream: Stream) {
-        while !self.ended {
+        while !self.ended && !self.cut {
             let bytes = match port.peek(stream) {
                 Ok(bytes) => bytes,
                 Err(ReadError::Blocked) => return,
+                Err(ReadError::Reset) => {
+                    self.cut = true;
+                    return;
+                }
                 Err(error) => return port.violate(Rule::Stream, format!("read on stream {stream}: {error}")),
             };
             let n = bytes.len();

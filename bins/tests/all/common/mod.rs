@@ -35,7 +35,7 @@ impl Program {
         Self::start(env!("CARGO_BIN_EXE_karst-server"), words)
     }
 
-    fn start(path: &str, words: &[&str]) -> Self {
+    pub(crate) fn start(path: &str, words: &[&str]) -> Self {
         Self::run(Command::new(path).args(words))
     }
 

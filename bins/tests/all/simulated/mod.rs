@@ -316,7 +316,7 @@ fn storm(seed: u64) -> (usize, usize) {
             apps.push((world.spawn(apps::judged_exchange(data.clone())), data));
         }
         world.run_ms(below(&mut dice, 2_000));
-        match below(&mut dice, 4) {
+        match below(&mut dice, 5) {
             0 => world.rebind(),
             1 => {
                 world.kill(Side::Server);
@@ -327,6 +327,11 @@ fn storm(seed: u64) -> (usize, usize) {
                 world.set_blackout(true);
                 world.run_ms(below(&mut dice, 8_000));
                 world.set_blackout(false);
+            }
+            3 => {
+                world.terminate(Side::Server);
+                world.until(6_000, |world| !world.is_running(Side::Server));
+                world.start(Side::Server, &[]);
             }
             _ => {}
         }

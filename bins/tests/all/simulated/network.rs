@@ -107,7 +107,7 @@ struct TcpStream {
 impl TcpStream {
     fn wire(stream: shim::TcpStream, peer: SocketAddr) -> Wire {
         let _ = stream.set_nodelay(true);
-        let stream = Self { stream: RefCell::new(stream), reset_on_close: Cell::new(false) };
+        let stream = Self { stream: RefCell::new(stream), reset_on_close: Cell::new(true) };
         Wire::Simulated(Box::new(stream), peer)
     }
 
@@ -149,10 +149,7 @@ impl Stream for TcpStream {
     fn shutdown_write(&self) {
         let mut stream = self.stream.borrow_mut();
         let _ = Pin::new(&mut *stream).poll_shutdown(&mut Context::from_waker(Waker::noop()));
-    }
-
-    fn reset_on_close(&self) {
-        self.reset_on_close.set(true);
+        self.reset_on_close.set(false);
     }
 }
 

@@ -15,6 +15,9 @@ pub(super) const CREDIT_BYTES: u32 = 1024;
 /// Length of the NOP sent once the reader stopped (SMUX-29).
 pub(super) const STOP: u16 = u16::MAX;
 
+/// Length of the NOP that marks the end of a stream as a reset (SMUX-33).
+pub(super) const RESET: u16 = STOP - 1;
+
 #[derive(Debug)]
 pub(super) struct Stream {
     pub(super) send: SendHalf,
@@ -72,6 +75,8 @@ impl Stream {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fin {
     Open,
+    /// Of a stream that was reset, while it is unknown what the peer understands (SMUX-33).
+    Deferred,
     Queued,
     Sent,
 }
@@ -79,6 +84,8 @@ pub(super) enum Fin {
 #[derive(Debug)]
 pub(super) struct SendHalf {
     pub(super) fin: Fin,
+    /// The end is a reset, and the frame that marks it was not sent (SMUX-33).
+    pub(super) reset: bool,
     pub(super) writer_waits: bool,
     /// The peer paused the stream: no PSH is sent (SMUX-27).
     pub(super) held: bool,
@@ -104,6 +111,7 @@ impl SendHalf {
     fn new(syn_queued: bool) -> Self {
         Self {
             fin: Fin::Open,
+            reset: false,
             writer_waits: false,
             held: false,
             hold_wanted: false,
@@ -162,7 +170,26 @@ impl SendHalf {
     /// The peer stopped reading: queued bytes are dropped.
     pub(super) fn stop(&mut self) {
         self.stopped = true;
+        self.drop_queue();
+    }
+
+    pub(super) fn drop_queue(&mut self) {
         self.queue = ByteQueue::default();
+    }
+
+    /// Ends the direction as a reset; false when it was ended before.
+    pub(super) fn reset(&mut self, peer_is_identified: bool) -> bool {
+        if self.fin != Fin::Open {
+            return false;
+        }
+        self.reset = true;
+        self.fin = if peer_is_identified { Fin::Queued } else { Fin::Deferred };
+        true
+    }
+
+    /// Nothing is left to frame of the data and its end.
+    pub(super) fn is_flushed(&self) -> bool {
+        self.queue.is_empty() && matches!(self.fin, Fin::Open | Fin::Sent)
     }
 
     /// Queues the frame that reports that this side stopped reading; it supersedes all others about reading.
@@ -199,7 +226,7 @@ impl SendHalf {
         } else if std::mem::take(&mut self.stop_queued) {
             header(Command::Nop, STOP.into()).put(settings.version, out);
         } else if let Some(consumed) = self.update_queued.take_if(|_| settings.version == 1) {
-            let kibibytes = (consumed.wrapping_sub(self.credited) / CREDIT_BYTES).min(u32::from(STOP) - 1);
+            let kibibytes = (consumed.wrapping_sub(self.credited) / CREDIT_BYTES).min(u32::from(RESET) - 1);
             self.credited = self.credited.wrapping_add(kibibytes * CREDIT_BYTES);
             header(Command::Nop, kibibytes as usize).put(settings.version, out);
         } else if let Some(consumed) = self.update_queued.take() {
@@ -215,6 +242,9 @@ impl SendHalf {
             out.extend_from_slice(&self.queue.as_slice()[..len]);
             self.queue.consume(len);
         } else if self.queue.is_empty() && self.fin == Fin::Queued {
+            if std::mem::take(&mut self.reset) && settings.is_extended() {
+                return header(Command::Nop, RESET.into()).put(settings.version, out); // the FIN follows
+            }
             self.fin = Fin::Sent;
             header(Command::Fin, 0).put(settings.version, out);
         }
@@ -224,6 +254,8 @@ impl SendHalf {
 #[derive(Debug, Default)]
 pub(super) struct ReceiveHalf {
     pub(super) peer_finished: bool,
+    /// The peer's end is a reset (SMUX-33).
+    pub(super) reset: bool,
     /// The application read the end of the stream; later data of the peer is dropped (SMUX-24).
     pub(super) end_told: bool,
     /// A Readable event was reported, and no read returned blocked since.

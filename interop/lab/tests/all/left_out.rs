@@ -29,7 +29,8 @@ fn paths(text: &str, scope: Scope) -> Vec<String> {
 const FAULTS: &str = r#"[
     { "blackout": { "at_ms": 1, "for_ms": 1 } }, { "nat_rebinding": { "at_ms": 2 } },
     { "server_restart": { "at_ms": 3, "down_ms": 1 } }, { "client_restart": { "at_ms": 4, "down_ms": 1 } },
-    { "clock_step": { "side": "client", "at_ms": 5, "by_ms": 100 } }
+    { "clock_step": { "side": "client", "at_ms": 5, "by_ms": 100 } },
+    { "stream_reset": { "side": "client", "at_ms": 6 } }
 ]"#;
 
 #[test]
@@ -43,7 +44,7 @@ fn every_part_that_is_not_done_is_named() {
     ];
     let with_stalls = [&hosts[..1], &["hosts.client.stalls"], &hosts[1..]].concat();
     let restarts = ["faults[2].server_restart", "faults[3].client_restart"];
-    let step = ["faults[4].clock_step"];
+    let step = ["faults[4].clock_step", "faults[5].stream_reset"];
     let programs = [&step[..], &hosts, &["client.generation", "expect"]].concat();
     assert_eq!(paths(&text, Scope::Programs), programs);
     let tcp = [&restarts[..], &step, &with_stalls, &["client", "server", "expect"]].concat();

@@ -54,6 +54,7 @@ fn fault(dice: &mut Dice, kind: &str, at_ms: u64) -> Value {
             let by_ms = if dice.percent(20) { dice.spread(60_000, 3_600_000) } else { dice.spread(1, 5_000) };
             json!({ "side": dice.pick(&["client", "server"]), "at_ms": at_ms, "by_ms": by_ms })
         }
+        "stream_reset" => json!({ "side": dice.pick(&["client", "server"]), "at_ms": at_ms }),
         "duplicate_storm" | "corruption" => {
             let most = if kind == "corruption" { 4_000 } else { 10_000 };
             let (for_ms, share) = (dice.spread(20, 5_000), percent(dice.spread(100, most)));

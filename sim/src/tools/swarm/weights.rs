@@ -144,6 +144,7 @@ weights! {
         blackout "blackout" 18 "Nothing gets through."
         one_way "one_way" 10 "One direction is dead."
         clock_step "clock_step" 10 "A clock jumps ahead."
+        stream_reset "stream_reset" 14 "All streams of a side are reset."
         duplicate_storm "duplicate_storm" 10 "Many packets arrive twice."
         corruption "corruption" 8 "Many datagrams have flipped bits, where the cipher notices."
     }

@@ -3,6 +3,7 @@
 
 mod client;
 mod driver;
+mod resets;
 mod server;
 
 pub use client::Client;
@@ -14,13 +15,14 @@ use crate::check::{Excuses, Limits, Loss};
 use crate::host::{Alarm, Arrival, Machine};
 use crate::ids::{Node, PacketId, ServerId, Stranger, Stream};
 use crate::outcome::{FaultOutcome, HostsOutcome, Outcome, PerDirection, Rule, SessionsOutcome, SideOutcome};
-use crate::plan::{FaultKind, FaultPlan, Scenario};
+use crate::plan::{FaultKind, FaultPlan, Scenario, SidePlan};
 use crate::record::{Element, Transit};
 use crate::rng::Seed;
 use crate::trace::Kind;
 use crate::{Direction, Side};
 use engine::mux::{ReadError, WriteError};
 use engine::{CloseReason, Event, Instant, Mark, Marks, Stats, StreamId, Tunnel};
+use resets::Resets;
 
 /// The tunnels of both sides.
 #[derive(Debug)]
@@ -36,6 +38,9 @@ pub struct Tunnels {
     ended: u64,
     /// Streams of a client that does not run; they are reset when it starts again.
     orphans: Vec<Stream>,
+    resets: Resets,
+    /// Both ends half-close.
+    half_closes: bool,
 }
 
 impl Tunnels {
@@ -51,6 +56,8 @@ impl Tunnels {
             arrived: None,
             ended: 0,
             orphans: Vec::new(),
+            resets: Resets::default(),
+            half_closes: [&scenario.client, &scenario.server].into_iter().all(half_closes),
         }
     }
 
@@ -127,6 +134,7 @@ impl Tunnels {
             Event::Finished(id) => (4, id),
             Event::Stopped(id) => (5, id),
             Event::Cut(id) => (6, id),
+            Event::Reset(id) => (7, id),
             Event::Closed(reason) => return self.lose(now, node, reason),
             other => {
                 self.driver.network.violate(now, Rule::Closed, format!("{:?}: {other:?}", node.side()));
@@ -134,6 +142,7 @@ impl Tunnels {
             }
         };
         self.driver.network.trace.record(now, node.side(), Kind::Event, tag << 32 | u64::from(id.0));
+        self.note_cut(now, node, event);
         match (event, node) {
             (Event::Cut(_), _) => return self.cut(now, node, id),
             (Event::Opened(_), Node::Server(session)) => {
@@ -302,7 +311,12 @@ impl Transport for Tunnels {
     /// A lost stream blocks; [`Notice::Reset`] notifies its application.
     fn write(&mut self, now: Instant, side: Side, stream: Stream, data: &[u8]) -> Result<usize, WriteError> {
         let written = self.change(now, side, stream, |tunnel, now, id| tunnel.write(now, id, data));
-        written.unwrap_or(Err(WriteError::Blocked))
+        match written {
+            Some(Err(WriteError::PeerFinished)) if self.resets.is_cut(side, stream) => {
+                Err(WriteError::Blocked)
+            }
+            written => written.unwrap_or(Err(WriteError::Blocked)),
+        }
     }
 
     fn peek(&mut self, side: Side, stream: Stream) -> Result<&[u8], ReadError> {
@@ -322,9 +336,13 @@ impl Transport for Tunnels {
 
     fn close(&mut self, now: Instant, side: Side, stream: Stream) {
         self.change(now, side, stream, |tunnel, now, id| tunnel.close_stream(now, id));
+        if side == Side::Client {
+            self.resets.note_closed(stream);
+        }
     }
 
     fn forget(&mut self, stream: Stream) {
+        self.resets.forget(stream);
         self.driver.network.owners.remove(&stream);
         self.driver.over.push(stream);
     }
@@ -399,7 +417,10 @@ impl Transport for Tunnels {
         self.driver.arrange_resume(side, now);
     }
 
-    fn fault(&mut self, _now: Instant, kind: FaultKind, heals: bool) -> Option<Notice> {
+    fn fault(&mut self, now: Instant, kind: FaultKind, heals: bool) -> Option<Notice> {
+        if let (FaultKind::StreamReset { side }, false) = (kind, heals) {
+            return self.reset_streams(now, side);
+        }
         let Self { client, server, driver, .. } = self;
         [Side::Client, Side::Server].into_iter().for_each(|side| driver.touch(side));
         match (kind, heals) {
@@ -427,7 +448,11 @@ impl Transport for Tunnels {
         {
             return Some(notice);
         }
-        while let Some((node, event)) = self.driver.events.pop_front() {
+        loop {
+            if let Some(notice) = self.next_reset(now) {
+                return Some(notice);
+            }
+            let Some((node, event)) = self.driver.events.pop_front() else { break };
             if let Some(notice) = self.handle(now, node, event) {
                 return Some(notice);
             }
@@ -510,6 +535,11 @@ impl Transport for Tunnels {
         outcome.client = SideOutcome::new(client_stats, client.refused_datagrams);
         outcome.server = SideOutcome::new(server_stats, server.refused_datagrams);
     }
+}
+
+/// Whether that side announces and uses half-close.
+fn half_closes(side: &SidePlan) -> bool {
+    side.config.mux.announce && side.config.mux.half_close
 }
 
 /// The tunnel of a stream on that side, while it lives.
