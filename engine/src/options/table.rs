@@ -13,7 +13,7 @@ crate::declare_options! {
             .env("KCPTUN_KEY");
         /// Packet cipher.
         crypt: Cipher = flag("crypt", Security, Value::text("aes"),
-            "packet cipher; null is not protected from reflected datagrams");
+            "cipher; null accepts reflections");
         /// Quantum permutation pad on every stream.
         qpp: bool = flag("QPP", Security, Bool(false), "enable Quantum Permutation Pads(QPP)").json(Some("qpp")).since(2026);
         /// Number of pads.
