@@ -12,5 +12,14 @@ pub mod profile;
 pub mod service;
 pub mod snmp;
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+
+/// The path that the text of an option stands for (CLI-70).
+pub fn path_of(text: &str) -> PathBuf {
+    OsString::from_vec(engine::options::bytes_of(text)).into()
+}
+
 /// Version of the programs.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

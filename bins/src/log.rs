@@ -6,6 +6,7 @@ mod queue;
 mod writer;
 
 use crate::local_time::LocalTime;
+use crate::path_of;
 use queue::Queue;
 use std::fmt;
 use std::fs::OpenOptions;
@@ -46,7 +47,7 @@ static SINK: OnceLock<Sink> = OnceLock::new();
 pub fn open(path: &str, format: Format) -> io::Result<()> {
     let out: Box<dyn Write + Send> = match path {
         "" => Box::new(io::stderr()),
-        path => Box::new(OpenOptions::new().append(true).create(true).open(path)?),
+        path => Box::new(OpenOptions::new().append(true).create(true).open(path_of(path))?),
     };
     let sink = Sink { queue: &QUEUE, format };
     if SINK.set(sink).is_ok() {

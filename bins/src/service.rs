@@ -15,7 +15,7 @@ pub fn stopping() {
 }
 
 fn tell(state: NotifyState<'_>) {
-    // Without a service manager nobody listens; with one that is gone nobody does either.
+    // Fails without a service manager.
     let _ = sd_notify::notify(&[state]);
 }
 

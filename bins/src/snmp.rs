@@ -2,14 +2,12 @@
 
 use engine::Stats;
 use engine::observe::Counter;
-use engine::options::bytes_of;
-use std::ffi::OsStr;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::local_time::LocalTime;
+use crate::path_of;
 
 /// Counters of the process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -115,5 +113,5 @@ fn file_name(path: &str, now: &LocalTime) -> PathBuf {
     let (folder, layout) = path
         .rsplit_once('/')
         .map_or(("", path), |(folder, name)| (if folder.is_empty() { "/" } else { folder }, name));
-    Path::new(OsStr::from_bytes(&bytes_of(folder))).join(OsStr::from_bytes(&bytes_of(&now.format(layout))))
+    path_of(folder).join(path_of(&now.format(layout)))
 }

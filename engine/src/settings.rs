@@ -30,6 +30,11 @@ impl Settings {
         self.mode.preset().unwrap_or([self.nodelay, self.interval, self.resend, self.nc])
     }
 
+    /// The key that all ciphers expand, from the bytes of the shared secret (CLI-70).
+    pub fn master_key(&self) -> MasterKey {
+        MasterKey::derive(&bytes_of(&self.key))
+    }
+
     /// Derives the keys and checks everything a session needs.
     ///
     /// Values that kcptun quietly replaces (a mtu that cannot work, windows below 1) are replaced the same way, and named
@@ -39,7 +44,7 @@ impl Settings {
     /// Names the option and says why its value cannot work.
     pub fn tunnel_config(&self) -> Result<TunnelConfig, SettingsError> {
         let mut warnings = Vec::new();
-        let suite = Suite::new(self.crypt, &MasterKey::derive(&bytes_of(&self.key)));
+        let suite = Suite::new(self.crypt, &self.master_key());
         let mut config = TunnelConfig {
             suite,
             generation: Generation::Go2026,

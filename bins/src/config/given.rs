@@ -42,8 +42,7 @@ impl Given {
     pub(super) fn unknown_mode(&self) -> Option<String> {
         let name = self.unknown_mode.as_ref()?;
         let nearest = flags::nearest(name, Mode::ALL.iter().map(|mode| mode.name()));
-        let nearest = nearest.map_or(String::new(), |nearest| format!(", did you mean {nearest}?"));
-        Some(format!("mode {name:?} is unknown and works like manual{nearest}"))
+        Some(format!("mode {name:?} is unknown and works like manual{}", flags::did_you_mean(nearest)))
     }
 
     /// The configuration, and the first value that no option can have.
@@ -56,7 +55,7 @@ impl Given {
         let mut refused = None;
         for (flag, value, _) in flags::of(side).filter_map(|flag| self.last(flag.name)) {
             if let Err(reason) = config.set(flag, value) {
-                let reason = reason + &did_you_mean(flag, value);
+                let reason = reason + &correction(flag, value);
                 refused = refused.or(Some(self.blame(&SettingsError { flag: flag.name, reason })));
             }
         }
@@ -84,7 +83,7 @@ impl Given {
 }
 
 /// The value that an unknown name was probably meant to be.
-fn did_you_mean(flag: &Flag, value: &Value) -> String {
+fn correction(flag: &Flag, value: &Value) -> String {
     let Value::Text(name) = value else { return String::new() };
     let name = name.to_lowercase();
     let meant = match name.as_str() {

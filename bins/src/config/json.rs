@@ -1,13 +1,13 @@
 //! The JSON file, read as Go's encoding/json reads it (CLI-10 to CLI-13, cli.md section 3).
 
 use crate::flags::{self, Side};
-use engine::options::{Flag, Value, bytes_of, text_of};
+use crate::path_of;
+use engine::options::{Flag, Value, text_of};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
-use std::ffi::OsStr;
 use std::fmt;
-use std::os::unix::ffi::OsStrExt;
+use std::io::Read;
 
 /// A JSON file, read.
 #[derive(Debug, Default)]
@@ -16,7 +16,12 @@ pub struct JsonFile {
     pub given: Vec<(&'static Flag, Value)>,
     /// Keys that are not options of this side, as written.
     pub unknown: Vec<String>,
+    /// The file had bytes that are not UTF-8.
+    pub replaced: bool,
 }
+
+/// Largest file that is read.
+const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// Why a JSON file was refused (CLI-12).
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +40,9 @@ pub enum FileReason {
     /// The file cannot be read.
     #[error("{0}")]
     Unreadable(std::io::Error),
+    /// No configuration is that large.
+    #[error("larger than {} MiB", FILE_BYTES_MAX >> 20)]
+    Large,
     /// The file is empty.
     #[error("the file is empty, expected a JSON object")]
     Empty,
@@ -63,26 +71,35 @@ pub enum FileReason {
 /// [`parse`] of the text of a file.
 pub(super) fn read(path: &str, side: Side) -> Result<JsonFile, FileError> {
     let refuse = |reason| FileError { path: path.into(), reason };
-    let bytes = std::fs::read(OsStr::from_bytes(&bytes_of(path)))
+    let mut bytes = Vec::new();
+    std::fs::File::open(path_of(path))
+        .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes))
         .map_err(|error| refuse(FileReason::Unreadable(error)))?;
-    decode(&bytes).and_then(|text| parse(&text, side)).map_err(refuse)
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(refuse(FileReason::Large));
+    }
+    let read = decode(&bytes)
+        .and_then(|(text, replaced)| parse(&text, side).map(|file| JsonFile { replaced, ..file }));
+    read.map_err(refuse)
 }
 
-/// The text of a file as Go's decoder sees it: every byte that is not UTF-8 is U+FFFD. Editors of Windows write a byte order
-/// mark, and UTF-16 with it (CLI-71).
-fn decode(bytes: &[u8]) -> Result<String, FileReason> {
+/// The text of a file as Go's decoder sees it, and whether bytes were replaced: every byte that is not UTF-8 is U+FFFD. Editors of
+/// Windows write a byte order mark, and UTF-16 with it (CLI-71).
+fn decode(bytes: &[u8]) -> Result<(String, bool), FileReason> {
     let units = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
         let (pairs, rest) = bytes.as_chunks::<2>();
         let text = rest
             .is_empty()
             .then(|| String::from_utf16(&pairs.iter().map(|pair| unit(*pair)).collect::<Vec<_>>()));
-        text.and_then(Result::ok).ok_or(FileReason::Utf16)
+        text.and_then(Result::ok).map(|text| (text, false)).ok_or(FileReason::Utf16)
     };
     match bytes {
         [0xff, 0xfe, rest @ ..] => units(rest, u16::from_le_bytes),
         [0xfe, 0xff, rest @ ..] => units(rest, u16::from_be_bytes),
         [b'{', 0, ..] | [0, b'{', ..] => Err(FileReason::Utf16),
-        [0xef, 0xbb, 0xbf, rest @ ..] | rest => Ok(replace_invalid(rest)),
+        [0xef, 0xbb, 0xbf, rest @ ..] | rest => {
+            Ok((replace_invalid(rest), std::str::from_utf8(rest).is_err()))
+        }
     }
 }
 

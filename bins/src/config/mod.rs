@@ -21,21 +21,6 @@ use given::Origin;
 /// Where profiles are served unless told otherwise: kcptun's port, for this machine only (CLI-42).
 pub const PPROF_ADDRESS: &str = "127.0.0.1:6060";
 
-/// Negative numbers keep a library's default, switch something off, or have a message of their own.
-const MAY_BE_NEGATIVE: [&str; 11] = [
-    "nodelay",
-    "interval",
-    "resend",
-    "nc",
-    "autoexpire",
-    "scavengettl",
-    "closewait",
-    "ratelimit",
-    "dscp",
-    "memlimit",
-    "conn",
-];
-
 /// Overrides the mode of flags and file, for front ends whose list of modes is fixed (CLI-72).
 const MODE_VARIABLE: &str = "KARST_MODE";
 
@@ -137,6 +122,12 @@ pub fn load(
     if !path.is_empty() {
         let file = json::read(&path, side)?;
         warnings.extend(file.unknown.iter().map(|key| format!("{path}: unknown key \"{key}\" ignored")));
+        if file.replaced {
+            warnings.push(format!(
+                "WARNING: {path}: bytes that are not UTF-8 are read as U+FFFD, as kcptun reads them; a key with such bytes is weak: \
+                 save the file as UTF-8"
+            ));
+        }
         given.add(file.given, &Origin::File(path));
     }
     if let Some(mode) = environment(MODE_VARIABLE).filter(|mode| !mode.is_empty()) {
@@ -206,7 +197,7 @@ impl Config {
             Cipher::Xor => Some("is no encryption: two datagrams reveal its table"),
             Cipher::Tea => Some("is weak: 8 of 32 cycles, 64-bit blocks"),
             Cipher::Xtea | Cipher::TripleDes | Cipher::Blowfish | Cipher::Cast5 => {
-                Some("is weak: 64-bit blocks, of which an observer learns after some gigabytes")
+                Some("is weak: its 64-bit blocks repeat after some gigabytes")
             }
             _ => None,
         };
@@ -288,7 +279,7 @@ impl Config {
 
     /// The first number that is negative where kcptun has no meaning for that (CLI-74).
     fn negative(&self) -> Option<(&'static str, i64)> {
-        let names = flags::of(self.side).filter(|flag| !MAY_BE_NEGATIVE.contains(&flag.name));
+        let names = flags::of(self.side).filter(|flag| !flag.signed);
         let mut numbers = names.filter_map(|flag| match self.value(flag) {
             Some(Value::Int(value)) => Some((flag.name, value)),
             _ => None,

@@ -2,7 +2,7 @@
 
 use super::hub::Hub;
 use crate::flags::Side;
-use crate::heap::{heap_bytes, memory_bytes, session_bytes};
+use crate::heap::{heap_bytes, memory_bytes};
 use crate::metrics::{Ratios, SESSIONS_LISTED_MAX, Session, Snapshot, Worst};
 use crate::snmp::Totals;
 use engine::Stats;
@@ -111,7 +111,7 @@ impl Census {
             return false;
         }
         let tenths = if self.short.get() { 7 } else { 8 };
-        self.short.set(session_bytes() > limit_bytes / 10 * tenths);
+        self.short.set(heap_bytes() > limit_bytes / 10 * tenths);
         self.short.get()
     }
 

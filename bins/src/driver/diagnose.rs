@@ -42,8 +42,7 @@ struct Source {
 }
 
 impl Diagnose {
-    pub(crate) fn new(own: Cipher, secret: &str) -> Self {
-        let key = MasterKey::derive(secret.as_bytes());
+    pub(crate) fn new(own: Cipher, key: MasterKey) -> Self {
         let (tries, named, unnamed) = (Bucket::new(TRIES), Bucket::new(LINES), Bucket::new(LINES));
         Self { own, key, diagnosis: None, sources: BTreeMap::new(), tries, named, unnamed }
     }
@@ -156,7 +155,7 @@ mod tests {
     #[test]
     fn a_flood_is_bounded_and_ends_with_itself() {
         log::take();
-        let mut diagnose = Diagnose::new(Cipher::Aes, "key");
+        let mut diagnose = Diagnose::new(Cipher::Aes, MasterKey::derive(b"key"));
         let flood = (0..100_000).filter(|index| send(&mut diagnose, at(1), index / 3)).count();
         assert_eq!(flood, 300);
         assert!(log::take().len() <= 10 && diagnose.sources.len() <= SOURCES_MAX);

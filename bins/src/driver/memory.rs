@@ -2,11 +2,11 @@
 //!
 //! Sessions hold memory: bytes that wait for a path or for a reader. When it is short, no session or stream is started, and
 //! sessions above their share wait, without effect on the others. If that does not help for some seconds, sessions above their
-//! share are ended, the fullest first, so that those that do not move lock nobody out; and above the limit at once.
+//! share are ended, the fullest first, so that sessions that do not move do not lock out others; above the limit at once.
 
 use super::census::Census;
 use crate::heap;
-use crate::heap::{heap_bytes, session_bytes};
+use crate::heap::heap_bytes;
 use crate::log::log_line;
 use engine::CloseReason;
 use std::rc::Rc;
@@ -54,7 +54,7 @@ pub(crate) async fn watch(limit_bytes: usize, census: Rc<Census>) {
         let short = census.is_short();
         if short != short_since.is_some() {
             let state = if short { "short, sessions wait" } else { "sufficient again, sessions resume" };
-            let (used_kib, limit_kib) = (session_bytes() / 1024, limit_bytes / 1024);
+            let (used_kib, limit_kib) = (heap_bytes() / 1024, limit_bytes / 1024);
             log_line!("memlimit: memory is {state}: {used_kib} of {limit_kib} KiB used");
         }
         short_since = if short { short_since.or(Some(now)) } else { None };
@@ -62,7 +62,7 @@ pub(crate) async fn watch(limit_bytes: usize, census: Rc<Census>) {
         census.set_shortage(shortage);
         let share_bytes = short.then(|| census.share_bytes());
         census.hubs().iter().for_each(|hub| hub.hold_above(share_bytes));
-        if session_bytes() > limit_bytes {
+        if heap_bytes() > limit_bytes {
             end_fullest(&census, 0);
         } else if shortage >= SHORTAGE_MAX && now - ended_at >= ENDS_EVERY {
             ended_at = now;

@@ -131,7 +131,7 @@ async fn upload(
         ended => ended?,
     }
     if progress.broken.get() {
-        // The failed write has consumed the error that would have told this from an end.
+        // The failed write consumed the error by which a read would distinguish this from an end.
         return Err(PipeError::Wire(io::ErrorKind::ConnectionReset.into()));
     }
     progress.source_ended.set(true);

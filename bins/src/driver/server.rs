@@ -55,7 +55,7 @@ impl Server {
         let hub = |socket| {
             let server = engine::Server::new(Arc::clone(&tunnel_config), limits, entropy.fork());
             let diagnose = (!config.program.no_diagnose)
-                .then(|| Diagnose::new(config.settings.crypt, &config.settings.key));
+                .then(|| Diagnose::new(config.settings.crypt, config.settings.master_key()));
             Hub::server(&scratch, socket, server, diagnose)
         };
         let hubs = sockets.into_iter().map(hub).collect();

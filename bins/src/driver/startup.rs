@@ -49,7 +49,7 @@ pub fn run(side: Side) -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Nothing is left to tell it to when standard error is gone.
+            // Standard error may be closed.
             let _ = io::Write::write_fmt(
                 &mut io::stderr(),
                 format_args!("{}: {}\n", side.program(), error.to_string().replace(['\n', '\r'], " ")),
@@ -68,8 +68,11 @@ fn start(side: Side) -> Result<(), StartError> {
     let environment = |name: &str| std::env::var_os(name).map(|value| text_of(value.as_bytes()));
     let (config, given, warnings) = match load(side, &words, environment)? {
         Command::Print(text) => {
-            let _ = io::Write::write_all(&mut io::stdout(), text.as_bytes());
-            return Ok(());
+            return match io::Write::write_all(&mut io::stdout(), text.as_bytes()) {
+                // A pager that was left.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+                written => written.map_err(|error| system("standard output", error)),
+            };
         }
         Command::Run(config, given, warnings) => (config, given, warnings),
     };
@@ -310,7 +313,7 @@ const SERVER_LINES: &[&str] = &[
     "tcp",
 ];
 
-/// The lines logged at start, in kcptun's order and wording; with the values in use; `listening` is the address.
+/// The lines logged at start, in kcptun's order and wording, with the values in use. `listening` is the address.
 pub fn parameters(config: &Config, tunnel: &TunnelConfig, listening: &str) -> Vec<String> {
     let settings = &config.settings;
     let order = match config.side {

@@ -14,7 +14,8 @@ pub use go::{GoError, parse_bool, parse_int};
 pub use help::help;
 pub use man::man;
 pub use markdown::markdown;
-pub use parse::{CommandLine, UsageError, nearest, parse};
+pub use parse::{CommandLine, UsageError, parse};
+pub(crate) use parse::{did_you_mean, nearest};
 pub use program::Program;
 
 use engine::Settings;

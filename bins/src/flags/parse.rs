@@ -20,7 +20,7 @@ pub struct CommandLine {
 #[non_exhaustive]
 pub enum UsageError {
     /// No such option on this side.
-    #[error("flag provided but not defined: -{name}{}; see --help", did_you_mean(.nearest))]
+    #[error("flag provided but not defined: -{name}{}; see --help", did_you_mean(.nearest.as_deref()))]
     Undefined {
         /// As written, without dashes.
         name: String,
@@ -120,7 +120,7 @@ fn undefined(side: Side, spelling: &str) -> UsageError {
 }
 
 /// The name that `word` is most similar to, if it is similar enough to be meant.
-pub fn nearest<'n>(word: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+pub(crate) fn nearest<'n>(word: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let word = word.to_lowercase();
     let distance = |name: &str| strsim::damerau_levenshtein(&word, &name.to_lowercase());
     let most = (word.chars().count() / 3).max(1);
@@ -131,8 +131,9 @@ pub fn nearest<'n>(word: &str, names: impl Iterator<Item = &'n str>) -> Option<&
         .map(|(_, name)| name)
 }
 
-pub(crate) fn did_you_mean(nearest: &Option<String>) -> String {
-    nearest.as_ref().map_or(String::new(), |nearest| format!(", did you mean {nearest}?"))
+/// The end of a message about a name that does not exist.
+pub(crate) fn did_you_mean(nearest: Option<&str>) -> String {
+    nearest.map_or(String::new(), |nearest| format!(", did you mean {nearest}?"))
 }
 
 /// Name and value after `=` of a word; `None` when it is no option.

@@ -33,22 +33,22 @@ engine::declare_options! {
             "target server address, or path/to/unix_socket").alias(&["t"]).only(Side::Server);
         /// Client: number of sessions.
         conn: i64 = flag("conn", Addresses, Int(1), "set num of UDP connections to server")
-            .only(Side::Client).auto(SLOTS_AUTO as i64);
+            .only(Side::Client).auto(SLOTS_AUTO as i64).signed();
         /// Client: seconds after which a slot gets a new session; 0 and less for never.
         autoexpire: i64 = flag("autoexpire", Streams, Int(0),
-            "set auto expiration time(in seconds) for a single UDP connection, 0 to disable").only(Side::Client);
+            "set auto expiration time(in seconds) for a single UDP connection, 0 to disable").only(Side::Client).signed();
         /// Client: seconds an expired session keeps its idle streams.
         scavengettl: i64 = flag("scavengettl", Streams, Int(600),
-            "set how long an expired connection can live (in seconds)").only(Side::Client);
+            "set how long an expired connection can live (in seconds)").only(Side::Client).signed();
         /// Differentiated services code point of every datagram, 0 to 63.
-        dscp: i64 = flag("dscp", Transport, Int(0), "set DSCP(6bit)");
+        dscp: i64 = flag("dscp", Transport, Int(0), "set DSCP(6bit)").signed();
         /// `SO_RCVBUF` and `SO_SNDBUF` of every UDP socket, bytes.
         sockbuf: i64 = flag("sockbuf", Transport, Int(4_194_304), "per-socket buffer in bytes");
         /// Refused: forged TCP is not supported yet.
         tcp: bool = flag("tcp", Transport, Bool(false), "to emulate a TCP connection(linux)").unsupported();
         /// Seconds a half-closed connection may be idle when the peer lacks half-close.
         closewait: i64 = flag("closewait", Streams, Int(10),
-            "idle timeout in seconds of half-closed connections when the peer lacks half-close").server(30).since(2026);
+            "idle timeout in seconds of half-closed connections when the peer lacks half-close").server(30).since(2026).signed();
         /// File for the counters, its name in Go's time layout; empty for none.
         snmplog: String = flag("snmplog", Diagnostics, NOTHING,
             "collect snmp to file, aware of timeformat in golang, like: ./snmp-20060102.log").file();
@@ -79,7 +79,7 @@ engine::declare_options! {
             .only(Side::Server).since(KARST);
         /// MiB of memory to stay below; 0 for no limit.
         memlimit: i64 = flag("memlimit", Group::Program, Int(0),
-            "memory limit in MiB: new sessions wait, then the session with the most data ends; 0 for no limit").since(KARST);
+            "memory limit in MiB: new sessions wait, then the session with the most data ends; 0 for no limit").since(KARST).signed();
         /// JSON file, empty for none.
         file: String = command("c", NOTHING, "config from json file, which will override the command from shell").file();
         /// Ignore words that are no options, and all after them, as kcptun does.

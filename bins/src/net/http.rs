@@ -1,6 +1,6 @@
 //! Just enough HTTP for scrapers: one GET per connection, bounded in size, time and number (CLI-37).
 //!
-//! A connection beyond the bound ends one that is slow, so that slow ones keep nobody waiting (CLI-61).
+//! A connection beyond the bound ends one that is slow, so that slow ones do not delay others (CLI-61).
 
 use super::hosts::{Hosts, source_of};
 use super::wire::{Listener, Wire};

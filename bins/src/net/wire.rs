@@ -2,15 +2,14 @@
 
 use super::address::{Address, bind_candidates, resolve};
 use super::network::{Accept, Network, Stream};
+use crate::path_of;
 use engine::options::bytes_of;
 use socket2::SockRef;
-use std::ffi::OsStr;
 use std::fmt;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::linux::net::SocketAddrExt;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net as unix;
 use std::time::Duration;
@@ -241,10 +240,9 @@ impl Listener {
 
 /// The name of a Unix socket: `@NAME` is an abstract one, as in Go.
 fn unix_name(path: &str) -> io::Result<unix::SocketAddr> {
-    let bytes = bytes_of(path);
-    match bytes.strip_prefix(b"@") {
-        Some(name) => unix::SocketAddr::from_abstract_name(name),
-        None => unix::SocketAddr::from_pathname(OsStr::from_bytes(&bytes)),
+    match path.strip_prefix('@') {
+        Some(name) => unix::SocketAddr::from_abstract_name(bytes_of(name)),
+        None => unix::SocketAddr::from_pathname(path_of(path)),
     }
 }
 
@@ -270,7 +268,7 @@ fn listen_unix(path: &str) -> io::Result<UnixListener> {
 /// Connects to a Unix socket; that never waits for a peer longer than its queue is full.
 async fn connect_unix(path: &str) -> io::Result<UnixStream> {
     if !path.starts_with('@') {
-        return UnixStream::connect(OsStr::from_bytes(&bytes_of(path))).await;
+        return UnixStream::connect(path_of(path)).await;
     }
     let stream = unix::UnixStream::connect_addr(&unix_name(path)?)?;
     stream.set_nonblocking(true)?;
@@ -294,7 +292,7 @@ impl fmt::Display for Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         if let Self::Unix(_, path) = self {
-            let _ = std::fs::remove_file(OsStr::from_bytes(&bytes_of(path)));
+            let _ = std::fs::remove_file(path_of(path));
         }
     }
 }

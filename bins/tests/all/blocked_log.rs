@@ -1,4 +1,4 @@
-//! A log that nobody reads, or that has no room, does not stop the tunnel.
+//! A log that is not read, or that has no room, does not stop the tunnel.
 use crate::common::{PATIENCE, Program, connect, echo, exchange, free_udp, start_client, target};
 use std::fs::File;
 use std::io::{Read, Write};
@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A server whose standard error is a pipe of one page, and the end of the pipe that nobody reads yet.
+/// A server whose standard error is a pipe of one page, and the end of the pipe that is not read yet.
 fn server_with_a_pipe(udp: SocketAddr) -> (Child, File) {
     let mut ends = [0; 2];
     // SAFETY: pipe2 writes two descriptors into the array; each is owned by exactly one object below.
@@ -46,7 +46,7 @@ fn terminate(child: &Child) {
 
 // CLI-60
 #[test]
-fn a_pipe_that_nobody_reads_stops_no_stream() {
+fn a_pipe_that_is_not_read_stops_no_stream() {
     let udp = free_udp();
     let (mut server, mut log) = server_with_a_pipe(udp);
     let (_client, local) = start_client(udp, &["--quiet"]);

@@ -201,3 +201,21 @@ fn byte_order_marks_are_read() {
     let error = load(Side::Client, &words, |_| None).unwrap_err().to_string();
     assert_eq!(error, format!("{}: UTF-16 that cannot be read, save the file as UTF-8", path.display()));
 }
+
+// CLI-71
+#[test]
+fn bytes_that_are_replaced_are_reported_and_large_files_refused() {
+    let warnings = |name: &str, text: &[u8]| {
+        let words = ["-c".to_owned(), file(name, text).to_str().unwrap().to_owned()];
+        match load(Side::Client, &words, |_| None) {
+            Ok(Command::Run(_, _, warnings)) => warnings,
+            other => panic!("{other:?}"),
+        }
+    };
+    let reported = warnings("gbk.json", b"{\"key\":\"\xc3\xdc\xc2\xeb\"}");
+    assert!(reported[0].contains("save the file as UTF-8"), "{reported:?}");
+    assert!(warnings("utf8.json", "{\"key\":\"cl\u{e9}\"}".as_bytes()).is_empty());
+    let words = ["-c".to_owned(), "/dev/zero".to_owned()];
+    let error = load(Side::Client, &words, |_| None).unwrap_err().to_string();
+    assert_eq!(error, "/dev/zero: larger than 1 MiB");
+}

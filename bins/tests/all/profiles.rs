@@ -1,32 +1,8 @@
 //! CPU profiles, in builds with the feature.
 use crate::common::{Program, connect, echo, exchange, free_udp, sample, start_client, start_server, target};
-use crate::monitoring::{address_after, get, get_bytes, value};
+use crate::monitoring::{address_after, get, get_bytes};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-// CLI-42, CLI-54: the names of functions that a profile leaves in memory are not the sessions'.
-#[test]
-fn a_profile_does_not_count_against_the_memory_of_sessions() {
-    let udp = free_udp();
-    let words = ["--memlimit", "24", "--pprof-addr", "127.0.0.1:0", "--metrics", "127.0.0.1:0"];
-    let server = start_server(target(echo), udp, &words);
-    let log = server.wait_for("profiles on: ");
-    let (profiles, metrics) = (address_after(&log, "profiles on: "), address_after(&log, "metrics on: "));
-    let (_client, local) = start_client(udp, &[]);
-    let data = sample(4, 1_000_000);
-    let carrying = std::thread::spawn(move || {
-        (0..40).for_each(|_| assert_eq!(exchange(connect(local), data.clone()), data));
-    });
-    for _ in 0..2 {
-        let (status, _) = get_bytes(profiles, "GET /debug/pprof/profile?seconds=2 HTTP/1.1\r\n\r\n");
-        assert_eq!(status, "HTTP/1.1 200 OK");
-    }
-    carrying.join().unwrap();
-    let (_, page) = get(metrics, "GET /metrics HTTP/1.1\r\n\r\n");
-    assert!(value(&page, "karst_heap_bytes") > 24e6, "the profile left nothing in memory");
-    assert_eq!(exchange(connect(local), b"after".to_vec()), b"after");
-    assert!(!server.log().contains("memory is short"), "{}", server.log());
-}
 
 // CLI-42: while a transfer keeps the program busy, its profile has samples.
 #[test]

@@ -104,6 +104,15 @@ fn help_and_version_exit_with_0() {
     }
 }
 
+// CLI-27
+#[test]
+fn a_help_that_cannot_be_written_is_an_error() {
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = std::process::Command::new(CLIENT).arg("--man").stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(output.stderr.starts_with(b"karst-client: standard output: "));
+}
+
 fn lines(side: Side, words: &[&str]) -> Vec<String> {
     let words: Vec<String> = words.iter().map(|word| (*word).into()).collect();
     let Ok(Decision::Run(config, ..)) = load(side, &words, |_| None) else { panic!("{words:?}") };

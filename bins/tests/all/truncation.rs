@@ -301,7 +301,7 @@ fn kcptun(side: &str, words: &[&str]) -> Option<Program> {
     Some(program)
 }
 
-/// CLI-25: kcptun's end of the tunnel cannot be told of a reset, so it is told nothing.
+/// CLI-25: kcptun has no message for a reset, so its end of the tunnel gets no end of the stream.
 #[test]
 fn a_stopped_server_ends_no_stream_of_kcptuns_client() {
     for smuxver in ["1", "2"] {

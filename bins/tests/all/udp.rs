@@ -92,7 +92,7 @@ fn rejected_segmentation_falls_back_to_single_datagrams_for_one_destination() {
         assert!(got.iter().map(|(_, datagram)| datagram).eq(&expected));
         sends_whole(&a, c.local_addr(), &c).await;
         assert_eq!(a.send_errors(), 0);
-        // Nothing can be sent to port 0; that concerns nobody else either.
+        // Nothing can be sent to port 0, which has no effect on other destinations.
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         assert_eq!(a.try_send(nowhere, &bytes, NonZeroU16::new(100)).unwrap(), bytes.len());
         assert_eq!(a.send_errors(), 70);

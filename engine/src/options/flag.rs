@@ -42,6 +42,8 @@ pub struct Flag {
     pub supported: bool,
     /// Whether the value names a file.
     pub file: bool,
+    /// Whether a negative number has a meaning, or an error of its own.
+    pub signed: bool,
     /// Type of the value.
     pub kind: Kind,
     meaning: &'static str,
@@ -67,6 +69,7 @@ pub const fn flag(name: &'static str, group: Group, default: Value, meaning: &'s
         expert: false,
         supported: true,
         file: false,
+        signed: false,
         kind: Kind::Text,
         meaning,
         words: Vec::new,
@@ -112,6 +115,12 @@ impl Flag {
     /// Known, but refused.
     pub const fn unsupported(mut self) -> Self {
         self.supported = false;
+        self
+    }
+
+    /// A negative number has a meaning, or an error of its own.
+    pub const fn signed(mut self) -> Self {
+        self.signed = true;
         self
     }
 

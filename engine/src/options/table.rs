@@ -26,7 +26,7 @@ crate::declare_options! {
         mtu: i64 = flag("mtu", Transport, Int(1350), "set maximum transmission unit for UDP packets");
         /// Bytes per second sent at most; 0 and less for no limit.
         ratelimit: i64 = flag("ratelimit", Transport, Int(0),
-            "set maximum outgoing speed (in bytes per second) for a single KCP connection, 0 to disable").since(2026);
+            "set maximum outgoing speed (in bytes per second) for a single KCP connection, 0 to disable").signed().since(2026);
         /// Send window, packets; values below 1 mean 32.
         sndwnd: i64 = flag("sndwnd", Transport, Int(128), "set send window size(num of packets)").server(1024).auto(8192);
         /// Receive window, packets; values below 1 mean 32.
@@ -41,14 +41,14 @@ crate::declare_options! {
         acknodelay: bool = flag("acknodelay", Transport, Bool(false), "flush ack immediately when a packet is received")
             .expert();
         /// 1: minimum RTO 30 ms and slower backoff.
-        nodelay: i64 = flag("nodelay", Transport, Int(0), "manual mode: 1 for the short minimum RTO").expert();
+        nodelay: i64 = flag("nodelay", Transport, Int(0), "manual mode: 1 for the short minimum RTO").signed().expert();
         /// Flush interval, ms, clamped to 10..=5000.
-        interval: i64 = flag("interval", Transport, Int(50), "manual mode: flush interval in ms").expert();
+        interval: i64 = flag("interval", Transport, Int(50), "manual mode: flush interval in ms").signed().expert();
         /// Duplicate acknowledgements that trigger a retransmission; 0 off.
         resend: i64 = flag("resend", Transport, Int(0),
-            "manual mode: duplicate acks that trigger a retransmission, 0 to disable").expert();
+            "manual mode: duplicate acks that trigger a retransmission, 0 to disable").signed().expert();
         /// 1: no congestion window.
-        nc: i64 = flag("nc", Transport, Int(0), "manual mode: 1 for no congestion window").expert();
+        nc: i64 = flag("nc", Transport, Int(0), "manual mode: 1 for no congestion window").signed().expert();
         /// Keep a silent session instead of probing the peer.
         no_probe: bool = flag("no-probe", Transport, Bool(false),
             "keep a silent session until its keepalive timeout, as kcptun does, instead of probing the peer").since(KARST);

@@ -119,8 +119,8 @@ impl Shards {
     }
 
     /// Parity does not name its session. That of an earlier session at the peer's address would wait in the decoder until
-    /// this session uses the same numbers. It can be told by its distance (FEC-21) or its place (FEC-24), or else by what is
-    /// rebuilt with it (FEC-23).
+    /// this session uses the same numbers. Its distance (FEC-21), its place (FEC-24) or what is rebuilt with it
+    /// (FEC-23) reveals it.
     pub(super) fn belongs(&self, parity: &[u8]) -> bool {
         let seqid = fec::seqid(parity);
         let distance = |newest| diff(seqid, newest).unsigned_abs();

@@ -1,42 +1,18 @@
 //! Packets that the decoder rebuilds, stores and drops, in both generations.
 
+use crate::fec_packets::{self, feed, shape};
 use engine::Generation;
 use engine::fec::{Counters, Decoder, Encoder, HEADER_LEN, PACKET_BYTES_MAX, Shape, TuneExit, seqid};
 
 const GENERATIONS: [Generation; 2] = [Generation::Go2021, Generation::Go2026];
 
-fn shape(data: usize, parity: usize) -> Shape {
-    Shape::new(data, parity).unwrap()
+/// Whole groups with parity; packet i carries seqid `first + i`.
+fn packets(shape: Shape, first: u32, groups: usize) -> Vec<Vec<u8>> {
+    fec_packets::packets(shape, first, (0..groups * shape.data()).map(payload))
 }
 
 fn payload(number: usize) -> Vec<u8> {
     (0..24 + number * 37 % 200).map(|at| (at * 7 + number * 13) as u8).collect()
-}
-
-/// Whole groups with parity; packet i carries seqid `first + i`.
-fn packets(shape: Shape, first: u32, groups: usize) -> Vec<Vec<u8>> {
-    let mut encoder = Encoder::with_next_seqid(shape, first).with_generation(Generation::Go2021);
-    let mut packets = Vec::new();
-    for number in 0..groups * shape.data() {
-        let mut packet = vec![0; HEADER_LEN];
-        packet.extend(payload(number));
-        encoder.encode(0, &mut packet);
-        packets.push(packet);
-        while let Some(len) = encoder.parity_pending() {
-            packets.push(vec![0; len]);
-            encoder.poll_parity(packets.last_mut().unwrap()).unwrap();
-        }
-    }
-    packets
-}
-
-fn feed(decoder: &mut Decoder, packet: &[u8]) -> Vec<Vec<u8>> {
-    decoder.decode(0, packet);
-    let mut recovered = Vec::new();
-    while let Some(datagram) = decoder.poll_recovered() {
-        recovered.push(datagram.to_vec());
-    }
-    recovered
 }
 
 // FEC-9

@@ -1,15 +1,12 @@
 //! Parity of another session at the same numbers, in both generations: nothing wrong is rebuilt from it, and its own
 //! parity still repairs the group.
 
+use crate::fec_packets::{self, feed, shape};
 use engine::Generation;
 use engine::fec::{Counters, Decoder, Encoder, HEADER_LEN, Shape};
 
 const GENERATIONS: [Generation; 2] = [Generation::Go2021, Generation::Go2026];
 const OWN: u32 = 0x1234_5678;
-
-fn shape(data: usize, parity: usize) -> Shape {
-    Shape::new(data, parity).unwrap()
-}
 
 /// A KCP datagram of that conversation.
 fn datagram(conv: u32, number: usize) -> Vec<u8> {
@@ -20,28 +17,7 @@ fn datagram(conv: u32, number: usize) -> Vec<u8> {
 
 /// Whole groups of a conversation with their parity; packet i carries seqid `first + i`.
 fn session(shape: Shape, conv: u32, first: u32, groups: usize) -> Vec<Vec<u8>> {
-    let mut encoder = Encoder::with_next_seqid(shape, first).with_generation(Generation::Go2021);
-    let mut packets = Vec::new();
-    for number in 0..groups * shape.data() {
-        let mut packet = vec![0; HEADER_LEN];
-        packet.extend(datagram(conv, number));
-        encoder.encode(0, &mut packet);
-        packets.push(packet);
-        while let Some(len) = encoder.parity_pending() {
-            packets.push(vec![0; len]);
-            encoder.poll_parity(packets.last_mut().unwrap()).unwrap();
-        }
-    }
-    packets
-}
-
-fn feed(decoder: &mut Decoder, packet: &[u8]) -> Vec<Vec<u8>> {
-    decoder.decode(0, packet);
-    let mut recovered = Vec::new();
-    while let Some(datagram) = decoder.poll_recovered() {
-        recovered.push(datagram.to_vec());
-    }
-    recovered
+    fec_packets::packets(shape, first, (0..groups * shape.data()).map(|number| datagram(conv, number)))
 }
 
 /// Conversations that differ in one byte, in all, and in the bits by which the cosets of the field differ.

@@ -15,6 +15,7 @@ mod fec_autotune;
 mod fec_decoder;
 mod fec_encoder;
 mod fec_foreign;
+mod fec_packets;
 mod fec_proof;
 mod fec_properties;
 mod notes;

@@ -1,7 +1,7 @@
 //! The adversary: observes the datagrams of both links as they are sent, records them, and sends its own.
 //!
-//! It has no key: it knows who sends a datagram to whom, in which session and as which of its datagrams, and can only
-//! copy, change or replace the bytes. What it injects passes none of a link's elements but the delay.
+//! It has no key: it knows the addresses, session and position of a datagram, and can only copy, change or replace the
+//! bytes. What it injects passes none of a link's elements but the delay.
 
 use super::Link;
 use super::corrupt::flip;
@@ -108,7 +108,7 @@ impl Adversary {
         if diverted {
             self.counters.diverted_packets += 1;
             self.counters.diverted_bytes += u64::from(net.packets.len_bytes(id) + HEADERS_BYTES);
-            // Of the client's address only what it sent itself tells.
+            // The client's address is known from the datagrams that it sent itself.
             let Some(flow) = self.flows[Direction::Up as usize].get(&session) else { return };
             observed.tag = flow.tag;
         } else {

@@ -5,6 +5,7 @@
     reason = "each test uses a part; a helper that fails is a failed test"
 )]
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -208,4 +209,37 @@ pub(crate) fn exchange(mut stream: TcpStream, data: Vec<u8>) -> Vec<u8> {
     let _ = stream.read_to_end(&mut got);
     writing.join().unwrap();
     got
+}
+
+/// Forwards datagrams both ways; `passes` decides by direction (true toward the server) and length.
+pub(crate) fn relay(
+    server: SocketAddr,
+    passes: impl Fn(bool, usize) -> bool + Clone + Send + 'static,
+) -> SocketAddr {
+    let front = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = front.local_addr().unwrap();
+    let mut paths: BTreeMap<SocketAddr, UdpSocket> = BTreeMap::new();
+    thread::spawn(move || {
+        let mut buffer = [0; 2048];
+        while let Ok((count, from)) = front.recv_from(&mut buffer) {
+            let back = paths.entry(from).or_insert_with(|| {
+                let back = UdpSocket::bind("127.0.0.1:0").unwrap();
+                let (answers, front, passes) =
+                    (back.try_clone().unwrap(), front.try_clone().unwrap(), passes.clone());
+                thread::spawn(move || {
+                    let mut buffer = [0; 2048];
+                    while let Ok(count) = answers.recv(&mut buffer) {
+                        if passes(false, count) {
+                            let _ = front.send_to(&buffer[..count], from);
+                        }
+                    }
+                });
+                back
+            });
+            if passes(true, count) {
+                let _ = back.send_to(&buffer[..count], server);
+            }
+        }
+    });
+    address
 }
