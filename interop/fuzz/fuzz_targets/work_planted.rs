@@ -1,3 +1,2 @@
 #![no_main]
-use fuzz as _;
-libfuzzer_sys::fuzz_target!(|data: &[u8]| interop::fuzz::work_planted(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::bodies::work_planted(data));
