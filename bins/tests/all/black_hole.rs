@@ -1,7 +1,7 @@
 //! A path that loses large datagrams and carries small ones is named in the log (KCP-40).
 use crate::common::{connect, echo, free_udp, relay, sample, start_client, start_server, target};
 use std::io::{Read, Write};
-use std::thread::{sleep, spawn};
+use std::thread::sleep;
 use std::time::Duration;
 
 const NAMED: &str = "datagrams of 1350 bytes do not arrive, smaller ones do: try --mtu 1200 here";

@@ -2,12 +2,11 @@
 //! lose replies.
 use crate::common::{Program, connect, echo, free_udp, relay, start_client, start_server, target};
 use engine::crypt::{Cipher, MasterKey, Suite};
-use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{sleep, spawn};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 fn write_greeting(local: std::net::SocketAddr) -> std::net::TcpStream {

@@ -2,7 +2,7 @@
 
 use crate::fec_packets::{self, feed, shape};
 use engine::Generation;
-use engine::fec::{Counters, Decoder, Encoder, HEADER_LEN, PACKET_BYTES_MAX, Shape, TuneExit, seqid};
+use engine::fec::{Counters, Decoder, HEADER_LEN, PACKET_BYTES_MAX, Shape, TuneExit, seqid};
 
 const GENERATIONS: [Generation; 2] = [Generation::Go2021, Generation::Go2026];
 

@@ -3,7 +3,7 @@
 
 use crate::fec_packets::{self, feed, shape};
 use engine::Generation;
-use engine::fec::{Counters, Decoder, Encoder, HEADER_LEN, Shape};
+use engine::fec::{Counters, Decoder, HEADER_LEN, Shape};
 
 const GENERATIONS: [Generation; 2] = [Generation::Go2021, Generation::Go2026];
 const OWN: u32 = 0x1234_5678;
