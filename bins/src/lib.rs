@@ -1,5 +1,6 @@
 //! What karst-client and karst-server are made of: options, logging, sockets, and the loop that drives the engine.
 
+pub mod check;
 pub mod config;
 pub mod driver;
 pub mod flags;

@@ -108,6 +108,7 @@ pub mod mux;
 mod nonce;
 pub mod observe;
 pub mod options;
+pub mod path_probe;
 #[cfg(feature = "planted")]
 pub mod planted;
 pub mod qpp;

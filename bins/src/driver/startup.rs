@@ -6,6 +6,7 @@ use super::memory;
 use super::monitor::{self, Pages};
 use super::server::Server;
 use super::stop::Stop;
+use crate::check;
 use crate::config::{Command, Config, ConfigError, Given, is_plugin, load};
 use crate::flags::{self, Program, Side};
 use crate::local_time::LocalTime;
@@ -42,9 +43,13 @@ enum StartError {
 
 /// Runs one of the programs with the process's own command line and environment.
 pub fn run(side: Side) -> ExitCode {
+    let words: Vec<String> = std::env::args_os().skip(1).map(|word| text_of(word.as_bytes())).collect();
+    if let Some((check::WORD, words)) = words.split_first().map(|(word, words)| (word.as_str(), words)) {
+        return check::run(side, words);
+    }
     let ended = {
         let _written = log::Flushed;
-        start(side)
+        start(side, &words)
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -62,11 +67,10 @@ pub fn run(side: Side) -> ExitCode {
     }
 }
 
-fn start(side: Side) -> Result<(), StartError> {
+fn start(side: Side, words: &[String]) -> Result<(), StartError> {
     let parent = parent_id();
-    let words: Vec<String> = std::env::args_os().skip(1).map(|word| text_of(word.as_bytes())).collect();
     let environment = |name: &str| std::env::var_os(name).map(|value| text_of(value.as_bytes()));
-    let (config, given, warnings) = match load(side, &words, environment)? {
+    let (config, given, warnings) = match load(side, words, environment)? {
         Command::Print(text) => {
             return match io::Write::write_all(&mut io::stdout(), text.as_bytes()) {
                 // A pager that was left.

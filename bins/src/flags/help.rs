@@ -12,7 +12,8 @@ pub fn help(side: Side, all: bool) -> String {
         .collect();
     let width = rows.iter().map(|(_, left, _)| left.len()).max().unwrap_or(0);
     let mut text = format!(
-        "NAME:\n   {program} - kcptun compatible {what}(with SMUX)\n\nUSAGE:\n   {program} [options]\n\n\
+        "NAME:\n   {program} - kcptun compatible {what}(with SMUX)\n\nUSAGE:\n   {program} [options]\n   \
+         {program} check [options]    try everything a run needs, and explain what does not work\n\n\
          VERSION:\n   {version}\n\nOPTIONS:\n",
         program = side.program(),
         what = what(side),

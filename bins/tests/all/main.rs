@@ -4,6 +4,7 @@
 mod addresses;
 mod black_hole;
 mod blocked_log;
+mod check;
 mod common;
 mod cures;
 mod diagnostics;

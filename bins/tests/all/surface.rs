@@ -60,7 +60,7 @@ fn the_manual_page_has_every_option_and_only_known_macros() {
         }
         for line in page.lines().filter(|line| line.starts_with(['.', '\''])) {
             assert!(
-                [".TH", ".SH", ".SS", ".TP", ".B", ".RI"].contains(&line.split(' ').next().unwrap()),
+                [".TH", ".SH", ".SS", ".TP", ".B", ".RB", ".RI"].contains(&line.split(' ').next().unwrap()),
                 "{line}"
             );
         }

@@ -94,7 +94,7 @@ impl Header {
 
     /// Writes the header into the first 24 bytes of `out`.
     #[inline]
-    pub(super) fn write(&self, out: &mut [u8]) {
+    pub(crate) fn write(&self, out: &mut [u8]) {
         out[0..4].copy_from_slice(&self.conv.to_le_bytes());
         out[4] = self.cmd;
         out[5] = self.frg;
@@ -107,7 +107,7 @@ impl Header {
 
     /// A header with all numbers 0.
     #[inline]
-    pub(super) const fn new(conv: u32, command: Command) -> Self {
+    pub(crate) const fn new(conv: u32, command: Command) -> Self {
         Self { conv, cmd: command.byte(), frg: 0, wnd: 0, ts: 0, sn: 0, una: 0, len: 0 }
     }
 }

@@ -21,6 +21,7 @@ mod fec_properties;
 mod notes;
 mod paced_sender;
 mod pair;
+mod path_probe;
 mod qpp_pads;
 mod qpp_vectors;
 mod reed_solomon;
