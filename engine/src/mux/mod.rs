@@ -4,18 +4,26 @@
 //! for the peer, and [`Mux::poll_event`] returns events for the application. After every call that changes state the driver
 //! takes all frames it has room for, then all events, and then reads [`Mux::poll_timeout`].
 
+mod choice;
+mod dialect;
+mod session;
 mod smux;
+mod smuxb;
+mod ticker;
+mod yamux;
 
 use crate::event::{CloseReason, Event, StreamId};
 use crate::observe::Marks;
 use crate::time::{Deadline, Instant};
 
+pub use choice::{RECOGNISED_BYTES, start_session};
+pub use dialect::Dialect;
 pub use smux::Smux;
 
-/// Which end of the session this is; it decides the ids of the streams opened here (SMUX-3).
+/// Which end of the session this is; it decides the ids of the streams opened here (SMUX-3, YAMUX-2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Opens streams 3, 5, 7, ...
+    /// Opens streams 3, 5, 7, ...; with yamux 1, 3, 5, ...
     Client,
     /// Opens streams 2, 4, 6, ...
     Server,
@@ -24,7 +32,9 @@ pub enum Role {
 /// Limits and intervals of one session (overview section 9). [`Settings::validate`] applies smux's own checks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Wire version, 1 or 2; equal on both sides.
+    /// The dialect; equal on both sides.
+    pub dialect: Dialect,
+    /// Wire version of smux, 1 or 2; equal on both sides.
     pub version: u8,
     /// Interval of keepalive frames, ms. 0 switches both timers off (validation refuses it; replays use it).
     pub keepalive_ms: u32,
@@ -48,6 +58,10 @@ pub struct Settings {
     /// Announces half-close to the peer, by a NOP with an id that other peers ignore. Half-close (SMUX-26) and flow control of
     /// single streams (SMUX-27, SMUX-29) are used only toward peers that announce it, too.
     pub announce: bool,
+    /// kcptunB: answer keepalives, and pause and resume single streams (`streambuf-en`).
+    pub stream_buffers: bool,
+    /// kcptunB: how long after data that fits its estimate a stream is not paused for exceeding it, ms (`streamboost`).
+    pub boost_ms: u32,
     /// The seeded bug.
     #[cfg(feature = "planted")]
     pub planted: Option<crate::planted::Planted>,
@@ -57,6 +71,7 @@ impl Default for Settings {
     /// The 2026 defaults of kcptun.
     fn default() -> Self {
         Self {
+            dialect: Dialect::default(),
             version: 2,
             keepalive_ms: 10_000,
             peer_timeout_ms: 30_000,
@@ -68,6 +83,8 @@ impl Default for Settings {
             send_bytes_max: 65_536,
             half_close: false,
             announce: false,
+            stream_buffers: true,
+            boost_ms: 0,
             #[cfg(feature = "planted")]
             planted: None,
         }
@@ -146,6 +163,9 @@ pub enum OpenError {
     /// The session holds as many streams as it may.
     #[error("too many streams")]
     TooManyStreams,
+    /// The peer takes no new streams.
+    #[error("the peer takes no new streams")]
+    Refused,
     /// Every stream id of this session was used.
     #[error("stream ids exhausted")]
     IdsExhausted,
@@ -206,10 +226,16 @@ pub enum ProtocolError {
     /// A command that does not exist in this version.
     #[error("invalid protocol: command {0}")]
     Command(u8),
+    /// A frame that its state does not allow.
+    #[error("invalid protocol: {0}")]
+    Violation(&'static str),
 }
 
 /// One multiplexing dialect, one end of one session.
 pub trait Mux: Send {
+    /// Notes the time, for dialects that measure; times of calls are otherwise unknown to a dialect.
+    fn advance(&mut self, _now: Instant) {}
+
     /// Opens a stream and queues the frame that announces it.
     ///
     /// # Errors

@@ -7,12 +7,12 @@
 mod frame;
 mod stream;
 
+use super::ticker::{LATE, Ticker};
 use super::{Mux, OpenError, ProtocolError, ReadError, Role, Settings, WriteError};
 use crate::event::{CloseReason, Event, StreamId};
 use crate::observe::{Mark, Marks};
 use crate::sampled::Sampled;
 use crate::time::{Deadline, Instant, Timer};
-use core::time::Duration;
 use frame::{Command, HEADER_LEN, Header, UPDATE_LEN};
 use std::collections::{BTreeMap, VecDeque};
 use stream::{Fin, RESET, STOP, Stream};
@@ -24,10 +24,7 @@ const REFUSALS_MAX: usize = 1024;
 const GIVEN_UP_MAX: usize = 64;
 
 /// Stream id of the NOP that announces half-close; every smux reads a NOP without looking at its id (SMUX-26).
-const ANNOUNCEMENT: StreamId = StreamId(0x6b61_7273);
-
-/// Lateness of a check from which the process must have been paused, or its clock jumped (SMUX-31).
-const LATE: Duration = Duration::from_secs(1);
+pub(super) const ANNOUNCEMENT: StreamId = StreamId(0x6b61_7273);
 
 /// One end of a smux session.
 #[derive(Debug)]
@@ -795,30 +792,6 @@ impl<const N: usize> Partial<N> {
 
     fn complete(&self) -> Option<[u8; N]> {
         (self.have == N).then_some(self.bytes)
-    }
-}
-
-/// A timer on a fixed grid; missed ticks are skipped, as by Go's tickers.
-#[derive(Clone, Copy, Debug)]
-struct Ticker {
-    next: Instant,
-    period: Duration,
-}
-
-impl Ticker {
-    fn new(start: Instant, period_ms: u32) -> Self {
-        let period = Duration::from_millis(u64::from(period_ms.max(1)));
-        Self { next: start + period, period }
-    }
-
-    fn tick(&mut self, now: Instant) -> bool {
-        if now < self.next {
-            return false;
-        }
-        let period_us = self.period.as_micros() as u64;
-        let late_us = now.as_micros() - self.next.as_micros();
-        self.next = self.next + Duration::from_micros((late_us / period_us + 1) * period_us);
-        true
     }
 }
 

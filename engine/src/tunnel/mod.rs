@@ -34,7 +34,7 @@ use crate::arq::{Arq, Flush};
 use crate::congestion::Auto;
 use crate::entropy::Entropy;
 use crate::event::{CloseReason, Event, StreamId};
-use crate::mux::{Mux, OpenError, ReadError, Role, Smux, WriteError};
+use crate::mux::{self, Mux, OpenError, ReadError, Role, WriteError};
 use crate::nonce::Nonces;
 use crate::observe::{Mark, Marks, Note, Stats};
 use crate::time::{Deadline, Instant, Timer};
@@ -162,7 +162,7 @@ impl Tunnel {
             role,
             peer,
             nonces,
-            mux: Box::new(Smux::new(config.mux.clone(), role, ticks_from)),
+            mux: mux::start_session(config.mux.clone(), role, ticks_from),
             pads: Pads::new(config.qpp.clone()),
             inbound: Inbound::new(config, conv),
             outbound: Outbound::new(config, now),
@@ -335,6 +335,7 @@ impl Tunnel {
     /// Marks the first `n` peeked bytes as read.
     pub fn consume(&mut self, now: Instant, id: StreamId, n: usize) {
         self.pads.consumed(id, n);
+        self.mux.advance(now);
         self.mux.consume(id, n);
         self.note_read(id);
         self.health.liveness.active(now);
@@ -491,6 +492,7 @@ impl Tunnel {
     /// Carries bytes between the layers until nothing moves, and re-arms the flush timer.
     fn settle(&mut self, now: Instant) {
         if !self.is_closed() {
+            self.mux.advance(now);
             self.pump_in();
             self.pump_out(now);
         }

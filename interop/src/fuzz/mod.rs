@@ -18,7 +18,7 @@ mod work;
 pub use arq::kcp_input;
 pub use crypt::datagram_open;
 pub use fec::fec_decode;
-pub use mux::{smux1, smux2};
+pub use mux::{smux1, smux2, smuxb, yamux};
 pub use qpp::qpp;
 pub use script::Script;
 pub use session::session;
@@ -42,12 +42,14 @@ pub struct Target {
 }
 
 /// The targets. The JSON reader's target is in the programs' crate, which this one must not depend on.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 12] = [
     Target { name: "datagram_open", body: datagram_open, steps: (10_000_000, 100_000_000) },
     Target { name: "kcp_input", body: kcp_input, steps: (10_000_000, 100_000_000) },
     Target { name: "fec_decode", body: fec_decode, steps: (10_000_000, 100_000_000) },
     Target { name: "smux1", body: smux1, steps: (10_000_000, 100_000_000) },
     Target { name: "smux2", body: smux2, steps: (10_000_000, 100_000_000) },
+    Target { name: "smuxb", body: smuxb, steps: (10_000_000, 100_000_000) },
+    Target { name: "yamux", body: yamux, steps: (10_000_000, 100_000_000) },
     Target { name: "snappy_decode", body: snappy_decode, steps: (10_000_000, 100_000_000) },
     Target { name: "qpp", body: qpp, steps: (10_000_000, 100_000_000) },
     Target { name: "tunnel", body: tunnel, steps: (10_000_000, 100_000_000) },

@@ -1,7 +1,7 @@
-//! Two smux sessions joined by pipes, applications on both, and a script that may also speak for either.
+//! Two sessions of a multiplexer joined by pipes, applications on both, and a script that may also speak for either.
 
 use super::Script;
-use engine::mux::{Mux, ReadError, Role, Settings, Smux, WriteError};
+use engine::mux::{self, Dialect, Mux, ReadError, Role, Settings, WriteError};
 use engine::{CloseReason, Event, Instant, StreamId};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -13,7 +13,17 @@ const RECEIVE_BYTES_MAX: usize = 4096;
 
 /// [`smux2`] with version 1.
 pub fn smux1(data: &[u8]) {
-    run(1, data);
+    run(Dialect::Smux, 1, data);
+}
+
+/// [`smux2`] with the smux of kcptunB.
+pub fn smuxb(data: &[u8]) {
+    run(Dialect::Smuxb, 1, data);
+}
+
+/// [`smux2`] with yamux.
+pub fn yamux(data: &[u8]) {
+    run(Dialect::Yamux, 0, data);
 }
 
 /// First bytes: settings; then operations.
@@ -21,12 +31,12 @@ pub fn smux1(data: &[u8]) {
 /// The bucket's account always holds. Unless frames were forged, every stream delivers the written bytes in order, and
 /// an application that only acts on events receives all of them.
 pub fn smux2(data: &[u8]) {
-    run(2, data);
+    run(Dialect::Smux, 2, data);
 }
 
-fn run(version: u8, data: &[u8]) {
+fn run(dialect: Dialect, version: u8, data: &[u8]) {
     let mut script = Script::new(data);
-    let mut pair = Pair::new(version, &mut script);
+    let mut pair = Pair::new(dialect, version, &mut script);
     while !script.is_over() {
         pair.step(&mut script);
         pair.check();
@@ -53,7 +63,7 @@ struct Known {
 }
 
 struct End {
-    mux: Smux,
+    mux: Box<dyn Mux>,
     settings: Settings,
     streams: BTreeMap<StreamId, Known>,
     /// Bytes on their way to this end.
@@ -70,10 +80,11 @@ struct Pair {
 }
 
 impl Pair {
-    fn new(version: u8, script: &mut Script<'_>) -> Self {
+    fn new(dialect: Dialect, version: u8, script: &mut Script<'_>) -> Self {
         let receive_bytes_max = script.pick(&[1 << 20, 1, 100, 4096]);
         let closing = script.byte();
         let settings = Settings {
+            dialect,
             version,
             half_close: closing & 1 != 0,
             announce: closing & 2 != 0,
@@ -87,7 +98,7 @@ impl Pair {
         };
         let now = Instant::from_millis(5);
         let end = |role| End {
-            mux: Smux::new(settings.clone(), role, now),
+            mux: mux::start_session(settings.clone(), role, now),
             settings: settings.clone(),
             streams: BTreeMap::new(),
             pipe: VecDeque::new(),
@@ -137,7 +148,7 @@ impl Pair {
             }
             _ => {
                 self.forged = true;
-                let frame = forged_frame(end.settings.version, script);
+                let frame = forged_frame(&end.settings, script);
                 end.receive_forged(&frame);
             }
         }
@@ -185,7 +196,7 @@ impl Pair {
             for (id, known) in &end.streams {
                 let Some(theirs) = peer.streams.get(id) else { continue };
                 let open = !known.closed && !theirs.closed;
-                let extended = self.ends.iter().all(|end| end.settings.announce && end.settings.half_close);
+                let extended = self.ends.iter().all(End::is_extended);
                 assert!(!extended || !known.cut || !theirs.ended, "a cut stream looks complete: {id:?}");
                 assert!(
                     theirs.closed || known.written == theirs.read,
@@ -202,6 +213,11 @@ impl Pair {
 }
 
 impl End {
+    fn is_extended(&self) -> bool {
+        let Settings { dialect, announce, half_close, .. } = self.settings;
+        dialect == Dialect::Smux && announce && half_close
+    }
+
     /// One of the streams, or some other id.
     fn stream(&self, script: &mut Script<'_>) -> StreamId {
         let choice = usize::from(script.byte());
@@ -309,12 +325,23 @@ impl End {
             if frame.is_empty() {
                 break;
             }
-            // The length of a NOP is a message of its own (SMUX-27, SMUX-29, SMUX-33).
-            let len = if frame[1] == 3 { 0 } else { usize::from(u16::from_le_bytes([frame[2], frame[3]])) };
-            assert_eq!((frame[0], frame.len()), (self.settings.version, 8 + len), "not one whole frame");
-            assert!(frame[1] != 2 || (1..=self.settings.frame_bytes_max).contains(&len));
+            self.check_frame(frame);
         }
         out
+    }
+
+    fn check_frame(&self, frame: &[u8]) {
+        let limit = self.settings.frame_bytes_max;
+        if self.settings.dialect == Dialect::Yamux {
+            let len = u32::from_be_bytes([frame[8], frame[9], frame[10], frame[11]]) as usize;
+            let payload = if frame[1] == 0 { len } else { 0 };
+            assert_eq!((frame[0], frame.len()), (0, 12 + payload), "not one whole frame");
+            return assert!(frame[1] != 0 || (1..=limit).contains(&len));
+        }
+        // The length of a NOP is a message of its own (SMUX-27, SMUX-29, SMUX-33).
+        let len = if frame[1] == 3 { 0 } else { usize::from(u16::from_le_bytes([frame[2], frame[3]])) };
+        assert_eq!((frame[0], frame.len()), (self.settings.version, 8 + len), "not one whole frame");
+        assert!(frame[1] != 2 || (1..=limit).contains(&len));
     }
 
     fn receive(&mut self, n: usize) -> usize {
@@ -373,15 +400,24 @@ impl End {
 }
 
 /// A frame with a header that makes sense, nearly.
-fn forged_frame(version: u8, script: &mut Script<'_>) -> Vec<u8> {
+fn forged_frame(settings: &Settings, script: &mut Script<'_>) -> Vec<u8> {
     let command = script.byte();
     let id = u32::from(script.byte() % 16);
     let mut payload = script.piece().to_vec();
-    if command % 8 == 4 {
+    if settings.dialect == Dialect::Yamux {
+        let len = if command & 64 == 0 { payload.len() as u32 } else { u32::from(script.short()) << 9 };
+        let mut frame = vec![0, command % 4, 0, command >> 2 & 15];
+        frame.extend_from_slice(&id.to_be_bytes());
+        frame.extend_from_slice(&len.to_be_bytes());
+        frame.extend_from_slice(if command.is_multiple_of(4) { &payload } else { &[] });
+        return frame;
+    }
+    let commands = if settings.dialect == Dialect::Smuxb { 7 } else { 5 };
+    if command % 8 == 4 && commands == 5 {
         payload.resize(8, 0);
     }
     let len = if command & 64 == 0 { payload.len() as u16 } else { script.short() };
-    let mut frame = vec![version, command % 8 % 5];
+    let mut frame = vec![settings.version, command % 8 % commands];
     frame.extend_from_slice(&len.to_le_bytes());
     frame.extend_from_slice(&id.to_le_bytes());
     frame.extend_from_slice(&payload);

@@ -170,6 +170,7 @@ fn settings(header: &Value) -> Result<Settings, String> {
         send_bytes_max: usize::MAX,
         half_close: false,
         announce: false,
+        ..Settings::default()
     })
 }
 

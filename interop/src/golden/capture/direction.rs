@@ -7,7 +7,7 @@ use super::mux::{self, Streams};
 use super::pcap::Datagram;
 use super::{Checked, differs, fec, kcp, snappy};
 use engine::Generation;
-use engine::mux::Role;
+use engine::mux::{Dialect, Role};
 use serde_json::{Map, Value};
 
 /// A direction: settings of the sender, recorded figures, datagrams in the file.
@@ -22,15 +22,14 @@ pub(super) struct Direction<'d> {
 
 /// Result of decoding a direction.
 pub(super) struct Decoded {
-    /// None for a multiplexer that the engine lacks.
-    pub(super) streams: Option<Streams>,
+    pub(super) streams: Streams,
     /// Datagrams, parity shards and figures that were compared.
     pub(super) compared: usize,
 }
 
 impl Direction<'_> {
     /// Decodes and compares layer by layer, so that the error names the lowest layer that differs.
-    pub(super) fn check(&self, smux: bool) -> Checked<Decoded> {
+    pub(super) fn check(&self, dialect: Dialect) -> Checked<Decoded> {
         let recorded = Figures::recorded(self.recorded)?;
         let mut found = Figures::default();
         self.count_tos(&mut found)?;
@@ -47,12 +46,9 @@ impl Direction<'_> {
         let bytes = if self.side.nocomp { stream } else { snappy::decompress(&stream, &mut found)? };
         let below_mux = |name: &str| !name.starts_with("mux_");
         compared += found.compare(&recorded, below_mux)?;
-        if !smux {
-            return Ok(Decoded { streams: None, compared });
-        }
-        let streams = mux::unpack(self.side, self.receiver, &bytes, &mut found)?;
+        let streams = mux::unpack(dialect, self.side, self.receiver, &bytes, &mut found)?;
         compared += found.compare(&recorded, |name| !below_mux(name))?;
-        Ok(Decoded { streams: Some(streams), compared })
+        Ok(Decoded { streams, compared })
     }
 
     fn count_tos(&self, found: &mut Figures) -> Checked<()> {

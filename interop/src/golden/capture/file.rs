@@ -1,5 +1,7 @@
 //! `NAME.json` of a capture: programs and settings, contents of the streams, figures of an independent decoder.
 
+use super::{Checked, broken};
+use engine::mux::Dialect;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -12,6 +14,13 @@ pub(super) struct CaptureFile {
     pub(super) settings: Sides,
     pub(super) streams: Vec<Stream>,
     pub(super) captures: Vec<Leg>,
+}
+
+impl CaptureFile {
+    /// The multiplexer, under the engine's name.
+    pub(super) fn dialect(&self) -> Checked<Dialect> {
+        Dialect::from_name(&self.mux).map_or_else(|| broken(format!("multiplexer {:?}", self.mux)), Ok)
+    }
 }
 
 /// The prefixes of the two programs: `up26`, `deb21`, `b204`, `o17`, `o16`, `t17`.
@@ -38,10 +47,17 @@ pub(super) struct Side {
     pub(super) nocomp: bool,
     #[serde(default = "version_one")]
     pub(super) smuxver: u8,
+    /// kcptunB: stream buffers.
+    #[serde(default = "enabled")]
+    pub(super) streambuf_en: bool,
     #[serde(rename = "QPP", default)]
     pub(super) qpp: bool,
     #[serde(rename = "QPPCount", default)]
     pub(super) qpp_count: u16,
+}
+
+const fn enabled() -> bool {
+    true
 }
 
 /// Programs without the flag use version 1.

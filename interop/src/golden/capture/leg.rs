@@ -38,10 +38,8 @@ pub(super) fn check(file: &CaptureFile, leg: &Leg, contents: &Contents, folder: 
         compared += decoded.iter().map(|decoded| decoded.compared).sum::<usize>();
         connections.push(decoded);
     }
-    if file.mux == "smux" {
-        compared += check_streams(file, leg, contents, &connections)?;
-        compared += check_server(file, leg, contents, &datagrams)?;
-    }
+    compared += check_streams(file, leg, contents, &connections)?;
+    compared += check_server(file, leg, contents, &datagrams)?;
     Ok(compared)
 }
 
@@ -55,7 +53,8 @@ fn check_server(
     for (at, client) in leg.clients.iter().enumerate() {
         let of_client = |datagram: &&Datagram<'_>| datagram.from.to_string() == *client;
         let sent: Vec<_> = datagrams.iter().filter(of_client).collect();
-        let streams = tunnel::receive(&file.settings.server, generation(&file.peer.server_id), &sent)?;
+        let streams =
+            tunnel::receive(file.dialect()?, &file.settings.server, generation(&file.peer.server_id), &sent)?;
         for carried in leg.streams.iter().filter(|carried| carried.connection == at) {
             let found = streams.0.get(&carried.mux_stream_id);
             let place = format!("stream {} of the engine as server", carried.index);
@@ -109,11 +108,11 @@ fn check_connection(
         datagrams: datagrams.iter().filter(|datagram| datagram.to == client).cloned().collect(),
         ..c2s
     };
-    let smux = file.mux == "smux";
+    let dialect = file.dialect()?;
     let named = |name: &str| format!("client port {}, {name}", connection.client_port);
     Ok([
-        c2s.check(smux).map_err(|flaw| flaw.at(&named("c2s")))?,
-        s2c.check(smux).map_err(|flaw| flaw.at(&named("s2c")))?,
+        c2s.check(dialect).map_err(|flaw| flaw.at(&named("c2s")))?,
+        s2c.check(dialect).map_err(|flaw| flaw.at(&named("s2c")))?,
     ])
 }
 
@@ -132,7 +131,7 @@ fn check_streams(
     if leg.streams.len() != contents.0.len() {
         return broken(format!("{} streams for {} contents", leg.streams.len(), contents.0.len()));
     }
-    let carried = connections.iter().flatten().filter_map(|decoded| decoded.streams.as_ref());
+    let carried = connections.iter().flatten().map(|decoded| &decoded.streams);
     let found: usize = carried.map(|streams| streams.0.len()).sum();
     if found != 2 * leg.streams.len() {
         return differs(format!("{} stream directions recorded, {found} in the file", 2 * leg.streams.len()));
@@ -158,7 +157,7 @@ fn check_stream(
     let fins = [carried.fin_c2s, carried.fin_s2c];
     let sides = [&file.settings.client, &file.settings.server];
     for at in 0..2 {
-        let found = connection[at].streams.as_ref().and_then(|streams| streams.0.get(&carried.mux_stream_id));
+        let found = connection[at].streams.0.get(&carried.mux_stream_id);
         let Some(found) = found else {
             return differs(format!("{}: not in the file", DIRECTIONS[at]));
         };

@@ -1,11 +1,11 @@
-//! The smux layer: an independent parser counts frames; it and the engine extract the streams.
+//! The multiplexer: an independent parser counts frames; it and the engine extract the streams.
 
 use super::figures::Figures;
 use super::file::Side;
 use super::{Checked, compare, differs};
 use engine::Event;
 use engine::Instant;
-use engine::mux::{Mux, Role, Settings, Smux};
+use engine::mux::{Dialect, Mux, Role, Settings};
 use std::collections::BTreeMap;
 
 /// Streams in one direction of a connection, by id.
@@ -19,85 +19,164 @@ pub(super) struct Carried {
     pub(super) fin: bool,
 }
 
-/// Extracts the streams of a smux byte stream; `receiver` is the role of its reader.
-pub(super) fn unpack(side: &Side, receiver: Role, bytes: &[u8], figures: &mut Figures) -> Checked<Streams> {
-    let (streams, without_updates) = walk(side.smuxver, bytes, figures)?;
-    let engine = receive(side.smuxver, receiver, &streams, &without_updates)?;
+/// Extracts the streams of a multiplexed byte stream; `receiver` is the role of its reader.
+pub(super) fn unpack(
+    dialect: Dialect,
+    side: &Side,
+    receiver: Role,
+    bytes: &[u8],
+    figures: &mut Figures,
+) -> Checked<Streams> {
+    let (streams, without_updates) = walk(dialect, side.smuxver, bytes, figures)?;
+    let engine = receive(dialect, side.smuxver, receiver, &streams, &without_updates)?;
     for (id, carried) in &streams.0 {
         let found = engine.0.get(id).map_or(&[][..], |found| &found.bytes);
         if let Some(difference) = compare::bytes(&carried.bytes, found) {
-            return differs(format!("stream id {id} as the engine's smux reads it: {difference}"));
+            return differs(format!(
+                "stream id {id} as the engine's {} reads it: {difference}",
+                dialect.name()
+            ));
         }
     }
     Ok(engine)
 }
 
-/// Streams, and the bytes without UPD frames: they report data of the other direction, which this receiver never sent.
-fn walk(version: u8, mut rest: &[u8], figures: &mut Figures) -> Checked<(Streams, Vec<u8>)> {
-    let mut streams = Streams::default();
-    let mut kept = Vec::with_capacity(rest.len());
-    let (mut at, mut payload_max) = (0, 0);
-    while let Some(([frame_version, command, len_low, len_high, id @ ..], after)) =
-        rest.split_first_chunk::<8>()
-    {
-        let (id, len) = (u32::from_le_bytes(*id), usize::from(u16::from_le_bytes([*len_low, *len_high])));
-        let Some((payload, after)) = after.split_at_checked(len) else {
-            return differs(format!(
-                "smux frame at byte {at} ({len} bytes for stream {id}) runs past the end"
-            ));
-        };
-        let name = *NAMES.get(usize::from(*command)).unwrap_or(&"");
-        if *frame_version != version || name.is_empty() || (*command == UPD && len != 8) {
-            return differs(format!(
-                "smux frame at byte {at}: version {frame_version}, command {command}, length {len}"
-            ));
-        }
-        figures.add(&format!("mux_frames.{name}"));
-        match *command {
-            PSH => streams.0.entry(id).or_default().bytes.extend_from_slice(payload),
-            FIN => streams.0.entry(id).or_default().fin = true,
-            _ => {}
-        }
-        payload_max = payload_max.max(if *command == PSH { len } else { 0 });
-        let frame = &rest[..8 + len];
-        if *command != UPD {
-            kept.extend_from_slice(frame);
-        }
-        at += frame.len();
-        rest = after;
+/// One frame, as the independent parser reads it.
+struct Frame {
+    header_bytes: usize,
+    /// As recorded figures name it.
+    name: String,
+    id: u32,
+    payload_bytes: usize,
+    carries_data: bool,
+    fin: bool,
+    /// Reports data of the other direction, which this receiver never sent.
+    is_report: bool,
+}
+
+impl Frame {
+    /// The first frame of `bytes`; `None` when its header is cut or not of the dialect.
+    fn parse(dialect: Dialect, version: u8, bytes: &[u8]) -> Option<Self> {
+        if dialect == Dialect::Yamux { Self::yamux(bytes) } else { Self::smux(dialect, version, bytes) }
     }
-    figures.set("mux_max_psh_payload", payload_max as u64);
-    if rest.is_empty() {
-        Ok((streams, kept))
-    } else {
-        differs(format!("{} bytes behind the last smux frame", rest.len()))
+
+    fn smux(dialect: Dialect, version: u8, bytes: &[u8]) -> Option<Self> {
+        let [frame_version, command, len_low, len_high, id @ ..] = *bytes.first_chunk::<8>()?;
+        let names: &[&str] = match (dialect, version) {
+            (Dialect::Smuxb, _) => &["SYN", "FIN", "PSH", "NOP", "ACK", "FUL", "EMP"],
+            (_, 1) => &["SYN", "FIN", "PSH", "NOP"],
+            _ => &["SYN", "FIN", "PSH", "NOP", "UPD"],
+        };
+        let name = *names.get(usize::from(command))?;
+        let payload_bytes = usize::from(u16::from_le_bytes([len_low, len_high]));
+        let right = frame_version == version && (name != "UPD" || payload_bytes == 8);
+        right.then(|| Self {
+            header_bytes: 8,
+            name: name.to_owned(),
+            id: u32::from_le_bytes(id),
+            payload_bytes,
+            carries_data: name == "PSH",
+            fin: name == "FIN",
+            is_report: name == "UPD",
+        })
+    }
+
+    fn yamux(bytes: &[u8]) -> Option<Self> {
+        let [version, kind, flags_high, flags, i0, i1, i2, i3, l0, l1, l2, l3] =
+            *bytes.first_chunk::<12>()?;
+        let mut name = (*["DATA", "WINDOW_UPDATE", "PING", "GO_AWAY"].get(usize::from(kind))?).to_owned();
+        for (bit, flag) in ["+SYN", "+ACK", "+FIN", "+RST"].into_iter().enumerate() {
+            name += if flags >> bit & 1 == 1 { flag } else { "" };
+        }
+        let len = u32::from_be_bytes([l0, l1, l2, l3]) as usize;
+        (version == 0 && flags_high == 0 && flags < 16).then(|| Self {
+            header_bytes: 12,
+            name,
+            id: u32::from_be_bytes([i0, i1, i2, i3]),
+            payload_bytes: if kind == 0 { len } else { 0 },
+            carries_data: kind == 0,
+            fin: kind < 2 && flags & 4 != 0,
+            is_report: false,
+        })
     }
 }
 
-const NAMES: [&str; 5] = ["SYN", "FIN", "PSH", "NOP", "UPD"];
-const FIN: u8 = 1;
-const PSH: u8 = 2;
-const UPD: u8 = 4;
+/// Streams, and the bytes without reports.
+fn walk(
+    dialect: Dialect,
+    version: u8,
+    mut rest: &[u8],
+    figures: &mut Figures,
+) -> Checked<(Streams, Vec<u8>)> {
+    let mut streams = Streams::default();
+    let mut kept = Vec::with_capacity(rest.len());
+    let (mut at, mut payload_max) = (0, 0);
+    while !rest.is_empty() {
+        let Some(frame) = Frame::parse(dialect, version, rest) else {
+            let excerpt = super::hex(&rest[..rest.len().min(12)]);
+            return differs(format!("no {} frame at byte {at}: {excerpt}", dialect.name()));
+        };
+        let Some(payload) = rest.get(frame.header_bytes..frame.header_bytes + frame.payload_bytes) else {
+            return differs(format!(
+                "{} frame at byte {at} ({} bytes for stream {}) runs past the end",
+                dialect.name(),
+                frame.payload_bytes,
+                frame.id
+            ));
+        };
+        figures.add(&format!("mux_frames.{}", frame.name));
+        if frame.carries_data {
+            streams.0.entry(frame.id).or_default().bytes.extend_from_slice(payload);
+            payload_max = payload_max.max(payload.len());
+        }
+        if frame.fin {
+            streams.0.entry(frame.id).or_default().fin = true;
+        }
+        let (whole, after) = rest.split_at(frame.header_bytes + frame.payload_bytes);
+        if !frame.is_report {
+            kept.extend_from_slice(whole);
+        }
+        at += whole.len();
+        rest = after;
+    }
+    let figure = if dialect == Dialect::Yamux { "mux_max_data_payload" } else { "mux_max_psh_payload" };
+    figures.set(figure, payload_max as u64);
+    Ok((streams, kept))
+}
 
-/// The streams that the engine's smux delivers.
-fn receive(version: u8, role: Role, expected: &Streams, mut bytes: &[u8]) -> Checked<Streams> {
-    let mut smux =
-        Smux::new(Settings { version, half_close: true, ..Settings::default() }, role, Instant::ZERO);
+/// The streams that the engine delivers.
+fn receive(
+    dialect: Dialect,
+    version: u8,
+    role: Role,
+    expected: &Streams,
+    mut bytes: &[u8],
+) -> Checked<Streams> {
+    let settings = Settings {
+        dialect,
+        version,
+        half_close: true,
+        // kcptun's of 2016, more than any other one's.
+        receive_bytes_max: 1 << 24,
+        stream_bytes_max: 1 << 24,
+        ..Settings::default()
+    };
+    let mut mux = engine::mux::start_session(settings, role, Instant::ZERO);
     let mut streams = Streams::default();
     if role == Role::Client {
         let last = expected.0.keys().max().copied().unwrap_or(0);
-        while smux.open().is_ok_and(|id| id.0 < last) {}
+        while mux.open().is_ok_and(|id| id.0 < last) {}
     }
     while !bytes.is_empty() {
         let piece = &bytes[..bytes.len().min(PIECE_BYTES)];
-        let used = match smux.input(piece) {
+        let used = match mux.input(piece) {
             Ok(used) => used,
-            Err(error) => return differs(format!("engine's smux: {error}")),
+            Err(error) => return differs(format!("engine's {}: {error}", dialect.name())),
         };
-        let progress = used > 0 || drain(&mut smux, &mut streams);
-        drain(&mut smux, &mut streams);
+        let progress = used > 0 || drain(&mut *mux, &mut streams);
+        drain(&mut *mux, &mut streams);
         if !progress {
-            return differs(format!("engine's smux stops with {} bytes left", bytes.len()));
+            return differs(format!("engine's {} stops with {} bytes left", dialect.name(), bytes.len()));
         }
         bytes = &bytes[used..];
     }
@@ -108,22 +187,22 @@ fn receive(version: u8, role: Role, expected: &Streams, mut bytes: &[u8]) -> Che
 const PIECE_BYTES: usize = 1367;
 
 /// Reads all available data; returns whether there was any.
-fn drain(smux: &mut Smux, streams: &mut Streams) -> bool {
+fn drain(mux: &mut dyn Mux, streams: &mut Streams) -> bool {
     let mut out = Vec::new();
     let mut any = false;
-    while smux.poll_frame(&mut out) {
+    while mux.poll_frame(&mut out) {
         out.clear();
     }
-    while let Some(event) = smux.poll_event() {
+    while let Some(event) = mux.poll_event() {
         match event {
             Event::Readable(id) => {
                 let carried = streams.0.entry(id.0).or_default();
-                while let Ok(piece) = smux.peek(id).map(|piece| piece.to_vec()) {
+                while let Ok(piece) = mux.peek(id).map(|piece| piece.to_vec()) {
                     if piece.is_empty() {
                         break;
                     }
                     carried.bytes.extend_from_slice(&piece);
-                    smux.consume(id, piece.len());
+                    mux.consume(id, piece.len());
                     any = true;
                 }
             }

@@ -8,15 +8,28 @@ use super::mux::Streams;
 use super::pcap::Datagram;
 use super::{Checked, broken, differs};
 use engine::crypt::Cipher;
+use engine::mux::Dialect;
 use engine::{
     Entropy, Event, Generation, Instant, Received, Server, ServerLimits, SessionId, Settings, Tunnel,
 };
 use std::sync::Arc;
 
 /// Streams that an engine with the settings of `side` receives in `datagrams` of one client.
-pub(super) fn receive(side: &Side, generation: Generation, datagrams: &[&Datagram<'_>]) -> Checked<Streams> {
+pub(super) fn receive(
+    dialect: Dialect,
+    side: &Side,
+    generation: Generation,
+    datagrams: &[&Datagram<'_>],
+) -> Checked<Streams> {
     let mut config = settings(side)?.tunnel_config().or_else(|error| broken(error.to_string()))?;
     config.generation = generation;
+    config.mux.dialect = dialect;
+    config.mux.stream_buffers = side.streambuf_en;
+    if dialect == Dialect::Yamux {
+        // As kcptun of 2016 has it.
+        config.mux.receive_bytes_max = 1 << 24;
+        config.mux.stream_bytes_max = 1 << 24;
+    }
     // The capture has no retransmissions of packets that the peer rebuilt.
     config.prove_groups = false;
     config.refuse_never_sent = false;
