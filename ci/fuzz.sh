@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 seconds=${1:-60}
 [ $# = 0 ] || shift
 folder=interop/fuzz
-[ $# -gt 0 ] || set -- work tunnel session kcp_input smux1 smux2 smuxb yamux fec_decode datagram_open snappy_decode qpp json_config
+[ $# -gt 0 ] || set -- work tunnel session kcp_input smux1 smux2 smuxb yamux fec_decode datagram_open tcp_frame snappy_decode qpp json_config
 jobs=${KARST_FUZZ_JOBS:-2}
 # Freed memory that the address sanitizer holds back would count as the target's.
 export ASAN_OPTIONS="quarantine_size_mb=16:${ASAN_OPTIONS:-}"
@@ -22,7 +22,7 @@ command -v cargo-fuzz >/dev/null || cargo install cargo-fuzz --locked
 
 longest() {
   case $1 in
-    datagram_open) echo 1600 ;;
+    datagram_open | tcp_frame) echo 1600 ;;
     snappy_decode | json_config) echo 4096 ;;
     *) echo 1024 ;;
   esac

@@ -15,6 +15,7 @@
 //! | [`congestion`] | estimates of bandwidth, round trip and loss that set the pacing rate |
 //! | [`fec`] | Reed-Solomon parity, detection of the peer's shape |
 //! | [`crypt`] | nonce, checksum, packet ciphers |
+//! | [`forged`] | packets, numbers and handshakes of forged TCP, which carries datagrams where UDP is throttled |
 //! | [`options`] | the table of options: name, JSON key, defaults, meaning |
 //! | [`observe`] | counters, causes of transmissions, notes, coverage marks |
 //!
@@ -54,6 +55,7 @@
 //! | unread bytes | `receive_bytes_max`, and one frame | copied once |
 //! | search for the fullest stream | n, every 100 ms or n / 64 calls | 64 streams, amortized (SMUX-32) |
 //! | events | five for each stream; the driver drains them | constant |
+//! | flows of forged TCP | 8,192 for each port (FTCP-11) | logarithm of their number; one beyond the bound visits all |
 //! | sessions | [`ServerLimits`] | logarithm of their number |
 //! | ciphers tried for a diagnosis | 15 | the driver limits how often ([`diagnose`]) |
 //!
@@ -103,6 +105,7 @@ pub mod diagnose;
 pub mod entropy;
 mod event;
 pub mod fec;
+pub mod forged;
 mod map;
 pub mod mux;
 mod nonce;

@@ -18,6 +18,7 @@ mod fec_foreign;
 mod fec_packets;
 mod fec_proof;
 mod fec_properties;
+mod forged;
 mod mux_recognition;
 mod notes;
 mod paced_sender;

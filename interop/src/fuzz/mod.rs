@@ -6,6 +6,7 @@
 mod arq;
 mod crypt;
 mod fec;
+mod forged;
 mod mux;
 mod qpp;
 mod script;
@@ -18,6 +19,7 @@ mod work;
 pub use arq::kcp_input;
 pub use crypt::datagram_open;
 pub use fec::fec_decode;
+pub use forged::tcp_frame;
 pub use mux::{smux1, smux2, smuxb, yamux};
 pub use qpp::qpp;
 pub use script::Script;
@@ -42,10 +44,11 @@ pub struct Target {
 }
 
 /// The targets. The JSON reader's target is in the programs' crate, which this one must not depend on.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     Target { name: "datagram_open", body: datagram_open, steps: (10_000_000, 100_000_000) },
     Target { name: "kcp_input", body: kcp_input, steps: (10_000_000, 100_000_000) },
     Target { name: "fec_decode", body: fec_decode, steps: (10_000_000, 100_000_000) },
+    Target { name: "tcp_frame", body: tcp_frame, steps: (10_000_000, 100_000_000) },
     Target { name: "smux1", body: smux1, steps: (10_000_000, 100_000_000) },
     Target { name: "smux2", body: smux2, steps: (10_000_000, 100_000_000) },
     Target { name: "smuxb", body: smuxb, steps: (10_000_000, 100_000_000) },

@@ -358,3 +358,79 @@ fn other_files_are_ignored_and_an_empty_folder_fails() {
     assert!(!Report(found).is_success());
     assert!(!Report(find(&[twin.folder.join("is not there")])).is_success());
 }
+
+fn tcp_twin(test: &str, name: &'static str) -> Twin {
+    let folder = std::env::temp_dir().join(format!("karst-twin-{}-{test}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let twin = Twin { folder, name };
+    for ending in ["json", "pcap"] {
+        let from = scenarios().join("captures-tcp").join(format!("{name}.{ending}"));
+        std::fs::write(twin.path(ending), std::fs::read(from).unwrap()).unwrap();
+    }
+    twin
+}
+
+/// Every recorded figure of the TCP layer is compared: each one in turn is changed.
+#[test]
+fn every_figure_of_the_tcp_layer_counts() {
+    for name in ["tcp-up26-default", "tcp-t17-default", "tcp-up26-ipv6-dscp-46"] {
+        let twin = tcp_twin(&format!("tcp-{name}"), name);
+        let json = twin.json();
+        for direction in ["c2s", "s2c"] {
+            let mut paths = Vec::new();
+            leaves(&json["captures"][0]["tcp"][0][direction], String::new(), &mut paths);
+            assert!(paths.len() > 60, "{paths:?}");
+            for path in paths.iter().filter(|path| !path.ends_with("rule/seq") && !path.ends_with("rule/ack"))
+            {
+                twin.edit_json(|json| {
+                    let figure = json["captures"][0]["tcp"][0][direction].pointer_mut(path).unwrap();
+                    *figure = match figure {
+                        serde_json::Value::Number(number) => (number.as_i64().unwrap() + 1).into(),
+                        _ => "other".into(),
+                    };
+                });
+                let why = twin.red();
+                let figure = path.split('/').nth(1).unwrap();
+                assert!(why.contains("figure tcp[0]") && why.contains(figure), "{path}: {why}");
+                std::fs::write(twin.path("json"), json.to_string()).unwrap();
+            }
+        }
+    }
+}
+
+/// Paths to the values that are neither objects nor arrays.
+fn leaves(value: &serde_json::Value, path: String, found: &mut Vec<String>) {
+    match value {
+        serde_json::Value::Object(entries) => {
+            for (name, value) in entries {
+                leaves(value, format!("{path}/{}", name.replace('~', "~0").replace('/', "~1")), found);
+            }
+        }
+        _ => found.push(path),
+    }
+}
+
+/// A changed header field with a correct checksum, and one with a wrong one.
+#[test]
+fn one_changed_tcp_header() {
+    let twin = tcp_twin("tcp-header", "tcp-up26-default");
+    let whole = std::fs::read(twin.path("pcap")).unwrap();
+    let record = records(&whole)[20];
+    // Ethernet and IPv4 headers precede.
+    let tcp = record + 16 + 14 + 20;
+    twin.edit_pcap(|pcap| pcap[tcp + 4 + 3] ^= 1);
+    assert!(twin.red().contains("figure tcp[0]"), "{}", twin.red());
+    std::fs::write(twin.path("pcap"), &whole).unwrap();
+    // The window moves, and the checksum with it.
+    twin.edit_pcap(|pcap| {
+        pcap[tcp + 15] -= 1;
+        let checksum = u16::from_be_bytes([pcap[tcp + 16], pcap[tcp + 17]]);
+        pcap[tcp + 16..tcp + 18].copy_from_slice(&checksum.wrapping_add(1).to_be_bytes());
+    });
+    assert!(twin.red().contains("window"), "{}", twin.red());
+    std::fs::write(twin.path("pcap"), &whole).unwrap();
+    twin.edit_json(|json| json["transport"]["client"] = "libpcap".into());
+    assert!(twin.red().contains("kcptun-tcp recorded, upstream found"), "{}", twin.red());
+    twin.edit_json(|json| json["captures"][0]["tcp"] = serde_json::json!([]));
+    assert!(twin.red().contains("broken"), "{}", twin.red());
+}

@@ -10,6 +10,8 @@ use serde_json::{Map, Value};
 pub(super) struct CaptureFile {
     pub(super) format: String,
     pub(super) peer: Peers,
+    /// Only of forged TCP.
+    pub(super) transport: Option<Transport>,
     pub(super) mux: String,
     pub(super) settings: Sides,
     pub(super) streams: Vec<Stream>,
@@ -28,6 +30,13 @@ impl CaptureFile {
 pub(super) struct Peers {
     pub(super) client_id: String,
     pub(super) server_id: String,
+}
+
+/// The implementations of forged TCP.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Transport {
+    pub(super) client: String,
+    pub(super) server: String,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -93,12 +102,25 @@ pub(super) enum Part {
 pub(super) struct Leg {
     pub(super) file: String,
     pub(super) server: String,
+    pub(super) server_port: u16,
     pub(super) clients: Vec<String>,
     pub(super) datagrams: usize,
     pub(super) frames: Option<usize>,
     pub(super) duration_ms: u64,
+    /// Only of forged TCP.
+    #[serde(default)]
+    pub(super) tcp: Vec<TcpConnection>,
     pub(super) connections: Vec<Connection>,
     pub(super) streams: Vec<Carried>,
+}
+
+/// One TCP connection. The figures of a direction remain a JSON object, so that none is skipped.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct TcpConnection {
+    pub(super) client_port: u16,
+    pub(super) first_frame_ms: u64,
+    pub(super) c2s: Value,
+    pub(super) s2c: Value,
 }
 
 /// One client address. The figures of a direction remain a JSON object, so that none is skipped.

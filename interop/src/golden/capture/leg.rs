@@ -4,6 +4,7 @@ use super::direction::{Decoded, Direction};
 use super::file::{CaptureFile, Carried, Connection, Leg};
 use super::mux;
 use super::pcap::{self, Datagram};
+use super::tcp;
 use super::tunnel;
 use super::{Checked, Contents, broken, compare, differs};
 use engine::Generation;
@@ -24,7 +25,7 @@ pub(super) fn check(file: &CaptureFile, leg: &Leg, contents: &Contents, folder: 
     let of_server = |datagram: &Datagram<'_>| datagram.to == server || datagram.from == server;
     let datagrams: Vec<_> = frames.iter().filter_map(Datagram::in_frame).filter(of_server).collect();
     check_totals(leg, &frames, &datagrams)?;
-    let mut compared = 0;
+    let mut compared = tcp::check(file, leg, &frames)?;
     let mut connections = Vec::with_capacity(leg.connections.len());
     for (at, connection) in leg.connections.iter().enumerate() {
         let client = leg.clients.get(at).and_then(|client| client.parse::<SocketAddr>().ok());

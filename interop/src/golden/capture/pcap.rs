@@ -1,5 +1,6 @@
 //! Classic pcap files, and extraction of tunnel datagrams from Ethernet frames.
 
+use engine::forged::Segment;
 use std::net::{IpAddr, SocketAddr};
 
 /// Why a file is not a usable packet capture.
@@ -106,7 +107,7 @@ impl<'f> Datagram<'f> {
         let packet = Packet::in_frame(frame.bytes)?;
         let (ports, bytes) = match packet.protocol {
             17 => udp_payload(packet.body)?,
-            6 => forged_payload(packet.body)?,
+            6 => forged_payload(frame.bytes.get(14..)?)?,
             _ => return None,
         };
         Some(Self {
@@ -177,9 +178,7 @@ fn udp_payload(body: &[u8]) -> Option<(Ports, &[u8])> {
     Some((ports(body)?, body.get(8..len)?))
 }
 
-fn forged_payload(body: &[u8]) -> Option<(Ports, &[u8])> {
-    const PSH_ACK: u8 = 0x18;
-    let header_len = usize::from(body.get(12)? >> 4) * 4;
-    let payload = body.get(header_len.max(20)..)?;
-    (body.get(13)? & PSH_ACK == PSH_ACK && !payload.is_empty()).then_some((ports(body)?, payload))
+fn forged_payload(packet: &[u8]) -> Option<(Ports, &[u8])> {
+    let segment = Segment::parse(packet).ok()?;
+    Some(((segment.from.port(), segment.to.port()), segment.datagram()?))
 }
