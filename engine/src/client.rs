@@ -4,11 +4,16 @@
 //! The client dials nothing itself: [`Client::choose`] names the slot that needs a session, and the driver opens a socket
 //! and calls [`Client::dial`].
 
+mod detect;
+
+pub use detect::{Given, StreamFormat, Verdict};
+
 use crate::entropy::Entropy;
 use crate::event::{CloseReason, SessionId};
 use crate::time::{Deadline, Instant, Timer};
 use crate::tunnel::{Burden, DropReason, Handled, Tunnel, TunnelConfig};
 use core::time::Duration;
+use detect::{Detection, OnTrial};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -55,6 +60,10 @@ pub enum Choice {
     Session(SessionId),
     /// [`Client::dial`] a session for this slot first.
     Dial(Slot),
+    /// Choose again once a trial ended, or the client's next deadline has passed ([`Client::detect`]).
+    Wait,
+    /// Refuse the stream: the server has another format than the user gave ([`Verdict::Conflict`]).
+    Refuse,
 }
 
 /// Why the client closed a replaced session.
@@ -67,6 +76,8 @@ pub enum Retired {
     Expired,
     /// Newer replaced sessions needed its place.
     Crowded,
+    /// The server did not answer it.
+    Unanswered,
 }
 
 /// The sessions of one client.
@@ -84,6 +95,12 @@ pub struct Client {
     old: VecDeque<Old>,
     retired: VecDeque<(SessionId, Retired)>,
     next_id: u64,
+    /// `None` where the server's format is taken for this side's.
+    detection: Option<Detection>,
+    trial: Option<OnTrial>,
+    /// No trial begins before this time; until then streams wait, or are refused.
+    pause: Option<(Instant, Choice)>,
+    verdicts: VecDeque<Verdict>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -125,13 +142,36 @@ impl Client {
             old: VecDeque::new(),
             retired: VecDeque::new(),
             next_id: 0,
+            detection: None,
+            trial: None,
+            pause: None,
+            verdicts: VecDeque::new(),
         }
+    }
+
+    /// Makes the client find out the server's format: sessions are put on trial until one is accepted, and again after one
+    /// failed. [`Self::poll_verdict`] reports the results. `given` states what the user gave explicitly.
+    pub fn detect(&mut self, given: Given) {
+        self.detection = Some(Detection::new(self.config.stream_format(), given));
+    }
+
+    /// What new sessions use.
+    pub fn stream_format(&self) -> StreamFormat {
+        self.detection.as_ref().map_or_else(|| self.config.stream_format(), Detection::current)
+    }
+
+    /// The next result of a trial.
+    pub fn poll_verdict(&mut self) -> Option<Verdict> {
+        self.verdicts.pop_front()
     }
 
     /// Chooses the slot with the fewest streams; among equals the one not chosen for longest. Under a controller, slots
     /// that carry bulk come last, and among equals the first one is chosen, so that no more sessions are dialled than are
     /// of use.
     pub fn choose(&mut self, now: Instant) -> Choice {
+        if self.in_doubt() {
+            return self.choose_in_doubt(now);
+        }
         let turn = self.slots.iter().map(|slot| slot.chosen).max().unwrap_or(0) + 1;
         let load = |slot: &SlotState| self.usable(now, slot).map(|(_, tunnel)| tunnel.burden(now));
         let loads = self.slots.iter().map(|slot| (load(slot).unwrap_or_default(), slot.chosen));
@@ -140,6 +180,24 @@ impl Client {
         slot.chosen = turn;
         let slot = *slot;
         self.usable(now, &slot).map_or(Choice::Dial(Slot(index)), |(id, _)| Choice::Session(id))
+    }
+
+    fn in_doubt(&self) -> bool {
+        self.detection.as_ref().is_some_and(|detection| !detection.is_known())
+    }
+
+    /// Sessions that work are used all the same; otherwise one session is on trial at a time (SMUX-41).
+    fn choose_in_doubt(&self, now: Instant) -> Choice {
+        let sessions = self.slots.iter().filter_map(|slot| self.usable(now, slot));
+        let accepted = sessions.filter(|(_, tunnel)| !tunnel.on_trial());
+        match accepted.min_by_key(|(_, tunnel)| tunnel.stream_count()) {
+            Some((id, _)) => Choice::Session(id),
+            None if self.trial.is_some() => Choice::Wait,
+            None => self
+                .pause
+                .filter(|(until, _)| now < *until)
+                .map_or(Choice::Dial(Slot(0)), |(_, choice)| choice),
+        }
     }
 
     /// The session of a slot, if new streams may use it.
@@ -155,7 +213,13 @@ impl Client {
     pub fn dial(&mut self, now: Instant, slot: Slot, to: SocketAddr, entropy: Entropy) -> SessionId {
         let id = SessionId(self.next_id);
         self.next_id += 1;
-        self.tunnels.insert(id, Tunnel::connect(&self.config, now, to, entropy));
+        let config = self.config.with_stream_format(self.stream_format());
+        let mut tunnel = Tunnel::connect(&config, now, to, entropy);
+        if self.in_doubt() {
+            tunnel.begin_trial(now);
+            self.trial = Some(OnTrial { id, until: now + FIRST_ANSWER_MAX });
+        }
+        self.tunnels.insert(id, tunnel);
         let expires_at = self.limits.lifetime.map(|lifetime| now + lifetime);
         if let Some(state) = self.slots.get_mut(slot.0) {
             (state.expires_at, state.idle_check_at) = (expires_at, expires_at);
@@ -196,13 +260,19 @@ impl Client {
     /// When [`Self::handle_timeout`] has to be called; the deadlines of the tunnels are their own.
     pub fn poll_timeout(&self) -> Option<Deadline> {
         let checks = self.old.iter().map(|old| old.check_at);
-        let at = checks.chain(self.slots.iter().filter_map(SlotState::idle_check_at)).min()?;
-        Some(Deadline { at, why: Timer::Scavenge })
+        let checks = checks.chain(self.slots.iter().filter_map(SlotState::idle_check_at));
+        let check = checks.min().map(|at| Deadline { at, why: Timer::Scavenge });
+        let trial = self.trial.map(|trial| trial.until).into_iter().chain(self.pause.map(|(until, _)| until));
+        Deadline::earliest(check, trial.min().map(|at| Deadline { at, why: Timer::Probe }))
     }
 
     /// Checks replaced sessions that are due: closes those whose last stream is gone, and after the grace period those
     /// whose streams are idle. A session whose streams carry bytes is never closed.
     pub fn handle_timeout(&mut self, now: Instant) {
+        if let Some(trial) = self.trial.take_if(|trial| trial.until <= now) {
+            self.retire(now, trial.id, Retired::Unanswered);
+        }
+        self.pause = self.pause.filter(|(until, _)| now < *until);
         self.expire_slots(now);
         let mut old = core::mem::take(&mut self.old);
         old.retain_mut(|old| now < old.check_at || self.keeps(now, old));
@@ -255,16 +325,57 @@ impl Client {
         from: SocketAddr,
         datagram: &mut [u8],
     ) -> Handled {
-        match self.tunnels.get_mut(&id).filter(|tunnel| tunnel.peer() == from) {
-            Some(tunnel) => tunnel.handle_datagram(now, datagram),
-            None => Handled::Dropped(DropReason::NoSession),
+        let Some(tunnel) = self.tunnels.get_mut(&id).filter(|tunnel| tunnel.peer() == from) else {
+            return Handled::Dropped(DropReason::NoSession);
+        };
+        let handled = tunnel.handle_datagram(now, datagram);
+        if self.trial.is_some_and(|trial| trial.id == id) {
+            self.judge(now, id, handled);
         }
+        handled
     }
 
-    /// Forgets a session and returns its tunnel.
+    /// Ends the trial of a session once its tunnel shows the result.
+    fn judge(&mut self, now: Instant, id: SessionId, handled: Handled) {
+        let (Some(detection), Some(tunnel)) = (&mut self.detection, self.tunnels.get_mut(&id)) else {
+            return;
+        };
+        let verdict = match tunnel.closed() {
+            Some(_) => detection.rejected(tunnel.mismatch()),
+            None if !tunnel.on_trial() => Some(detection.accepted()),
+            None => {
+                // A lossy path may need more time.
+                if let (Some(trial), Handled::Used) = (&mut self.trial, handled) {
+                    trial.until = now + FIRST_ANSWER_MAX;
+                }
+                return;
+            }
+        };
+        self.trial = None;
+        match verdict {
+            Some(Verdict::Conflict(_)) => {
+                tunnel.close(now, CloseReason::Local);
+                self.pause = Some((now + detect::CONFLICT, Choice::Refuse));
+            }
+            Some(Verdict::Rejected) => self.pause = Some((now + detect::PAUSE, Choice::Wait)),
+            _ => {}
+        }
+        self.verdicts.extend(verdict);
+    }
+
+    /// Forgets a session and returns its tunnel. One that the server ended puts the next one on trial.
     pub fn remove(&mut self, id: SessionId) -> Option<Tunnel> {
         self.old.retain(|old| old.id != id);
-        self.tunnels.remove(&id)
+        let was_on_trial = self.trial.take_if(|trial| trial.id == id).is_some();
+        let tunnel = self.tunnels.remove(&id)?;
+        let by_peer = !matches!(
+            tunnel.closed(),
+            None | Some(CloseReason::Local | CloseReason::Memory | CloseReason::Rejected)
+        );
+        if let Some(detection) = self.detection.as_mut().filter(|_| by_peer && !was_on_trial) {
+            detection.doubt();
+        }
+        Some(tunnel)
     }
 
     /// The tunnel of a session that was not removed.

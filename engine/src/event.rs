@@ -27,6 +27,8 @@ pub enum Event {
     Stopped(StreamId),
     /// The tunnel closed the stream: its reader stopped and blocked every other stream of the session (SMUX-28).
     Cut(StreamId),
+    /// The peer accepts the session that was on trial ([`crate::Tunnel::begin_trial`]).
+    Passed,
     /// The session ended, and all its streams with it.
     Closed(CloseReason),
 }
@@ -49,6 +51,8 @@ pub enum CloseReason {
     PeerRestarted,
     /// This side lost its state, and the peer continues the old session.
     Unknown,
+    /// The peer ended a session on trial: its smux version or compression differs.
+    Rejected,
     /// The driver ran out of memory.
     Memory,
 }
@@ -62,6 +66,9 @@ impl core::fmt::Display for CloseReason {
             Self::Corrupt => "corrupt compressed stream: does nocomp match on both sides?",
             Self::Replaced => "replaced by a new session of the same peer",
             Self::Unknown => "the peer goes on with a session that is not known here (any more)",
+            Self::Rejected => {
+                "the peer ended the session at its first frame: do smuxver and nocomp match on both sides?"
+            }
             Self::Memory => "memory ran short",
             Self::PeerRestarted => "the peer lost its state: restarted, or the path to it changed",
         })

@@ -122,7 +122,7 @@ pub mod snappy;
 pub mod time;
 pub mod tunnel;
 
-pub use client::{Choice, Client, ClientLimits, Retired};
+pub use client::{Choice, Client, ClientLimits, Retired, Verdict};
 pub use entropy::Entropy;
 pub use event::{CloseReason, Event, SessionId, StreamId};
 pub use nonce::Nonces;

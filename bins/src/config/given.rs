@@ -77,6 +77,11 @@ impl Given {
         ConfigError::Value { origin, reason: reason.clone(), usage }
     }
 
+    /// Whether an option has a value that is not its default by omission.
+    pub fn has(&self, name: &str) -> bool {
+        self.last(name).is_some()
+    }
+
     fn last(&self, name: &str) -> Option<&(&'static Flag, Value, Origin)> {
         self.values.iter().rev().find(|(flag, ..)| flag.name == name)
     }

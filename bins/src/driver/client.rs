@@ -1,18 +1,22 @@
 //! karst-client: local connections in, streams out (CLI-20).
 
 use super::census::Census;
+use super::detected;
 use super::hub::{Hub, Notice, Scratch};
 use super::pipe::{Limits, pipe};
 use super::stop::{self, Stop};
 use super::stream::Stream;
-use crate::config::Config;
+use crate::config::{Config, Given};
 use crate::log::log_line;
 use crate::net::address::{PortRange, resolve};
 use crate::net::network::Network;
 use crate::net::udp::SocketOptions;
 use crate::net::wire::{Listener, Wire};
-use engine::client::Slot;
-use engine::{Choice, ClientLimits, CloseReason, Entropy, Mismatch, Retired, SessionId, TunnelConfig};
+use engine::client::{Slot, StreamFormat};
+use engine::mux::Dialect::Smux;
+use engine::{
+    Choice, ClientLimits, CloseReason, Entropy, Mismatch, Retired, SessionId, Tunnel, TunnelConfig,
+};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -49,14 +53,17 @@ pub(crate) struct Client {
     scratch: Rc<Scratch>,
     sessions: Rc<RefCell<engine::Client>>,
     hubs: Hubs,
-    /// A session was dialled, which may have replaced one.
-    dialled: Notify,
+    /// A session was dialled or ended, or a trial did, which may have changed a deadline.
+    changed: Notify,
+    /// The same, for streams that wait for a session.
+    choice_changed: Notify,
     remote: PortRange,
     socket_options: SocketOptions,
-    smuxver: i64,
+    own: StreamFormat,
     quiet: bool,
-    /// The options that must be equal on both sides, for the log line about a silent server.
-    flags: String,
+    crypt: &'static str,
+    /// The client finds out the server's smux version and compression.
+    detects: bool,
     limits: Limits,
     entropy: RefCell<Entropy>,
     /// Dials that got no answer while the server's name had other addresses.
@@ -67,37 +74,40 @@ impl Client {
     pub(crate) fn new(
         network: Rc<dyn Network>,
         config: &Config,
+        given: &Given,
         remote: PortRange,
         tunnel_config: TunnelConfig,
         entropy: Entropy,
-    ) -> Self {
+    ) -> Rc<Self> {
         let seconds = |value: i64| Duration::from_secs(u64::try_from(value).unwrap_or(0));
         let limits = ClientLimits {
             slots: usize::try_from(config.program.conn).unwrap_or(1),
             lifetime: Some(seconds(config.program.autoexpire)).filter(|lifetime| !lifetime.is_zero()),
             grace: seconds(config.program.scavengettl),
         };
-        Self {
+        let own = tunnel_config.stream_format();
+        let detects = tunnel_config.probe && tunnel_config.mux.dialect == Smux;
+        let mut sessions = engine::Client::new(Arc::new(tunnel_config), limits);
+        if detects {
+            sessions.detect(detected::given(given));
+        }
+        Rc::new(Self {
             network,
             scratch: Scratch::new(),
-            sessions: Rc::new(RefCell::new(engine::Client::new(Arc::new(tunnel_config), limits))),
+            sessions: Rc::new(RefCell::new(sessions)),
             hubs: Hubs::default(),
-            dialled: Notify::new(),
+            changed: Notify::new(),
+            choice_changed: Notify::new(),
             remote,
             socket_options: config.socket_options(),
-            smuxver: config.settings.smuxver,
+            own,
             quiet: config.program.quiet,
             entropy: RefCell::new(entropy),
             unanswered: Rc::default(),
-            flags: format!(
-                "--crypt {} --smuxver {}{}{}",
-                config.settings.crypt.name(),
-                config.settings.smuxver,
-                if config.settings.nocomp { " --nocomp" } else { "" },
-                if config.settings.qpp { " --QPP" } else { "" },
-            ),
+            crypt: config.settings.crypt.name(),
+            detects,
             limits: Limits { hold_end: seconds(config.program.closewait), rest: REST },
-        }
+        })
     }
 
     /// The sessions' counters.
@@ -106,7 +116,7 @@ impl Client {
     }
 
     /// Forwards until the program is stopped.
-    pub(crate) async fn run(&self, listener: Listener, mut stop: Stop) {
+    pub(crate) async fn run(self: &Rc<Self>, listener: Listener, mut stop: Stop) {
         tokio::select! {
             biased;
             () = stop.requested() => {}
@@ -122,13 +132,16 @@ impl Client {
         }
     }
 
-    async fn accept_all(&self, listener: &Listener) {
+    async fn accept_all(self: &Rc<Self>, listener: &Listener) {
         loop {
             let wire = self.accept(listener).await;
             while self.census().is_short() {
                 sleep(MEMORY_STEP).await;
             }
-            let (hub, session) = self.session().await;
+            let Some((hub, session)) = self.session().await else {
+                log_line!("refused: {wire}: the options of the server differ");
+                continue;
+            };
             match hub.open_stream(session) {
                 Ok(stream) => {
                     tokio::task::spawn_local(forward(stream, wire, self.quiet, self.limits));
@@ -148,26 +161,28 @@ impl Client {
         }
     }
 
-    /// The session for the next stream; dials until there is one.
-    async fn session(&self) -> (Rc<Hub>, SessionId) {
-        let choice = self.sessions.borrow_mut().choose(self.scratch.clock.now());
-        let slot = match choice {
-            Choice::Dial(slot) => slot,
-            Choice::Session(id) => {
-                let hub = self.hubs.borrow().get(&id).cloned();
-                return (hub.expect("a session ends with its socket"), id);
-            }
-        };
+    /// The session for the next stream; dials until there is one. `None` if the stream has to be refused.
+    async fn session(self: &Rc<Self>) -> Option<(Rc<Hub>, SessionId)> {
         loop {
-            match self.dial(slot).await {
-                Ok(dialled) => return dialled,
-                Err(error) => log_line!("re-connecting: dial(): {}: {error}", self.remote.host),
+            let choice = self.sessions.borrow_mut().choose(self.scratch.clock.now());
+            match choice {
+                Choice::Session(id) => {
+                    let hub = self.hubs.borrow().get(&id).cloned();
+                    return Some((hub.expect("a session ends with its socket"), id));
+                }
+                Choice::Wait => self.choice_changed.notified().await,
+                Choice::Refuse => return None,
+                Choice::Dial(slot) => {
+                    if let Err(error) = self.dial(slot).await {
+                        log_line!("re-connecting: dial(): {}: {error}", self.remote.host);
+                        sleep(RETRY).await;
+                    }
+                }
             }
-            sleep(RETRY).await;
         }
     }
 
-    async fn dial(&self, slot: Slot) -> io::Result<(Rc<Hub>, SessionId)> {
+    async fn dial(self: &Rc<Self>, slot: Slot) -> io::Result<()> {
         let mut entropy = self.entropy.borrow_mut().fork();
         let port = self.remote.min + u16::try_from(entropy.next_u64() % self.remote.count()).unwrap_or(0);
         let addresses = resolve(&self.remote.host, port).await?;
@@ -179,17 +194,21 @@ impl Client {
         let socket = self.network.bind_udp(any, self.socket_options)?;
         let session = self.sessions.borrow_mut().dial(self.scratch.clock.now(), slot, to, entropy);
         let hub = Hub::client(&self.scratch, socket, &self.sessions, session);
-        log_line!("smux version: {} on connection: {} -> {to}", self.smuxver, hub.local_addr());
+        let smux_version = self.sessions.borrow().stream_format().smux_version;
+        log_line!("smux version: {smux_version} on connection: {} -> {to}", hub.local_addr());
         self.hubs.borrow_mut().insert(session, Rc::clone(&hub));
-        tokio::task::spawn_local(run(Rc::clone(&hub), session, Rc::clone(&self.hubs)));
+        tokio::task::spawn_local(Rc::clone(self).drive(Rc::clone(&hub), session));
         self.drain_retired();
-        self.dialled.notify_one();
+        self.changed.notify_one();
         if addresses.len() > 1 {
             let give_up = give_up_silent(Rc::downgrade(&hub), session, to, Rc::clone(&self.unanswered));
             tokio::task::spawn_local(give_up);
         }
-        tokio::task::spawn_local(report_silence(Rc::downgrade(&hub), session, to, self.flags.clone()));
-        Ok((hub, session))
+        tokio::task::spawn_local(report_silence(Rc::downgrade(&hub), session, to, self.crypt));
+        if !self.detects {
+            tokio::task::spawn_local(report_no_stream_data(Rc::downgrade(&hub), session, to, self.own));
+        }
+        Ok(())
     }
 
     /// Checks replaced sessions while there are any.
@@ -201,12 +220,13 @@ impl Client {
                 // A session that is dialled meanwhile may have an earlier deadline.
                 Some(deadline) => tokio::select! {
                     () = sleep_until(clock.moment(deadline.at)) => {}
-                    () = self.dialled.notified() => {}
+                    () = self.changed.notified() => {}
                 },
-                None => self.dialled.notified().await,
+                None => self.changed.notified().await,
             }
             self.sessions.borrow_mut().handle_timeout(clock.now());
             self.drain_retired();
+            self.choice_changed.notify_one();
         }
     }
 
@@ -222,25 +242,48 @@ impl Client {
             hub.with_tunnel(id, |_| ());
         }
     }
-}
 
-/// Drives a session to its end.
-async fn run(hub: Rc<Hub>, session: SessionId, hubs: Hubs) {
-    hub.run(on_notice).await;
-    hubs.borrow_mut().remove(&session);
-}
+    /// Drives a session to its end.
+    async fn drive(self: Rc<Self>, hub: Rc<Hub>, session: SessionId) {
+        hub.run(|hub, notice| self.on_notice(hub, notice)).await;
+        self.hubs.borrow_mut().remove(&session);
+        self.trial_ended();
+    }
 
-/// CLI-18
-fn on_notice(hub: &Rc<Hub>, notice: Notice) {
-    match notice {
-        // Servers open no streams, kcptun's neither.
-        Notice::Opened(session, id) => hub.reset_stream(session, id),
-        Notice::Ended(_, CloseReason::Local, _) => {}
-        Notice::Ended(peer, reason, mismatch) => {
-            let why = Why(reason, mismatch);
-            log_line!("session {} -> {peer} closed: {why}", hub.local_addr());
+    /// CLI-18
+    fn on_notice(&self, hub: &Rc<Hub>, notice: Notice) {
+        match notice {
+            // Servers open no streams, kcptun's neither.
+            Notice::Opened(session, id) => hub.reset_stream(session, id),
+            Notice::Ended(peer, reason, mismatch) => {
+                // What a rejection means is known once the server accepted another format.
+                if !matches!(reason, CloseReason::Local | CloseReason::Rejected) {
+                    let why = Why(reason, mismatch);
+                    log_line!("session {} -> {peer} closed: {why}", hub.local_addr());
+                }
+                self.report_verdicts(peer);
+            }
+            Notice::Passed(session) => {
+                if let Some(peer) = hub.peer(session) {
+                    self.report_verdicts(peer);
+                }
+                self.trial_ended();
+            }
+            Notice::Accepted(_) => {}
         }
-        Notice::Accepted(_) => {}
+    }
+
+    fn trial_ended(&self) {
+        self.changed.notify_one();
+        self.choice_changed.notify_one();
+    }
+
+    fn report_verdicts(&self, peer: SocketAddr) {
+        while let Some(verdict) = { self.sessions.borrow_mut().poll_verdict() } {
+            if let Some(line) = detected::line(peer, self.own, verdict) {
+                log_line!("{line}");
+            }
+        }
     }
 }
 
@@ -281,27 +324,27 @@ async fn give_up_silent(hub: Weak<Hub>, session: SessionId, to: SocketAddr, unan
 }
 
 /// Logs what to check when a server does not answer (CLI-50). kcptun's silence is the same for every mistake.
-async fn report_silence(hub: Weak<Hub>, session: SessionId, to: SocketAddr, flags: String) {
-    // Whether a datagram, and whether stream data arrived.
-    let heard = || {
-        let hub = hub.upgrade()?;
-        hub.look_at_tunnel(session, |tunnel| (tunnel.was_heard(), tunnel.stats().bytes_received > 0))
-    };
+async fn report_silence(hub: Weak<Hub>, session: SessionId, to: SocketAddr, crypt: &str) {
     sleep(SILENCE_REPORT).await;
-    match heard() {
-        Some((false, _)) => log_line!(
-            "no answer from {to} for {} s. This side uses {flags}. Check that a server listens there, that UDP gets through, \
-             and that --key and --crypt are the same on both sides",
-            SILENCE_REPORT.as_secs()
-        ),
-        Some(_) => {}
-        None => return,
-    }
-    sleep(STREAM_REPORT - SILENCE_REPORT).await;
-    if heard() == Some((true, false)) {
+    let heard = hub.upgrade().and_then(|hub| hub.look_at_tunnel(session, |tunnel| tunnel.was_heard()));
+    if heard == Some(false) {
         log_line!(
-            "{to} acknowledges but sends no stream data. This side uses {flags}. Check that --nocomp and --smuxver are the \
-             same on both sides"
+            "no answer from {to} for {} s. This side uses --crypt {crypt}. Check that a server listens there, that UDP gets \
+             through, and that --key and --crypt are the same on both sides",
+            SILENCE_REPORT.as_secs()
+        );
+    }
+}
+
+/// The same for a server that acknowledges but never sends stream data, where the client does not find out more.
+async fn report_no_stream_data(hub: Weak<Hub>, session: SessionId, to: SocketAddr, own: StreamFormat) {
+    sleep(STREAM_REPORT).await;
+    let seen = |tunnel: &mut Tunnel| (tunnel.was_heard(), tunnel.stats().bytes_received > 0);
+    if hub.upgrade().and_then(|hub| hub.look_at_tunnel(session, seen)) == Some((true, false)) {
+        log_line!(
+            "{to} acknowledges but sends no stream data. This side uses {}. Check that --nocomp and --smuxver are the same on \
+             both sides",
+            detected::options(own)
         );
     }
 }

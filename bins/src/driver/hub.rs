@@ -64,6 +64,8 @@ pub(crate) enum Notice {
     Accepted(SocketAddr),
     /// The peer opened a stream.
     Opened(SessionId, StreamId),
+    /// The server accepts a session that was on trial.
+    Passed(SessionId),
     /// A session with that peer ended, and its streams with it; the option that differs, if one does.
     Ended(SocketAddr, CloseReason, Option<Mismatch>),
 }
@@ -514,6 +516,7 @@ impl State {
             while let Some(event) = tunnel.poll_event() {
                 match event {
                     Event::Opened(stream) => notices.push(Notice::Opened(id, stream)),
+                    Event::Passed => notices.push(Notice::Passed(id)),
                     Event::Closed(reason) => ended = Some(reason),
                     event => session.signal(event),
                 }

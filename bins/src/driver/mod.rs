@@ -10,6 +10,8 @@ mod census;
 mod client;
 mod clock;
 mod diagnose;
+
+mod detected;
 mod hub;
 mod memory;
 mod monitor;

@@ -103,6 +103,8 @@ fn on_notice(hub: &Rc<Hub>, streams: &Rc<Streams>, smuxver: i64, notice: Notice)
             let stream = hub.stream(session, id);
             tokio::task::spawn_local(forward(stream, Rc::clone(streams)));
         }
+        // Only clients put sessions on trial.
+        Notice::Passed(_) => {}
         Notice::Ended(peer, reason, mismatch) => {
             log_line!("session {peer} closed: {}", Why(reason, mismatch));
         }

@@ -174,7 +174,8 @@ impl Start {
             .map_err(|error| cannot_listen("localaddr", &local, &error))?;
         let pages = self.bind_pages().await?;
         self.log(&listener.to_string());
-        let client = Client::new(self.network, &self.config, remote, self.tunnel_config, self.entropy);
+        let client =
+            Client::new(self.network, &self.config, &self.given, remote, self.tunnel_config, self.entropy);
         watch_memory(&self.config, client.census());
         monitor::start(&self.config, client.census(), pages).map_err(|error| system("signals", error))?;
         service::ready();

@@ -8,6 +8,7 @@ mod check;
 mod common;
 mod cures;
 mod diagnostics;
+mod first_contact;
 mod flags;
 mod fuzz_config;
 mod json;

@@ -22,6 +22,7 @@ pub(super) struct Health {
     pub(super) traffic: Traffic,
     pub(super) queue_delay: QueueDelay,
     pub(super) black_hole: BlackHole,
+    pub(super) trial: Trial,
     /// When the session last moved to another address.
     pub(super) moved_at: Option<Instant>,
     trim_at: Instant,
@@ -35,6 +36,7 @@ impl Health {
             traffic: Traffic::default(),
             queue_delay: QueueDelay::default(),
             black_hole: BlackHole::default(),
+            trial: Trial::default(),
             moved_at: None,
             trim_at: now + TRIM_INTERVAL,
         }
@@ -96,4 +98,18 @@ pub(super) struct Stall {
     pub(super) holder: Option<(StreamId, Instant)>,
     /// A search for the holder that has to wait (SMUX-32).
     pub(super) search: Search,
+}
+
+/// State of a session's trial (SMUX-40).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Trial {
+    /// There is none, or it was passed.
+    #[default]
+    Over,
+    /// The first keepalive is not acknowledged.
+    First,
+    /// The second one follows at this time.
+    Pause(Instant),
+    /// The second one is not acknowledged.
+    Second,
 }

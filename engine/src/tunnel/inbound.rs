@@ -83,6 +83,11 @@ impl Inbound {
         pushed
     }
 
+    /// Whether the peer's first bytes begin a frame of that smux version.
+    pub(super) fn speaks_smux(&self, version: u8) -> bool {
+        self.first.begin_frame_of(version)
+    }
+
     /// Finds the option that differs from the peer's, after its bytes could not be parsed.
     pub(super) fn diagnose(&mut self, config: &TunnelConfig) {
         self.mismatch = self.first.mismatch(config.compress, config.mux.version);

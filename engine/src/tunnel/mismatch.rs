@@ -35,6 +35,11 @@ impl FirstBytes {
         }
     }
 
+    /// Whether they begin a frame of that smux version.
+    pub(super) fn begin_frame_of(&self, version: u8) -> bool {
+        is_smux(&self.plain) && self.plain[0] == version
+    }
+
     /// The option that differs, given this side's options.
     pub(super) fn mismatch(&self, compress: bool, smux_version: u8) -> Option<Mismatch> {
         let identifier = self.raw.starts_with(b"\xff\x06\x00\x00");

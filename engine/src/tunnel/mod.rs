@@ -22,6 +22,7 @@ mod receive;
 mod reports;
 mod stall;
 mod transmit;
+mod trial;
 
 pub use burden::Burden;
 pub use config::{MTU_MAX, TunnelConfig};
@@ -438,7 +439,7 @@ impl Tunnel {
         let probe = probe.map(|at| Deadline { at, why: Timer::Probe });
         let limiter = self.outbound.limiter.as_ref();
         let pace = limiter.and_then(RateLimiter::resume_at).map(|at| Deadline { at, why: Timer::Pace });
-        [self.mux.poll_timeout(), probe, pace, self.stall_deadline()]
+        [self.mux.poll_timeout(), probe, pace, self.stall_deadline(), self.trial_deadline()]
             .into_iter()
             .fold(flush, Deadline::earliest)
     }
@@ -494,7 +495,12 @@ impl Tunnel {
         if !self.is_closed() {
             self.mux.advance(now);
             self.pump_in();
-            self.pump_out(now);
+            self.watch_trial(now);
+            match self.is_closed() {
+                // As kcp-go: the acknowledgement shows the peer, once it is forgotten here, that it was received (SMUX-40).
+                true => self.arq.flush(now, Flush::AckOnly),
+                false => self.pump_out(now),
+            }
         }
         self.collect_events();
         self.watch_stall(now);

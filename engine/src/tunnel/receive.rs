@@ -79,7 +79,8 @@ impl Tunnel {
             Some(_) => self.shard_in(now, payload, false),
         };
         if self.config.probe && self.arq.peer_lost_state() {
-            self.reports.close(CloseReason::PeerRestarted);
+            let rejected = self.on_trial();
+            self.reports.close(if rejected { CloseReason::Rejected } else { CloseReason::PeerRestarted });
         }
         if self.config.probe
             && self.role == Role::Server

@@ -24,6 +24,7 @@ fn next(client: &mut Client, now: Instant) -> SessionId {
             let entropy = Entropy::from_seed([now.as_millis() as u8; 32]);
             client.dial(now, slot, "192.0.2.1:29900".parse().unwrap(), entropy)
         }
+        Choice::Wait | Choice::Refuse => panic!("a client that does not detect waits"),
     }
 }
 

@@ -5,6 +5,7 @@ mod arq_interrupted_flush;
 mod arq_lost_state;
 mod arq_never_sent;
 mod arq_properties;
+mod client_detect;
 mod client_sessions;
 mod crypt_oracles;
 mod crypt_runs;

@@ -185,6 +185,7 @@ impl Client {
         let slot = match self.sessions.choose(local) {
             Choice::Session(id) => return id,
             Choice::Dial(slot) => slot,
+            Choice::Wait | Choice::Refuse => unreachable!("clients that do not detect the dialect"),
         };
         let id = self.sessions.dial(local, slot, SERVER_ADDRESS, entropy(&mut self.entropy));
         self.dials += 1;
