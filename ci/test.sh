@@ -20,6 +20,7 @@ tools="
   mount           mount
   tshark          tshark            reads captures
   chromium        chromium          renders pages
+  promtool        prometheus        checks metrics, dashboard and alert rules
 "
 
 started=$SECONDS

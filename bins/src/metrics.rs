@@ -1,18 +1,21 @@
-//! What `--metrics` shows: Prometheus text about the process, and JSON that also lists sessions (CLI-36).
+//! What `--metrics` shows: Prometheus text about the process, JSON that also lists sessions, and whether it is healthy (CLI-36).
+
+mod process;
+mod prometheus;
 
 use crate::net::http::Page;
 use crate::snmp::Totals;
 use engine::congestion::ControlState;
 use engine::{Stats, Tunnel};
+use process::Process;
 use serde::Serialize;
-use std::fmt::Write;
 use std::net::SocketAddr;
 
 /// Sessions that the JSON lists at most.
 pub const SESSIONS_LISTED_MAX: usize = 256;
 
 /// The state of the program at a moment.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Snapshot {
     /// karst-client or karst-server.
     pub program: &'static str,
@@ -26,6 +29,8 @@ pub struct Snapshot {
     pub heap_bytes: u64,
     /// Bytes that wait in all sessions: to be framed, sent, acknowledged or read.
     pub queued_bytes: u64,
+    /// Memory is short, so that no session or stream is started.
+    pub short: bool,
     /// Streams alive.
     pub streams: usize,
     /// Longest of all sessions.
@@ -215,85 +220,26 @@ fn by_name<S: serde::Serializer>(totals: &Totals, serializer: S) -> Result<S::Ok
 }
 
 impl Snapshot {
-    /// The page of a path: `/metrics` or `/status`.
+    /// The page of a path: `/metrics`, `/status` or `/healthz`.
     pub fn page(&self, target: &str) -> Page {
         let path = target.split('?').next().unwrap_or_default();
         match path {
             "/metrics" => Page {
                 status: "200 OK",
                 kind: "text/plain; version=0.0.4; charset=utf-8",
-                body: self.prometheus().into_bytes(),
+                body: prometheus::text(self, &Process::read()).into_bytes(),
             },
             "/status" => match serde_json::to_vec_pretty(self) {
                 Ok(body) => Page { status: "200 OK", kind: "application/json", body },
                 Err(error) => Page::text("500 Internal Server Error", &error.to_string()),
             },
-            _ => Page::text("404 Not Found", "only /metrics and /status"),
+            "/healthz" if self.short => {
+                Page::text("503 Service Unavailable", "memory is short: no session or stream is started")
+            }
+            "/healthz" => Page::text("200 OK", "ok"),
+            _ => Page::text("404 Not Found", "only /metrics, /status and /healthz"),
         }
     }
-
-    /// Prometheus text; no label has more than one value, so that a scrape stays small however many peers there are.
-    fn prometheus(&self) -> String {
-        let mut text = String::with_capacity(8192);
-        let label = format!("program=\"{}\",version=\"{}\"", self.program, self.version);
-        let _ = write!(
-            text,
-            "# HELP karst_info The program.\n# TYPE karst_info gauge\nkarst_info{{{label}}} 1\n"
-        );
-        for field in self.counters.fields() {
-            metric(&mut text, field.metric, field.meaning, field.value as f64);
-        }
-        for (name, help, value) in self.own_metrics() {
-            metric(&mut text, name, help, value);
-        }
-        text
-    }
-}
-
-impl Snapshot {
-    /// What kcp-go does not count: name, help, value.
-    fn own_metrics(&self) -> [(&'static str, &'static str, f64); 15] {
-        let (ratios, worst, stats) = (&self.ratios, &self.worst, &self.counters.stats);
-        [
-            ("karst_streams", "Streams alive.", self.streams as f64),
-            ("karst_streams_cut_total", "Streams given up for the others.", stats.streams_cut as f64),
-            ("karst_migrations_total", "Peers followed to another address.", stats.migrations as f64),
-            ("karst_rtt_max_seconds", "Longest smoothed round trip.", f64::from(worst.rtt_max_ms) / 1e3),
-            ("karst_rto_max_seconds", "Longest retransmission timeout.", f64::from(worst.rto_max_ms) / 1e3),
-            (
-                "karst_queue_delay_max_seconds",
-                "Longest smoothed wait of written bytes for the send window.",
-                worst.queue_delay_max_ms / 1e3,
-            ),
-            (
-                "karst_queued_bytes",
-                "Bytes to be framed, sent, acknowledged or read.",
-                self.queued_bytes as f64,
-            ),
-            (
-                "karst_retransmission_ratio",
-                "Retransmitted segments per segment sent.",
-                ratios.retransmission_ratio,
-            ),
-            ("karst_amplification_ratio", "Bytes sent on the wire per byte to send.", ratios.amplification),
-            ("karst_fec_wasted_total", "Parity packets that rebuilt nothing.", fec_wasted(stats) as f64),
-            ("karst_fec_wasted_ratio", "Those among all packets received.", ratios.fec_wasted_ratio),
-            ("karst_heap_bytes", "Memory in use by the program's own data.", self.heap_bytes as f64),
-            ("karst_uptime_seconds", "Time since the program started.", self.uptime_s as f64),
-            ("process_resident_memory_bytes", "Resident memory.", self.memory_bytes as f64),
-            ("process_open_fds", "Open file descriptors.", open_files() as f64),
-        ]
-    }
-}
-
-fn metric(text: &mut String, name: &str, help: &str, value: f64) {
-    let kind = if name.ends_with("_total") { "counter" } else { "gauge" };
-    let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n");
-}
-
-/// Open file descriptors, 0 where the system does not tell.
-fn open_files() -> usize {
-    std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)
 }
 
 #[cfg(test)]
@@ -302,6 +248,13 @@ mod tests {
     use engine::options::{Mode, Side};
     use engine::{Entropy, Instant, Settings};
     use std::sync::Arc;
+
+    // CLI-94
+    #[test]
+    fn health_depends_on_memory() {
+        let status = |short| Snapshot { short, ..Snapshot::default() }.page("/healthz?probe=1").status;
+        assert_eq!((status(false), status(true)), ("200 OK", "503 Service Unavailable"));
+    }
 
     #[test]
     fn only_a_session_with_a_controller_shows_one() {

@@ -84,6 +84,7 @@ impl Census {
             memory_bytes: memory_bytes(),
             heap_bytes: heap_bytes() as u64,
             queued_bytes,
+            short: self.is_short(),
             streams,
             worst,
             ratios: Ratios::of(&counters.stats),

@@ -7,6 +7,7 @@ mod blocked_log;
 mod check;
 mod common;
 mod cures;
+mod dashboards;
 mod diagnostics;
 mod first_contact;
 mod flags;

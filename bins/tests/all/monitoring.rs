@@ -61,11 +61,13 @@ fn a_transfer_shows_in_metrics_and_status() {
     assert!((1.2..3.0).contains(&value(&page, "karst_amplification_ratio")), "{page}");
     assert!(value(&page, "process_resident_memory_bytes") > 1e6);
     assert!(
-        page.contains(&format!("karst_info{{program=\"karst-client\",version=\"{}\"}} 1\n", bins::VERSION))
+        page.contains(&format!("karst_build_info{{program=\"karst-client\",version=\"{}\",", bins::VERSION))
     );
     for line in page.lines().filter(|line| !line.starts_with('#')) {
         let (name, number) = line.rsplit_once(' ').unwrap();
         let name = name.split('{').next().unwrap();
+        let parts = ["_bucket", "_sum", "_count"];
+        let name = parts.iter().find_map(|part| name.strip_suffix(part)).unwrap_or(name);
         assert!(number.parse::<f64>().is_ok(), "{line}");
         assert_eq!(page.matches(&format!("# TYPE {name} ")).count(), 1, "{name}");
     }

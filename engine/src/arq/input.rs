@@ -185,6 +185,7 @@ impl Arq {
             progress.rtt_ms = Some(rtt_ms as u32);
             core.rtt.sample(rtt_ms, core.params.tuning.interval_ms);
             let observed = &mut core.observed;
+            observed.round_trips.add(rtt_ms as u64 * 1000);
             observed.notes.add(Note::Rtt { ms: rtt_ms as u32 });
             observed.marks.hit_if(Mark::MsWrap, now.ms() < ts);
             observed.marks.hit_if(Mark::RtoCeiling, core.rtt.rto_ms == RTO_MAX_MS);

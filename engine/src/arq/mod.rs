@@ -39,7 +39,7 @@ pub use send_buffer::SendError;
 
 use crate::Generation;
 use crate::congestion::{ControlState, Controller};
-use crate::observe::{Marks, Notes};
+use crate::observe::{Histogram, Marks, Notes};
 use crate::time::{Instant, diff};
 use conversation::Conversation;
 use datagram::Datagram;
@@ -294,6 +294,11 @@ impl Arq {
     /// Counters since creation.
     pub fn counters(&self) -> &Counters {
         &self.core.observed.counters
+    }
+
+    /// Samples of the round trip since creation.
+    pub fn round_trips(&self) -> Histogram {
+        self.core.observed.round_trips
     }
 
     /// Coverage marks that were hit.

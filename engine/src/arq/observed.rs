@@ -1,6 +1,6 @@
 //! What a conversation reports of itself: counters, notes, coverage marks.
 
-use crate::observe::{Marks, Notes};
+use crate::observe::{Histogram, Marks, Notes};
 
 /// Totals counted by the ARQ, under the names of kcp-go's SNMP counters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,6 +25,7 @@ pub(super) struct Observed {
     pub(super) counters: Counters,
     pub(super) notes: Notes,
     pub(super) marks: Marks,
+    pub(super) round_trips: Histogram,
     /// Payload bytes of the largest segment delivered since this was read (KCP-40).
     pub(super) delivered_bytes_max: usize,
     /// Windows announced by the peer.

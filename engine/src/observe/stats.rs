@@ -1,6 +1,6 @@
 //! Counters of one session, under kcp-go's SNMP names where it has one (kcp-go snmp.go; CLI-7).
 
-use super::Marks;
+use super::{Histogram, Marks};
 
 /// How the counters of several sessions are combined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +40,10 @@ macro_rules! stats {
             $(#[doc = $meaning] pub $field: u64,)+
             /// Coverage marks: rare paths that were taken.
             pub marks: Marks,
+            /// Samples of the round trip, with the peer's delay of acknowledgements.
+            pub round_trips: Histogram,
+            /// Times from writing bytes to a stream until they are framed; one byte at a time is followed.
+            pub queue_delays: Histogram,
         }
 
         impl Stats {
@@ -116,6 +120,8 @@ impl core::ops::AddAssign for Stats {
             };
         }
         self.marks = self.marks.or(other.marks);
+        self.round_trips += other.round_trips;
+        self.queue_delays += other.queue_delays;
     }
 }
 
@@ -137,6 +143,8 @@ mod tests {
         let mut stats = Stats::default();
         Stats::COUNTERS.iter().for_each(|counter| *(counter.of_mut)(&mut stats) = 1);
         stats.marks.hit(Mark::Probe);
+        stats.round_trips.add(1);
+        stats.queue_delays.add(1);
         stats
     }
 
@@ -148,6 +156,7 @@ mod tests {
         assert_eq!((sum.bytes_sent, sum.fec_shard_set), (2, 2));
         assert_eq!((sum.fec_shard_min, sum.queue_delay_us), (1, 5));
         assert!(sum.marks.has(Mark::Probe));
+        assert_eq!((sum.round_trips.count(), sum.queue_delays.count()), (2, 2));
     }
 
     #[test]

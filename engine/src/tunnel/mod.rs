@@ -255,6 +255,7 @@ impl Tunnel {
             ring_buffer_rcv_queue: state.rcv_queue as u64,
             ring_buffer_snd_buffer: state.snd_buf as u64,
             marks: self.marks(),
+            round_trips: self.arq.round_trips(),
             ..self.reports.stats
         };
         if let Some(decoder) = &self.inbound.shards.decoder {

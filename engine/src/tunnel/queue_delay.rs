@@ -21,6 +21,7 @@ impl Tunnel {
                 let (before_us, sample_us) =
                     (self.reports.stats.queue_delay_us, now.since(since).as_micros() as u64);
                 self.reports.stats.queue_delay_us = before_us - before_us / 8 + sample_us / 8;
+                self.reports.stats.queue_delays.add(sample_us);
             }
             None => {}
         }

@@ -20,6 +20,7 @@ mod fec_packets;
 mod fec_proof;
 mod fec_properties;
 mod forged;
+mod histograms;
 mod mux_recognition;
 mod notes;
 mod paced_sender;
