@@ -37,7 +37,7 @@ pub(super) fn check(mut job: Job<'_>, report: &mut Report) -> Result<(), ConfigE
     let remote = PortRange::parse(&job.config.program.remoteaddr)
         .map_err(|error| blame("remoteaddr", error.to_string()))?;
     let config = job.config.settings.tunnel_config().map_err(|error| job.given.blame(&error))?;
-    let config = Arc::new(config);
+    let mut config = Arc::new(config);
     let Some(addresses) = addresses(&remote, report) else { return Ok(()) };
     let Some(mut session) = first_answer(&mut job, &config, &remote, &addresses, report) else {
         return Ok(());
@@ -45,13 +45,12 @@ pub(super) fn check(mut job: Job<'_>, report: &mut Report) -> Result<(), ConfigE
     let to = session.tunnel.peer();
     match talk(&mut session) {
         Ok(Talk { understood: true, target }) => {
-            report_peer(&session, job.config, report);
+            report_peer(&session, &job.config.settings, report);
             report_target(&session, target, report);
         }
         Ok(Talk { understood: false, .. }) => {
-            if !explain_mux(&mut job, &mut session, to, report) {
-                return Ok(());
-            }
+            let Some(settings) = explain_mux(&mut job, &mut session, to, report) else { return Ok(()) };
+            config = Arc::new(settings.tunnel_config().map_err(|error| job.given.blame(&error))?);
         }
         Err(error) => {
             report.fault(Fault::Silence, &format!("{to} stopped answering: {error}"), "run the check again");
@@ -238,8 +237,8 @@ fn finish(session: &mut Session, stream: StreamId) -> io::Result<Target> {
     })
 }
 
-fn report_peer(session: &Session, config: &crate::config::Config, report: &Report) {
-    let Settings { smuxver, nocomp, qpp, .. } = &config.settings;
+fn report_peer(session: &Session, settings: &Settings, report: &Report) {
+    let Settings { smuxver, nocomp, qpp, .. } = settings;
     let compression = if *nocomp { "no compression" } else { "compression" };
     let peer = if session.tunnel.peer_half_closes() { "karst" } else { "kcptun" };
     report.ok("peer", &format!("{peer}; --smuxver {smuxver} and {compression} on both sides"));
@@ -276,10 +275,14 @@ fn report_target(session: &Session, target: Target, report: &mut Report) {
 }
 
 /// The server acknowledges, but its stream data cannot be read: tries the other settings of compression and multiplexer.
-/// Whether the path can be measured all the same.
-fn explain_mux(job: &mut Job<'_>, session: &mut Session, to: SocketAddr, report: &mut Report) -> bool {
-    let config = job.config;
-    let own = &config.settings;
+/// The settings with which the path can be measured all the same.
+fn explain_mux(
+    job: &mut Job<'_>,
+    session: &mut Session,
+    to: SocketAddr,
+    report: &mut Report,
+) -> Option<Settings> {
+    let own = &job.config.settings;
     let other = |nocomp, smuxver| Settings { nocomp, smuxver, ..own.clone() };
     let version = if own.smuxver == 1 { 2 } else { 1 };
     let settings = [other(!own.nocomp, own.smuxver), other(own.nocomp, version), other(!own.nocomp, version)];
@@ -295,7 +298,7 @@ fn explain_mux(job: &mut Job<'_>, session: &mut Session, to: SocketAddr, report:
         // The target may be slow, but kcptun's keepalive comes.
         let late = session.run(KEEPALIVE_LIMIT, Session::understands).unwrap_or(false);
         if late {
-            report_peer(session, config, report);
+            report_peer(session, own, report);
             report_target(session, Target::Quiet, report);
         } else {
             report.fault(
@@ -304,8 +307,14 @@ fn explain_mux(job: &mut Job<'_>, session: &mut Session, to: SocketAddr, report:
                 "compare all options of both sides; the server's log has the reason why it closes the session",
             );
         }
-        return late;
+        return late.then(|| own.clone());
     };
+    let given = |flag: &str| own.no_probe || job.given.has(flag);
+    let names = [(theirs.nocomp != own.nocomp, "nocomp"), (theirs.smuxver != own.smuxver, "smuxver")];
+    if !names.iter().any(|(differs, flag)| *differs && given(flag)) {
+        report_adapted(theirs, to, job.entropy.fork(), report);
+        return Some(theirs.clone());
+    }
     if theirs.nocomp != own.nocomp {
         let (they, we, next) = match theirs.nocomp {
             true => ("has --nocomp", "compresses", "start this side with --nocomp, or the server without it"),
@@ -323,7 +332,26 @@ fn explain_mux(job: &mut Job<'_>, session: &mut Session, to: SocketAddr, report:
             &format!("start this side with --smuxver {theirs}, or the server with --smuxver {ours}"),
         );
     }
-    false
+    None
+}
+
+/// The client finds out what the server uses, unless an option says otherwise (CLI-100).
+fn report_adapted(theirs: &Settings, to: SocketAddr, entropy: engine::Entropy, report: &mut Report) {
+    let nocomp = if theirs.nocomp { " --nocomp" } else { "" };
+    report.note(
+        "mux",
+        &format!(
+            "{to} uses --smuxver {}{nocomp}, which this side finds out with each session: start it with the same to save time",
+            theirs.smuxver
+        ),
+    );
+    let Ok(config) = theirs.tunnel_config() else { return };
+    if let Answer::Heard(mut session) = dial(&Arc::new(config), to, entropy)
+        && let Ok(Talk { understood: true, target }) = talk(&mut session)
+    {
+        report_peer(&session, theirs, report);
+        report_target(&session, target, report);
+    }
 }
 
 fn is_understood(settings: &Settings, to: SocketAddr, entropy: engine::Entropy) -> bool {

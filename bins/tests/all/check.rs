@@ -102,7 +102,8 @@ fn another_cipher_is_named() {
 #[test]
 fn compression_of_one_side_is_named() {
     let (_server, udp) = server(&["--nocomp"]);
-    Checked::to(udp, &KEY).names(Fault::Compression, &["has --nocomp, this side compresses"]);
+    let checked = Checked::to(udp, &[&KEY[..], &["--nocomp=false"]].concat());
+    checked.names(Fault::Compression, &["has --nocomp, this side compresses"]);
     let (_server, udp) = server(&[]);
     let checked = Checked::to(udp, &[&KEY[..], &["--nocomp"]].concat());
     checked.names(Fault::Compression, &["compresses, this side has --nocomp"]);
@@ -212,7 +213,14 @@ fn a_server_of_kcptun_is_checked() {
         "ok    target       accepts connections",
         "0.0 % of 100",
     ]);
-    Checked::to(udp, &KEY).names(Fault::Mux, &["uses --smuxver 1, this side --smuxver 2"]);
+    let checked = Checked::to(udp, &[&KEY[..], &["--smuxver", "2"]].concat());
+    checked.names(Fault::Mux, &["uses --smuxver 1, this side --smuxver 2"]);
+    // What was not given, a client finds out itself.
+    Checked::to(udp, &KEY).works(&[
+        "note  mux",
+        "uses --smuxver 1, which this side finds out",
+        "0.0 % of 100",
+    ]);
     let checked = Checked::to(udp, &[&old[..], &["--nocomp"]].concat());
     checked.names(Fault::Compression, &["compresses, this side has --nocomp"]);
     let checked = Checked::to(udp, &[&old[..], &["--crypt", "salsa20"]].concat());
