@@ -15,7 +15,7 @@ programs=${CARGO_TARGET_DIR:-target}/ci
 # The test build of the whole workspace, of which only engine and sim differ in their optimisation: any other selection of
 # packages would have other features, and compile their dependencies again. `--bench` is what makes it the test build.
 build() {
-  cargo build --quiet --workspace --profile ci --bin karst-sim --bench speed "$@"
+  cargo build --workspace --profile ci --bin karst-sim --bench speed "$@"
 }
 
 build_unoptimised() {

@@ -1,6 +1,11 @@
 #!/usr/bin/env bash
 # The one test command: installs what the tests need, then lints, builds and runs everything. The last line is the tally of
-# all test programs. `--install` only installs the tools.
+# all test programs.
+#   ci/test.sh              everything
+#   ci/test.sh --quick      without lints, live pairs, swarm and determinism, and without the large tools (chromium, tshark, promtool);
+#                           tests that need one of those are skipped. A minute, once everything is built
+#   ci/test.sh --install    install the tools only
+# KARST_TEST_ONLY=TEXT limits the tests to names with that text.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
@@ -21,7 +26,13 @@ tools="
   tshark          tshark            reads captures
   chromium        chromium          renders pages
   promtool        prometheus        checks metrics, dashboard and alert rules
+  systemd-analyze systemd           rates the units
 "
+
+# What --quick goes without.
+large_tools=" tshark chromium promtool "
+quick=""
+[ "${1:-}" != --quick ] || quick=1
 
 started=$SECONDS
 step() { printf '\n== %s (at %d s)\n' "$*" $((SECONDS - started)); }
@@ -30,6 +41,7 @@ step() { printf '\n== %s (at %d s)\n' "$*" $((SECONDS - started)); }
 missing_packages() {
   local tool package rest
   while read -r tool package rest; do
+    [ -z "$quick" ] || [[ $large_tools != *" $tool "* ]] || continue
     [ -z "$tool" ] || type -P "$tool" >/dev/null || echo "$package"
   done <<<"$tools" | sort -u
 }
@@ -78,9 +90,15 @@ tally() {
 
 # Tests may lack rights or a kernel feature, but no program: all of them were installed or built.
 check_skips() {
-  ! grep -E '^SKIPPED .*(not installed|not built|no karst programs|no program|No such file|not found|are not in )' "$1"
+  [ -n "$quick" ] || ! grep -E '^SKIPPED .*(not installed|not built|no karst programs|no program|No such file|not found|are not in )' "$1"
 }
 
+# Parts of the toolchain that a minimal one lacks.
+for tool in rustfmt cargo-clippy; do
+  command -v $tool >/dev/null && continue
+  echo "test: $tool is missing: rustup component add rustfmt clippy (Debian: apt-get install rustfmt rust-clippy)" >&2
+  exit 1
+done
 install_tools
 [ "${1:-}" != --install ] || exit 0
 mkdir -p "$logs"
@@ -91,23 +109,38 @@ cargo fmt --all --check
 ci/tidy.sh
 ci/requirements.sh
 
+if [ -n "$quick" ]; then
+  step "build"
+  cargo test --workspace --profile ci --no-run
+  step "tests, and golden data beside them"
+  start_beside "golden data" "$KARST_BIN_DIR/karst-interop" golden scenarios/golden
+  failed=()
+  cargo test --workspace --profile ci --no-fail-fast --quiet -- ${KARST_TEST_ONLY:-} 2>&1 | tee "$logs/tests" || failed+=(tests)
+  finish_beside "golden data" || failed+=("golden data")
+  step "finished"
+  [ ${#failed[@]} = 0 ] || printf 'FAILED: %s\n' "${failed[@]}"
+  tally "$logs/tests"
+  [ ${#failed[@]} = 0 ]
+  exit
+fi
+
 step "dependencies: licences, bans, sources, advisories"
 ci/deny.sh
 
 # The profile of the tests, whose build scripts and macros this build shares.
 step "lints"
-cargo clippy --workspace --all-targets --profile ci --quiet -- -D warnings
+cargo clippy --workspace --all-targets --profile ci -- -D warnings
 
 # One build serves everything that follows. Another selection of packages would have other features, and compile all crates again.
 step "build"
 ci/determinism.sh --build-unoptimised
-cargo test --workspace --profile ci --no-run --quiet
+cargo test --workspace --profile ci --no-run
 
 trap stop_beside EXIT
 step "tests, and beside them the live pairs with Go: every cipher, mode, version, FEC shape and mtu"
 start_beside "live pairs" "$KARST_BIN_DIR/karst-interop" live --all
 failed=()
-cargo test --workspace --profile ci --no-fail-fast 2>&1 | tee "$logs/tests" || failed+=(tests)
+cargo test --workspace --profile ci --no-fail-fast -- ${KARST_TEST_ONLY:-} 2>&1 | tee "$logs/tests" || failed+=(tests)
 check_skips "$logs/tests" || failed+=("a test lacked a program")
 
 step "golden data"
