@@ -77,6 +77,13 @@ fi
 # The committed files and their history: the checks ask git which files there are.
 git -c safe.directory='*' clone --quiet --no-hardlinks "$PWD" "$root/opt/karst"
 
+# Files for the commands.
+if [ -n "${FRESH_COPY:-}" ]; then
+  mkdir -p "$root/opt/given"
+  # shellcheck disable=SC2086 # one word for each file
+  cp $FRESH_COPY "$root/opt/given/"
+fi
+
 [ $# -gt 0 ] || set -- "cargo run --release -p sim -- scenarios/lossy-adsl.json" "ci/test.sh"
 for command in "$@"; do
   printf '\n== fresh: %s\n' "$command"

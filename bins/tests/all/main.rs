@@ -17,6 +17,7 @@ mod json_body;
 mod limits;
 mod memory;
 mod monitoring;
+mod package;
 mod peers;
 mod plugin;
 #[cfg(feature = "profile")]
