@@ -11,6 +11,7 @@ mod dashboards;
 mod diagnostics;
 mod first_contact;
 mod flags;
+mod front_ends;
 mod fuzz_config;
 mod json;
 mod json_body;
