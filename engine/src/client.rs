@@ -169,6 +169,7 @@ impl Client {
     /// that carry bulk come last, and among equals the first one is chosen, so that no more sessions are dialled than are
     /// of use.
     pub fn choose(&mut self, now: Instant) -> Choice {
+        self.doubt_if_silent(now);
         if self.in_doubt() {
             return self.choose_in_doubt(now);
         }
@@ -180,6 +181,16 @@ impl Client {
         slot.chosen = turn;
         let slot = *slot;
         self.usable(now, &slot).map_or(Choice::Dial(Slot(index)), |(id, _)| Choice::Session(id))
+    }
+
+    /// New streams wait for a server that answered once and is silent now (CLI-101).
+    fn doubt_if_silent(&mut self, now: Instant) {
+        let tunnels = &self.tunnels;
+        let sessions = self.slots.iter().filter_map(|slot| tunnels.get(&slot.session?));
+        let mut live = sessions.filter(|tunnel| !tunnel.is_closed() && tunnel.was_heard()).peekable();
+        if live.peek().is_some() && live.all(|tunnel| tunnel.silent_for(now) >= SILENCE_MAX) {
+            self.detection.as_mut().filter(|detection| detection.is_known()).map(Detection::doubt);
+        }
     }
 
     fn in_doubt(&self) -> bool {

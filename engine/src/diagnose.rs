@@ -1,6 +1,7 @@
 //! Identifies the differing flag when datagrams fail to open: tries the other ciphers with the same secret (CRYPT-17).
 
 use crate::crypt::{Cipher, MasterKey, Suite};
+use crate::fec::Kind;
 use crate::tunnel::{Identity, MTU_MAX};
 
 /// Every cipher, keyed with the configured secret.
@@ -22,7 +23,10 @@ impl Diagnosis {
         let mut copy = datagram.to_vec();
         let Ok(payload) = self.own.open(&mut copy) else { return false };
         self.own.cipher() != Cipher::Null
-            || Identity::of(&copy[payload.clone()]).is_ok_and(|identity| identity.fits(&copy[payload]))
+            || Identity::of(&copy[payload.clone()]).is_ok_and(|identity| {
+                // Parity shows no segment.
+                identity.kind == Some(Kind::Parity) || identity.fits(&copy[payload])
+            })
     }
 
     /// The other cipher under which `datagram` makes sense, if there is one. Not for the hot path: it costs some fifteen

@@ -53,6 +53,8 @@ pub enum CloseReason {
     Unknown,
     /// The peer ended a session on trial: its smux version or compression differs.
     Rejected,
+    /// Nothing listens on the peer's port: its host refused datagrams, and nothing was heard since.
+    Refused,
     /// The driver ran out of memory.
     Memory,
 }
@@ -69,6 +71,7 @@ impl core::fmt::Display for CloseReason {
             Self::Rejected => {
                 "the peer ended the session at its first frame: do smuxver and nocomp match on both sides?"
             }
+            Self::Refused => "nothing listens on the peer's port",
             Self::Memory => "memory ran short",
             Self::PeerRestarted => "the peer lost its state: restarted, or the path to it changed",
         })

@@ -177,6 +177,8 @@ impl Config {
         SocketOptions {
             buffer_bytes: self.program.sockbuf,
             dscp: u8::try_from(self.program.dscp).unwrap_or(0),
+            // A server's sockets have many peers, each of which could fill the queue.
+            reports: self.side == Side::Client,
         }
     }
 

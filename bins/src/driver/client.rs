@@ -25,8 +25,8 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Notify;
-use tokio::time::{sleep, sleep_until};
+use tokio::sync::{Mutex, Notify};
+use tokio::time::{Instant, sleep, sleep_until};
 
 /// Pause after a failed dial, and after a failed accept.
 const RETRY: Duration = Duration::from_secs(1);
@@ -36,6 +36,9 @@ const MEMORY_STEP: Duration = Duration::from_millis(20);
 
 /// How long one of several addresses may take to answer.
 const ADDRESS_PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long a connection whose application has ended its direction waits for the server.
+const LEFT_MAX: Duration = Duration::from_secs(30);
 
 /// Idle timeout of a half-closed connection toward kcptun's server.
 const REST: Duration = Duration::from_secs(30);
@@ -55,7 +58,9 @@ pub(crate) struct Client {
     hubs: Hubs,
     /// A session was dialled or ended, or a trial did, which may have changed a deadline.
     changed: Notify,
-    /// The same, for streams that wait for a session.
+    /// Held by the stream that chooses its session.
+    turn: Mutex<()>,
+    /// As `changed`, for that stream.
     choice_changed: Notify,
     remote: PortRange,
     socket_options: SocketOptions,
@@ -68,6 +73,8 @@ pub(crate) struct Client {
     entropy: RefCell<Entropy>,
     /// Dials that got no answer while the server's name had other addresses.
     unanswered: Rc<Cell<usize>>,
+    /// It was logged that nothing listens, and no session was accepted since.
+    refusal_named: Cell<bool>,
 }
 
 impl Client {
@@ -97,6 +104,7 @@ impl Client {
             sessions: Rc::new(RefCell::new(sessions)),
             hubs: Hubs::default(),
             changed: Notify::new(),
+            turn: Mutex::new(()),
             choice_changed: Notify::new(),
             remote,
             socket_options: config.socket_options(),
@@ -104,6 +112,7 @@ impl Client {
             quiet: config.program.quiet,
             entropy: RefCell::new(entropy),
             unanswered: Rc::default(),
+            refusal_named: Cell::default(),
             crypt: config.settings.crypt.name(),
             detects,
             limits: Limits { hold_end: seconds(config.program.closewait), rest: REST },
@@ -138,16 +147,26 @@ impl Client {
             while self.census().is_short() {
                 sleep(MEMORY_STEP).await;
             }
-            let Some((hub, session)) = self.session().await else {
-                log_line!("refused: {wire}: the options of the server differ");
-                continue;
-            };
-            match hub.open_stream(session) {
-                Ok(stream) => {
-                    tokio::task::spawn_local(forward(stream, wire, self.quiet, self.limits));
-                }
-                Err(error) => log_line!("open stream: {error} in: {wire}"),
+            tokio::task::spawn_local(Rc::clone(self).serve(wire));
+        }
+    }
+
+    /// Forwards a connection, which waits for the server as long as its application does (CLI-101).
+    async fn serve(self: Rc<Self>, wire: Wire) {
+        let session = tokio::select! {
+            biased;
+            session = self.session() => session,
+            () = wire.left(LEFT_MAX) => {
+                return log_line!("closed before the server answered: {wire}");
             }
+            _ = self.scratch.stopping.began() => return,
+        };
+        let Some((hub, session)) = session else {
+            return log_line!("refused: {wire}: the options of the server differ");
+        };
+        match hub.open_stream(session) {
+            Ok(stream) => forward(stream, wire, self.quiet, self.limits).await,
+            Err(error) => log_line!("open stream: {error} in: {wire}"),
         }
     }
 
@@ -163,6 +182,8 @@ impl Client {
 
     /// The session for the next stream; dials until there is one. `None` if the stream has to be refused.
     async fn session(self: &Rc<Self>) -> Option<(Rc<Hub>, SessionId)> {
+        // One at a time, in the order of arrival.
+        let _turn = self.turn.lock().await;
         loop {
             let choice = self.sessions.borrow_mut().choose(self.scratch.clock.now());
             match choice {
@@ -255,6 +276,16 @@ impl Client {
         match notice {
             // Servers open no streams, kcptun's neither.
             Notice::Opened(session, id) => hub.reset_stream(session, id),
+            Notice::Ended(peer, CloseReason::Refused, _) => {
+                self.unanswered.set(self.unanswered.get() + 1);
+                if !self.refusal_named.replace(true) {
+                    log_line!(
+                        "session {} -> {peer} closed: {}: new connections wait",
+                        hub.local_addr(),
+                        CloseReason::Refused
+                    );
+                }
+            }
             Notice::Ended(peer, reason, mismatch) => {
                 // What a rejection means is known once the server accepted another format.
                 if !matches!(reason, CloseReason::Local | CloseReason::Rejected) {
@@ -264,6 +295,7 @@ impl Client {
                 self.report_verdicts(peer);
             }
             Notice::Passed(session) => {
+                self.refusal_named.set(false);
                 if let Some(peer) = hub.peer(session) {
                     self.report_verdicts(peer);
                 }
@@ -323,16 +355,41 @@ async fn give_up_silent(hub: Weak<Hub>, session: SessionId, to: SocketAddr, unan
     }
 }
 
-/// Logs what to check when a server does not answer (CLI-50). kcptun's silence is the same for every mistake.
+/// Interval at which a session is checked for silence.
+const SILENCE_STEP: Duration = Duration::from_millis(500);
+
+/// Logs that a server is silent, with what to check if it never answered (CLI-50), and that it answers again. kcptun's silence is the same for every mistake.
 async fn report_silence(hub: Weak<Hub>, session: SessionId, to: SocketAddr, crypt: &str) {
-    sleep(SILENCE_REPORT).await;
-    let heard = hub.upgrade().and_then(|hub| hub.look_at_tunnel(session, |tunnel| tunnel.was_heard()));
-    if heard == Some(false) {
-        log_line!(
-            "no answer from {to} for {} s. This side uses --crypt {crypt}. Check that a server listens there, that UDP gets \
-             through, and that --key and --crypt are the same on both sides",
-            SILENCE_REPORT.as_secs()
-        );
+    let mut reported = None;
+    loop {
+        let slept_from = Instant::now();
+        sleep(SILENCE_STEP).await;
+        let Some(hub) = hub.upgrade() else { return };
+        let now = hub.scratch.clock.now();
+        let seen = hub.look_at_tunnel(session, |tunnel| (tunnel.was_heard(), tunnel.silent_for(now)));
+        let Some((heard, silent_for)) = seen else { return };
+        // After a pause of this process, answers may wait to be read.
+        if slept_from.elapsed() > 2 * SILENCE_STEP {
+            continue;
+        }
+        match reported {
+            None if silent_for >= SILENCE_REPORT => {
+                reported = Some(slept_from - silent_for);
+                let seconds = SILENCE_REPORT.as_secs();
+                match heard {
+                    true => log_line!("no answer from {to} for {seconds} s: new connections wait for it"),
+                    false => log_line!(
+                        "no answer from {to} for {seconds} s. This side uses --crypt {crypt}. Check that a server listens there, \
+                         that UDP gets through, and that --key and --crypt are the same on both sides"
+                    ),
+                }
+            }
+            Some(since) if silent_for < SILENCE_STEP => {
+                log_line!("{to} answers again after {} s", since.elapsed().as_secs());
+                reported = None;
+            }
+            _ => {}
+        }
     }
 }
 

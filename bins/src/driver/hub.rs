@@ -338,6 +338,9 @@ impl Hub {
     fn turn(&self) -> Vec<Notice> {
         let mut state = self.state.borrow_mut();
         self.receive(&mut state);
+        if self.socket.take_refused() {
+            state.refused(self.scratch.clock.now());
+        }
         if self.send_unsent(&mut state) {
             state.run_timers(self.scratch.clock.now());
             self.send_marked(&mut state);
@@ -491,6 +494,15 @@ impl State {
                     diagnose.judge(now, from, &copy);
                 }
             }
+        }
+    }
+
+    /// KCP-60. Only a client's socket reports it, and that has one session.
+    fn refused(&mut self, now: Instant) {
+        let ids: Vec<SessionId> = self.sessions.keys().copied().collect();
+        for id in ids {
+            self.tunnels.with(id, |tunnel| tunnel.peer_refused(now));
+            self.mark(id);
         }
     }
 

@@ -42,6 +42,11 @@ pub trait Datagrams {
     /// `WouldBlock` when nothing was taken.
     fn try_send(&self, to: SocketAddr, bytes: &[u8], segment: Option<NonZeroU16>) -> io::Result<usize>;
 
+    /// Whether a host reported, since the last call, that nothing listens on the port of a datagram sent before.
+    fn take_refused(&self) -> bool {
+        false
+    }
+
     /// Datagrams the system refused; they are lost, as if on the way.
     fn send_errors(&self) -> u64;
 }
@@ -112,6 +117,8 @@ pub struct SocketOptions {
     pub buffer_bytes: i64,
     /// Differentiated services code point, 0 to 63.
     pub dscp: u8,
+    /// Receive the errors that hosts and routers report about datagrams sent before.
+    pub reports: bool,
 }
 
 /// A UDP socket.
@@ -124,6 +131,9 @@ pub struct UdpSocket {
     local: SocketAddr,
     refusals: RefCell<Refusals>,
     send_errors: Cell<u64>,
+    /// Errors are reported.
+    reports: bool,
+    refused: Cell<bool>,
 }
 
 impl UdpSocket {
@@ -144,6 +154,9 @@ impl UdpSocket {
         }
         set_dscp(&socket, address.is_ipv6(), options.dscp);
         enable_gro(socket.as_raw_fd());
+        if options.reports {
+            enable_reports(&socket, address.is_ipv6());
+        }
         socket.bind(&address.into())?;
         let socket = std::net::UdpSocket::from(socket);
         let local = socket.local_addr()?;
@@ -154,6 +167,8 @@ impl UdpSocket {
             local,
             refusals: RefCell::default(),
             send_errors: Cell::new(0),
+            reports: options.reports,
+            refused: Cell::new(false),
         })
     }
 
@@ -165,10 +180,15 @@ impl UdpSocket {
     /// One call; `Ok` also for errors that lose the datagram, which are counted.
     fn send(&self, to: &SockAddr, bytes: &[u8], segment: Option<NonZeroU16>) -> io::Result<()> {
         let fd = self.socket.as_raw_fd();
+        let mut tried = false;
         loop {
             match send_message(fd, to, bytes, segment) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
+                // It may be about an earlier datagram, and this one was not sent then.
+                Err(error) if self.reports && !std::mem::replace(&mut tried, true) => {
+                    self.note_report(&error)
+                }
                 Err(error) if segment.is_some() && refuses_segmentation(&error) => return Err(error),
                 Err(_) => {
                     self.send_errors.set(self.send_errors.get() + 1);
@@ -177,6 +197,15 @@ impl UdpSocket {
                 Ok(()) => return Ok(()),
             }
         }
+    }
+
+    /// Notes an error that may be about a datagram sent before, and empties the queue of such errors, which takes room from
+    /// what is received.
+    fn note_report(&self, error: &io::Error) {
+        if error.kind() == io::ErrorKind::ConnectionRefused {
+            self.refused.set(true);
+        }
+        drain_reports(self.socket.as_raw_fd());
     }
 
     fn send_run(&self, to: SocketAddr, bytes: &[u8], segment: NonZeroU16) -> io::Result<usize> {
@@ -243,7 +272,15 @@ impl Datagrams for UdpSocket {
             // A call that did not fill the batch emptied the socket, so that the next one may wait for news.
             if emptied { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
         });
-        if emptied { Ok(()) } else { received }
+        if emptied {
+            return Ok(());
+        }
+        if let (true, Err(error)) = (self.reports, &received)
+            && error.kind() != io::ErrorKind::WouldBlock
+        {
+            self.note_report(error);
+        }
+        received
     }
 
     fn try_send(&self, to: SocketAddr, bytes: &[u8], segment: Option<NonZeroU16>) -> io::Result<usize> {
@@ -253,6 +290,10 @@ impl Datagrams for UdpSocket {
         };
         *self.room.borrow_mut() = None;
         Ok(taken)
+    }
+
+    fn take_refused(&self) -> bool {
+        self.refused.take()
     }
 
     fn send_errors(&self) -> u64 {
@@ -297,6 +338,33 @@ fn enable_gro(fd: RawFd) {
             size_of::<libc::c_int>() as libc::socklen_t,
         );
     }
+}
+
+/// Makes the system keep ICMP errors for the socket, which is not connected so that it survives a change of this host's address.
+fn enable_reports(socket: &Socket, is_ipv6: bool) {
+    let on: libc::c_int = 1;
+    let mut options = vec![(libc::SOL_IP, libc::IP_RECVERR)];
+    options.extend(is_ipv6.then_some((libc::SOL_IPV6, libc::IPV6_RECVERR)));
+    for (level, name) in options {
+        // SAFETY: the pointer and the length describe a live c_int. A refusal only means that nothing is reported.
+        unsafe {
+            libc::setsockopt(
+                socket.as_raw_fd(),
+                level,
+                name,
+                ptr::from_ref(&on).cast(),
+                size_of::<libc::c_int>() as libc::socklen_t,
+            );
+        }
+    }
+}
+
+/// Drops the errors that wait.
+fn drain_reports(fd: RawFd) {
+    // SAFETY: msghdr is plain data for which all zeros is a valid value: room for nothing.
+    let mut message: libc::msghdr = unsafe { zeroed() };
+    // SAFETY: the message has no buffers, so that the kernel truncates what it would write.
+    while unsafe { libc::recvmsg(fd, &raw mut message, libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT) } >= 0 {}
 }
 
 /// Room for one control message, aligned as its header must be.

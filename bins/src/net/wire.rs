@@ -20,6 +20,9 @@ use tokio::time::{Instant, sleep};
 /// Interval at which a connection is checked for bytes without acknowledgement.
 const ACKNOWLEDGED_STEP: Duration = Duration::from_millis(5);
 
+/// Interval at which a connection is checked for its end.
+const LEFT_STEP: Duration = Duration::from_millis(100);
+
 /// A byte stream to a local application or to a target.
 #[derive(Debug)]
 pub enum Wire {
@@ -112,6 +115,29 @@ impl Wire {
         let _ = self.ready(Interest::ERROR).await;
     }
 
+    /// Waits until the peer has left: it closed or reset the connection, or ended its direction `half_closed_max` ago. Bytes that
+    /// wait to be read do not matter. Never returns in a simulated network.
+    pub async fn left(&self, half_closed_max: Duration) {
+        let mut ended_at = None;
+        loop {
+            let state = match self {
+                Self::Tcp(stream, _) => hangup(stream.as_fd()),
+                Self::Unix(stream, _) => hangup(stream.as_fd()),
+                Self::Simulated(..) => return std::future::pending().await,
+            };
+            if state & (libc::POLLHUP | libc::POLLERR) != 0 {
+                return;
+            }
+            if state & libc::POLLRDHUP != 0 {
+                let ended_at = *ended_at.get_or_insert_with(Instant::now);
+                if ended_at.elapsed() >= half_closed_max {
+                    return;
+                }
+            }
+            sleep(LEFT_STEP).await;
+        }
+    }
+
     async fn ready(&self, interest: Interest) -> io::Result<()> {
         match self {
             Self::Tcp(stream, _) => stream.ready(interest).await.map(|_| ()),
@@ -169,6 +195,14 @@ fn unacknowledged_bytes(socket: BorrowedFd<'_>) -> libc::c_int {
     // SAFETY: the descriptor is open, and the call writes one int.
     let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
     if result == 0 { bytes } else { 0 }
+}
+
+/// The ends of a socket that have come, as bits of poll.
+fn hangup(socket: BorrowedFd<'_>) -> libc::c_short {
+    let mut poll = libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLRDHUP, revents: 0 };
+    // SAFETY: the descriptor is open, and the call reads and writes one entry.
+    let count = unsafe { libc::poll(&raw mut poll, 1, 0) };
+    if count > 0 { poll.revents } else { 0 }
 }
 
 async fn within<T>(until: Instant, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {

@@ -8,6 +8,7 @@ mod check;
 mod common;
 mod cures;
 mod dashboards;
+mod dead_server;
 mod diagnostics;
 mod first_contact;
 mod flags;

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use tokio::runtime::Builder;
 
-const OPTIONS: SocketOptions = SocketOptions { buffer_bytes: 4 << 20, dscp: 0 };
+const OPTIONS: SocketOptions = SocketOptions { buffer_bytes: 4 << 20, dscp: 0, reports: false };
 
 fn run(test: impl Future<Output = ()>) {
     Builder::new_current_thread().enable_all().build().unwrap().block_on(test);

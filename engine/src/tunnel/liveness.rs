@@ -11,6 +11,9 @@ const PROBE_AFTER: Duration = Duration::from_secs(1);
 /// Longest interval between probes.
 const PROBE_AFTER_MAX: Duration = Duration::from_secs(5);
 
+/// Time for an answer after the peer's host refused a datagram, unless [`silence`] is longer.
+const REFUSED_MAX: Duration = Duration::from_secs(2);
+
 /// Time without a byte of any stream after which the peer is probed.
 const QUIET: Duration = Duration::from_secs(2);
 
@@ -21,6 +24,8 @@ pub(super) struct Liveness {
     /// When the oldest datagram was sent after which nothing was received.
     unanswered_since: Option<Instant>,
     probe_at: Option<Instant>,
+    /// When the peer is taken for dead unless it is heard: its host refused a datagram (KCP-60).
+    dead_at: Option<Instant>,
 }
 
 impl Liveness {
@@ -37,6 +42,18 @@ impl Liveness {
         let silent_for = self.silent_for(now);
         *self = Self { quiet_at: self.quiet_at, ..Self::default() };
         silent_for
+    }
+
+    /// The peer's host refused a datagram. True for the first time since the peer was heard.
+    pub(super) fn refused(&mut self, now: Instant, rto_ms: u32) -> bool {
+        let first = self.dead_at.is_none();
+        self.dead_at.get_or_insert(now + silence(rto_ms).max(REFUSED_MAX));
+        first
+    }
+
+    /// Whether nothing was heard since the host refused a datagram, for long enough.
+    pub(super) fn is_dead(&self, now: Instant) -> bool {
+        self.dead_at.is_some_and(|at| at <= now)
     }
 
     /// An application wrote or read.
@@ -66,7 +83,7 @@ impl Liveness {
     }
 
     pub(super) fn probe_at(&self) -> Option<Instant> {
-        self.quiet_at.into_iter().chain(self.probe_at).min()
+        self.quiet_at.into_iter().chain(self.probe_at).chain(self.dead_at).min()
     }
 
     pub(super) fn silent_for(&self, now: Instant) -> Duration {

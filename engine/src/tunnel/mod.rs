@@ -452,6 +452,9 @@ impl Tunnel {
         }
         self.note_pause(now);
         self.mux.handle_timeout(now);
+        if self.health.liveness.is_dead(now) {
+            return self.close(now, CloseReason::Refused);
+        }
         self.probe_if_silent(now);
         if self.config.probe {
             self.health.black_hole.watch(now, &mut self.arq, self.config.mtu);
@@ -484,11 +487,27 @@ impl Tunnel {
             self.health.liveness.forget_streams();
         }
         if self.probes() && self.health.liveness.probe_due(now, self.arq.state().rto_ms) {
-            self.arq.probe_peer();
-            self.reports.stats.marks.hit(Mark::Probe);
-            self.mux.probe();
-            self.arq.flush(now, Flush::Full);
+            self.send_probe(now);
         }
+    }
+
+    fn send_probe(&mut self, now: Instant) {
+        self.arq.probe_peer();
+        self.reports.stats.marks.hit(Mark::Probe);
+        self.mux.probe();
+        self.arq.flush(now, Flush::Full);
+    }
+
+    /// The system reports that nothing listens on the peer's port (an ICMP message). Anyone can forge that, so that the peer is
+    /// probed, and the session ends only if it stays silent (KCP-60). Without effect on a server, and without `probe`.
+    pub fn peer_refused(&mut self, now: Instant) {
+        if !self.probes() || self.is_closed() {
+            return;
+        }
+        if self.health.liveness.refused(now, self.arq.state().rto_ms) {
+            self.send_probe(now);
+        }
+        self.settle(now);
     }
 
     /// Carries bytes between the layers until nothing moves, and re-arms the flush timer.

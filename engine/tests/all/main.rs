@@ -48,6 +48,7 @@ mod tunnel_outage;
 mod tunnel_pause;
 mod tunnel_qpp;
 mod tunnel_recovery;
+mod tunnel_refused;
 mod tunnel_session;
 mod tunnel_stall;
 mod tunnel_timers;
