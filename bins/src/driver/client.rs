@@ -3,17 +3,19 @@
 use super::census::Census;
 use super::detected;
 use super::hub::{Hub, Notice, Scratch};
-use super::pipe::{Limits, pipe};
+use super::pipe::{Limits, PipeError, pipe};
 use super::stop::{self, Stop};
 use super::stream::Stream;
 use crate::config::{Config, Given};
-use crate::log::log_line;
+use crate::log::{log_event, log_limited};
 use crate::net::address::{PortRange, resolve};
 use crate::net::network::Network;
 use crate::net::udp::SocketOptions;
 use crate::net::wire::{Listener, Wire};
+use engine::Verdict;
 use engine::client::{Slot, StreamFormat};
 use engine::mux::Dialect::Smux;
+use engine::mux::ReadError;
 use engine::{
     Choice, ClientLimits, CloseReason, Entropy, Mismatch, Retired, SessionId, Tunnel, TunnelConfig,
 };
@@ -75,6 +77,8 @@ pub(crate) struct Client {
     unanswered: Rc<Cell<usize>>,
     /// It was logged that nothing listens, and no session was accepted since.
     refusal_named: Cell<bool>,
+    /// What was logged as detected.
+    detected: Cell<Option<StreamFormat>>,
 }
 
 impl Client {
@@ -113,6 +117,7 @@ impl Client {
             entropy: RefCell::new(entropy),
             unanswered: Rc::default(),
             refusal_named: Cell::default(),
+            detected: Cell::default(),
             crypt: config.settings.crypt.name(),
             detects,
             limits: Limits { hold_end: seconds(config.program.closewait), rest: REST },
@@ -157,16 +162,30 @@ impl Client {
             biased;
             session = self.session() => session,
             () = wire.left(LEFT_MAX) => {
-                return log_line!("closed before the server answered: {wire}");
+                return log_event!(Debug, "connection_left", [local = wire], "closed before the server answered: {wire}");
             }
             _ = self.scratch.stopping.began() => return,
         };
         let Some((hub, session)) = session else {
-            return log_line!("refused: {wire}: the options of the server differ");
+            log_limited!(
+                self.remote.host,
+                Warn,
+                "connection_refused",
+                [local = wire],
+                "refused: {wire}: the options of the server differ"
+            );
+            return;
         };
         match hub.open_stream(session) {
             Ok(stream) => forward(stream, wire, self.quiet, self.limits).await,
-            Err(error) => log_line!("open stream: {error} in: {wire}"),
+            Err(error) => {
+                log_event!(
+                    Warn,
+                    "stream_failed",
+                    [local = wire, reason = error],
+                    "open stream: {error} in: {wire}"
+                );
+            }
         }
     }
 
@@ -174,7 +193,9 @@ impl Client {
         loop {
             match listener.accept().await {
                 Ok(wire) => return wire,
-                Err(error) => log_line!("accept: {error}"),
+                Err(error) => {
+                    log_limited!(listener, Error, "accept_failed", [reason = error], "accept: {error}")
+                }
             }
             sleep(RETRY).await;
         }
@@ -195,7 +216,14 @@ impl Client {
                 Choice::Refuse => return None,
                 Choice::Dial(slot) => {
                     if let Err(error) = self.dial(slot).await {
-                        log_line!("re-connecting: dial(): {}: {error}", self.remote.host);
+                        let host = &self.remote.host;
+                        log_limited!(
+                            host,
+                            Warn,
+                            "dial_failed",
+                            [host = host, reason = error],
+                            "re-connecting: dial(): {host}: {error}"
+                        );
                         sleep(RETRY).await;
                     }
                 }
@@ -215,8 +243,7 @@ impl Client {
         let socket = self.network.bind_udp(any, self.socket_options)?;
         let session = self.sessions.borrow_mut().dial(self.scratch.clock.now(), slot, to, entropy);
         let hub = Hub::client(&self.scratch, socket, &self.sessions, session);
-        let smux_version = self.sessions.borrow().stream_format().smux_version;
-        log_line!("smux version: {smux_version} on connection: {} -> {to}", hub.local_addr());
+        self.log_dialled(&hub, session, to);
         self.hubs.borrow_mut().insert(session, Rc::clone(&hub));
         tokio::task::spawn_local(Rc::clone(self).drive(Rc::clone(&hub), session));
         self.drain_retired();
@@ -256,8 +283,20 @@ impl Client {
         while let Some((id, why)) = { self.sessions.borrow_mut().poll_retired() } {
             let Some(hub) = self.hubs.borrow().get(&id).cloned() else { continue };
             match why {
-                Retired::Unused => log_line!("scavenger: session normally closed: {}", hub.local_addr()),
-                Retired::Expired => log_line!("scavenger: session closed due to ttl: {}", hub.local_addr()),
+                Retired::Unused => log_event!(
+                    Info,
+                    "session_closed",
+                    [session = id.0, reason = "unused"],
+                    "scavenger: session normally closed: {}",
+                    hub.local_addr()
+                ),
+                Retired::Expired => log_event!(
+                    Info,
+                    "session_closed",
+                    [session = id.0, reason = "expired"],
+                    "scavenger: session closed due to ttl: {}",
+                    hub.local_addr()
+                ),
                 _ => {}
             }
             hub.with_tunnel(id, |_| ());
@@ -279,10 +318,12 @@ impl Client {
             Notice::Ended(peer, CloseReason::Refused, _) => {
                 self.unanswered.set(self.unanswered.get() + 1);
                 if !self.refusal_named.replace(true) {
-                    log_line!(
-                        "session {} -> {peer} closed: {}: new connections wait",
-                        hub.local_addr(),
-                        CloseReason::Refused
+                    let (local, why) = (hub.local_addr(), CloseReason::Refused);
+                    log_event!(
+                        Warn,
+                        "session_failed",
+                        [peer = peer, local = local, reason = why],
+                        "session {local} -> {peer} closed: {why}: new connections wait"
                     );
                 }
             }
@@ -290,7 +331,14 @@ impl Client {
                 // What a rejection means is known once the server accepted another format.
                 if !matches!(reason, CloseReason::Local | CloseReason::Rejected) {
                     let why = Why(reason, mismatch);
-                    log_line!("session {} -> {peer} closed: {why}", hub.local_addr());
+                    let local = hub.local_addr();
+                    log_limited!(
+                        peer.ip(),
+                        Warn,
+                        "session_failed",
+                        [peer = peer, local = local, reason = why],
+                        "session {local} -> {peer} closed: {why}"
+                    );
                 }
                 self.report_verdicts(peer);
             }
@@ -310,10 +358,38 @@ impl Client {
         self.choice_changed.notify_one();
     }
 
+    /// CLI-18; a server that is down is dialled every few seconds.
+    fn log_dialled(&self, hub: &Hub, session: SessionId, to: SocketAddr) {
+        let smux_version = self.sessions.borrow().stream_format().smux_version;
+        let local = hub.local_addr();
+        let text = format!("smux version: {smux_version} on connection: {local} -> {to}");
+        let on_trial = hub.look_at_tunnel(session, |tunnel| tunnel.on_trial());
+        match on_trial {
+            Some(true) => log_limited!(
+                to,
+                Debug,
+                "trial_dialled",
+                [peer = to, local = local, session = session.0, smux = smux_version],
+                "{text}"
+            ),
+            _ => log_event!(
+                Info,
+                "session_dialled",
+                [peer = to, local = local, session = session.0, smux = smux_version],
+                "{text}"
+            ),
+        }
+    }
+
     fn report_verdicts(&self, peer: SocketAddr) {
         while let Some(verdict) = { self.sessions.borrow_mut().poll_verdict() } {
             if let Some(line) = detected::line(peer, self.own, verdict) {
-                log_line!("{line}");
+                match verdict {
+                    // After each outage the server is tried again.
+                    Verdict::Accepted(format) if self.detected.replace(Some(format)) == Some(format) => {}
+                    Verdict::Accepted(_) => log_event!(Warn, "detected", [peer = peer], "{line}"),
+                    _ => log_limited!(peer.ip(), Error, "mismatch", [peer = peer], "{line}"),
+                }
             }
         }
     }
@@ -321,6 +397,13 @@ impl Client {
 
 /// Why a session ended, for the log.
 pub(super) struct Why(pub(super) CloseReason, pub(super) Option<Mismatch>);
+
+impl Why {
+    /// Whether the options of both sides differ, or the peer broke the protocol.
+    pub(super) const fn is_failure(&self) -> bool {
+        self.1.is_some() || matches!(self.0, CloseReason::Protocol | CloseReason::Corrupt)
+    }
+}
 
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -343,7 +426,11 @@ async fn give_up_silent(hub: Weak<Hub>, session: SessionId, to: SocketAddr, unan
             // A session that has sent nothing was not refused an answer.
             Some((false, silent_for)) if silent_for < ADDRESS_PATIENCE / 2 => {}
             Some((false, _)) => {
-                log_line!(
+                log_limited!(
+                    to,
+                    Warn,
+                    "no_answer",
+                    [peer = to],
                     "no answer from {to} for {} s, trying the next address",
                     ADDRESS_PATIENCE.as_secs()
                 );
@@ -360,36 +447,106 @@ const SILENCE_STEP: Duration = Duration::from_millis(500);
 
 /// Logs that a server is silent, with what to check if it never answered (CLI-50), and that it answers again. kcptun's silence is the same for every mistake.
 async fn report_silence(hub: Weak<Hub>, session: SessionId, to: SocketAddr, crypt: &str) {
-    let mut reported = None;
+    let (mut reported, mut heard_steps) = (None, 0);
     loop {
         let slept_from = Instant::now();
         sleep(SILENCE_STEP).await;
         let Some(hub) = hub.upgrade() else { return };
         let now = hub.scratch.clock.now();
-        let seen = hub.look_at_tunnel(session, |tunnel| (tunnel.was_heard(), tunnel.silent_for(now)));
-        let Some((heard, silent_for)) = seen else { return };
+        let Some(seen) = hub.look_at_tunnel(session, |tunnel| Seen::of(tunnel, now)) else { return };
+        heard_steps += u32::from(seen.heard && !seen.on_trial);
+        if heard_steps == 1 && !seen.is_identified() {
+            // Its first stream data may be on its way.
+        } else if (1..=2).contains(&heard_steps) {
+            heard_steps = 3;
+            seen.log_connected(to, session);
+        }
         // After a pause of this process, answers may wait to be read.
         if slept_from.elapsed() > 2 * SILENCE_STEP {
             continue;
         }
+        let silent_for = seen.silent_for;
         match reported {
             None if silent_for >= SILENCE_REPORT => {
                 reported = Some(slept_from - silent_for);
-                let seconds = SILENCE_REPORT.as_secs();
-                match heard {
-                    true => log_line!("no answer from {to} for {seconds} s: new connections wait for it"),
-                    false => log_line!(
-                        "no answer from {to} for {seconds} s. This side uses --crypt {crypt}. Check that a server listens there, \
-                         that UDP gets through, and that --key and --crypt are the same on both sides"
-                    ),
-                }
+                log_silence(to, seen.heard, crypt);
             }
             Some(since) if silent_for < SILENCE_STEP => {
-                log_line!("{to} answers again after {} s", since.elapsed().as_secs());
+                let silence = since.elapsed();
+                log_event!(
+                    Info,
+                    "answers_again",
+                    [peer = to, session = session.0, silent_s = silence.as_secs()],
+                    "{to} answers again after {} s",
+                    silence.as_secs()
+                );
                 reported = None;
             }
             _ => {}
         }
+    }
+}
+
+fn log_silence(to: SocketAddr, heard: bool, crypt: &str) {
+    let seconds = SILENCE_REPORT.as_secs();
+    match heard {
+        true => log_limited!(
+            to,
+            Warn,
+            "silence",
+            [peer = to],
+            "no answer from {to} for {seconds} s: new connections wait for it"
+        ),
+        false => log_limited!(
+            to,
+            Warn,
+            "no_answer",
+            [peer = to, crypt = crypt],
+            "no answer from {to} for {seconds} s. This side uses --crypt {crypt}. Check that a server listens there, that UDP gets \
+             through, and that --key and --crypt are the same on both sides"
+        ),
+    }
+}
+
+/// What a session's tunnel shows of the server.
+struct Seen {
+    heard: bool,
+    on_trial: bool,
+    stream_bytes: bool,
+    is_karst: bool,
+    smux_version: u8,
+    rtt_ms: i32,
+    silent_for: Duration,
+}
+
+impl Seen {
+    fn of(tunnel: &Tunnel, now: engine::Instant) -> Self {
+        Self {
+            heard: tunnel.was_heard(),
+            on_trial: tunnel.on_trial(),
+            stream_bytes: tunnel.stats().bytes_received > 0,
+            is_karst: tunnel.peer_half_closes(),
+            smux_version: tunnel.smux_version(),
+            rtt_ms: tunnel.arq().state().srtt_ms,
+            silent_for: tunnel.silent_for(now),
+        }
+    }
+
+    /// karst announces itself with its first stream data.
+    const fn is_identified(&self) -> bool {
+        self.stream_bytes || self.is_karst
+    }
+
+    /// CLI-105
+    fn log_connected(&self, to: SocketAddr, session: SessionId) {
+        let server = if self.is_karst { "karst" } else { "kcptun" };
+        let Self { rtt_ms, smux_version, .. } = self;
+        log_event!(
+            Info,
+            "connected",
+            [peer = to, session = session.0, server = server, rtt_ms = rtt_ms, smux = smux_version],
+            "connected to {to}: rtt={rtt_ms} ms server={server} smux={smux_version}"
+        );
     }
 }
 
@@ -398,7 +555,10 @@ async fn report_no_stream_data(hub: Weak<Hub>, session: SessionId, to: SocketAdd
     sleep(STREAM_REPORT).await;
     let seen = |tunnel: &mut Tunnel| (tunnel.was_heard(), tunnel.stats().bytes_received > 0);
     if hub.upgrade().and_then(|hub| hub.look_at_tunnel(session, seen)) == Some((true, false)) {
-        log_line!(
+        log_event!(
+            Warn,
+            "no_stream_data",
+            [peer = to],
             "{to} acknowledges but sends no stream data. This side uses {}. Check that --nocomp and --smuxver are the same on \
              both sides",
             detected::options(own)
@@ -409,13 +569,38 @@ async fn report_no_stream_data(hub: Weak<Hub>, session: SessionId, to: SocketAdd
 async fn forward(stream: Stream, wire: Wire, quiet: bool, limits: Limits) {
     let label = stream.label();
     if !quiet {
-        log_line!("stream opened in: {wire} out: {label}");
+        log_event!(
+            Debug,
+            "stream_opened",
+            [local = wire, stream = label],
+            "stream opened in: {wire} out: {label}"
+        );
     }
     let result = pipe(&stream, &wire, limits).await;
+    if matches!(result, Err(PipeError::Read(ReadError::Reset))) && !stream.has_received() {
+        let server = label.split('(').next().unwrap_or_default();
+        log_limited!(
+            server,
+            Warn,
+            "target_refused",
+            [local = wire, stream = label, peer = server],
+            "{server} could not connect to its target, or that closed at once: its log has the reason; in: {wire} out: {label}"
+        );
+    }
     if !quiet {
         if let Err(error) = &result {
-            log_line!("pipe: {error} in: {wire} out: {label}");
+            log_event!(
+                Debug,
+                "stream_failed",
+                [local = wire, stream = label, reason = error],
+                "pipe: {error} in: {wire} out: {label}"
+            );
         }
-        log_line!("stream closed in: {wire} out: {label}");
+        log_event!(
+            Debug,
+            "stream_closed",
+            [local = wire, stream = label],
+            "stream closed in: {wire} out: {label}"
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! Names the option that differs (CLI-50): a few datagrams per source that do not open are tried with the other ciphers.
 //! Off the hot path: only datagrams without a session, a bounded number of them per second.
 
-use crate::log::log_line;
+use crate::log::{Bucket, log_event};
 use engine::Instant;
 use engine::crypt::{Cipher, MasterKey};
 use engine::diagnose::Diagnosis;
@@ -70,12 +70,18 @@ impl Diagnose {
             return;
         }
         match found {
-            Some(cipher) => log_line!(
+            Some(cipher) => log_event!(
+                Warn,
+                "mismatch",
+                [peer = from, reason = "crypt"],
                 "{from} uses --crypt {} and this side --crypt {}, with the same --key: make them equal",
                 cipher.name(),
                 self.own.name()
             ),
-            None => log_line!(
+            None => log_event!(
+                Warn,
+                "mismatch",
+                [peer = from, reason = "key"],
                 "{from} sends datagrams that open under no cipher with this side's key: is --key the same on both sides?"
             ),
         }
@@ -93,38 +99,6 @@ impl Diagnose {
             oldest.map(|(source, _)| *source).map(|oldest| self.sources.remove(&oldest));
         }
         self.sources.insert(source, Source { tried, tried_at: now });
-    }
-}
-
-/// A number of permits that refills over time.
-#[derive(Debug)]
-struct Bucket {
-    permits: u32,
-    permits_max: u32,
-    interval: Duration,
-    /// Permits up to here were added.
-    filled_at: Instant,
-}
-
-impl Bucket {
-    const fn new((permits_max, interval): (u32, Duration)) -> Self {
-        Self { permits: permits_max, permits_max, interval, filled_at: Instant::ZERO }
-    }
-
-    fn has(&mut self, now: Instant) -> bool {
-        let passed = now.since(self.filled_at).as_micros() / self.interval.as_micros();
-        let passed = u32::try_from(passed).unwrap_or(u32::MAX);
-        self.permits = self.permits.saturating_add(passed).min(self.permits_max);
-        self.filled_at =
-            if self.permits == self.permits_max { now } else { self.filled_at + self.interval * passed };
-        self.permits > 0
-    }
-
-    /// Whether there was a permit.
-    fn take(&mut self, now: Instant) -> bool {
-        let has = self.has(now);
-        self.permits -= u32::from(has);
-        has
     }
 }
 

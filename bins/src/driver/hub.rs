@@ -6,7 +6,7 @@ use super::diagnose::Diagnose;
 use super::stop::Stopping;
 use super::stream::{Signals, Stream};
 use super::tunnels::Tunnels;
-use crate::log::log_line;
+use crate::log::{log_event, log_limited};
 use crate::net::udp::{Datagrams, RecvBatch};
 use engine::mux::OpenError;
 use engine::{
@@ -102,6 +102,8 @@ struct Session {
     armed_at: Option<Instant>,
     /// The size of datagrams that the path loses was logged.
     black_hole_named: bool,
+    /// Where the peer was.
+    peer: Option<SocketAddr>,
 }
 
 /// The rest of a sealed run that the socket did not take (CLI-26).
@@ -534,6 +536,7 @@ impl State {
                 }
             }
             session.name_black_hole(tunnel);
+            session.name_move(tunnel);
             (ended, tunnel.poll_timeout())
         });
         let Some((None, next)) = drained else { return self.end(id) };
@@ -558,14 +561,30 @@ impl State {
 }
 
 impl Session {
+    /// CLI-105
+    fn name_move(&mut self, tunnel: &Tunnel) {
+        let peer = tunnel.peer();
+        let Some(before) = self.peer.replace(peer).filter(|before| *before != peer) else { return };
+        log_limited!(
+            peer.ip(),
+            Info,
+            "session_moved",
+            [peer = peer, before = before],
+            "session {before} moved to {peer}"
+        );
+    }
+
     /// KCP-40
     fn name_black_hole(&mut self, tunnel: &Tunnel) {
         let Some(bytes) = tunnel.black_hole().filter(|_| !self.black_hole_named) else { return };
         self.black_hole_named = true;
         let mtu = if bytes > MTU_SAFE { MTU_SAFE } else { MTU_SAFEST };
-        log_line!(
-            "path to {}: datagrams of {bytes} bytes do not arrive, smaller ones do: try --mtu {mtu} here",
-            tunnel.peer()
+        let peer = tunnel.peer();
+        log_event!(
+            Warn,
+            "mtu_too_large",
+            [peer = peer, bytes = bytes, mtu = mtu],
+            "path to {peer}: datagrams of {bytes} bytes do not arrive, smaller ones do: try --mtu {mtu} here"
         );
     }
 

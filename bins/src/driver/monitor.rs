@@ -3,7 +3,7 @@
 use super::census::Census;
 use crate::config::Config;
 use crate::local_time::LocalTime;
-use crate::log::log_line;
+use crate::log::{self, log_event, log_limited, log_line};
 use crate::net::hosts::Hosts;
 use crate::net::http;
 use crate::net::wire::Listener;
@@ -41,6 +41,7 @@ pub(crate) fn start(config: &Config, census: &Rc<Census>, pages: Pages) -> io::R
         spawn_local(http::serve(listener, hosts, async |target: &str| profile::page(target).await));
     }
     spawn_local(dump(signal(SignalKind::user_defined1())?, Rc::clone(census)));
+    spawn_local(reopen(signal(SignalKind::hangup())?));
     if let (false, Ok(period_s @ 1..)) =
         (config.program.snmplog.is_empty(), u64::try_from(config.program.snmpperiod))
     {
@@ -51,6 +52,14 @@ pub(crate) fn start(config: &Config, census: &Rc<Census>, pages: Pages) -> io::R
         ));
     }
     Ok(())
+}
+
+/// CLI-104. Rows of counters open their file anyway.
+async fn reopen(mut signal: Signal) {
+    while signal.recv().await.is_some() {
+        log::reopen();
+        log_event!(Info, "log_reopened", [], "SIGHUP: log file opened again");
+    }
 }
 
 /// CLI-33
@@ -70,7 +79,7 @@ async fn write_rows(path: String, period: Duration, census: Rc<Census>) {
     loop {
         ticks.tick().await;
         if let Err(error) = snmp::append(&path, &LocalTime::now(), &census.totals()) {
-            log_line!("snmp logger: {error}");
+            log_limited!(path, Warn, "snmplog_failed", [reason = error], "snmp logger: {error}");
         }
     }
 }

@@ -8,7 +8,7 @@ use super::pipe::{Limits, pipe};
 use super::stop::{self, Stop};
 use super::stream::Stream;
 use crate::config::Config;
-use crate::log::log_line;
+use crate::log::{log_event, log_limited};
 use crate::net::address::Address;
 use crate::net::network::Network;
 use crate::net::udp::Datagrams;
@@ -93,8 +93,21 @@ impl Server {
 fn on_notice(hub: &Rc<Hub>, streams: &Rc<Streams>, smuxver: i64, notice: Notice) {
     match notice {
         Notice::Accepted(peer) => {
-            log_line!("remote address: {peer}");
-            log_line!("smux version: {smuxver} on connection: {} -> {peer}", hub.local_addr());
+            let local = hub.local_addr();
+            log_limited!(
+                peer.ip(),
+                Info,
+                "session_accepted",
+                [peer = peer, local = local],
+                "remote address: {peer}"
+            );
+            log_limited!(
+                peer.ip(),
+                Info,
+                "session_smux",
+                [peer = peer, smux = smuxver],
+                "smux version: {smuxver} on connection: {local} -> {peer}"
+            );
         }
         Notice::Opened(session, id) if hub.scratch.census.is_short() || hub.scratch.stopping.has_begun() => {
             hub.reset_stream(session, id);
@@ -106,7 +119,23 @@ fn on_notice(hub: &Rc<Hub>, streams: &Rc<Streams>, smuxver: i64, notice: Notice)
         // Only clients put sessions on trial.
         Notice::Passed(_) => {}
         Notice::Ended(peer, reason, mismatch) => {
-            log_line!("session {peer} closed: {}", Why(reason, mismatch));
+            let why = Why(reason, mismatch);
+            match why.is_failure() {
+                true => log_limited!(
+                    peer.ip(),
+                    Warn,
+                    "session_failed",
+                    [peer = peer, reason = why],
+                    "session {peer} closed: {why}"
+                ),
+                false => log_limited!(
+                    peer.ip(),
+                    Info,
+                    "session_closed",
+                    [peer = peer, reason = why],
+                    "session {peer} closed: {why}"
+                ),
+            }
         }
     }
 }
@@ -121,17 +150,40 @@ async fn forward(stream: Stream, streams: Rc<Streams>) {
     let wire = match connected {
         Ok(wire) => wire,
         Err(error) => {
-            return log_line!("{} in: {label}", DialError(&streams.target, &error));
+            let error = DialError(&streams.target, &error);
+            log_limited!(
+                streams.target,
+                Warn,
+                "target_refused",
+                [stream = label, reason = error],
+                "{error} in: {label}"
+            );
+            return;
         }
     };
     if !streams.quiet {
-        log_line!("stream opened in: {label} out: {wire}");
+        log_event!(
+            Debug,
+            "stream_opened",
+            [stream = label, target = wire],
+            "stream opened in: {label} out: {wire}"
+        );
     }
     let result = pipe(&stream, &wire, streams.limits).await;
     if !streams.quiet {
         if let Err(error) = &result {
-            log_line!("pipe: {error} in: {label} out: {wire}");
+            log_event!(
+                Debug,
+                "stream_failed",
+                [stream = label, target = wire, reason = error],
+                "pipe: {error} in: {label} out: {wire}"
+            );
         }
-        log_line!("stream closed in: {label} out: {wire}");
+        log_event!(
+            Debug,
+            "stream_closed",
+            [stream = label, target = wire],
+            "stream closed in: {label} out: {wire}"
+        );
     }
 }

@@ -10,7 +10,7 @@ use crate::check;
 use crate::config::{Command, Config, ConfigError, Given, is_plugin, load};
 use crate::flags::{self, Program, Side};
 use crate::local_time::LocalTime;
-use crate::log::{self, log_line};
+use crate::log::{self, log_event, log_line};
 use crate::net::address::{Address, PortRange, bind_candidates};
 use crate::net::hosts::Hosts;
 use crate::net::network::{Network, System};
@@ -86,7 +86,7 @@ fn start(side: Side, words: &[String]) -> Result<(), StartError> {
             system(&format!("--snmplog {}: cannot be written", config.program.snmplog), error)
         })?;
     }
-    log::open(&config.program.log, config.program.log_format)
+    log::open(&config.program.log, config.program.log_format, config.program.log_level)
         .map_err(|error| system(&format!("--log {}: cannot be opened", config.program.log), error))?;
     let tunnel_config = config.settings.tunnel_config().map_err(|error| given.blame(&error))?;
     let mut seed = [0; 32];
@@ -135,6 +135,7 @@ pub async fn run_simulated(
         return Err("nothing to run".into());
     };
     let tunnel_config = config.settings.tunnel_config().map_err(|error| error.to_string())?;
+    log::forget();
     let entropy = Entropy::from_seed(seed);
     let start = Start { network, config: *config, given, warnings, tunnel_config, entropy };
     start.run(Stop::Requests(stop)).await.map_err(|error| error.to_string())
@@ -247,10 +248,10 @@ impl Start {
 
     fn log(&self, listening: &str) {
         for warning in self.warnings.iter().chain(&self.tunnel_config.warnings) {
-            log_line!("{warning}");
+            log_event!(Warn, "option", [], "{warning}");
         }
         for line in parameters(&self.config, &self.tunnel_config, listening) {
-            log_line!("{line}");
+            log_event!(Info, "option", [], "{line}");
         }
     }
 }

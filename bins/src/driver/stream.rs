@@ -38,6 +38,8 @@ pub(crate) struct Stream {
     session: SessionId,
     id: StreamId,
     signals: Rc<Signals>,
+    /// Bytes of it were read.
+    received: Cell<bool>,
     /// Address of the session's peer; the session may have ended when it is logged.
     peer: Option<SocketAddr>,
 }
@@ -45,7 +47,7 @@ pub(crate) struct Stream {
 impl Stream {
     pub(crate) fn new(hub: Rc<Hub>, session: SessionId, id: StreamId, signals: Rc<Signals>) -> Self {
         let peer = hub.peer(session);
-        Self { hub, session, id, signals, peer }
+        Self { hub, session, id, signals, received: Cell::new(false), peer }
     }
 
     /// The thread's buffers.
@@ -78,10 +80,16 @@ impl Stream {
         let looked = self.hub.look_at_tunnel(self.session, |tunnel| tunnel.peek(self.id).map(take));
         let taken = looked.unwrap_or(Err(ReadError::Closed))?;
         if let Ok(count @ 1..) = taken {
+            self.received.set(true);
             let now = self.hub.scratch.clock.now();
             self.hub.with_tunnel(self.session, |tunnel| tunnel.consume(now, self.id, count));
         }
         Ok(taken)
+    }
+
+    /// Whether bytes of the stream were read.
+    pub(crate) const fn has_received(&self) -> bool {
+        self.received.get()
     }
 
     pub(crate) fn finish(&self) -> Result<(), WriteError> {

@@ -1,7 +1,7 @@
 //! The options of the programs that the engine does not know (kcptun client/main.go, server/main.go).
 
 use super::Shell;
-use crate::log::Format;
+use crate::log::{Format, Level};
 use engine::client::SLOTS_AUTO;
 use engine::options::Group::{self, Addresses, Diagnostics, Streams, Transport};
 use engine::options::Value::{Bool, Int};
@@ -59,6 +59,9 @@ engine::declare_options! {
         /// Format of the log lines.
         log_format: Format = flag("log-format", Diagnostics, Value::text("text"),
             "format of log lines, json for one object per line").since(KARST);
+        /// Least severe log lines.
+        log_level: Level = flag("log-level", Diagnostics, Value::text("debug"),
+            "least severe log lines to write; debug has those about streams").since(KARST);
         /// No log lines about streams.
         quiet: bool = flag("quiet", Diagnostics, Bool(false), "to suppress the 'stream open/close' messages");
         /// Serve profiles on [`PPROF_ADDRESS`](crate::config::PPROF_ADDRESS).

@@ -1,7 +1,7 @@
 //! Writes lines as far as the log takes them, and states how many it did not (CLI-60).
 
 use super::queue::Queue;
-use super::{Format, render};
+use super::{Format, Level, Record};
 use crate::local_time::LocalTime;
 use std::io::{self, Write};
 use std::thread::sleep;
@@ -26,11 +26,16 @@ impl<W: Write> Writer<W> {
         Self { out, format, lost: 0, reason: String::new(), torn: false }
     }
 
-    /// Writes what the queue holds, without end.
-    pub(super) fn run(mut self, queue: &Queue) {
+    /// Writes what the queue holds, without end. `reopen` returns another output when the current one is to be left.
+    pub(super) fn run(mut self, queue: &Queue, mut reopen: impl FnMut() -> Option<io::Result<W>>) {
         let mut text = String::new();
         loop {
             let dropped = queue.take(&mut text);
+            match reopen() {
+                Some(Ok(out)) => (self.out, self.torn) = (out, false),
+                Some(Err(error)) => self.complain(&format!("log: cannot be opened again: {error}")),
+                None => {}
+            }
             self.put(&text, dropped);
         }
     }
@@ -58,7 +63,7 @@ impl<W: Write> Writer<W> {
         }
         let end = if self.torn { "\n" } else { "" };
         let text = format!("log: lines dropped: {} ({})", self.lost, self.reason);
-        let line = format!("{end}{}", render(self.format, &LocalTime::now(), &text));
+        let line = format!("{end}{}", self.line(&text));
         let lost = std::mem::take(&mut self.lost);
         self.write(&line);
         if self.lost == 0 {
@@ -66,6 +71,22 @@ impl<W: Write> Writer<W> {
         }
         self.lost = lost;
         false
+    }
+
+    fn complain(&mut self, text: &str) {
+        let line = self.line(text);
+        self.write(&line);
+    }
+
+    fn line(&self, text: &str) -> String {
+        let record = Record {
+            level: Level::Warn,
+            event: "log",
+            fields: &[],
+            left_out: 0,
+            text: format_args!("{text}"),
+        };
+        record.render(self.format, &LocalTime::now())
     }
 
     /// Writes whole lines; counts those that do not get into the log.

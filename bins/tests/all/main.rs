@@ -17,6 +17,7 @@ mod fuzz_config;
 mod json;
 mod json_body;
 mod limits;
+mod log_events;
 mod memory;
 mod monitoring;
 mod package;

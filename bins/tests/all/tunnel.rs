@@ -189,6 +189,7 @@ fn garbage_and_a_wrong_key_do_not_affect_the_server() {
     assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut));
 
     assert!(exchange(pair.connect(), sample(4, 100_000)) == sample(4, 100_000));
+    pair.server.wait_for("remote address: ");
     assert_eq!(
         pair.server.log().matches("remote address: ").count(),
         1,

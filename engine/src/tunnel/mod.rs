@@ -179,6 +179,11 @@ impl Tunnel {
         self.arq.conv()
     }
 
+    /// The smux version in use.
+    pub fn smux_version(&self) -> u8 {
+        self.config.mux.version
+    }
+
     /// The peer's address.
     pub fn peer(&self) -> SocketAddr {
         self.peer

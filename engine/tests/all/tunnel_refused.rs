@@ -16,6 +16,8 @@ fn connected(change: impl Fn(&mut Settings)) -> Pair {
 fn a_session_ends_when_the_host_refuses_and_the_server_is_silent() {
     let mut pair = connected(|_| {});
     pair.drop = Box::new(|_, _| true);
+    // What is on its way arrives.
+    pair.run_for(Duration::from_millis(100));
     let begun = pair.now;
     pair.client.peer_refused(begun);
     // Further reports defer nothing.
