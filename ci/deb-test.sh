@@ -56,9 +56,16 @@ carry() {
   ip link set lo up
   ip address add 11.22.33.44/32 dev lo
   start() { "$1" -c "$2" >>"/tmp/$1.log" 2>&1 & }
-  loaded() { # seconds of load, and what carries it
-    python3 -c "$load" >/tmp/rounds 2>&1 &
+  begin_load() { # file for its result
+    python3 -c "$load" >"$1" 2>&1 &
     loading=$!
+    until (exec 3<>/dev/tcp/127.0.0.1/9999) 2>/dev/null; do
+      kill -0 $loading || fail "the load does not start: $(cat "$1")"
+      sleep 0.1
+    done
+  }
+  loaded() { # seconds of load, and what carries it
+    begin_load /tmp/rounds
     sleep "$1"
     kill $loading 2>/dev/null || true
     wait $loading || { cat /tmp/rounds /tmp/kcptun-*.log >&2; fail "$2"; }
@@ -70,8 +77,7 @@ carry() {
   sleep 1
   loaded 4 "kcptun with its example files"
 
-  python3 -c "$load" >/tmp/rounds-installing 2>&1 &
-  loading=$!
+  begin_load /tmp/rounds-installing
   sleep 1
   dpkg -i "$deb"
   sleep 1
@@ -89,9 +95,7 @@ carry() {
   start kcptun-server $old/server.json; server=$!
   sleep 1
   loaded 4 "karst at both ends with the old files"
-  python3 -c "$load" >/tmp/rounds 2>&1 &
-  loading=$!
-  sleep 1
+  begin_load /tmp/rounds
   kcptun-client check -c $old/local.json || fail "check of the old files"
   kill $loading $client $server
 }
