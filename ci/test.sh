@@ -22,6 +22,8 @@ tools="
   kill            procps            signals programs
   setpriv         util-linux        drops privileges
   unshare         util-linux        gives a program its own /etc/hosts
+  nft             nftables          translates addresses in tests
+  nsenter         util-linux        runs programs in network namespaces
   mount           mount
   tshark          tshark            reads captures
   chromium        chromium          renders pages

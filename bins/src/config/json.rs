@@ -157,7 +157,8 @@ fn value(flag: &Flag, side: Side, key: &str, raw: &str) -> Result<Value, FileRea
     let Some(value) = value else {
         return Err(wrong(flag.kind.refuse(if found == "a number" { raw } else { found })));
     };
-    if value.kind() != flag.kind {
+    let word = matches!(&value, Value::Text(text) if flags::word(flag, text).is_some());
+    if value.kind() != flag.kind && !word {
         return Err(wrong(flag.kind.refuse_value(&value)));
     }
     // Files written for kcptun often contain the defaults of options that are not used.

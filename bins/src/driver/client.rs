@@ -9,11 +9,13 @@ use super::stream::Stream;
 use crate::config::{Config, Given};
 use crate::log::{log_event, log_limited};
 use crate::net::address::{PortRange, resolve};
+use crate::net::forged;
 use crate::net::network::Network;
 use crate::net::udp::SocketOptions;
 use crate::net::wire::{Listener, Wire};
 use engine::Verdict;
 use engine::client::{Slot, StreamFormat};
+use engine::forged::Variant;
 use engine::mux::Dialect::Smux;
 use engine::mux::ReadError;
 use engine::{
@@ -67,6 +69,8 @@ pub(crate) struct Client {
     remote: PortRange,
     socket_options: SocketOptions,
     own: StreamFormat,
+    /// Of forged TCP, instead of UDP.
+    forged: Option<(Variant, forged::Settings)>,
     quiet: bool,
     crypt: &'static str,
     /// The client finds out the server's smux version and compression.
@@ -87,6 +91,7 @@ impl Client {
         config: &Config,
         given: &Given,
         remote: PortRange,
+        forged: Option<forged::Settings>,
         tunnel_config: TunnelConfig,
         entropy: Entropy,
     ) -> Rc<Self> {
@@ -113,6 +118,7 @@ impl Client {
             remote,
             socket_options: config.socket_options(),
             own,
+            forged: config.program.tcp.variant().zip(forged),
             quiet: config.program.quiet,
             entropy: RefCell::new(entropy),
             unanswered: Rc::default(),
@@ -240,7 +246,10 @@ impl Client {
             SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
             SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
         };
-        let socket = self.network.bind_udp(any, self.socket_options)?;
+        let socket = match &self.forged {
+            Some((variant, settings)) => self.network.forge(to, *variant, settings, entropy.fork())?,
+            None => self.network.bind_udp(any, self.socket_options)?,
+        };
         let session = self.sessions.borrow_mut().dial(self.scratch.clock.now(), slot, to, entropy);
         let hub = Hub::client(&self.scratch, socket, &self.sessions, session);
         self.log_dialled(&hub, session, to);
@@ -469,7 +478,7 @@ async fn report_silence(hub: Weak<Hub>, session: SessionId, to: SocketAddr, cryp
         match reported {
             None if silent_for >= SILENCE_REPORT => {
                 reported = Some(slept_from - silent_for);
-                log_silence(to, seen.heard, crypt);
+                log_silence(to, seen.heard, crypt, hub.advice());
             }
             Some(since) if silent_for < SILENCE_STEP => {
                 let silence = since.elapsed();
@@ -487,7 +496,7 @@ async fn report_silence(hub: Weak<Hub>, session: SessionId, to: SocketAddr, cryp
     }
 }
 
-fn log_silence(to: SocketAddr, heard: bool, crypt: &str) {
+fn log_silence(to: SocketAddr, heard: bool, crypt: &str, advice: &str) {
     let seconds = SILENCE_REPORT.as_secs();
     match heard {
         true => log_limited!(
@@ -502,8 +511,8 @@ fn log_silence(to: SocketAddr, heard: bool, crypt: &str) {
             Warn,
             "no_answer",
             [peer = to, crypt = crypt],
-            "no answer from {to} for {seconds} s. This side uses --crypt {crypt}. Check that a server listens there, that UDP gets \
-             through, and that --key and --crypt are the same on both sides"
+            "no answer from {to} for {seconds} s. This side uses --crypt {crypt}. Check that a server listens there, {advice}, \
+             and that --key and --crypt are the same on both sides"
         ),
     }
 }

@@ -158,6 +158,11 @@ impl Hub {
         hub
     }
 
+    /// What to check when nothing comes back.
+    pub(crate) fn advice(&self) -> &'static str {
+        self.socket.advice()
+    }
+
     pub(crate) fn local_addr(&self) -> SocketAddr {
         self.socket.local_addr()
     }
@@ -380,7 +385,13 @@ impl Hub {
                 return;
             }
             let now = self.scratch.clock.now();
-            batch.for_each(|from, datagram| state.handle(now, from, datagram));
+            let mut number = 0;
+            batch.for_each(|from, datagram| {
+                if state.handle(now, from, datagram) {
+                    self.socket.opened(number);
+                }
+                number += 1;
+            });
             if !batch.is_full() {
                 return;
             }
@@ -462,14 +473,17 @@ impl State {
         true
     }
 
-    fn handle(&mut self, now: Instant, from: SocketAddr, datagram: &mut [u8]) {
+    /// Whether a session took the datagram, which is genuine then.
+    fn handle(&mut self, now: Instant, from: SocketAddr, datagram: &mut [u8]) -> bool {
         // A datagram is opened in place, so what may have to be explained is copied first: a few datagrams of strangers.
         let puzzling = self
             .diagnose
             .as_mut()
             .is_some_and(|diagnose| !self.tunnels.knows(from) && diagnose.wants(now, from, datagram.len()));
         let copy = puzzling.then(|| datagram.to_vec());
-        match self.tunnels.handle_datagram(now, from, datagram) {
+        let received = self.tunnels.handle_datagram(now, from, datagram);
+        let genuine = matches!(received, Received::Session(_, Handled::Used) | Received::Accepted { .. });
+        match received {
             // CLI-21: not from the peer.
             Received::Session(_, Handled::Dropped(DropReason::NoSession))
             | Received::Dropped(DropReason::NotAccepting) => self.census.refused(),
@@ -497,6 +511,7 @@ impl State {
                 }
             }
         }
+        genuine
     }
 
     /// KCP-60. Only a client's socket reports it, and that has one session.

@@ -12,6 +12,7 @@ use crate::flags::{self, Program, Side};
 use crate::local_time::LocalTime;
 use crate::log::{self, log_event, log_line};
 use crate::net::address::{Address, PortRange, bind_candidates};
+use crate::net::forged;
 use crate::net::hosts::Hosts;
 use crate::net::network::{Network, System};
 use crate::net::udp::Datagrams;
@@ -170,13 +171,21 @@ impl Start {
         let Program { localaddr, remoteaddr, .. } = &self.config.program;
         let local = self.checked("localaddr", Address::parse(localaddr))?;
         let remote = self.checked("remoteaddr", PortRange::parse(remoteaddr))?;
+        let forged = self.forged()?;
         let listener = Listener::bind(&*self.network, &local)
             .await
             .map_err(|error| cannot_listen("localaddr", &local, &error))?;
         let pages = self.bind_pages().await?;
         self.log(&listener.to_string());
-        let client =
-            Client::new(self.network, &self.config, &self.given, remote, self.tunnel_config, self.entropy);
+        let client = Client::new(
+            self.network,
+            &self.config,
+            &self.given,
+            remote,
+            forged,
+            self.tunnel_config,
+            self.entropy,
+        );
         watch_memory(&self.config, client.census());
         monitor::start(&self.config, client.census(), pages).map_err(|error| system("signals", error))?;
         service::ready();
@@ -184,18 +193,28 @@ impl Start {
         Ok(())
     }
 
-    async fn run_server(self, stop: Stop) -> Result<(), StartError> {
-        let Program { listen, target, .. } = &self.config.program;
-        let range = self.checked("listen", PortRange::parse(listen))?;
-        let target = self.checked("target", Address::parse(target))?;
+    async fn run_server(mut self, stop: Stop) -> Result<(), StartError> {
+        let range = self.checked("listen", PortRange::parse(&self.config.program.listen))?;
+        let target = self.checked("target", Address::parse(&self.config.program.target))?;
         let mut sockets = Vec::new();
         for port in range.min..=range.max {
             sockets.push(self.bind_udp(&range.host, port).await?);
         }
+        let udp = sockets.len();
+        if let Some(settings) = self.forged()? {
+            for port in range.min..=range.max {
+                let entropy = self.entropy.fork();
+                sockets.push(self.serve_forged(&range.host, port, &settings, &entropy).await?);
+            }
+        }
         let pages = self.bind_pages().await?;
-        self.log(listen);
+        self.log(&self.config.program.listen);
         for port in range.min..=range.max {
-            log_line!("Listening on: {}/udp", Address::Tcp(range.host.clone(), port));
+            let address = Address::Tcp(range.host.clone(), port);
+            log_line!("Listening on: {address}/udp");
+            if sockets.len() > udp {
+                log_line!("Listening on: {address}/tcp");
+            }
         }
         let server =
             Server::new(self.network, &self.config, target, sockets, self.tunnel_config, self.entropy);
@@ -210,6 +229,35 @@ impl Start {
         let refuse = |error| cannot_listen("listen", &Address::Tcp(host.into(), port), &error);
         let candidates = bind_candidates(host, port).await.map_err(refuse)?;
         first_working(&candidates, |address| self.network.bind_udp(address, self.config.socket_options()))
+            .map_err(refuse)
+    }
+
+    /// What forged TCP is set to, if it is on; checks that it can be used.
+    fn forged(&self) -> Result<Option<forged::Settings>, StartError> {
+        let Program { tcp, interface, sockbuf, .. } = &self.config.program;
+        if tcp.variant().is_none() {
+            return Ok(None);
+        }
+        forged::check().map_err(|error| system("--tcp", error))?;
+        let index = Some(interface).filter(|name| !name.is_empty()).map(|name| forged::interface_index(name));
+        let interface = index
+            .transpose()
+            .map_err(|error| system(&format!("--interface {interface}"), error))?
+            .unwrap_or(0);
+        let dscp = self.config.socket_options().dscp;
+        Ok(Some(forged::Settings { interface, buffer_bytes: *sockbuf, dscp }))
+    }
+
+    async fn serve_forged(
+        &self,
+        host: &str,
+        port: u16,
+        settings: &forged::Settings,
+        entropy: &Entropy,
+    ) -> Result<Box<dyn Datagrams>, StartError> {
+        let refuse = |error| system(&format!("--tcp: {}/tcp", Address::Tcp(host.into(), port)), error);
+        let candidates = bind_candidates(host, port).await.map_err(refuse)?;
+        first_working(&candidates, |address| self.network.serve_forged(address, settings, entropy.clone()))
             .map_err(refuse)
     }
 

@@ -159,7 +159,9 @@ fn read(flag: &'static Flag, spelling: &str, value: &str) -> Result<Value, Usage
     match flag.kind {
         Kind::Text => Ok(Value::Text(value.to_owned().into())),
         Kind::Int => parse_int(value).map(Value::Int).map_err(bad),
-        Kind::Bool => parse_bool(value).map(Value::Bool).map_err(bad),
+        Kind::Bool => {
+            parse_bool(value).map(Value::Bool).or_else(|reason| super::word(flag, value).ok_or(bad(reason)))
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The options of the programs that the engine does not know (kcptun client/main.go, server/main.go).
 
-use super::Shell;
+use super::{Shell, Tcp};
 use crate::log::{Format, Level};
 use engine::client::SLOTS_AUTO;
 use engine::options::Group::{self, Addresses, Diagnostics, Streams, Transport};
@@ -44,8 +44,12 @@ engine::declare_options! {
         dscp: i64 = flag("dscp", Transport, Int(0), "set DSCP(6bit)").signed();
         /// `SO_RCVBUF` and `SO_SNDBUF` of every UDP socket, bytes.
         sockbuf: i64 = flag("sockbuf", Transport, Int(4_194_304), "per-socket buffer in bytes");
-        /// Refused: forged TCP is not supported yet.
-        tcp: bool = flag("tcp", Transport, Bool(false), "to emulate a TCP connection(linux)").unsupported();
+        /// Forged TCP instead of UDP on the client, beside it on the server.
+        tcp: Tcp = flag("tcp", Transport, Bool(false),
+            "to emulate a TCP connection(linux); --tcp=kcptun-tcp begins like the fork of 2017");
+        /// Interface of forged TCP, empty for those of the routes.
+        interface: String = flag("interface", Transport, NOTHING,
+            "network interface of forged TCP, default goes to that of the route").alias(&["i"]).since(KARST);
         /// Seconds a half-closed connection may be idle when the peer lacks half-close.
         closewait: i64 = flag("closewait", Streams, Int(10),
             "idle timeout in seconds of half-closed connections when the peer lacks half-close").server(30).since(2026).signed();

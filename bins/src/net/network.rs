@@ -1,7 +1,10 @@
 //! The source of a program's sockets: the system, or a simulated network in tests.
 
+use super::forged;
 use super::udp::{Datagrams, SocketOptions, UdpSocket};
 use super::wire::{Listener, Wire};
+use engine::Entropy;
+use engine::forged::Variant;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::fmt;
 use std::io;
@@ -11,6 +14,9 @@ use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream};
 
 const BACKLOG: i32 = 4096;
+
+/// A socket of forged TCP, or why there is none.
+pub type Forged = io::Result<Box<dyn Datagrams>>;
 
 /// The result of an operation that waits.
 pub type Waiting<'a, T> = Pin<Box<dyn Future<Output = io::Result<T>> + 'a>>;
@@ -22,6 +28,30 @@ pub trait Network: fmt::Debug {
     /// # Errors
     /// The address cannot be bound.
     fn bind_udp(&self, address: SocketAddr, options: SocketOptions) -> io::Result<Box<dyn Datagrams>>;
+
+    /// Opens a flow of forged TCP to `server`.
+    ///
+    /// # Errors
+    /// No route, no privilege, or no such network.
+    fn forge(
+        &self,
+        server: SocketAddr,
+        variant: Variant,
+        settings: &forged::Settings,
+        entropy: Entropy,
+    ) -> Forged {
+        let _ = (server, variant, settings, entropy);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Serves forged TCP on `address`; an IPv6 wildcard serves both families.
+    ///
+    /// # Errors
+    /// The address cannot be bound, no privilege, or no such network.
+    fn serve_forged(&self, address: SocketAddr, settings: &forged::Settings, entropy: Entropy) -> Forged {
+        let _ = (address, settings, entropy);
+        Err(io::ErrorKind::Unsupported.into())
+    }
 
     /// Listens for TCP connections on `address`; an IPv6 wildcard takes both families.
     ///
@@ -67,6 +97,22 @@ pub struct System;
 impl Network for System {
     fn bind_udp(&self, address: SocketAddr, options: SocketOptions) -> io::Result<Box<dyn Datagrams>> {
         Ok(Box::new(UdpSocket::bind(address, options)?))
+    }
+
+    fn forge(
+        &self,
+        server: SocketAddr,
+        variant: Variant,
+        settings: &forged::Settings,
+        entropy: Entropy,
+    ) -> Forged {
+        let client = forged::Client::connect(server, variant, settings, entropy);
+        Ok(Box::new(client.map_err(forged::without_privilege)?))
+    }
+
+    fn serve_forged(&self, address: SocketAddr, settings: &forged::Settings, entropy: Entropy) -> Forged {
+        let server = forged::Server::bind(address, settings, entropy);
+        Ok(Box::new(server.map_err(forged::without_privilege)?))
     }
 
     fn listen(&self, address: SocketAddr) -> io::Result<Listener> {

@@ -47,6 +47,14 @@ pub trait Datagrams {
         false
     }
 
+    /// The datagram of this number in the last batch was genuine: it could be opened.
+    fn opened(&self, _number: usize) {}
+
+    /// What to check of this carrier when nothing comes back.
+    fn advice(&self) -> &'static str {
+        "that UDP gets through"
+    }
+
     /// Datagrams the system refused; they are lost, as if on the way.
     fn send_errors(&self) -> u64;
 }
@@ -59,11 +67,14 @@ const SLOT_BYTES: usize = 65_536;
 pub struct RecvBatch {
     bytes: Vec<u8>,
     received: Vec<Received>,
+    full: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Received {
     from: SocketAddr,
+    /// Position of the first byte.
+    start: usize,
     len: usize,
     /// Size of the datagrams in the slot; the last one may be shorter.
     segment: usize,
@@ -71,7 +82,7 @@ struct Received {
 
 impl Default for RecvBatch {
     fn default() -> Self {
-        Self { bytes: vec![0; SLOTS * SLOT_BYTES], received: Vec::with_capacity(SLOTS) }
+        Self { bytes: vec![0; SLOTS * SLOT_BYTES], received: Vec::with_capacity(SLOTS), full: false }
     }
 }
 
@@ -84,29 +95,52 @@ impl RecvBatch {
         &mut self,
         mut receive: impl FnMut(&mut [u8]) -> io::Result<(usize, SocketAddr)>,
     ) -> io::Result<()> {
-        self.received.clear();
-        for slot in self.bytes.chunks_exact_mut(SLOT_BYTES) {
-            match receive(slot) {
-                Ok((len, from)) => self.received.push(Received { from, len, segment: len.max(1) }),
+        self.clear();
+        for index in 0..SLOTS {
+            let start = index * SLOT_BYTES;
+            match receive(&mut self.bytes[start..start + SLOT_BYTES]) {
+                Ok((len, from)) => self.push(from, start, len),
                 Err(_) if !self.received.is_empty() => break,
                 Err(error) => return Err(error),
             }
         }
+        self.full = self.received.len() == SLOTS;
         Ok(())
+    }
+
+    /// Space for what arrives.
+    pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+
+    /// Removes all datagrams.
+    pub(super) fn clear(&mut self) {
+        self.received.clear();
+        self.full = false;
+    }
+
+    /// Adds a datagram that is in [`Self::bytes_mut`].
+    pub(super) fn push(&mut self, from: SocketAddr, start: usize, len: usize) {
+        self.received.push(Received { from, start, len, segment: len.max(1) });
+    }
+
+    /// Notes whether more may be waiting.
+    pub(super) const fn set_full(&mut self, full: bool) {
+        self.full = full;
     }
 
     /// Calls `each` with every datagram and its source, in the order of arrival.
     pub fn for_each(&mut self, mut each: impl FnMut(SocketAddr, &mut [u8])) {
-        for (slot, received) in self.bytes.chunks_exact_mut(SLOT_BYTES).zip(&self.received) {
-            for datagram in slot[..received.len].chunks_mut(received.segment) {
+        for received in &self.received {
+            for datagram in self.bytes[received.start..][..received.len].chunks_mut(received.segment) {
                 each(received.from, datagram);
             }
         }
     }
 
     /// Whether the call filled every slot, so that more may be waiting.
-    pub fn is_full(&self) -> bool {
-        self.received.len() == SLOTS
+    pub const fn is_full(&self) -> bool {
+        self.full
     }
 }
 
@@ -264,7 +298,7 @@ impl Datagrams for UdpSocket {
     }
 
     fn try_recv(&self, batch: &mut RecvBatch) -> io::Result<()> {
-        batch.received.clear();
+        batch.clear();
         let mut emptied = false;
         let received = self.socket.try_io(Interest::READABLE, |socket| {
             receive_messages(socket.as_raw_fd(), batch)?;
@@ -428,7 +462,7 @@ fn receive_messages(fd: RawFd, batch: &mut RecvBatch) -> io::Result<()> {
         libc::recvmmsg(fd, messages.as_mut_ptr(), SLOTS as u32, libc::MSG_DONTWAIT as _, ptr::null_mut())
     };
     let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
-    for (message, name) in messages.iter().zip(&names).take(count) {
+    for (index, (message, name)) in messages.iter().zip(&names).take(count).enumerate() {
         let len = (message.msg_len as usize).min(SLOT_BYTES);
         let segment = segment_of(&message.msg_hdr).unwrap_or(len).max(1);
         // Port 0, and a source that is no internet address, cannot be answered; an empty slot keeps the count of slots.
@@ -436,8 +470,9 @@ fn receive_messages(fd: RawFd, batch: &mut RecvBatch) -> io::Result<()> {
             Some(from) if from.port() != 0 => (from, len),
             _ => (SocketAddr::from(([0; 4], 0)), 0),
         };
-        batch.received.push(Received { from, len, segment });
+        batch.received.push(Received { from, start: index * SLOT_BYTES, len, segment });
     }
+    batch.full = count == SLOTS;
     Ok(())
 }
 

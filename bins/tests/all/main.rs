@@ -12,6 +12,7 @@ mod dead_server;
 mod diagnostics;
 mod first_contact;
 mod flags;
+mod forged;
 mod front_ends;
 mod fuzz_config;
 mod json;

@@ -50,7 +50,7 @@ fn usage_errors_exit_with_2() {
     let cases: &[(&[&str], &str)] = &[
         (&["--bogus"], "flag provided but not defined: -bogus; see --help"),
         (&["--mtu", "many"], "invalid value \"many\" for flag -mtu: parse error"),
-        (&["--tcp"], "not supported yet: --tcp"),
+        (&["--tcp=maybe"], "invalid value \"maybe\" for flag -tcp: parse error"),
         (
             &["--keepalive", "31"],
             "--keepalive: 31 is above the peer's timeout of 30 s, use 1 to 30 (keep-alive timeout must be larger than keep-alive interval)",
