@@ -37,7 +37,7 @@ use crate::Direction;
 use crate::ids::PacketId;
 use crate::net::{Event, Net};
 use crate::outcome::Counters;
-use crate::plan::{HEADERS_BYTES, LinkPlan, Timeline};
+use crate::plan::{FORGED_HEADERS_BYTES, HEADERS_BYTES, LinkPlan, Timeline};
 use crate::record::{Element, Transit};
 use crate::rng::Seed;
 use engine::Instant;
@@ -55,6 +55,8 @@ pub struct Link {
     drop_list: DropList,
     loss: Loss,
     policer: Option<Policer>,
+    policer_only_udp: bool,
+    forged_tcp: bool,
     queue: Option<Queue>,
     delay: Delay,
     wander: Option<Wander>,
@@ -75,13 +77,15 @@ impl Link {
         let plan = plan.clone();
         Self {
             direction,
-            headers_bytes: HEADERS_BYTES,
+            headers_bytes: if plan.forged_tcp { FORGED_HEADERS_BYTES } else { HEADERS_BYTES },
             mtu: Mtu::new(plan.mtu_bytes),
             blackout: plan.blackout,
             blackout_fault: false,
             drop_list: DropList::new(plan.drop_packets),
             loss: Loss::new(&plan.loss, dice("loss")),
             policer: plan.policer.map(Policer::new),
+            policer_only_udp: plan.policer_only_udp,
+            forged_tcp: plan.forged_tcp,
             queue: plan.queue.map(Queue::new),
             delay: Delay::new(plan.delay_us),
             wander: plan.wander.map(|plan| Wander::new(plan, dice("wander"))),
@@ -123,7 +127,8 @@ impl Link {
         let bytes = net.packets.len_bytes(packet) + self.headers_bytes;
         self.counters.sent_packets += 1;
         self.counters.sent_bytes += u64::from(bytes);
-        if let Some((element, dropped)) = self.refusal(now, bytes) {
+        let policed = !self.policer_only_udp || self.is_udp(&net.packets.packet(packet).bytes);
+        if let Some((element, dropped)) = self.refusal(now, bytes, policed) {
             *dropped += 1;
             net.note(now, packet, Transit::Dropped(element));
             return net.packets.release(packet);
@@ -189,8 +194,17 @@ impl Link {
         &self.counters
     }
 
+    /// Whether a packet is UDP: by its header, if it is a whole IPv4 packet.
+    fn is_udp(&self, bytes: &[u8]) -> bool {
+        const UDP: u8 = 17;
+        match self.headers_bytes {
+            0 => bytes.get(9) == Some(&UDP),
+            _ => !self.forged_tcp,
+        }
+    }
+
     /// The first element before the queue that drops the next packet, and its counter.
-    fn refusal(&mut self, now: Instant, bytes: u32) -> Option<(Element, &mut u64)> {
+    fn refusal(&mut self, now: Instant, bytes: u32, policed: bool) -> Option<(Element, &mut u64)> {
         let counters = &mut self.counters;
         if !self.mtu.fits(now, bytes) {
             return Some((Element::Mtu, &mut counters.dropped_mtu));
@@ -204,7 +218,7 @@ impl Link {
         if self.loss.drops(now) {
             return Some((Element::Loss, &mut counters.dropped_loss));
         }
-        let policer = self.policer.as_mut()?;
+        let policer = self.policer.as_mut().filter(|_| policed)?;
         let passes = policer.passes(now, bytes);
         counters.penalties = policer.penalties();
         if passes { None } else { Some((Element::Policer, &mut counters.dropped_policer)) }

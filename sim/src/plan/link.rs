@@ -3,6 +3,9 @@ use super::Timeline;
 /// Bytes an IPv4 and a UDP header add to a datagram on the wire; rate, queue, mtu and byte counts include them.
 pub const HEADERS_BYTES: u32 = 28;
 
+/// The same of IPv4 and of forged TCP.
+pub const FORGED_HEADERS_BYTES: u32 = 40;
+
 /// What a link does to packets, over time. The default is a perfect link: nothing lost, no delay, any rate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LinkPlan {
@@ -16,6 +19,10 @@ pub struct LinkPlan {
     pub loss: Timeline<LossPlan>,
     /// Token bucket before the queue.
     pub policer: Option<Timeline<PolicerPlan>>,
+    /// The policer lets everything but UDP pass.
+    pub policer_only_udp: bool,
+    /// Datagrams of the tunnel are segments of forged TCP.
+    pub forged_tcp: bool,
     /// Transmitter and the queue before it; `None` is infinitely fast.
     pub queue: Option<Timeline<QueuePlan>>,
     /// Propagation delay, microseconds.

@@ -14,8 +14,8 @@ pub use expect::{Expectation, Limit, Measure, Quantile};
 pub use fault::{FaultKind, FaultName, FaultPlan, Ways, all_healed_at};
 pub use host::{ClockPlan, HostPlan, NatPlan, Stall};
 pub use link::{
-    CodelPlan, HEADERS_BYTES, LinkPlan, LossPlan, Penalty, PolicerPlan, QueuePlan, ReorderPlan, WANDER_STEPS,
-    WanderPlan,
+    CodelPlan, FORGED_HEADERS_BYTES, HEADERS_BYTES, LinkPlan, LossPlan, Penalty, PolicerPlan, QueuePlan,
+    ReorderPlan, WANDER_STEPS, WanderPlan,
 };
 pub use timeline::Timeline;
 pub use work::{

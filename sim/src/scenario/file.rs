@@ -25,6 +25,8 @@ pub(super) struct File {
     pub(super) drain_ms: Option<Millis>,
     pub(super) links: Links,
     #[serde(default)]
+    pub(super) forged_tcp: bool,
+    #[serde(default)]
     pub(super) hosts: HostsKeys,
     #[serde(default)]
     pub(super) client: Options,
@@ -73,8 +75,8 @@ pub(super) fn build(file: File) -> Result<Scenario, Refusal> {
         seed: file.seed,
         duration_us: file.duration_ms.us,
         drain_us,
-        up: links::plan("links.up", &file.links.up)?,
-        down: links::plan("links.down", &file.links.down)?,
+        up: links::plan("links.up", &file.links.up, file.forged_tcp)?,
+        down: links::plan("links.down", &file.links.down, file.forged_tcp)?,
         faults: faults::plan(&file.faults, file.duration_ms.us)?,
         nat: faults::nat(&file.nat)?,
         adversary: adversary::plan(&file.adversary, file.duration_ms.us)?,

@@ -38,6 +38,7 @@ pub(super) struct LinkKeys {
     police_burst_bytes: Option<Timeline<u64>>,
     police_penalty_kbit: Option<Timeline<u64>>,
     police_penalty_ms: Option<Timeline<Millis>>,
+    police_only: Option<Protocol>,
     rate_kbit: Option<Timeline<u64>>,
     queue_bytes: Option<Timeline<u64>>,
     queue_packets: Option<Timeline<u64>>,
@@ -57,7 +58,14 @@ pub(super) struct LinkKeys {
     corrupt_pct: Timeline<Percent>,
 }
 
-pub(super) fn plan(at: &str, keys: &LinkKeys) -> Result<LinkPlan, Refusal> {
+/// What a policer concerns.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Protocol {
+    Udp,
+}
+
+pub(super) fn plan(at: &str, keys: &LinkKeys, forged_tcp: bool) -> Result<LinkPlan, Refusal> {
     let at = At(at);
     let mtu_bytes = keys.mtu_bytes.clone();
     let mtu = mtu_bytes.as_ref().map(|mtu| mtu.map(u64::from));
@@ -71,6 +79,8 @@ pub(super) fn plan(at: &str, keys: &LinkKeys) -> Result<LinkPlan, Refusal> {
         drop_packets: keys.drop_packets.clone(),
         loss: loss(at, keys)?,
         policer: policer(at, keys)?,
+        policer_only_udp: keys.police_only.is_some(),
+        forged_tcp,
         queue: queue(at, keys)?,
         delay_us: keys.delay_ms.map(|delay| delay.us),
         wander: wander(at, keys)?,
@@ -131,6 +141,7 @@ fn policer(at: At<'_>, keys: &LinkKeys) -> Result<Option<Timeline<PolicerPlan>>,
         at.refuse_alone("police_burst_bytes", keys.police_burst_bytes.as_ref(), "police_kbit")?;
         at.refuse_alone("police_penalty_kbit", penalty_kbit.as_ref(), "police_kbit")?;
         at.refuse_alone("police_penalty_ms", penalty_ms.as_ref(), "police_kbit")?;
+        at.refuse_alone("police_only", keys.police_only.as_ref(), "police_kbit")?;
         return Ok(None);
     };
     let Some(burst) = &keys.police_burst_bytes else {

@@ -48,6 +48,7 @@ impl Scenario {
     /// | `duration_ms` | sources stop then, or when every workload with `bytes` is done |
     /// | `drain_ms` | time for the rest to arrive once the sources have stopped and nothing is cut any more; without it as long as [`Bound`](crate::outcome::Bound) computes from the rest of the file |
     /// | `links.up`, `links.down` | see below; an empty object is a perfect link |
+    /// | `forged_tcp` (false) | the tunnel's datagrams are segments of forged TCP: 40 bytes of headers instead of 28, and no UDP for policers |
     /// | `hosts.client`, `hosts.server` | see below; machines without limits where absent |
     /// | `client`, `server` | kcptun's JSON keys: `key crypt mode nodelay interval resend nc mtu sndwnd rcvwnd datashard parityshard nocomp acknodelay smuxver smuxbuf framesize streambuf keepalive qpp qpp-count ratelimit`, karst's `no-probe no-migrate`, `no-announce` (both sides: streams are ended one way, but none is paused, credited or stopped), and `generation`: which kcp-go the end behaves like, `"2021"` or `"2026"` (default); kcptun's defaults where absent |
     /// | `faults` | array of `{"blackout": {...}}` and so on, see below |
@@ -70,6 +71,7 @@ impl Scenario {
     /// | `loss_pct`, `loss_burst_packets` | random loss; with the second, in runs of that mean length (Gilbert-Elliott) |
     /// | `police_kbit`, `police_burst_bytes` | token bucket that drops what exceeds it |
     /// | `police_penalty_kbit`, `police_penalty_ms` | rate after an overrun, and for how long |
+    /// | `police_only` | `"udp"`: the policer lets everything else pass, as forged TCP and the baseline |
     /// | `rate_kbit` | kbit/s including IP and UDP headers; needs `queue_bytes` or `queue_packets` |
     /// | `queue_bytes`, `queue_packets` | room of the queue; what finds none is dropped |
     /// | `codel_target_ms`, `codel_interval_ms` | CoDel (RFC 8289) at the head of the queue; usually 5 and 100 |

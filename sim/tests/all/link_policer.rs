@@ -41,3 +41,19 @@ fn the_policer_follows_its_schedule() {
     let (first, second) = (arrived(&arrivals, 0..4_000), arrived(&arrivals, 4_000..8_000));
     assert!((2_045..=2_055).contains(&first) && (495..=505).contains(&second), "{first} {second}");
 }
+
+#[test]
+fn a_policer_of_udp_lets_forged_tcp_pass() {
+    let of_udp = |forged_tcp| LinkPlan { policer_only_udp: true, forged_tcp, ..policed(PLAIN) };
+    let (arrivals, counters) = play(&of_udp(false), 1, 20_000, 500);
+    assert!(arrivals.len() < 10_100 && counters.dropped_policer > 9_900);
+    let (arrivals, counters) = play(&of_udp(true), 1, 20_000, 500);
+    assert_eq!((arrivals.len(), counters.dropped()), (20_000, 0));
+    // Its headers are longer by 12 bytes.
+    let plain = play(&policed(PLAIN), 1, 1_000, 1_000).1;
+    let forged = play(&LinkPlan { forged_tcp: true, ..policed(PLAIN) }, 1, 1_000, 1_000).1;
+    assert_eq!(forged.sent_bytes - plain.sent_bytes, 12_000);
+    // Without the restriction, it is policed like any other.
+    let (arrivals, _) = play(&LinkPlan { forged_tcp: true, ..policed(PLAIN) }, 1, 20_000, 500);
+    assert!(arrivals.len() < 10_100);
+}
