@@ -10,6 +10,7 @@ pub mod log;
 pub mod metrics;
 pub mod net;
 pub mod profile;
+pub mod proxy;
 pub mod service;
 pub mod snmp;
 

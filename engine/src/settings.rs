@@ -4,8 +4,8 @@ use crate::Generation;
 use crate::arq::{self, Tuning};
 use crate::crypt::{MasterKey, Suite};
 use crate::fec::Shape;
-use crate::mux;
-use crate::options::{Mode, Settings, Side, bytes_of};
+use crate::mux::{self, DialectChoice};
+use crate::options::{Compat, Mode, Settings, Side, bytes_of};
 use crate::qpp::Pads;
 use crate::tunnel::{MTU_MAX, TunnelConfig};
 
@@ -13,6 +13,18 @@ impl Settings {
     /// The defaults of `side` in that mode.
     pub fn new(side: Side, mode: Mode) -> Self {
         Self { mode, ..Self::defaults(side, mode) }
+    }
+
+    /// The defaults of `side` in that mode toward peers of a generation.
+    pub fn toward(side: Side, mode: Mode, compat: Option<Compat>) -> Self {
+        let mut settings = Self { compat, ..Self::new(side, mode) };
+        for (name, value) in compat.iter().flat_map(|compat| compat.defaults(side)) {
+            if let Some(flag) = Self::TABLE.iter().find(|flag| flag.name == name) {
+                let set = settings.set(flag, &value);
+                debug_assert_eq!(set, Ok(true), "{name}");
+            }
+        }
+        settings
     }
 
     /// The client's defaults, those of kcptun of 2026 (overview section 5).
@@ -27,7 +39,8 @@ impl Settings {
 
     /// nodelay, interval, resend and nc: those of the mode, which overrule the options (overview section 4).
     pub fn nodelay_parameters(&self) -> [i64; 4] {
-        self.mode.preset().unwrap_or([self.nodelay, self.interval, self.resend, self.nc])
+        let preset = self.compat.map_or_else(|| self.mode.preset(), |compat| compat.preset(self.mode));
+        preset.unwrap_or([self.nodelay, self.interval, self.resend, self.nc])
     }
 
     /// The key that all ciphers expand, from the bytes of the shared secret (CLI-70).
@@ -47,7 +60,7 @@ impl Settings {
         let suite = Suite::new(self.crypt, &self.master_key());
         let mut config = TunnelConfig {
             suite,
-            generation: Generation::Go2026,
+            generation: self.compat.map_or(Generation::Go2026, Compat::generation),
             tuning: self.tuning(),
             auto: self.mode == Mode::Auto,
             snd_wnd: window("sndwnd", self.sndwnd, &mut warnings),
@@ -57,6 +70,7 @@ impl Settings {
             compress: !self.nocomp,
             ack_nodelay: self.acknodelay,
             mux: self.mux()?,
+            recognise: self.mux == DialectChoice::Auto,
             qpp: self.pads()?,
             rate_bytes_s: u64::try_from(self.ratelimit).unwrap_or(0),
             probe: !self.no_probe,
@@ -99,10 +113,15 @@ impl Settings {
     /// Overview section 9.
     fn mux(&self) -> Result<mux::Settings, SettingsError> {
         let bytes = |value: i64| usize::try_from(value).unwrap_or(0);
+        let ms = |value: i64| u32::try_from(value).unwrap_or(if value > 0 { u32::MAX } else { 0 });
+        let in_ms = self.keepalivems > 0;
         let settings = mux::Settings {
+            dialect: self.mux.dialect(),
             version: u8::try_from(self.smuxver).unwrap_or(0),
-            keepalive_ms: u32::try_from(self.keepalive.saturating_mul(1000))
-                .unwrap_or(if self.keepalive > 0 { u32::MAX } else { 0 }),
+            keepalive_ms: ms(if in_ms { self.keepalivems } else { self.keepalive.saturating_mul(1000) }),
+            peer_timeout_ms: ms(self.keepalive_timeout),
+            stream_buffers: self.streambuf_en,
+            boost_ms: ms(self.streamboost),
             frame_bytes_max: bytes(self.framesize),
             receive_bytes_max: bytes(self.smuxbuf),
             stream_bytes_max: bytes(self.streambuf),
@@ -113,6 +132,7 @@ impl Settings {
         };
         let flag = |error| match error {
             mux::SettingsError::Version => "smuxver",
+            mux::SettingsError::KeepaliveZero | mux::SettingsError::KeepaliveLong if in_ms => "keepalivems",
             mux::SettingsError::KeepaliveZero | mux::SettingsError::KeepaliveLong => "keepalive",
             mux::SettingsError::FrameZero | mux::SettingsError::FrameLarge => "framesize",
             mux::SettingsError::StreamZero | mux::SettingsError::StreamLarge => "streambuf",
@@ -126,11 +146,14 @@ impl Settings {
 
     /// The options that conflict, their values, and a value that fits.
     fn explained(&self, error: mux::SettingsError) -> String {
-        let Self { keepalive, smuxbuf, streambuf, framesize, .. } = self;
-        let timeout = mux::Settings::default().peer_timeout_ms / 1000;
+        let Self { keepalive, keepalivems, keepalive_timeout, smuxbuf, streambuf, framesize, .. } = self;
+        let timeout = keepalive_timeout / 1000;
         match error {
             mux::SettingsError::KeepaliveZero => {
                 format!("{keepalive} must be positive, for example 10 ({error})")
+            }
+            mux::SettingsError::KeepaliveLong if *keepalivems > 0 => {
+                format!("{keepalivems} is above keepalive-timeout {keepalive_timeout} ({error})")
             }
             mux::SettingsError::KeepaliveLong => {
                 format!(

@@ -2,7 +2,7 @@
 
 use super::{Config, ConfigError};
 use crate::flags::{self, Side};
-use engine::options::{Flag, Mode, Value};
+use engine::options::{Compat, Flag, Mode, Value};
 use engine::settings::SettingsError;
 
 /// Source of a value.
@@ -51,7 +51,11 @@ impl Given {
             Some((_, Value::Text(name), _)) => Mode::from_name(name),
             _ => None,
         };
-        let mut config = Config::new(side, mode.unwrap_or(Mode::Fast));
+        let compat = match self.last("compat") {
+            Some((_, Value::Text(name), _)) => Compat::from_name(name),
+            _ => None,
+        };
+        let mut config = Config::new(side, mode.unwrap_or(Mode::Fast), compat);
         let mut refused = None;
         for (flag, value, _) in flags::of(side).filter_map(|flag| self.last(flag.name)) {
             if let Err(reason) = config.set(flag, value) {

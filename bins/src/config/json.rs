@@ -142,7 +142,8 @@ pub fn parse(text: &str, side: Side) -> Result<JsonFile, FileReason> {
 
 /// Keys match whatever their case.
 fn find(side: Side, key: &str) -> Option<&'static Flag> {
-    flags::of(side).find(|flag| flag.json.is_some_and(|name| name.eq_ignore_ascii_case(key)))
+    flags::of(side)
+        .find(|flag| flag.json.into_iter().chain(flag.json_alias).any(|name| name.eq_ignore_ascii_case(key)))
 }
 
 /// CLI-11

@@ -10,9 +10,11 @@ pub use sip003::{PluginError, is_plugin};
 
 use crate::flags::{self, Program, Side, UsageError};
 use crate::net::udp::SocketOptions;
+use crate::proxy::Ser;
+use crate::proxy::allow::AllowList;
 use engine::Settings;
 use engine::crypt::Cipher;
-use engine::options::{Flag, Mode, Value, bytes_of};
+use engine::options::{Compat, Flag, Mode, Value, bytes_of};
 use engine::qpp::{KEY_LEN_ADVISED, PADS_ADVISED};
 use engine::settings::SettingsError;
 use engine::tunnel::MTU_MAX;
@@ -23,6 +25,9 @@ pub const PPROF_ADDRESS: &str = "127.0.0.1:6060";
 
 /// Overrides the mode of flags and file, for front ends whose list of modes is fixed (CLI-72).
 const MODE_VARIABLE: &str = "KARST_MODE";
+
+/// Largest size of one read from a connection.
+const PIPE_BYTES_MAX: usize = 1 << 24;
 
 /// Bounds of `memlimit`: below the first there is no room for a session.
 const MEMLIMIT_MIB_MIN: i64 = 8;
@@ -152,9 +157,14 @@ pub fn load(
 }
 
 impl Config {
-    /// The defaults of `side` in that mode (CLI-55).
-    pub fn new(side: Side, mode: Mode) -> Self {
-        Self { side, settings: Settings::new(side, mode), program: Program::defaults(side, mode) }
+    /// The defaults of `side` in that mode (CLI-55), toward peers of a generation (CLI-111).
+    pub fn new(side: Side, mode: Mode, compat: Option<Compat>) -> Self {
+        let mut program = Program::defaults(side, mode);
+        for (name, value) in compat.iter().flat_map(|compat| compat.defaults(side)) {
+            // Those of the engine are in its settings.
+            let _ = flags::find(side, name).map(|flag| program.set(flag, &value));
+        }
+        Self { side, settings: Settings::toward(side, mode, compat), program }
     }
 
     /// Changes the value of an option.
@@ -180,6 +190,11 @@ impl Config {
             // A server's sockets have many peers, each of which could fill the queue.
             reports: self.side == Side::Client,
         }
+    }
+
+    /// Bytes read from a connection at once.
+    pub fn pipe_bytes(&self) -> usize {
+        usize::try_from(self.program.pipebuf).unwrap_or(0).clamp(1, PIPE_BYTES_MAX)
     }
 
     /// Where profiles are served; `None` for nowhere.
@@ -289,6 +304,35 @@ impl Config {
         numbers.find(|(_, value)| *value < 0)
     }
 
+    /// Refuses a proxy of the other side, and one that nothing could use, or anyone (CLI-113, CLI-114).
+    fn check_proxy(&self) -> Result<(), SettingsError> {
+        let refuse = |flag, reason: String| Err(SettingsError { flag, reason });
+        let Program { ser, ser_allow, ser_auth, .. } = &self.program;
+        match (self.side, ser) {
+            (Side::Client, Ser::Fast) => {
+                return refuse("ser", "must be raw, socks5 or http on a client; fast is the server's".into());
+            }
+            (Side::Server, Ser::Socks5 | Ser::Http) => {
+                return refuse(
+                    "ser",
+                    format!("must be raw or fast on a server; use fast for clients with {}", ser.name()),
+                );
+            }
+            _ => {}
+        }
+        let allow =
+            AllowList::parse(ser_allow).map_err(|reason| SettingsError { flag: "ser-allow", reason })?;
+        if self.side == Side::Server && *ser == Ser::Fast && allow.is_empty() {
+            let reason = "fast needs --ser-allow with the destinations that clients may connect to, \
+                          for example --ser-allow 0.0.0.0/0,::/0 for all public addresses";
+            return refuse("ser", reason.into());
+        }
+        if !ser_auth.is_empty() && !ser_auth.contains(':') {
+            return refuse("ser-auth", "must be USER:PASSWORD".into());
+        }
+        Ok(())
+    }
+
     /// Refuses numbers that cannot work (CLI-14, CLI-15).
     fn check(&self) -> Result<(), SettingsError> {
         let refuse = |flag, reason: String| Err(SettingsError { flag, reason });
@@ -307,6 +351,7 @@ impl Config {
         if self.side == Side::Client && !(1..=i64::from(u16::MAX)).contains(&conn) {
             return refuse("conn", format!("conn must be greater than 0 and at most {}", u16::MAX));
         }
+        self.check_proxy()?;
         if self.settings.smuxver > 2 {
             return refuse("smuxver", format!("unsupported smux version:{}", self.settings.smuxver));
         }

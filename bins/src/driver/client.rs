@@ -4,6 +4,7 @@ use super::census::Census;
 use super::detected;
 use super::hub::{Hub, Notice, Scratch};
 use super::pipe::{Limits, PipeError, pipe};
+use super::proxy::{self, Opener, Proxy};
 use super::stop::{self, Stop};
 use super::stream::Stream;
 use crate::config::{Config, Given};
@@ -13,11 +14,11 @@ use crate::net::forged;
 use crate::net::network::Network;
 use crate::net::udp::SocketOptions;
 use crate::net::wire::{Listener, Wire};
+use crate::proxy::Ser;
 use engine::Verdict;
 use engine::client::{Slot, StreamFormat};
 use engine::forged::Variant;
-use engine::mux::Dialect::Smux;
-use engine::mux::ReadError;
+use engine::mux::{Dialect, ReadError};
 use engine::{
     Choice, ClientLimits, CloseReason, Entropy, Mismatch, Retired, SessionId, Tunnel, TunnelConfig,
 };
@@ -71,12 +72,14 @@ pub(crate) struct Client {
     own: StreamFormat,
     /// Of forged TCP, instead of UDP.
     forged: Option<(Variant, forged::Settings)>,
+    dialect: Dialect,
     quiet: bool,
     crypt: &'static str,
     /// The client finds out the server's smux version and compression.
     detects: bool,
     limits: Limits,
     entropy: RefCell<Entropy>,
+    proxy: Proxy,
     /// Dials that got no answer while the server's name had other addresses.
     unanswered: Rc<Cell<usize>>,
     /// It was logged that nothing listens, and no session was accepted since.
@@ -96,20 +99,22 @@ impl Client {
         entropy: Entropy,
     ) -> Rc<Self> {
         let seconds = |value: i64| Duration::from_secs(u64::try_from(value).unwrap_or(0));
+        let dialect = tunnel_config.mux.dialect;
+        let pipe_limits = Limits { hold_end: seconds(config.program.closewait), rest: REST };
         let limits = ClientLimits {
             slots: usize::try_from(config.program.conn).unwrap_or(1),
             lifetime: Some(seconds(config.program.autoexpire)).filter(|lifetime| !lifetime.is_zero()),
             grace: seconds(config.program.scavengettl),
         };
         let own = tunnel_config.stream_format();
-        let detects = tunnel_config.probe && tunnel_config.mux.dialect == Smux;
+        let detects = tunnel_config.probe && dialect == Dialect::Smux;
         let mut sessions = engine::Client::new(Arc::new(tunnel_config), limits);
         if detects {
             sessions.detect(detected::given(given));
         }
         Rc::new(Self {
             network,
-            scratch: Scratch::new(),
+            scratch: Scratch::new(config.pipe_bytes()),
             sessions: Rc::new(RefCell::new(sessions)),
             hubs: Hubs::default(),
             changed: Notify::new(),
@@ -119,6 +124,7 @@ impl Client {
             socket_options: config.socket_options(),
             own,
             forged: config.program.tcp.variant().zip(forged),
+            dialect,
             quiet: config.program.quiet,
             entropy: RefCell::new(entropy),
             unanswered: Rc::default(),
@@ -126,7 +132,12 @@ impl Client {
             detected: Cell::default(),
             crypt: config.settings.crypt.name(),
             detects,
-            limits: Limits { hold_end: seconds(config.program.closewait), rest: REST },
+            limits: pipe_limits,
+            proxy: Proxy {
+                ser: config.program.ser,
+                auth: Some(config.program.ser_auth.clone()).filter(|auth| !auth.is_empty()),
+                limits: pipe_limits,
+            },
         })
     }
 
@@ -164,6 +175,9 @@ impl Client {
 
     /// Forwards a connection, which waits for the server as long as its application does (CLI-101).
     async fn serve(self: Rc<Self>, wire: Wire) {
+        if self.proxy.ser != Ser::Raw {
+            return serve_proxy(self, wire).await;
+        }
         let session = tokio::select! {
             biased;
             session = self.session() => session,
@@ -358,7 +372,7 @@ impl Client {
                 }
                 self.trial_ended();
             }
-            Notice::Accepted(_) => {}
+            Notice::Accepted(_) | Notice::Spoken(..) => {}
         }
     }
 
@@ -371,7 +385,7 @@ impl Client {
     fn log_dialled(&self, hub: &Hub, session: SessionId, to: SocketAddr) {
         let smux_version = self.sessions.borrow().stream_format().smux_version;
         let local = hub.local_addr();
-        let text = format!("smux version: {smux_version} on connection: {local} -> {to}");
+        let text = format!("{} on connection: {local} -> {to}", mux_words(self.dialect, smux_version));
         let on_trial = hub.look_at_tunnel(session, |tunnel| tunnel.on_trial());
         match on_trial {
             Some(true) => log_limited!(
@@ -401,6 +415,14 @@ impl Client {
                 }
             }
         }
+    }
+}
+
+/// Multiplexer and version as start-up and sessions log it.
+pub(super) fn mux_words(dialect: Dialect, version: u8) -> String {
+    match dialect {
+        Dialect::Smux => format!("smux version: {version}"),
+        other => format!("mux: {}", other.name()),
     }
 }
 
@@ -572,6 +594,30 @@ async fn report_no_stream_data(hub: Weak<Hub>, session: SessionId, to: SocketAdd
              both sides",
             detected::options(own)
         );
+    }
+}
+
+impl Opener for Rc<Client> {
+    async fn open(&self) -> Option<Stream> {
+        let (hub, session) = self.session().await?;
+        let opened = hub.open_stream(session);
+        opened
+            .inspect_err(|error| log_event!(Warn, "stream_failed", [reason = error], "open stream: {error}"))
+            .ok()
+    }
+}
+
+/// Serves an application of the proxy.
+async fn serve_proxy(client: Rc<Client>, wire: Wire) {
+    if !client.quiet {
+        log_event!(Info, "proxy_opened", [local = wire], "proxy opened in: {wire}");
+    }
+    let result = proxy::serve(&client.proxy, &client, &wire).await;
+    if !client.quiet {
+        if let Err(error) = &result {
+            log_event!(Warn, "proxy_failed", [local = wire, reason = error], "proxy: {error} in: {wire}");
+        }
+        log_event!(Info, "proxy_closed", [local = wire], "proxy closed in: {wire}");
     }
 }
 

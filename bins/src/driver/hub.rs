@@ -8,7 +8,7 @@ use super::stream::{Signals, Stream};
 use super::tunnels::Tunnels;
 use crate::log::{log_event, log_limited};
 use crate::net::udp::{Datagrams, RecvBatch};
-use engine::mux::OpenError;
+use engine::mux::{Dialect, OpenError};
 use engine::{
     Client, CloseReason, DropReason, Event, Handled, Instant, Mismatch, Received, Server, SessionId, Stats,
     StreamId, Transmit, Tunnel,
@@ -45,14 +45,15 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
-    pub(crate) fn new() -> Rc<Self> {
+    /// `read_bytes` are read from a connection at once.
+    pub(crate) fn new(read_bytes: usize) -> Rc<Self> {
         Rc::new(Self {
             clock: Clock::start(),
             census: Rc::default(),
             stopping: Stopping::default(),
             receive: RefCell::default(),
             send: RefCell::new(vec![0; SEND_BYTES]),
-            read: RefCell::new(vec![0; 32_768]),
+            read: RefCell::new(vec![0; read_bytes]),
         })
     }
 }
@@ -62,6 +63,8 @@ impl Scratch {
 pub(crate) enum Notice {
     /// The server accepted a session.
     Accepted(SocketAddr),
+    /// It is known what the server's client speaks: multiplexer, and version of smux.
+    Spoken(SocketAddr, Dialect, u8),
     /// The peer opened a stream.
     Opened(SessionId, StreamId),
     /// The server accepts a session that was on trial.
@@ -104,6 +107,8 @@ struct Session {
     black_hole_named: bool,
     /// Where the peer was.
     peer: Option<SocketAddr>,
+    /// What the client speaks was logged.
+    spoken_named: bool,
 }
 
 /// The rest of a sealed run that the socket did not take (CLI-26).
@@ -540,8 +545,14 @@ impl State {
     fn report(&mut self, id: SessionId) {
         let Self { tunnels, sessions, notices, timers, .. } = self;
         let Some(session) = sessions.get_mut(&id) else { return };
+        let is_server = tunnels.is_server();
         let drained = tunnels.with(id, |tunnel| {
             let mut ended = None;
+            if let Some((dialect, version)) = tunnel.spoken().filter(|_| is_server)
+                && !std::mem::replace(&mut session.spoken_named, true)
+            {
+                notices.push(Notice::Spoken(tunnel.peer(), dialect, version));
+            }
             while let Some(event) = tunnel.poll_event() {
                 match event {
                     Event::Opened(stream) => notices.push(Notice::Opened(id, stream)),

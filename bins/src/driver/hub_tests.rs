@@ -84,7 +84,7 @@ fn a_blocked_socket_delays_datagrams_but_loses_none() {
     let config = Arc::new(settings.tunnel_config().unwrap());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let test = async {
-        let scratch = Scratch::new();
+        let scratch = Scratch::new(32_768);
         let to = SocketAddr::from(([127, 0, 0, 1], 2));
         let limits = ClientLimits { slots: 1, lifetime: None, grace: Duration::ZERO };
         let client = Rc::new(RefCell::new(Client::new(config, limits)));

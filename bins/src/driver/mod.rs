@@ -16,6 +16,7 @@ mod hub;
 mod memory;
 mod monitor;
 mod pipe;
+mod proxy;
 mod server;
 mod startup;
 mod stop;

@@ -1,10 +1,11 @@
 //! karst-server: sessions in, connections to the target out (CLI-22).
 
 use super::census::Census;
-use super::client::Why;
+use super::client::{Why, mux_words};
 use super::diagnose::Diagnose;
 use super::hub::{Hub, Notice, Scratch};
 use super::pipe::{Limits, pipe};
+use super::proxy;
 use super::stop::{self, Stop};
 use super::stream::Stream;
 use crate::config::Config;
@@ -13,6 +14,8 @@ use crate::net::address::Address;
 use crate::net::network::Network;
 use crate::net::udp::Datagrams;
 use crate::net::wire::{DialError, Wire};
+use crate::proxy::Ser;
+use crate::proxy::allow::AllowList;
 use engine::{Entropy, ServerLimits, TunnelConfig};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -29,13 +32,14 @@ pub(crate) struct Server {
     hubs: Vec<Rc<Hub>>,
     census: Rc<Census>,
     streams: Rc<Streams>,
-    smuxver: i64,
 }
 
 /// What all streams share.
 struct Streams {
     network: Rc<dyn Network>,
     target: Address,
+    /// Where the proxy may connect; `None` without a proxy.
+    allow: Option<AllowList>,
     quiet: bool,
     limits: Limits,
 }
@@ -49,7 +53,7 @@ impl Server {
         tunnel_config: TunnelConfig,
         mut entropy: Entropy,
     ) -> Self {
-        let scratch = Scratch::new();
+        let scratch = Scratch::new(config.pipe_bytes());
         let tunnel_config = Arc::new(tunnel_config);
         let limits = ServerLimits { sessions_max: SESSIONS_MAX };
         let hub = |socket| {
@@ -62,9 +66,11 @@ impl Server {
         // kcptun's client must get the end of the target's data at once: its application may be waiting for it.
         let rest = Duration::from_secs(u64::try_from(config.program.closewait).unwrap_or(0));
         let limits = Limits { hold_end: Duration::ZERO, rest };
-        let streams = Rc::new(Streams { network, target, quiet: config.program.quiet, limits });
+        let allow = (config.program.ser == Ser::Fast)
+            .then(|| AllowList::parse(&config.program.ser_allow).unwrap_or_default());
+        let streams = Rc::new(Streams { network, target, allow, quiet: config.program.quiet, limits });
         let census = Rc::clone(&scratch.census);
-        Self { scratch, hubs, census, streams, smuxver: config.settings.smuxver }
+        Self { scratch, hubs, census, streams }
     }
 
     /// The sessions' counters.
@@ -76,8 +82,7 @@ impl Server {
     pub(crate) async fn run(&self, mut stop: Stop) {
         for hub in &self.hubs {
             let streams = Rc::clone(&self.streams);
-            let smuxver = self.smuxver;
-            let on_notice = move |hub: &Rc<Hub>, notice| on_notice(hub, &streams, smuxver, notice);
+            let on_notice = move |hub: &Rc<Hub>, notice| on_notice(hub, &streams, notice);
             tokio::task::spawn_local(Rc::clone(hub).run(on_notice));
         }
         stop.requested().await;
@@ -90,7 +95,7 @@ impl Server {
 }
 
 /// CLI-18
-fn on_notice(hub: &Rc<Hub>, streams: &Rc<Streams>, smuxver: i64, notice: Notice) {
+fn on_notice(hub: &Rc<Hub>, streams: &Rc<Streams>, notice: Notice) {
     match notice {
         Notice::Accepted(peer) => {
             let local = hub.local_addr();
@@ -101,12 +106,15 @@ fn on_notice(hub: &Rc<Hub>, streams: &Rc<Streams>, smuxver: i64, notice: Notice)
                 [peer = peer, local = local],
                 "remote address: {peer}"
             );
+        }
+        Notice::Spoken(peer, dialect, version) => {
+            let (local, spoken) = (hub.local_addr(), mux_words(dialect, version));
             log_limited!(
                 peer.ip(),
                 Info,
                 "session_smux",
-                [peer = peer, smux = smuxver],
-                "smux version: {smuxver} on connection: {local} -> {peer}"
+                [peer = peer, smux = version],
+                "{spoken} on connection: {local} -> {peer}"
             );
         }
         Notice::Opened(session, id) if hub.scratch.census.is_short() || hub.scratch.stopping.has_begun() => {
@@ -140,23 +148,33 @@ fn on_notice(hub: &Rc<Hub>, streams: &Rc<Streams>, smuxver: i64, notice: Notice)
     }
 }
 
+/// Connects to the target, or where the stream's request says.
+async fn connect(stream: &Stream, streams: &Streams) -> Result<Wire, String> {
+    let Streams { network, target, .. } = streams;
+    match &streams.allow {
+        Some(allow) => proxy::accept(&**network, allow, stream).await.map_err(|why| format!("proxy: {why}")),
+        None => Wire::connect(&**network, target, CONNECT_LIMIT)
+            .await
+            .map_err(|error| DialError(target, &error).to_string()),
+    }
+}
+
 async fn forward(stream: Stream, streams: Rc<Streams>) {
     let label = stream.label();
     let connected = tokio::select! {
         biased;
-        connected = Wire::connect(&*streams.network, &streams.target, CONNECT_LIMIT) => connected,
+        connected = connect(&stream, &streams) => connected,
         _ = stream.stopping() => return,
     };
     let wire = match connected {
         Ok(wire) => wire,
-        Err(error) => {
-            let error = DialError(&streams.target, &error);
+        Err(why) => {
             log_limited!(
                 streams.target,
                 Warn,
                 "target_refused",
-                [stream = label, reason = error],
-                "{error} in: {label}"
+                [stream = label, reason = why],
+                "{why} in: {label}"
             );
             return;
         }

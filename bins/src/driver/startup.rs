@@ -1,7 +1,7 @@
 //! From the command line to a running program (CLI-8, CLI-16).
 
 use super::census::Census;
-use super::client::Client;
+use super::client::{Client, mux_words};
 use super::memory;
 use super::monitor::{self, Pages};
 use super::server::Server;
@@ -19,7 +19,7 @@ use crate::net::udp::Datagrams;
 use crate::net::wire::{Listener, first_working};
 use crate::service;
 use crate::snmp;
-use engine::options::text_of;
+use engine::options::{Compat, text_of};
 use engine::settings::SettingsError;
 use engine::{Entropy, TunnelConfig};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -393,9 +393,17 @@ pub fn parameters(config: &Config, tunnel: &TunnelConfig, listening: &str) -> Ve
         },
         name => format!("{name}: {}", shown(config, name)),
     };
-    let head = [format!("version: {}", crate::VERSION), format!("smux version: {}", settings.smuxver)];
+    let mux = mux_words(settings.mux.dialect(), u8::try_from(settings.smuxver).unwrap_or(0));
+    let head = [format!("version: {}", crate::VERSION), mux];
+    let compat = settings.compat.map(|compat| format!("compat: {}{}", compat.name(), chosen(config, compat)));
     let tail = ["initiating key derivation", "key derivation done"].map(String::from);
-    head.into_iter().chain(order.iter().map(line)).chain(tail).collect()
+    head.into_iter().chain(compat).chain(order.iter().map(line)).chain(tail).collect()
+}
+
+/// The options whose defaults a generation changes, with the values in use.
+fn chosen(config: &Config, compat: Compat) -> String {
+    let names = compat.defaults(config.side).into_iter().map(|(name, _)| name);
+    names.map(|name| format!(" {name}={}", shown(config, name))).collect()
 }
 
 fn shown(config: &Config, name: &str) -> String {

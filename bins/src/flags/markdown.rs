@@ -2,7 +2,7 @@
 
 use super::help::spellings;
 use super::table;
-use engine::options::{Flag, Group, KARST, Side, Value};
+use engine::options::{Flag, Group, KARST, KCPTUNB, Side, Value};
 use std::fmt::Write;
 
 /// Every option of both programs as Markdown tables, one per chapter.
@@ -35,7 +35,11 @@ fn row(flag: &Flag) -> String {
         Some(Value::Text(text)) if text.is_empty() => "empty".into(),
         Some(value) => format!("`{value}`"),
     };
-    let since = if flag.since == KARST { "karst".into() } else { flag.since.to_string() };
+    let since = match flag.since {
+        KARST => "karst".into(),
+        KCPTUNB => "kcptunB".into(),
+        year => year.to_string(),
+    };
     let environment = flag.env.map_or(String::new(), |name| format!("; environment `{name}`"));
     format!(
         "| {} | {json} | {} | {} | {since} | {}{environment} |\n",

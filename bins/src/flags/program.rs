@@ -2,10 +2,11 @@
 
 use super::{Shell, Tcp};
 use crate::log::{Format, Level};
+use crate::proxy::Ser;
 use engine::client::SLOTS_AUTO;
 use engine::options::Group::{self, Addresses, Diagnostics, Streams, Transport};
 use engine::options::Value::{Bool, Int};
-use engine::options::{Flag, KARST, Side, Value, flag};
+use engine::options::{Flag, KARST, KCPTUNB, Side, Value, flag};
 
 const NOTHING: Value = Value::text("");
 
@@ -31,6 +32,16 @@ engine::declare_options! {
         /// Server: TCP address or Unix socket that streams are connected to.
         target: String = flag("target", Addresses, Value::text("127.0.0.1:12948"),
             "target server address, or path/to/unix_socket").alias(&["t"]).only(Side::Server);
+        /// What the streams carry: everything to the target, or requests of a proxy.
+        ser: Ser = flag("ser", Addresses, Value::text("raw"),
+            "proxy; a client may be raw, socks5 or http, its server raw, or fast for the other two").since(KCPTUNB);
+        /// Server: destinations of its proxy.
+        ser_allow: String = flag("ser-allow", Addresses, NOTHING,
+            "destinations of --ser fast: CIDR|NAME[:PORT],...; private addresses only by ranges of their own")
+            .only(Side::Server).since(KARST);
+        /// Client: user and password of its proxy.
+        ser_auth: String = flag("ser-auth", Addresses, NOTHING,
+            "USER:PASSWORD that applications must give to the proxy, empty for none").only(Side::Client).since(KARST);
         /// Client: number of sessions.
         conn: i64 = flag("conn", Addresses, Int(1), "set num of UDP connections to server")
             .only(Side::Client).auto(SLOTS_AUTO as i64).signed();
@@ -53,6 +64,8 @@ engine::declare_options! {
         /// Seconds a half-closed connection may be idle when the peer lacks half-close.
         closewait: i64 = flag("closewait", Streams, Int(10),
             "idle timeout in seconds of half-closed connections when the peer lacks half-close").server(30).since(2026).signed();
+        /// Bytes read from a connection at once.
+        pipebuf: i64 = flag("pipebuf", Streams, Int(32_768), "bytes read from a connection at once").since(KCPTUNB);
         /// File for the counters, its name in Go's time layout; empty for none.
         snmplog: String = flag("snmplog", Diagnostics, NOTHING,
             "collect snmp to file, aware of timeformat in golang, like: ./snmp-20060102.log").file();

@@ -101,10 +101,10 @@ fn another_cipher_is_named() {
 // CLI-90
 #[test]
 fn compression_of_one_side_is_named() {
-    let (_server, udp) = server(&["--nocomp"]);
+    let (_server, udp) = server(&["--mux", "smux", "--nocomp"]);
     let checked = Checked::to(udp, &[&KEY[..], &["--nocomp=false"]].concat());
     checked.names(Fault::Compression, &["has --nocomp, this side compresses"]);
-    let (_server, udp) = server(&[]);
+    let (_server, udp) = server(&["--mux", "smux"]);
     let checked = Checked::to(udp, &[&KEY[..], &["--nocomp"]].concat());
     checked.names(Fault::Compression, &["compresses, this side has --nocomp"]);
 }
@@ -113,7 +113,7 @@ fn compression_of_one_side_is_named() {
 #[test]
 fn another_version_of_smux_is_named() {
     for (theirs, ours) in [("1", "2"), ("2", "1")] {
-        let (_server, udp) = server(&["--smuxver", theirs]);
+        let (_server, udp) = server(&["--mux", "smux", "--smuxver", theirs]);
         let checked = Checked::to(udp, &[&KEY[..], &["--smuxver", ours]].concat());
         let text = format!("uses --smuxver {theirs}, this side --smuxver {ours}");
         checked.names(Fault::Mux, &[&text, &format!("start this side with --smuxver {theirs}")]);

@@ -31,7 +31,7 @@ fn refusal(side: Side, line: &str) -> String {
 #[test]
 fn defaults_of_the_table_are_the_engines() {
     for (side, settings) in [(Side::Client, Settings::client()), (Side::Server, Settings::server())] {
-        let config = Config::new(side, Mode::Fast);
+        let config = Config::new(side, Mode::Fast, None);
         assert_eq!(config.settings, settings);
         for flag in flags::of(side) {
             assert_eq!(config.value(flag), flag.default_for(side), "{}", flag.name);

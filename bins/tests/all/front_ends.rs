@@ -120,7 +120,7 @@ fn mihomo_has_the_same_options() {
     }"#;
     let (client, warnings) = of_file(Side::Client, "mihomo-client.json", text);
     assert_eq!(warnings, [""; 0]);
-    let mut expected = Config::new(Side::Client, Mode::Fast);
+    let mut expected = Config::new(Side::Client, Mode::Fast, None);
     expected.settings.smuxver = 1;
     expected.program.file.clone_from(&client.program.file);
     assert_eq!(client, expected);

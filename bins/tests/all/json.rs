@@ -5,7 +5,7 @@ use engine::options::{Kind, Mode};
 use std::path::PathBuf;
 
 fn read(text: &str) -> Result<Config, String> {
-    let mut config = Config::new(Side::Client, Mode::Fast);
+    let mut config = Config::new(Side::Client, Mode::Fast, None);
     let file = parse_json(text, Side::Client).map_err(|error| error.to_string())?;
     for (flag, value) in &file.given {
         config.set(flag, value)?;

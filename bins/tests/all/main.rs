@@ -10,6 +10,8 @@ mod cures;
 mod dashboards;
 mod dead_server;
 mod diagnostics;
+mod dialects;
+mod doubles;
 mod first_contact;
 mod flags;
 mod forged;
@@ -26,6 +28,7 @@ mod peers;
 mod plugin;
 #[cfg(feature = "profile")]
 mod profiles;
+mod proxies;
 mod simulated;
 mod snapshots;
 mod stalled;

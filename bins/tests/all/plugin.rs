@@ -49,7 +49,7 @@ fn options_are_read_from_the_environment_and_flags_override_them() {
     assert_eq!((config.settings.mode, &*config.settings.key), (Mode::Fast2, "a;b=c"));
     assert_eq!((config.settings.nocomp, config.settings.datashard, config.settings.mtu), (true, 5, 1300));
     // Without the addresses, the program is not a plugin.
-    assert_eq!(start(Side::Client, &options, &[]).unwrap(), Config::new(Side::Client, Mode::Fast));
+    assert_eq!(start(Side::Client, &options, &[]).unwrap(), Config::new(Side::Client, Mode::Fast, None));
 }
 
 // CLI-38, CLI-8

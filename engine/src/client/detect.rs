@@ -107,6 +107,7 @@ impl Detection {
             Mismatch::PeerCompresses => StreamFormat { compress: true, ..now },
             Mismatch::PeerDoesNotCompress => StreamFormat { compress: false, ..now },
             Mismatch::PeerSmuxVersion(smux_version) => StreamFormat { smux_version, ..now },
+            Mismatch::PeerMux(_) => now,
         });
         self.rejected += 1;
         self.current = hinted

@@ -17,7 +17,7 @@ use crate::observe::Marks;
 use crate::time::{Deadline, Instant};
 
 pub use choice::{RECOGNISED_BYTES, start_session};
-pub use dialect::Dialect;
+pub use dialect::{Dialect, DialectChoice};
 pub use smux::Smux;
 
 /// Which end of the session this is; it decides the ids of the streams opened here (SMUX-3, YAMUX-2).

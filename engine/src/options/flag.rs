@@ -32,9 +32,11 @@ pub struct Flag {
     pub aliases: &'static [&'static str],
     /// Key in JSON files; `None` for what makes sense on a command line only.
     pub json: Option<&'static str>,
+    /// Another program's key for it.
+    pub json_alias: Option<&'static str>,
     /// Environment variable that replaces the default.
     pub env: Option<&'static str>,
-    /// Year of the first kcptun reference that has it, 2021 or 2026; [`KARST`] when none has.
+    /// Year of the first kcptun reference that has it, 2021 or 2026; [`KARST`] or [`KCPTUNB`] when none has.
     pub since: u16,
     /// Listed by `--help-all` only, as in kcptun.
     pub expert: bool,
@@ -57,6 +59,9 @@ pub struct Flag {
 /// [`Flag::since`] of an option that kcptun does not have.
 pub const KARST: u16 = u16::MAX;
 
+/// [`Flag::since`] of an option that only kcptunB has.
+pub const KCPTUNB: u16 = u16::MAX - 1;
+
 /// A row: an option that both sides have since 2021, whose JSON key is its name.
 pub const fn flag(name: &'static str, group: Group, default: Value, meaning: &'static str) -> Flag {
     Flag {
@@ -64,6 +69,7 @@ pub const fn flag(name: &'static str, group: Group, default: Value, meaning: &'s
         group,
         aliases: &[],
         json: Some(name),
+        json_alias: None,
         env: None,
         since: 2021,
         expert: false,
@@ -94,13 +100,19 @@ impl Flag {
         self
     }
 
+    /// Another program's key for it in JSON files.
+    pub const fn json_alias(mut self, key: &'static str) -> Self {
+        self.json_alias = Some(key);
+        self
+    }
+
     /// An environment variable that replaces the default.
     pub const fn env(mut self, variable: &'static str) -> Self {
         self.env = Some(variable);
         self
     }
 
-    /// Year of the first kcptun that has it, or [`KARST`].
+    /// Year of the first kcptun that has it, [`KARST`] or [`KCPTUNB`].
     pub const fn since(mut self, year: u16) -> Self {
         self.since = year;
         self

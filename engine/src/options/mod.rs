@@ -5,13 +5,15 @@
 //! declare theirs (addresses, logs, metrics) the same way.
 
 mod bytes;
+mod compat;
 mod flag;
 mod mode;
 mod table;
 mod value;
 
 pub use bytes::{bytes_of, text_of};
-pub use flag::{Flag, Group, KARST, Side, flag};
+pub use compat::Compat;
+pub use flag::{Flag, Group, KARST, KCPTUNB, Side, flag};
 pub use mode::Mode;
 pub use table::Settings;
 pub use value::{Kind, Typed, Value, one_of};

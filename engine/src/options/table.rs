@@ -2,8 +2,9 @@
 
 use super::Group::{Security, Streams, Transport};
 use super::Value::{Bool, Int};
-use super::{KARST, Mode, Side, Value, flag};
+use super::{Compat, KARST, KCPTUNB, Mode, Side, Value, flag};
 use crate::crypt::Cipher;
+use crate::mux::DialectChoice;
 
 crate::declare_options! {
     /// Options of one side, under kcptun's names and with Go's integer type, so that odd values keep kcptun's meaning.
@@ -56,6 +57,12 @@ crate::declare_options! {
         no_migrate: bool = flag("no-migrate", Transport, Bool(false),
             "start a new session when the address of a client changes, as kcptun does, instead of migrating the session")
             .only(Side::Server).since(KARST);
+        /// Generation whose defaults apply.
+        compat: Option<Compat> = flag("compat", Streams, Value::text(""), "use the defaults of a generation of peers")
+            .since(KARST);
+        /// Multiplexer.
+        mux: DialectChoice = flag("mux", Streams, Value::text("auto"),
+            "multiplexer; with auto a client speaks smux, and a server what each client speaks, compressed or not").since(KARST);
         /// No compression.
         nocomp: bool = flag("nocomp", Streams, Bool(false), "disable compression");
         /// smux version, 1 or 2.
@@ -63,11 +70,24 @@ crate::declare_options! {
         /// Session receive buffer, bytes.
         smuxbuf: i64 = flag("smuxbuf", Streams, Int(4_194_304), "the overall de-mux buffer in bytes").auto(33_554_432);
         /// Largest smux payload, bytes.
-        framesize: i64 = flag("framesize", Streams, Int(8192), "smux max frame size").since(2026);
+        framesize: i64 = flag("framesize", Streams, Int(8192), "smux max frame size").since(2026)
+            .alias(&["maxframe"]).json_alias("maxframe");
         /// Stream receive buffer, bytes.
         streambuf: i64 = flag("streambuf", Streams, Int(2_097_152), "per stream receive buffer in bytes, smux v2+")
             .auto(16_777_216);
         /// Seconds between keepalive frames.
         keepalive: i64 = flag("keepalive", Streams, Int(10), "seconds between heartbeats");
+        /// Milliseconds between keepalive frames; 0 for `keepalive`.
+        keepalivems: i64 = flag("keepalivems", Streams, Int(0), "milliseconds between heartbeats, 0 for --keepalive")
+            .since(KCPTUNB);
+        /// Milliseconds without a frame of the peer after which the session ends.
+        keepalive_timeout: i64 = flag("keepalive-timeout", Streams, Int(30_000),
+            "milliseconds without a frame of the peer after which its session ends").since(KCPTUNB);
+        /// kcptunB: pause single streams, and answer keepalives.
+        streambuf_en: bool = flag("streambuf-en", Streams, Bool(true),
+            "smuxb: pause single streams and answer heartbeats; equal at both ends").since(KCPTUNB);
+        /// kcptunB: milliseconds for which a stream may exceed its reader's estimated rate.
+        streamboost: i64 = flag("streamboost", Streams, Int(0),
+            "smuxb: milliseconds for which a stream may exceed the rate of its reader").json(Some("boosttimeout")).since(KCPTUNB);
     }
 }

@@ -33,8 +33,10 @@ pub struct TunnelConfig {
     pub compress: bool,
     /// Acknowledge every datagram immediately.
     pub ack_nodelay: bool,
-    /// The multiplexer.
+    /// The multiplexer; a fallback if the client's is adopted.
     pub mux: mux::Settings,
+    /// A server adopts the multiplexer and the compression of each client (MUX-1, MUX-2).
+    pub recognise: bool,
     /// Pads applied to the bytes of every stream; both ends must agree.
     pub qpp: Option<Pads>,
     /// Limit of the sending rate, bytes per second of whole datagrams; 0 for no limit.

@@ -4,9 +4,9 @@ use super::TunnelConfig;
 use super::mismatch::{FirstBytes, Mismatch};
 use crate::arq::Arq;
 use crate::fec;
-use crate::mux::{Mux, ProtocolError};
+use crate::mux::{Mux, ProtocolError, RECOGNISED_BYTES};
 use crate::snappy::{self, SnappyError};
-use crate::time::diff;
+use crate::time::{Instant, diff};
 
 /// Largest distance of parity from the last data packet, in packets: more than any run that gets lost, and less than an
 /// earlier session usually was ahead.
@@ -38,6 +38,19 @@ impl Inbound {
         }
     }
 
+    /// Whether the peer compresses.
+    pub(super) fn set_compressed(&mut self, compressed: bool) {
+        self.decompressor = compressed.then(snappy::Decoder::new);
+    }
+
+    /// The bytes that wait for the multiplexer.
+    pub(super) fn waiting(&self) -> &[u8] {
+        match &self.decompressor {
+            Some(decompressor) => decompressor.decoded(),
+            None => &self.segment[self.consumed..],
+        }
+    }
+
     /// Bytes that wait for the multiplexer.
     pub(super) fn queued_bytes(&self) -> usize {
         let decoded = self.decompressor.as_ref().map_or(0, |decompressor| decompressor.decoded().len());
@@ -66,15 +79,18 @@ impl Inbound {
         Ok(true)
     }
 
-    /// Adds a segment that begins at `offset` of the peer's stream, once all bytes before it were consumed.
+    /// Adds a segment that begins at `offset` of the peer's stream, once all bytes before it were consumed, or are too few to
+    /// be recognised.
     ///
     /// # Errors
     /// The compressed stream is corrupt.
     pub(super) fn push(&mut self, offset: u64, segment: Vec<u8>, arq: &mut Arq) -> Result<(), SnappyError> {
-        debug_assert_eq!(self.queued_bytes(), 0, "a segment would overtake bytes that wait");
+        debug_assert!(self.queued_bytes() < RECOGNISED_BYTES, "a segment would overtake bytes that wait");
         self.first.note_raw(offset, &segment);
         let Some(decompressor) = &mut self.decompressor else {
-            arq.recycle(std::mem::replace(&mut self.segment, segment));
+            let before = std::mem::replace(&mut self.segment, segment);
+            self.segment.splice(0..0, before[self.consumed..].iter().copied());
+            arq.recycle(before);
             self.consumed = 0;
             return Ok(());
         };
@@ -90,7 +106,7 @@ impl Inbound {
 
     /// Finds the option that differs from the peer's, after its bytes could not be parsed.
     pub(super) fn diagnose(&mut self, config: &TunnelConfig) {
-        self.mismatch = self.first.mismatch(config.compress, config.mux.version);
+        self.mismatch = self.first.mismatch(self.decompressor.is_some(), &config.mux);
     }
 }
 
@@ -131,5 +147,19 @@ impl Shards {
         let distance = |newest| diff(seqid, newest).unsigned_abs();
         self.newest.is_some_and(|newest| distance(newest) <= PARITY_DISTANCE_MAX)
             && !self.proof.refutes_parity(seqid)
+    }
+}
+
+/// A client that has not shown yet what it speaks (MUX-2).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Recognition {
+    /// When the timers of the multiplexer began.
+    pub(super) ticks_from: Instant,
+    pub(super) now: Instant,
+}
+
+impl Recognition {
+    pub(super) const fn new(now: Instant, ticks_from: Instant) -> Self {
+        Self { ticks_from, now }
     }
 }

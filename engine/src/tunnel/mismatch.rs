@@ -1,5 +1,7 @@
 //! Which option differs when the peer's bytes do not parse, derived from the first bytes of its stream (overview section 11).
 
+use crate::mux::{Dialect, RECOGNISED_BYTES, Settings};
+
 /// A setting that differs between the two sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -10,13 +12,15 @@ pub enum Mismatch {
     PeerDoesNotCompress,
     /// The peer speaks this version of smux.
     PeerSmuxVersion(u8),
+    /// The peer speaks this multiplexer.
+    PeerMux(Dialect),
 }
 
 /// The first bytes of the peer's stream, before and after decompression.
 #[derive(Debug, Default)]
 pub(super) struct FirstBytes {
-    raw: [u8; 4],
-    plain: [u8; 4],
+    raw: [u8; RECOGNISED_BYTES],
+    plain: Option<[u8; RECOGNISED_BYTES]>,
 }
 
 impl FirstBytes {
@@ -30,26 +34,34 @@ impl FirstBytes {
 
     /// Notes the first bytes after decompression; later ones are ignored.
     pub(super) fn note_plain(&mut self, bytes: &[u8]) {
-        if self.plain[0] == 0 {
-            self.plain.iter_mut().zip(bytes).for_each(|(slot, byte)| *slot = *byte);
+        if self.plain.is_none() {
+            let mut first = [0; RECOGNISED_BYTES];
+            first.iter_mut().zip(bytes).for_each(|(slot, byte)| *slot = *byte);
+            self.plain = Some(first);
         }
     }
 
     /// Whether they begin a frame of that smux version.
     pub(super) fn begin_frame_of(&self, version: u8) -> bool {
-        is_smux(&self.plain) && self.plain[0] == version
+        self.plain.is_some_and(|plain| is_smux(&plain) && plain[0] == version)
     }
 
     /// The option that differs, given this side's options.
-    pub(super) fn mismatch(&self, compress: bool, smux_version: u8) -> Option<Mismatch> {
+    pub(super) fn mismatch(&self, compress: bool, own: &Settings) -> Option<Mismatch> {
         let identifier = self.raw.starts_with(b"\xff\x06\x00\x00");
         match (compress, identifier) {
             (false, true) => return Some(Mismatch::PeerCompresses),
             (true, false) if is_smux(&self.raw) => return Some(Mismatch::PeerDoesNotCompress),
             _ => {}
         }
-        let first = if compress { &self.plain } else { &self.raw };
-        (is_smux(first) && first[0] != smux_version).then_some(Mismatch::PeerSmuxVersion(first[0]))
+        let mut peer = own.clone();
+        peer.recognise(self.plain?);
+        match peer.dialect {
+            Dialect::Smux if own.dialect == Dialect::Smux => {
+                (peer.version != own.version).then_some(Mismatch::PeerSmuxVersion(peer.version))
+            }
+            dialect => (dialect != own.dialect).then_some(Mismatch::PeerMux(dialect)),
+        }
     }
 }
 
@@ -63,6 +75,7 @@ impl core::fmt::Display for Mismatch {
         match self {
             Self::PeerCompresses => f.write_str("the other side compresses and this one has --nocomp"),
             Self::PeerDoesNotCompress => f.write_str("the other side has --nocomp and this one compresses"),
+            Self::PeerMux(dialect) => write!(f, "the other side has --mux {}", dialect.name()),
             Self::PeerSmuxVersion(version) => write!(f, "the other side has --smuxver {version}"),
         }
     }

@@ -19,6 +19,7 @@ mod pads;
 mod queue_delay;
 mod rate_limiter;
 mod receive;
+mod recognition;
 mod reports;
 mod stall;
 mod transmit;
@@ -35,14 +36,14 @@ use crate::arq::{Arq, Flush};
 use crate::congestion::Auto;
 use crate::entropy::Entropy;
 use crate::event::{CloseReason, Event, StreamId};
-use crate::mux::{self, Mux, OpenError, ReadError, Role, WriteError};
+use crate::mux::{self, Dialect, Mux, OpenError, ReadError, Role, WriteError};
 use crate::nonce::Nonces;
 use crate::observe::{Mark, Marks, Note, Stats};
 use crate::time::{Deadline, Instant, Timer};
 use core::time::Duration;
 use flush_timer::FlushTimer;
 use health::Health;
-use inbound::Inbound;
+use inbound::{Inbound, Recognition};
 use outbound::Outbound;
 use pads::Pads;
 use rate_limiter::RateLimiter;
@@ -102,6 +103,10 @@ pub struct Tunnel {
     nonces: Nonces,
     arq: Arq,
     mux: Box<dyn Mux>,
+    /// The client has not shown yet what it speaks.
+    recognition: Option<Recognition>,
+    /// Dialect, and version if it is smux.
+    spoken: (Dialect, u8),
     pads: Pads,
     inbound: Inbound,
     outbound: Outbound,
@@ -164,6 +169,9 @@ impl Tunnel {
             peer,
             nonces,
             mux: mux::start_session(config.mux.clone(), role, ticks_from),
+            recognition: (config.recognise && role == Role::Server)
+                .then(|| Recognition::new(now, ticks_from)),
+            spoken: (config.mux.dialect, config.mux.version),
             pads: Pads::new(config.qpp.clone()),
             inbound: Inbound::new(config, conv),
             outbound: Outbound::new(config, now),
@@ -207,6 +215,11 @@ impl Tunnel {
     /// Whether, moreover, no stream has bytes, an end or a reset left to send.
     pub fn is_flushed(&self) -> bool {
         self.arq.waitsnd() == 0 && self.mux.is_flushed()
+    }
+
+    /// The dialect spoken, and its version if it is smux; `None` as long as a client has not shown what it speaks.
+    pub fn spoken(&self) -> Option<(Dialect, u8)> {
+        self.recognition.is_none().then_some(self.spoken)
     }
 
     /// The option that differs from the peer's, once the session failed because of it.
@@ -519,6 +532,7 @@ impl Tunnel {
     fn settle(&mut self, now: Instant) {
         if !self.is_closed() {
             self.mux.advance(now);
+            self.recognition.iter_mut().for_each(|recognition| recognition.now = now);
             self.pump_in();
             self.watch_trial(now);
             match self.is_closed() {
@@ -536,7 +550,8 @@ impl Tunnel {
 
     fn check(&self) {
         let waits = self.inbound.queued_bytes() > 0;
-        let may_wait = self.is_closed() || self.inbound.held || !self.mux.input_ready();
+        let may_wait =
+            self.is_closed() || self.inbound.held || !self.mux.input_ready() || self.recognition.is_some();
         debug_assert!(may_wait || !waits, "bytes wait that the multiplexer would take");
         debug_assert!(!self.is_closed() || self.flush.deadline().is_none(), "a closed tunnel has a deadline");
         debug_assert!(self.outbound.held.len() <= self.config.mtu, "a datagram above the mtu waits");

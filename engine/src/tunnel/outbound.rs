@@ -32,6 +32,11 @@ impl Outbound {
         }
     }
 
+    /// Whether frames are compressed.
+    pub(super) fn set_compressed(&mut self, compressed: bool) {
+        self.compressor = compressed.then(snappy::Encoder::new);
+    }
+
     /// Queues [`Self::frame`] in the ARQ, compressed if configured; the bytes it became.
     pub(super) fn queue_frame(&mut self, arq: &mut Arq) -> usize {
         let bytes = match &mut self.compressor {

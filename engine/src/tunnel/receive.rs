@@ -160,13 +160,18 @@ impl Tunnel {
     /// Moves received bytes up while the multiplexer takes them; what it does not take closes the receive window.
     pub(super) fn pump_in(&mut self) {
         while !self.is_closed() && !self.inbound.held && self.mux.input_ready() {
-            match self.inbound.feed(&mut *self.mux) {
-                Ok(true) => continue,
-                Ok(false) => {}
-                Err(_) => return self.shut_mismatched(CloseReason::Protocol),
+            if self.recognise() {
+                match self.inbound.feed(&mut *self.mux) {
+                    Ok(true) => continue,
+                    Ok(false) => {}
+                    Err(_) => return self.shut_mismatched(CloseReason::Protocol),
+                }
             }
             let Some(segment) = self.arq.take() else { return };
             let offset = self.reports.stats.bytes_received;
+            if offset == 0 {
+                self.recognise_compression(&segment);
+            }
             self.reports.stats.bytes_received += segment.len() as u64;
             if self.inbound.push(offset, segment, &mut self.arq).is_err() {
                 return self.shut_mismatched(CloseReason::Corrupt);

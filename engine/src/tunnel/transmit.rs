@@ -82,6 +82,9 @@ impl Tunnel {
     /// Turns stream bytes into segments while the send window has room, and sends them in one flush (KCP-5).
     pub(super) fn pump_out(&mut self, now: Instant) {
         let mut sent = false;
+        if !self.may_speak() {
+            return;
+        }
         while self.arq.wants_data() {
             self.outbound.frame.clear();
             if !self.mux.poll_frame(&mut self.outbound.frame) {

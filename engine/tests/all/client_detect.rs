@@ -2,6 +2,7 @@
 
 use crate::pair::listen;
 use engine::client::{Given, StreamFormat};
+use engine::mux::DialectChoice;
 use engine::{
     Choice, Client, ClientLimits, CloseReason, Deadline, Entropy, Event, Instant, Received, Retired, Server,
     SessionId, Settings, TunnelConfig, Verdict,
@@ -28,6 +29,7 @@ struct Contact {
 fn server_config(format: StreamFormat, like_kcptun: bool) -> Arc<TunnelConfig> {
     let mut settings = Settings::server();
     (settings.smuxver, settings.nocomp) = (format.smux_version.into(), !format.compress);
+    settings.mux = DialectChoice::Smux;
     let mut config = settings.tunnel_config().unwrap();
     if like_kcptun {
         (config.mux.half_close, config.mux.announce) = (false, false);

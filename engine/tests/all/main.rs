@@ -47,6 +47,7 @@ mod tunnel_flow;
 mod tunnel_outage;
 mod tunnel_pause;
 mod tunnel_qpp;
+mod tunnel_recognition;
 mod tunnel_recovery;
 mod tunnel_refused;
 mod tunnel_session;

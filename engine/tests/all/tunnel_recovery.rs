@@ -1,7 +1,7 @@
 //! Frequent failures in operation: restarts, changed addresses, half-close, and mismatched flags.
 use crate::pair::{Pair, ReadState, both, pattern, read_all};
 use engine::fec::Encoder;
-use engine::mux::WriteError;
+use engine::mux::{Dialect, DialectChoice, WriteError};
 use engine::{CloseReason, DropReason, Entropy, Handled, Instant, Mark, Mismatch, Settings, Tunnel};
 use std::sync::Arc;
 use std::time::Duration;
@@ -319,16 +319,19 @@ fn half_close_is_not_used_toward_a_peer_that_does_not_announce_it() {
 #[test]
 fn the_side_that_cannot_parse_names_the_mismatched_flag() {
     type Change = fn(&mut Settings);
-    let cases: [(Change, Mismatch); 4] = [
+    let cases: [(Change, Mismatch); 6] = [
         (|client| client.nocomp = true, Mismatch::PeerDoesNotCompress),
         (|client| client.smuxver = 1, Mismatch::PeerSmuxVersion(1)),
         (|client| (client.nocomp, client.smuxver) = (true, 1), Mismatch::PeerDoesNotCompress),
         (|_| {}, Mismatch::PeerCompresses),
+        (|client| client.mux = DialectChoice::Smuxb, Mismatch::PeerMux(Dialect::Smuxb)),
+        (|client| client.mux = DialectChoice::Yamux, Mismatch::PeerMux(Dialect::Yamux)),
     ];
     for (change, expected) in cases {
         let mut settings = both(|_| {});
         change(&mut settings.0);
         settings.1.nocomp = expected == Mismatch::PeerCompresses;
+        settings.1.mux = DialectChoice::Smux;
         let mut pair = Pair::new(settings);
         pair.client.open_stream(pair.now).unwrap();
         pair.run_until(LIMIT, |pair| pair.server_is_closed());

@@ -1,6 +1,7 @@
 //! Datagrams that start, replace or continue a session (KCP-22).
 use crate::pair::{Pair, both, pattern};
 use engine::crypt::{Cipher, MasterKey, Suite};
+use engine::mux::DialectChoice;
 use engine::{CloseReason, DropReason, Entropy, Event, Handled, Received, Settings, Tunnel};
 use std::sync::Arc;
 use std::time::Duration;
@@ -117,6 +118,7 @@ fn the_keepalive_timeout_detects_a_dead_peer() {
 fn mismatched_compression_closes_the_server_session() {
     let mut settings = both(|_| {});
     settings.0.nocomp = true;
+    settings.1.mux = DialectChoice::Smux;
     let mut pair = Pair::new(settings);
     let id = pair.client.open_stream(pair.now).unwrap();
     pair.client.write(pair.now, id, b"hello").unwrap();
@@ -128,6 +130,7 @@ fn mismatched_compression_closes_the_server_session() {
 fn mismatched_smux_versions_close_the_server_session() {
     let mut settings = both(|_| {});
     settings.0.smuxver = 1;
+    settings.1.mux = DialectChoice::Smux;
     let mut pair = Pair::new(settings);
     pair.client.open_stream(pair.now).unwrap();
     pair.run_until(LIMIT, |pair| pair.server_is_closed());

@@ -26,7 +26,7 @@ enum GenerationKey {
 engine::named! { GenerationKey { Go2021 = "2021", Go2026 = "2026", } }
 
 pub(super) fn plan(at: &str, options: &Options, side: Side, wrap: WrapKeys) -> Result<SidePlan, Refusal> {
-    let (mut announce, mut generation) = (true, Generation::Go2026);
+    let (mut announce, mut generation) = (true, None);
     let mut given = Vec::new();
     for (key, json) in options.0.iter().filter(|(_, json)| !json.is_null()) {
         let refuse = |reason| (format!("{at}.{key}"), reason);
@@ -36,9 +36,10 @@ pub(super) fn plan(at: &str, options: &Options, side: Side, wrap: WrapKeys) -> R
             }
             "generation" => {
                 let key = value(json, Kind::Text).and_then(|v| GenerationKey::read(&v)).map_err(refuse)?;
-                if key == GenerationKey::Go2021 {
-                    generation = Generation::Go2021;
-                }
+                generation = Some(match key {
+                    GenerationKey::Go2021 => Generation::Go2021,
+                    GenerationKey::Go2026 => Generation::Go2026,
+                });
             }
             key => {
                 let flag = Settings::TABLE.iter().find(|flag| flag.json == Some(key));
@@ -53,12 +54,14 @@ pub(super) fn plan(at: &str, options: &Options, side: Side, wrap: WrapKeys) -> R
     };
     let mode = given.iter().find(|(flag, _)| flag.name == "mode").map(|(_, value)| Mode::read(value));
     let mode = mode.transpose().map_err(|reason| refuse("mode", reason))?;
-    let mut settings = Settings::new(side, mode.unwrap_or(Mode::Fast));
+    let compat = given.iter().find(|(flag, _)| flag.name == "compat").map(|(_, value)| Option::read(value));
+    let compat = compat.transpose().map_err(|reason| refuse("compat", reason))?.flatten();
+    let mut settings = Settings::toward(side, mode.unwrap_or(Mode::Fast), compat);
     for (flag, value) in &given {
         settings.set(flag, value).map_err(|reason| refuse(flag.name, reason))?;
     }
     let mut config = settings.tunnel_config().map_err(|error| refuse(error.flag, error.reason))?;
-    config.generation = generation;
+    config.generation = generation.unwrap_or(config.generation);
     config.first_sn = 0_u32.wrapping_sub(wrap.segments.unwrap_or(0));
     if let (Some(shape), Some(shards)) = (config.fec, wrap.shards.filter(|&shards| shards > 0)) {
         let groups = shards.div_ceil(shape.total() as u32);

@@ -11,7 +11,7 @@ use engine::options::Mode;
 pub fn json_config(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     for side in [Side::Client, Side::Server] {
-        let mut config = Config::new(side, Mode::Fast);
+        let mut config = Config::new(side, Mode::Fast, None);
         let file = match parse_json(&text, side) {
             Ok(file) => file,
             Err(reason) => {
