@@ -88,6 +88,10 @@ const FIRST_BYTES_S: u64 = 400_000;
 /// Window before the first sample, segments.
 const FIRST_SEGMENTS: u64 = 64;
 
+/// A second's share of the rate that the window leaves for acknowledgements held back, where the bandwidth-delay product is
+/// smaller: hosts with timers of 10 ms acknowledge no sooner.
+const HOLDS_PER_S: u64 = 100;
+
 /// Smallest window, segments.
 const SEGMENTS_MIN: u64 = 4;
 
@@ -462,7 +466,8 @@ impl Controller for Auto {
             return first.max(3 * bdp);
         }
         let least = SEGMENTS_MIN * self.segment_bytes;
-        let extra = self.aggregation.extra_bytes(self.delivery.round).min(bdp) + least;
+        let held_back = bdp.max(self.bandwidth_bytes_s() / HOLDS_PER_S);
+        let extra = self.aggregation.extra_bytes(self.delivery.round).min(held_back) + least;
         let window = match self.phase() {
             Phase::ProbeBwUp => bdp + self.up.share_bytes(bdp) + extra,
             Phase::ProbeRtt => bdp / 2,

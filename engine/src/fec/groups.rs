@@ -78,8 +78,12 @@ impl Groups {
             let is_own = decode((shape, conv), group, rebuilder, counters);
             // Empty but known: with parity >= data the rest of the packets decode it again (FEC-12). Where parity was
             // foreign, the data waits for this session's own.
-            let used = group.packets.extract_if(.., |stored| is_own || stored.kind == Kind::Parity);
-            self.spare_shards.extend(used.map(|stored| stored.bytes));
+            if is_own {
+                self.spare_shards.extend(group.packets.drain(..).map(|stored| stored.bytes));
+            } else {
+                let parity = group.packets.extract_if(.., |stored| stored.kind == Kind::Parity);
+                self.spare_shards.extend(parity.map(|stored| stored.bytes));
+            }
         }
         // FEC-23: foreign parity may be far ahead, and must not make the groups of the session old.
         self.advance(shape, number, conv.is_none() || kind == Kind::Data);
