@@ -142,7 +142,9 @@ fn karst_to_karst_through_a_router() {
     tunnel.client.signal(libc::SIGTERM);
     assert!(tunnel.client.wait(Duration::from_secs(10)).is_some());
     let seen = capture.stop();
-    judge(&seen, &["10.91.1.2", SERVER]);
+    // As after any FIN of a program that ended, the kernel may reset what arrives later.
+    let end = seen.iter().position(|segment| segment.flags == 0x11).unwrap_or(seen.len());
+    judge(&seen[..end], &["10.91.1.2", SERVER]);
     // No loss, so that the numbers are those of a perfect connection.
     let remarks: Vec<&Seen> = seen
         .iter()
