@@ -2,7 +2,7 @@
 //!
 //! Data segments are acknowledged one by one while they wait behind a gap, and each acknowledgement repeats the number and the
 //! clock value of its segment. A session whose segment 1 is withheld therefore answers every other one, of any size. Once the
-//! gap is filled, una shows which of the unanswered segments arrived, so that the losses of both directions are told apart.
+//! gap is filled, una shows which of the unanswered segments arrived, so that the loss of each direction is known.
 
 use crate::arq::{Command, Header, OVERHEAD};
 use crate::crypt::Suite;

@@ -180,7 +180,7 @@ fn an_mtu_beyond_that_of_the_path_is_named() {
     Checked::to(path, &[&KEY[..], &["--mtu", "1272"]].concat()).works(&["datagrams of 1272 bytes arrive"]);
 }
 
-// CLI-90: the loss of each direction is told apart.
+// CLI-90: the loss of each direction is measured.
 #[test]
 fn loss_is_measured_in_each_direction() {
     for (lossy, modes) in [(true, "fast"), (false, "auto")] {

@@ -57,7 +57,7 @@ pub(super) trait Wire: Debug + Send + Sized + 'static {
     /// `n` bytes were written.
     fn wrote(_: &mut Self::Flow, _n: usize) {}
 
-    /// Whether the peer knows the stream, or may be told about it now.
+    /// Whether the peer knows the stream, or may learn of it now.
     fn may_announce(_: &Self::Flow) -> bool {
         true
     }
