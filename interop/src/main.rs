@@ -3,7 +3,7 @@
 mod commands;
 
 use anyhow::Context;
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand};
 use commands::{NetnsArgs, RealityArgs, RelayArgs, RelayBenchArgs};
 use interop::golden::{Report, find};
 use interop::live::{MORE_SETTINGS, Program, SETTINGS, Table, Work, matrix};
@@ -14,8 +14,16 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 #[derive(Parser)]
-#[command(name = "karst-interop", version, about = "Conformance of karst with kcptun")]
+#[command(
+    name = "karst-interop",
+    version,
+    disable_version_flag = true,
+    about = "Conformance of karst with kcptun"
+)]
 struct Cli {
+    /// Print name and version
+    #[arg(short = 'v', short_alias = 'V', long, action = ArgAction::Version)]
+    version: (),
     #[command(subcommand)]
     command: Command,
 }

@@ -12,7 +12,7 @@ mod performance;
 mod series;
 
 use anyhow::{Context, ensure};
-use clap::{Parser, Subcommand};
+use clap::{ArgAction, Parser, Subcommand};
 use lab::results::Measurements;
 use sim::Outcome;
 use sim::outcome::Results;
@@ -24,8 +24,11 @@ use std::process::ExitCode;
 
 /// Renders results, recordings and measurements; measures real programs
 #[derive(Parser)]
-#[command(name = "karst-report", version)]
+#[command(name = "karst-report", version, disable_version_flag = true)]
 struct Cli {
+    /// Print name and version
+    #[arg(short = 'v', short_alias = 'V', long, action = ArgAction::Version)]
+    version: (),
     #[command(subcommand)]
     command: Command,
 }

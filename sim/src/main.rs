@@ -5,7 +5,7 @@
 
 mod cli;
 
-use clap::{Parser, Subcommand};
+use clap::{ArgAction, Parser, Subcommand};
 use cli::{compare, explain, list, pins, run, schema, shrink, swarm, trace};
 use std::process::ExitCode;
 
@@ -20,10 +20,14 @@ const REFUSED: u8 = 2;
 #[command(
     name = "karst-sim",
     version,
+    disable_version_flag = true,
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true
 )]
 struct Cli {
+    /// Print name and version
+    #[arg(short = 'v', short_alias = 'V', long, action = ArgAction::Version)]
+    version: (),
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]

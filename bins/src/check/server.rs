@@ -26,7 +26,8 @@ pub(super) fn check(mut job: Job<'_>, report: &mut Report) -> Result<(), ConfigE
     let blame = |flag, reason: String| job.given.blame(&SettingsError { flag, reason });
     let program = &job.config.program;
     let range = PortRange::parse(&program.listen).map_err(|error| blame("listen", error.to_string()))?;
-    let target = Address::parse(&program.target).map_err(|error| blame("target", error.to_string()))?;
+    let target =
+        Address::parse_destination(&program.target).map_err(|error| blame("target", error.to_string()))?;
     let config = job.config.settings.tunnel_config().map_err(|error| job.given.blame(&error))?;
     let Ok(runtime) = Builder::new_current_thread().enable_all().build() else {
         report.fault(

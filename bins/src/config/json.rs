@@ -63,9 +63,6 @@ pub enum FileReason {
         /// Expected and found type.
         reason: String,
     },
-    /// An option without effect whose value is not the default (CLI-19).
-    #[error("key \"{0}\": not supported yet")]
-    NotSupported(String),
 }
 
 /// [`parse`] of the text of a file.
@@ -133,7 +130,7 @@ pub fn parse(text: &str, side: Side) -> Result<JsonFile, FileReason> {
     for (key, raw) in pairs.0 {
         match find(side, &key) {
             Some(_) if raw.get() == "null" => {}
-            Some(flag) => file.given.push((flag, value(flag, side, &key, raw.get())?)),
+            Some(flag) => file.given.push((flag, value(flag, &key, raw.get())?)),
             None => file.unknown.push(key),
         }
     }
@@ -147,7 +144,7 @@ fn find(side: Side, key: &str) -> Option<&'static Flag> {
 }
 
 /// CLI-11
-fn value(flag: &Flag, side: Side, key: &str, raw: &str) -> Result<Value, FileReason> {
+fn value(flag: &Flag, key: &str, raw: &str) -> Result<Value, FileReason> {
     let wrong = |reason| FileReason::WrongType { key: key.into(), reason };
     let found = describe(raw);
     let value = match found {
@@ -161,10 +158,6 @@ fn value(flag: &Flag, side: Side, key: &str, raw: &str) -> Result<Value, FileRea
     let word = matches!(&value, Value::Text(text) if flags::word(flag, text).is_some());
     if value.kind() != flag.kind && !word {
         return Err(wrong(flag.kind.refuse_value(&value)));
-    }
-    // Files written for kcptun often contain the defaults of options that are not used.
-    if !flag.supported && flag.default_for(side).as_ref() != Some(&value) {
-        return Err(FileReason::NotSupported(key.into()));
     }
     Ok(value)
 }

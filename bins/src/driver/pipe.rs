@@ -47,7 +47,7 @@ pub(crate) struct Limits {
 #[non_exhaustive]
 pub(crate) enum PipeError {
     /// The local connection broke.
-    #[error("{0}")]
+    #[error(transparent)]
     Wire(#[from] io::Error),
     /// The stream or its session is gone.
     #[error("{0}")]

@@ -195,7 +195,7 @@ impl Start {
 
     async fn run_server(mut self, stop: Stop) -> Result<(), StartError> {
         let range = self.checked("listen", PortRange::parse(&self.config.program.listen))?;
-        let target = self.checked("target", Address::parse(&self.config.program.target))?;
+        let target = self.checked("target", Address::parse_destination(&self.config.program.target))?;
         let mut sockets = Vec::new();
         for port in range.min..=range.max {
             sockets.push(self.bind_udp(&range.host, port).await?);

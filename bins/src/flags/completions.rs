@@ -1,6 +1,7 @@
 //! Completions of shells, generated from the tables (CLI-40).
 
-use super::help::{listed, spellings};
+use super::help::spellings;
+use super::of;
 use engine::options::{Flag, Kind, Side};
 use std::fmt::Write;
 
@@ -48,7 +49,7 @@ fn bash(side: Side) -> String {
     let program = side.program();
     let function = format!("_{}", program.replace('-', "_"));
     let mut cases = String::new();
-    for flag in listed(side) {
+    for flag in of(side) {
         let reply = match values(flag) {
             Values::Nothing => continue,
             Values::Words(words) => format!("COMPREPLY=($(compgen -W '{}' -- \"$cur\"))", words.join(" ")),
@@ -58,7 +59,7 @@ fn bash(side: Side) -> String {
         let spellings: Vec<String> = spellings(flag).map(|word| one_dash(&word)).collect();
         let _ = writeln!(cases, "    {}) {reply}; return ;;", spellings.join("|"));
     }
-    let all: Vec<String> = listed(side).flat_map(spellings).collect();
+    let all: Vec<String> = of(side).flat_map(spellings).collect();
     let with_one_dash: Vec<String> = all.iter().map(|word| one_dash(word)).collect();
     // The shell splits words at an equals sign. Both spellings of an option, with one dash and two, have the same values.
     format!(
@@ -75,7 +76,7 @@ fn bash(side: Side) -> String {
 fn zsh(side: Side) -> String {
     let program = side.program();
     let mut text = format!("#compdef {program}\n_arguments");
-    for flag in listed(side) {
+    for flag in of(side) {
         let help = quoted(
             &flag.help().replace('\\', "\\\\").replace('[', "\\[").replace(']', "\\]").replace(':', "\\:"),
         );
@@ -100,7 +101,7 @@ fn zsh(side: Side) -> String {
 fn fish(side: Side) -> String {
     let program = side.program();
     let mut text = format!("complete -c {program} -f\n");
-    for flag in listed(side) {
+    for flag in of(side) {
         let _ = write!(text, "complete -c {program}");
         for name in std::iter::once(&flag.name).chain(flag.aliases) {
             let _ = match name.len() {

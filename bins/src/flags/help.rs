@@ -4,9 +4,9 @@ use super::of;
 use engine::options::{Flag, Group, Kind, Side, Value};
 use std::fmt::Write;
 
-/// Help of one program: every option that has an effect, with its default; those for experts only when `all` (CLI-27).
+/// Help of one program: every option, with its default; those for experts only when `all` (CLI-27).
 pub fn help(side: Side, all: bool) -> String {
-    let rows: Vec<(Group, String, String)> = listed(side)
+    let rows: Vec<(Group, String, String)> = of(side)
         .filter(|flag| all || !flag.expert)
         .map(|flag| (flag.group, forms(flag).join(", "), right(flag, side)))
         .collect();
@@ -26,11 +26,6 @@ pub fn help(side: Side, all: bool) -> String {
         }
     }
     text
-}
-
-/// Options of `side` that have an effect.
-pub(super) fn listed(side: Side) -> impl Iterator<Item = &'static Flag> {
-    of(side).filter(|flag| flag.supported)
 }
 
 /// The noun for the program of that side.

@@ -1,6 +1,7 @@
 //! The manual page, in roff's man macros, generated from the tables (CLI-40).
 
-use super::help::{forms, listed, what, with_default};
+use super::help::{forms, what, with_default};
+use super::of;
 use crate::check::Fault;
 use engine::options::{Group, Side};
 use std::fmt::Write;
@@ -23,7 +24,7 @@ pub fn man(side: Side) -> String {
     );
     for group in Group::ALL {
         let _ = writeln!(page, ".SS {}", group.title());
-        for flag in listed(side).filter(|flag| flag.group == *group) {
+        for flag in of(side).filter(|flag| flag.group == *group) {
             let forms: Vec<String> = forms(flag).iter().map(|form| escape(form)).collect();
             let meaning = escape(&with_default(flag, side));
             let _ = writeln!(page, ".TP\n\\fB{}\\fR\n{meaning}", forms.join(", "));

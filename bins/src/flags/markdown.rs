@@ -13,15 +13,10 @@ pub fn markdown() -> String {
         text.push_str(
             "| option | JSON key | client | server | since | meaning |\n|---|---|---|---|---|---|\n",
         );
-        for flag in table().filter(|flag| flag.group == *group && flag.supported) {
+        for flag in table().filter(|flag| flag.group == *group) {
             text.push_str(&row(flag));
         }
         text.push('\n');
-    }
-    let refused: Vec<String> =
-        table().filter(|flag| !flag.supported).map(|flag| format!("`--{}`", flag.name)).collect();
-    if !refused.is_empty() {
-        let _ = writeln!(text, "Known, but refused for now: {}.", refused.join(", "));
     }
     text
 }

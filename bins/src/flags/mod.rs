@@ -16,7 +16,7 @@ pub use help::help;
 pub use man::man;
 pub use markdown::markdown;
 pub use parse::{CommandLine, UsageError, parse};
-pub(crate) use parse::{did_you_mean, nearest};
+pub(crate) use parse::{DASHES, did_you_mean, nearest};
 pub use program::Program;
 pub use tcp::Tcp;
 

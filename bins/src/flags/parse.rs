@@ -54,9 +54,6 @@ pub enum UsageError {
     /// One option under two of its names.
     #[error("Cannot use two forms of the same flag: {0} {1}")]
     TwoForms(String, String),
-    /// Known, but without effect, so refused.
-    #[error("not supported yet: --{0}")]
-    NotSupported(&'static str),
 }
 
 /// Reads the options of `words`, which start behind the program's name (CLI-2 to CLI-6).
@@ -93,12 +90,13 @@ pub fn parse(side: Side, words: &[String]) -> Result<CommandLine, UsageError> {
     Ok(line)
 }
 
+/// Dashes that word processors and chat programs put in the place of hyphens.
+pub(crate) const DASHES: [char; 8] =
+    ['\u{2010}', '\u{2011}', '\u{2012}', '\u{2013}', '\u{2014}', '\u{2015}', '\u{2212}', '\u{ff0d}'];
+
 /// What a word that is no option was probably meant to be.
 fn hint(word: &str, before: Option<&(&'static Flag, Value)>) -> Option<String> {
-    // Word processors and chat programs replace two hyphens by a dash.
-    let dashes = word.trim_start_matches([
-        '\u{2010}', '\u{2011}', '\u{2012}', '\u{2013}', '\u{2014}', '\u{2015}', '\u{2212}', '\u{ff0d}',
-    ]);
+    let dashes = word.trim_start_matches(DASHES);
     if dashes.len() < word.len() {
         return Some(format!(
             "it begins with a typographic dash, write --{}",
@@ -152,9 +150,6 @@ fn split(word: &str) -> Result<Option<(&str, Option<&str>)>, UsageError> {
 }
 
 fn read(flag: &'static Flag, spelling: &str, value: &str) -> Result<Value, UsageError> {
-    if !flag.supported {
-        return Err(UsageError::NotSupported(flag.name));
-    }
     let bad = |reason| UsageError::BadValue { flag: spelling.into(), value: value.into(), reason };
     match flag.kind {
         Kind::Text => Ok(Value::Text(value.to_owned().into())),

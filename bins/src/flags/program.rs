@@ -99,7 +99,7 @@ engine::declare_options! {
             .only(Side::Server).since(KARST);
         /// MiB of memory to stay below; 0 for no limit.
         memlimit: i64 = flag("memlimit", Group::Program, Int(0),
-            "memory limit in MiB: new sessions wait, then the session with the most data ends; 0 for no limit").since(KARST).signed();
+            "memory limit in MiB, at least 8: new sessions wait, then the session with the most data ends; 0 for no limit").since(KARST).signed();
         /// JSON file, empty for none.
         file: String = command("c", NOTHING, "config from json file, which will override the command from shell").file();
         /// Ignore words that are no options, and all after them, as kcptun does.

@@ -1,10 +1,11 @@
 //! Addresses as kcptun reads them.
 
+use crate::flags::DASHES;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 
-/// A host and a range of UDP ports (CLI-28; kcptun std/multiport.go).
+/// A host and a range of UDP ports (CLI-28).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortRange {
     /// Name or address, without brackets; empty for any.
@@ -36,6 +37,9 @@ pub enum AddressError {
     /// A colon of another script.
     #[error("{0:?} contains a full-width colon, expected HOST:PORT with an ASCII colon")]
     FullWidth(String),
+    /// A dash of typography.
+    #[error("{0:?} contains a typographic dash, expected a hyphen")]
+    Dash(String),
     /// A URL.
     #[error("{0:?} is a URL, expected HOST:PORT alone")]
     Url(String),
@@ -45,6 +49,27 @@ pub enum AddressError {
     /// White space.
     #[error("{0:?} contains white space")]
     Blank(String),
+    /// A character that neither names nor addresses have.
+    #[error("the host of {text:?} contains {character:?}, expected HOST:PORT")]
+    Host {
+        /// As written.
+        text: String,
+        /// The first such character.
+        character: char,
+    },
+    /// Something after the port.
+    #[error("{rest:?} follows the port in {text:?}, did you mean {meant}?")]
+    Trailing {
+        /// As written.
+        text: String,
+        /// What follows the port.
+        rest: String,
+        /// The address without it.
+        meant: String,
+    },
+    /// A destination with port 0.
+    #[error("nothing can listen on port 0 of {0:?}")]
+    PortZero(String),
     /// Neither a number from 0 to 65535 nor the name of a service.
     #[error("the port of {0:?} is neither a number up to 65535 nor a service in {SERVICES}")]
     Service(String),
@@ -54,26 +79,30 @@ pub enum AddressError {
 const SERVICES: &str = "/etc/services";
 
 impl PortRange {
-    /// Finds the last colon followed by a digit; text after the ports is ignored, as kcptun's pattern does.
+    /// `HOST:PORT` or `HOST:MIN-MAX`, with brackets around IPv6.
     ///
     /// # Errors
-    /// There is no such colon, or the numbers are no port range.
+    /// It is neither, or the numbers are no port range.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
         refuse_no_address(text)?;
-        let colon = text
-            .match_indices(':')
-            .map(|(at, _)| at)
-            .rfind(|at| text.as_bytes().get(at + 1).is_some_and(u8::is_ascii_digit))
-            .ok_or_else(|| AddressError::Malformed(text.into()))?;
-        let ports = text.get(colon + 1..).unwrap_or_default();
+        let (host, ports) = text.rsplit_once(':').ok_or_else(|| AddressError::Malformed(text.into()))?;
         let (min, rest) = take_digits(ports);
-        let (max, _) = take_digits(rest.strip_prefix('-').unwrap_or(rest));
-        let max = if max.is_empty() { min } else { max };
-        let host = text.get(..colon).unwrap_or_default();
-        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        match (min.parse(), max.parse()) {
-            (Ok(min), Ok(max)) if 1 <= min && min <= max => Ok(Self { host: host.into(), min, max }),
-            _ => Err(AddressError::Ports(text.into())),
+        if min.is_empty() {
+            return Err(AddressError::Malformed(text.into()));
+        }
+        let (max, rest) = match rest.strip_prefix('-').map(take_digits) {
+            Some((max, rest)) if !max.is_empty() => (max, rest),
+            _ => (min, rest),
+        };
+        let bare = bare_host(text, host)?;
+        let range = match (min.parse(), max.parse()) {
+            (Ok(min), Ok(max)) if 1 <= min && min <= max => Self { host: bare.into(), min, max },
+            _ => return Err(AddressError::Ports(text.into())),
+        };
+        match (rest, range.count()) {
+            ("", _) => Ok(range),
+            (_, 1) => Err(trailing(text, rest, format!("{host}:{min}"))),
+            _ => Err(trailing(text, rest, format!("{host}:{min}-{max}"))),
         }
     }
 
@@ -83,10 +112,29 @@ impl PortRange {
     }
 }
 
-/// At most five digits.
 fn take_digits(text: &str) -> (&str, &str) {
-    let digits = text.bytes().take(5).take_while(u8::is_ascii_digit).count();
-    text.split_at(digits)
+    text.split_at(text.bytes().take_while(u8::is_ascii_digit).count())
+}
+
+fn trailing(text: &str, rest: &str, meant: String) -> AddressError {
+    AddressError::Trailing { text: text.into(), rest: rest.into(), meant }
+}
+
+/// The host without the brackets of an IPv6 address. A name may have the letters of any script.
+fn bare_host<'h>(text: &str, host: &'h str) -> Result<&'h str, AddressError> {
+    if let Some(inner) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        let address = inner.split_once('%').map_or(inner, |(address, _)| address);
+        return match address.parse::<Ipv6Addr>() {
+            Ok(_) => Ok(inner),
+            Err(_) => Err(AddressError::Brackets(text.into())),
+        };
+    }
+    let mut characters = host.chars();
+    match characters.find(|character| !character.is_alphanumeric() && !['-', '.', '_'].contains(character)) {
+        None => Ok(host),
+        Some(':' | '[' | ']') => Err(AddressError::Brackets(text.into())),
+        Some(character) => Err(AddressError::Host { text: text.into(), character }),
+    }
 }
 
 /// Where a stream connection comes from or goes to (CLI-29; Go net.SplitHostPort decides).
@@ -120,12 +168,30 @@ impl Address {
                 _ => Err(AddressError::NoPort(text.into())),
             };
         };
-        let port = match port {
-            "" => Some(0),
-            _ if port.bytes().all(|byte| byte.is_ascii_digit()) => port.parse().ok(),
-            name => tcp_service(&std::fs::read_to_string(SERVICES).unwrap_or_default(), name),
+        let host = bare_host(text, host)?;
+        let found = match take_digits(port) {
+            ("", "") => return Err(AddressError::NoPort(text.into())),
+            (_, "") => port.parse().ok(),
+            _ => tcp_service(&std::fs::read_to_string(SERVICES).unwrap_or_default(), port),
         };
-        port.map(|port| Self::Tcp(host.into(), port)).ok_or_else(|| AddressError::Service(text.into()))
+        match (found, take_digits(port)) {
+            (Some(port), _) => Ok(Self::Tcp(host.into(), port)),
+            (None, ("", _) | (_, "")) => Err(AddressError::Service(text.into())),
+            (None, (_, rest)) => {
+                Err(trailing(text, rest, text.strip_suffix(rest).unwrap_or_default().to_owned()))
+            }
+        }
+    }
+
+    /// [`parse`](Self::parse) of what is connected to.
+    ///
+    /// # Errors
+    /// As there, or the port is 0.
+    pub fn parse_destination(text: &str) -> Result<Self, AddressError> {
+        match Self::parse(text)? {
+            Self::Tcp(_, 0) => Err(AddressError::PortZero(text.into())),
+            address => Ok(address),
+        }
     }
 }
 
@@ -143,8 +209,9 @@ impl fmt::Display for Address {
 fn refuse_no_address(text: &str) -> Result<(), AddressError> {
     Err(match text {
         _ if text.contains("://") => AddressError::Url(text.into()),
-        _ if text.contains(',') => AddressError::List(text.into()),
+        _ if text.contains([',', ';', '|']) => AddressError::List(text.into()),
         _ if text.contains('\u{ff1a}') => AddressError::FullWidth(text.into()),
+        _ if text.contains(DASHES) => AddressError::Dash(text.into()),
         _ if text.contains(char::is_whitespace) => AddressError::Blank(text.into()),
         _ => return Ok(()),
     })
@@ -152,13 +219,8 @@ fn refuse_no_address(text: &str) -> Result<(), AddressError> {
 
 fn split_host_port(text: &str) -> Option<(&str, &str)> {
     let (host, port) = text.rsplit_once(':')?;
-    let (host, port) = match host.strip_prefix('[') {
-        Some(inner) => (inner.strip_suffix(']')?, port),
-        None if host.contains(':') => return None,
-        None => (host, port),
-    };
-    let bracket = |text: &str| text.contains(['[', ']']);
-    (!bracket(host) && !bracket(port)).then_some((host, port))
+    let is_bracketed = host.starts_with('[') && host.ends_with(']');
+    (is_bracketed || !host.contains([':', '[', ']'])).then_some((host, port))
 }
 
 /// The port of a TCP service or its alias in a table as services(5) describes it.
@@ -204,21 +266,19 @@ mod tests {
 
     // CLI-28
     #[test]
-    fn ports_are_found_as_kcptuns_pattern_finds_them() {
+    fn a_host_has_a_port_or_a_range_of_ports() {
         let range = |text: &str| PortRange::parse(text).map(|r| (r.host, r.min, r.max));
         let found = |host: &str, min, max| Ok((host.to_owned(), min, max));
         assert_eq!(range("vps:29900"), found("vps", 29900, 29900));
         assert_eq!(range(":29900-29910"), found("", 29900, 29910));
-        assert_eq!(range("h:29900abc"), found("h", 29900, 29900));
-        assert_eq!(range("h:29900-"), found("h", 29900, 29900));
-        assert_eq!(range("h:30-40-50"), found("h", 30, 40));
-        assert_eq!(range("h:2990029905"), found("h", 29900, 29905));
-        assert_eq!(range("::1:29900"), found("::1", 29900, 29900));
+        assert_eq!(range("h:30-30"), found("h", 30, 30));
+        assert_eq!(range("a_b-c.\u{e9}x:1"), found("a_b-c.\u{e9}x", 1, 1));
         assert_eq!(range("[::1]:29900-29910"), found("::1", 29900, 29910));
-        for text in ["h:123456", "h:0", "h:40-30", "h:70000", "h:1-70000"] {
+        assert_eq!(range("[fe80::1%eth0]:1"), found("fe80::1%eth0", 1, 1));
+        for text in ["h:123456", "h:0", "h:40-30", "h:70000", "h:1-70000", "h:2990029905", "h:70000/"] {
             assert_eq!(range(text), Err(AddressError::Ports(text.into())), "{text}");
         }
-        for text in ["nonsense", "h:", "", ":", "h:x", "é:"] {
+        for text in ["nonsense", "h:", "", ":", "h:x", "é:", "h:1:", "h:\u{ff11}"] {
             assert_eq!(range(text), Err(AddressError::Malformed(text.into())), "{text}");
         }
     }
@@ -228,7 +288,9 @@ mod tests {
     fn what_does_not_split_into_host_and_port_is_a_path() {
         let tcp = |host: &str, port| Ok(Address::Tcp(host.into(), port));
         assert_eq!(Address::parse(":12948"), tcp("", 12948));
-        assert_eq!(Address::parse(":"), tcp("", 0));
+        assert_eq!(Address::parse(":0"), tcp("", 0));
+        assert_eq!(Address::parse_destination(":0"), Err(AddressError::PortZero(":0".into())));
+        assert_eq!(Address::parse_destination(":1"), tcp("", 1));
         assert_eq!(Address::parse("127.0.0.1:80"), tcp("127.0.0.1", 80));
         assert_eq!(Address::parse("[::1]:80"), tcp("::1", 80));
         for path in ["/tmp/x.sock", "./x.sock", "run/x.sock", "@karst", "/tmp/a b,c:d", "../x"] {
@@ -245,16 +307,40 @@ mod tests {
     #[test]
     fn what_is_no_address_is_rejected_by_its_fault() {
         let refusal = |text: &str| Address::parse(text).unwrap_err();
-        for text in ["12948", "127.0.0.1", "x.sock", "", "@", "unix:", "localhost"] {
+        for text in ["12948", "127.0.0.1", "x.sock", "", "@", "unix:", "localhost", ":", "h:", "[::1]:"] {
             assert_eq!(refusal(text), AddressError::NoPort(text.into()));
         }
-        for text in ["::1:80", "[::1:80", "::1"] {
+        for text in ["::1:80", "[::1:80", "::1", "[h]:80", "[]:80", "[::1]x:80"] {
             assert_eq!(refusal(text), AddressError::Brackets(text.into()));
+            let port_range = PortRange::parse(text);
+            assert!(
+                text == "::1" || port_range == Err(AddressError::Brackets(text.into())),
+                "{port_range:?}"
+            );
         }
+        for (text, character) in [
+            ("a/b:80", '/'),
+            ("me@h:80", '@'),
+            ("\u{201c}h:80", '\u{201c}'),
+            ("\u{200b}h:80", '\u{200b}'),
+            ("*:80", '*'),
+        ] {
+            assert_eq!(refusal(text), AddressError::Host { text: text.into(), character });
+            assert_eq!(PortRange::parse(text), Err(AddressError::Host { text: text.into(), character }));
+        }
+        for (text, rest, meant) in
+            [("h:80/", "/", "h:80"), ("[::1]:80abc", "abc", "[::1]:80"), ("h:80-", "-", "h:80")]
+        {
+            assert_eq!(refusal(text), trailing(text, rest, meant.into()));
+            assert_eq!(PortRange::parse(text), Err(trailing(text, rest, meant.into())));
+        }
+        assert_eq!(PortRange::parse("h:30-40-50"), Err(trailing("h:30-40-50", "-50", "h:30-40".into())));
         for (text, error) in [
             ("h\u{ff1a}80", AddressError::FullWidth as fn(String) -> AddressError),
             ("http://h:80", AddressError::Url),
             ("a:1,b:2", AddressError::List),
+            ("a:1;b:2", AddressError::List),
+            ("h:1\u{2013}2", AddressError::Dash),
             ("h :80", AddressError::Blank),
             ("h:80 ", AddressError::Blank),
         ] {

@@ -1,7 +1,7 @@
 //! The JSON file: Go's rules, and errors that name file, key and type.
 use bins::config::{Command, Config, load, parse_json};
-use bins::flags::{self, Side};
-use engine::options::{Kind, Mode};
+use bins::flags::Side;
+use engine::options::Mode;
 use std::path::PathBuf;
 
 fn read(text: &str) -> Result<Config, String> {
@@ -118,23 +118,9 @@ fn unknown_keys_are_named_and_ignored() {
     assert_eq!(warnings[0], format!("{}: unknown key \"colour\" ignored", path.display()));
 }
 
-// CLI-19
+// CLI-11
 #[test]
-fn options_without_effect_may_only_repeat_their_default() {
-    for flag in flags::of(Side::Client).filter(|flag| !flag.supported) {
-        let (key, default) = (flag.json.unwrap(), flag.default_for(Side::Client).unwrap());
-        let other = match flag.kind {
-            Kind::Text => "\"other\"",
-            Kind::Int => "46",
-            Kind::Bool => "true",
-        };
-        assert!(read(&format!("{{\"{key}\": {default}}}")).is_ok(), "{key}");
-        for text in
-            [format!("{{\"{key}\": {other}}}"), format!("{{\"{key}\": {default}, \"{key}\": {other}}}")]
-        {
-            assert_eq!(read(&text).unwrap_err(), format!("key \"{key}\": not supported yet"));
-        }
-    }
+fn a_switch_that_knows_words_takes_no_number() {
     assert_eq!(read(r#"{"tcp": 1}"#).unwrap_err(), "key \"tcp\": expected true or false, found 1");
 }
 

@@ -44,7 +44,7 @@ fn an_occupied_port_is_named_in_one_line() {
     );
 }
 
-// CLI-8, CLI-15, CLI-19
+// CLI-8, CLI-15
 #[test]
 fn usage_errors_exit_with_2() {
     let cases: &[(&[&str], &str)] = &[

@@ -2,16 +2,12 @@
 use crate::common::skipped;
 use bins::config::parse_json;
 use bins::flags::{self, Shell, Side, completions, help, man, markdown};
-use engine::options::{Flag, Group, Kind, Mode};
+use engine::options::{Group, Kind, Mode};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
 const SIDES: [Side; 2] = [Side::Client, Side::Server];
-
-fn supported(side: Side) -> impl Iterator<Item = &'static Flag> {
-    flags::of(side).filter(|flag| flag.supported)
-}
 
 // CLI-40: KARST_UPDATE=1 writes the file instead.
 #[test]
@@ -42,7 +38,7 @@ fn help_has_groups_and_hides_expert_options() {
         assert!(!short.contains("--acknodelay") && all.contains("--acknodelay"));
         assert_eq!(
             all.lines().count(),
-            short.lines().count() + supported(side).filter(|flag| flag.expert).count()
+            short.lines().count() + flags::of(side).filter(|flag| flag.expert).count()
         );
         assert!(all.lines().all(|line| line.len() < 200));
     }
@@ -53,7 +49,7 @@ fn help_has_groups_and_hides_expert_options() {
 fn the_manual_page_has_every_option_and_only_known_macros() {
     for side in SIDES {
         let page = man(side);
-        for flag in supported(side) {
+        for flag in flags::of(side) {
             let dashes = if flag.name.len() == 1 { "\\-" } else { "\\-\\-" };
             let form = format!("\\fB{dashes}{}", flag.name.replace('-', "\\-"));
             assert!(page.contains(&form), "{form}");
@@ -75,7 +71,7 @@ fn every_option_is_in_help_man_completions_manual_and_json() {
     for side in SIDES {
         let (all, page) = (help(side, true), man(side));
         let scripts = [Shell::Bash, Shell::Zsh, Shell::Fish].map(|shell| completions(side, shell));
-        for flag in supported(side) {
+        for flag in flags::of(side) {
             let name = flag.name;
             let escaped = format!("\\fB{}", if name.len() == 1 { "\\-" } else { "\\-\\-" });
             let dashes = if name.len() == 1 { "-" } else { "--" };
@@ -140,7 +136,7 @@ fn completions_offer_options_and_their_values() {
         let (zsh, fish) = (completions(side, Shell::Zsh), completions(side, Shell::Fish));
         assert!(zsh.starts_with(&format!("#compdef {}\n", side.program())));
         assert!(zsh.contains("  '--mode=[") && zsh.contains(":value:(auto fast3 fast2 fast normal manual)'"));
-        for flag in supported(side) {
+        for flag in flags::of(side) {
             let (dashes, letter) = if flag.name.len() == 1 { ("-", "s") } else { ("--", "l") };
             assert!(zsh.contains(&format!("  '{dashes}{}", flag.name)), "{}", flag.name);
             assert!(fish.contains(&format!(" -{letter} {}", flag.name)), "{}", flag.name);

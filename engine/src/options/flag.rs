@@ -40,8 +40,6 @@ pub struct Flag {
     pub since: u16,
     /// Listed by `--help-all` only, as in kcptun.
     pub expert: bool,
-    /// Whether the option has an effect; if not, programs refuse it (CLI-19).
-    pub supported: bool,
     /// Whether the value names a file.
     pub file: bool,
     /// Whether a negative number has a meaning, or an error of its own.
@@ -73,7 +71,6 @@ pub const fn flag(name: &'static str, group: Group, default: Value, meaning: &'s
         env: None,
         since: 2021,
         expert: false,
-        supported: true,
         file: false,
         signed: false,
         kind: Kind::Text,
@@ -121,12 +118,6 @@ impl Flag {
     /// Listed by `--help-all` only.
     pub const fn expert(mut self) -> Self {
         self.expert = true;
-        self
-    }
-
-    /// Known, but refused.
-    pub const fn unsupported(mut self) -> Self {
-        self.supported = false;
         self
     }
 

@@ -144,3 +144,13 @@ fn a_scenario_that_is_wrong_is_refused_with_its_place() {
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && error.contains("links.up.loss_pct"), "{error}");
 }
+
+#[test]
+fn the_version_is_printed_with_the_name() {
+    for flag in ["-v", "-V", "--version"] {
+        let output = Command::new(env!("CARGO_BIN_EXE_karst-interop")).arg(flag).output().unwrap();
+        assert!(output.status.success());
+        let expected = format!("karst-interop {}\n", env!("CARGO_PKG_VERSION"));
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
+    }
+}

@@ -55,7 +55,8 @@ fn files_other_than_results_are_refused_by_name() {
         let output = report(&["md", path]);
         assert_eq!(output.status.code(), Some(2));
         let line = String::from_utf8(output.stderr).unwrap();
-        assert!(line.contains(path) && line.contains(reason) && line.lines().count() == 1, "{line}");
+        assert!(line.contains(path) && line.lines().count() == 1, "{line}");
+        assert_eq!(line.matches(reason).count(), 1, "{line}");
     };
     refused("missing.json", "No such file");
     let other = std::env::temp_dir().join(format!("karst-report-{}.json", std::process::id()));
@@ -63,7 +64,18 @@ fn files_other_than_results_are_refused_by_name() {
     refused(other.to_str().unwrap(), "format is `karst-sim/9`");
     std::fs::write(&other, "[]").unwrap();
     refused(other.to_str().unwrap(), "expected struct Results");
+    std::fs::write(&other, "{").unwrap();
+    refused(other.to_str().unwrap(), "EOF while parsing");
     std::fs::remove_file(&other).unwrap();
+}
+
+#[test]
+fn the_version_is_printed_with_the_name() {
+    for flag in ["-v", "-V", "--version"] {
+        let output = report(&[flag]);
+        assert!(output.status.success());
+        assert_eq!(text(&output), format!("karst-report {}\n", env!("CARGO_PKG_VERSION")));
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use super::pool::Jobs;
 use super::{load, scenario_files, to_stdout};
 use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
+use sim::scenario::prefix;
 use sim::tools::gate::{self, Divergence};
 use sim::{Outcome, ScenarioFile};
 use std::collections::BTreeMap;
@@ -75,7 +76,7 @@ fn read(path: &Path) -> anyhow::Result<BTreeMap<String, Pin>> {
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path).with_context(|| name.clone())?;
     let pins: Pins = serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(&text))
-        .map_err(|error| anyhow::anyhow!("{name}: {}: {}", error.path(), error.inner()))?;
+        .map_err(|error| anyhow::anyhow!("{name}: {}{}", prefix(&error.path().to_string()), error.inner()))?;
     ensure!(pins.format == FORMAT, "{name}: format: is `{}`, not `{FORMAT}`", pins.format);
     Ok(pins.pins)
 }

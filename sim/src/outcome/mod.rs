@@ -63,7 +63,7 @@ impl Results {
 #[non_exhaustive]
 pub enum ResultsError {
     /// The file is not valid JSON, or lacks a key.
-    #[error("{0}")]
+    #[error(transparent)]
     Json(#[from] serde_json::Error),
     /// The file has another format or version.
     #[error("format is `{0}`, not `{FORMAT}`")]

@@ -16,7 +16,7 @@ pub struct Recording {
 #[non_exhaustive]
 pub enum RecordingError {
     /// It cannot be read.
-    #[error("{0}")]
+    #[error(transparent)]
     Read(#[from] io::Error),
     /// A line is not valid.
     #[error("line {line}: {reason}")]

@@ -15,6 +15,7 @@ mod source;
 mod work;
 
 pub(crate) use file::schema as file_schema;
+pub use path::prefix;
 pub use source::ScenarioFile;
 
 use crate::plan::Scenario;
@@ -22,7 +23,7 @@ use path::Path;
 
 /// Why a scenario file was refused: one line of file, place in the file, and reason.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{file}: {path}: {reason}")]
+#[error("{file}: {}{reason}", path::prefix(.path))]
 pub struct ScenarioError {
     /// Name of the file as given.
     pub file: String,

@@ -26,3 +26,8 @@ impl fmt::Display for Path {
         out.write_str(if path.is_empty() { "." } else { path })
     }
 }
+
+/// A place as the beginning of an error; empty for the whole file.
+pub fn prefix(path: &str) -> String {
+    if path == "." { String::new() } else { format!("{path}: ") }
+}

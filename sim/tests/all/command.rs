@@ -37,6 +37,16 @@ fn a_run_is_reported_and_written_as_json() {
 }
 
 #[test]
+fn the_version_is_printed_with_the_name() {
+    for flag in ["-v", "-V", "--version"] {
+        let output = karst_sim(&[flag]);
+        assert!(output.status.success());
+        let expected = format!("karst-sim {}\n", env!("CARGO_PKG_VERSION"));
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
+    }
+}
+
+#[test]
 fn a_broken_rule_is_exit_code_1() {
     let mut content = rough();
     content["links"]["down"] = json!({ "loss_pct": 100 });

@@ -7,7 +7,7 @@ pub(super) type Weighted = (&'static str, u32);
 
 /// Why weights were refused: one line of file, place in the file, and reason.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{file}: {path}: {reason}")]
+#[error("{file}: {}{reason}", crate::scenario::prefix(.path))]
 pub struct WeightsError {
     /// Name of the file as given.
     pub file: String,
