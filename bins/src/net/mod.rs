@@ -8,4 +8,5 @@ pub mod http;
 pub mod network;
 mod segmentation;
 pub mod udp;
+mod watched;
 pub mod wire;

@@ -4,6 +4,7 @@
 //! is left at the system's default, as Go leaves it.
 
 use super::segmentation::Refusals;
+use super::watched::Watched;
 use crate::log::log_line;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::cell::{Cell, RefCell};
@@ -15,8 +16,6 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::ptr;
 use std::task::{Context, Poll};
 use std::time::Instant;
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 
 /// What carries datagrams: UDP here, something else elsewhere.
 pub trait Datagrams {
@@ -158,10 +157,7 @@ pub struct SocketOptions {
 /// A UDP socket.
 #[derive(Debug)]
 pub struct UdpSocket {
-    /// Watched for what arrives only: it has room again after nearly every datagram sent, which nobody waits for.
-    socket: AsyncFd<std::net::UdpSocket>,
-    /// The same while it has no room.
-    room: RefCell<Option<AsyncFd<std::net::UdpSocket>>>,
+    socket: Watched,
     local: SocketAddr,
     refusals: RefCell<Refusals>,
     send_errors: Cell<u64>,
@@ -194,10 +190,8 @@ impl UdpSocket {
         socket.bind(&address.into())?;
         let socket = std::net::UdpSocket::from(socket);
         let local = socket.local_addr()?;
-        let socket = watch(socket, Interest::READABLE)?;
         Ok(Self {
-            socket,
-            room: RefCell::default(),
+            socket: Watched::new(socket)?,
             local,
             refusals: RefCell::default(),
             send_errors: Cell::new(0),
@@ -281,34 +275,16 @@ impl Datagrams for UdpSocket {
     }
 
     fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.socket.poll_read_ready(cx).map_ok(|_| ())
+        self.socket.poll_recv_ready(cx)
     }
 
     fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut room = self.room.borrow_mut();
-        if room.is_none() {
-            let copy = self.socket.get_ref().try_clone()?;
-            *room = Some(watch(copy, Interest::WRITABLE)?);
-        }
-        let ready = room.as_ref().map_or(Poll::Ready(Ok(())), |fd| fd.poll_write_ready(cx).map_ok(|_| ()));
-        if ready.is_ready() {
-            *room = None;
-        }
-        ready
+        self.socket.poll_send_ready(cx)
     }
 
     fn try_recv(&self, batch: &mut RecvBatch) -> io::Result<()> {
         batch.clear();
-        let mut emptied = false;
-        let received = self.socket.try_io(Interest::READABLE, |socket| {
-            receive_messages(socket.as_raw_fd(), batch)?;
-            emptied = !batch.is_full();
-            // A call that did not fill the batch emptied the socket, so that the next one may wait for news.
-            if emptied { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
-        });
-        if emptied {
-            return Ok(());
-        }
+        let received = self.socket.receive(|fd| receive_messages(fd, batch).map(|()| batch.is_full()));
         if let (true, Err(error)) = (self.reports, &received)
             && error.kind() != io::ErrorKind::WouldBlock
         {
@@ -322,7 +298,7 @@ impl Datagrams for UdpSocket {
             Some(segment) if bytes.len() > usize::from(segment.get()) => self.send_run(to, bytes, segment)?,
             _ => self.send(&self.name_of(to), bytes, None).map(|()| bytes.len())?,
         };
-        *self.room.borrow_mut() = None;
+        self.socket.note_sent();
         Ok(taken)
     }
 
@@ -333,11 +309,6 @@ impl Datagrams for UdpSocket {
     fn send_errors(&self) -> u64 {
         self.send_errors.get()
     }
-}
-
-fn watch(socket: std::net::UdpSocket, interest: Interest) -> io::Result<AsyncFd<std::net::UdpSocket>> {
-    // SAFETY: the socket owns its descriptor, always names the same one, and nothing here takes it out.
-    unsafe { AsyncFd::register_with_interest(socket, interest) }.map_err(io::Error::from)
 }
 
 /// Drivers without scatter-gather, old kernels and paths with a smaller MTU refuse segmented sends.
@@ -524,10 +495,10 @@ mod tests {
     async fn the_code_point_is_in_the_upper_six_bits_for_both_families() {
         let options = SocketOptions { dscp: 46, ..SocketOptions::default() };
         let socket = UdpSocket::bind(([127, 0, 0, 1], 0).into(), options).unwrap();
-        assert_eq!(socket2::SockRef::from(socket.socket.get_ref()).tos_v4().unwrap(), 184);
+        assert_eq!(socket2::SockRef::from(&socket.socket).tos_v4().unwrap(), 184);
         // A machine without IPv6 has nothing to show.
         if let Ok(socket) = UdpSocket::bind(([0u16; 8], 0).into(), options) {
-            let socket = socket2::SockRef::from(socket.socket.get_ref());
+            let socket = socket2::SockRef::from(&socket.socket);
             assert_eq!((socket.tclass_v6().unwrap(), socket.tos_v4().unwrap()), (184, 184));
         }
     }
@@ -538,11 +509,11 @@ mod tests {
         let bind = || UdpSocket::bind(([127, 0, 0, 1], 0).into(), SocketOptions::default()).unwrap();
         let (from, to) = (bind(), bind());
         std::future::poll_fn(|cx| from.poll_send_ready(cx)).await.unwrap();
-        assert!(from.room.borrow().is_none());
+        assert!(!from.socket.watches_room());
         let _ = from.poll_send_ready(&mut Context::from_waker(std::task::Waker::noop()));
-        assert!(from.room.borrow().is_some());
+        assert!(from.socket.watches_room());
         assert_eq!(from.try_send(to.local_addr(), b"0123456789", NonZeroU16::new(4)).unwrap(), 10);
-        assert!(from.room.borrow().is_none());
+        assert!(!from.socket.watches_room());
     }
 
     /// The rest of a burst is received although the socket was told about once.

@@ -4,21 +4,17 @@
 //! machine sends. A filter in the kernel passes only unfragmented TCP to one port. Needs CAP_NET_RAW.
 
 use super::{Arrived, BATCH, Hop, Link, PACKET_BYTES_MAX};
-use std::cell::RefCell;
+use crate::net::watched::Watched;
 use std::io;
 use std::mem::{size_of, zeroed};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::task::{Context, Poll};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 
 /// Captures and injects packets of one network protocol.
 #[derive(Debug)]
 pub(super) struct PacketSocket {
-    socket: AsyncFd<OwnedFd>,
-    /// The same while it has no room.
-    room: RefCell<Option<AsyncFd<OwnedFd>>>,
+    socket: Watched,
     /// ETH_P_IP or ETH_P_IPV6.
     protocol: u16,
 }
@@ -52,51 +48,30 @@ impl PacketSocket {
         if unsafe { libc::bind(fd, ptr::from_ref(&name).cast(), len) } != 0 {
             return Err(io::Error::last_os_error());
         }
-        Ok(Self { socket: watch(socket, Interest::READABLE)?, room: RefCell::default(), protocol })
+        Ok(Self { socket: Watched::new(socket)?, protocol })
     }
 }
 
 impl Link for PacketSocket {
     fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.socket.poll_read_ready(cx).map_ok(|_| ())
+        self.socket.poll_recv_ready(cx)
     }
 
     fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut room = self.room.borrow_mut();
-        if room.is_none() {
-            let copy = self.socket.get_ref().try_clone()?;
-            *room = Some(watch(copy, Interest::WRITABLE)?);
-        }
-        let ready = room.as_ref().map_or(Poll::Ready(Ok(())), |fd| fd.poll_write_ready(cx).map_ok(|_| ()));
-        if ready.is_ready() {
-            *room = None;
-        }
-        ready
+        self.socket.poll_send_ready(cx)
     }
 
     fn receive(&self, bytes: &mut [u8], arrived: &mut Vec<Arrived>) -> io::Result<()> {
         arrived.clear();
-        let mut emptied = false;
-        let received = self.socket.try_io(Interest::READABLE, |socket| {
-            receive_messages(socket.as_raw_fd(), bytes, arrived)?;
-            emptied = arrived.len() < BATCH;
-            // A call that did not fill the batch emptied the socket, so that the next one may wait for news.
-            if emptied { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
-        });
-        if emptied { Ok(()) } else { received }
+        self.socket.receive(|fd| receive_messages(fd, bytes, arrived).map(|()| arrived.len() == BATCH))
     }
 
     fn send(&self, hop: &Hop, packets: &[(&[u8], &[u8])]) -> io::Result<usize> {
         let name = link_address(self.protocol, hop);
         let sent = send_messages(self.socket.as_raw_fd(), &name, packets)?;
-        *self.room.borrow_mut() = None;
+        self.socket.note_sent();
         Ok(sent)
     }
-}
-
-fn watch(socket: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
-    // SAFETY: the descriptor is owned, always the same, and nothing here takes it out.
-    unsafe { AsyncFd::register_with_interest(socket, interest) }.map_err(io::Error::from)
 }
 
 fn link_address(protocol: u16, hop: &Hop) -> libc::sockaddr_ll {
