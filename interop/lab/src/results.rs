@@ -215,6 +215,12 @@ impl Measurements {
         self.format == LINES_FORMAT
     }
 
+    /// Whether the programs carried datagrams as forged TCP.
+    pub fn is_forged(&self) -> bool {
+        let mut runs = self.cases.iter().flat_map(|case| &case.contestants);
+        runs.any(|runs| runs.commands.iter().any(|command| forges(command.split(' '))))
+    }
+
     /// The case of that name.
     pub fn case(&self, name: &str) -> Option<&Case> {
         self.cases.iter().find(|case| case.name == name)
@@ -236,6 +242,11 @@ impl Measurements {
     pub fn has_skipped(&self, name: &str) -> bool {
         self.skipped.iter().any(|skipped| skipped.name == name)
     }
+}
+
+/// Whether the flags of a program make it carry datagrams as forged TCP.
+pub fn forges<'f>(mut flags: impl Iterator<Item = &'f str>) -> bool {
+    flags.any(|flag| flag == "--tcp" || flag.starts_with("--tcp="))
 }
 
 impl PathInfo {

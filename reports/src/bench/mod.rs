@@ -6,7 +6,7 @@ use crate::performance::{aligned, figure_rows, figures, goal_rows, summary, verd
 use anyhow::{Context, bail, ensure};
 use lab::measure::{Amount, Bench, Row, Selection};
 use lab::peers::{Found, Peer};
-use lab::results::{FORMAT, Measurements};
+use lab::results::{FORMAT, Measurements, forges};
 use lab::sys;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,7 +18,8 @@ pub(crate) use lines::LinesArgs;
 Every row is measured with each contestant in turn, A B A B, `--runs` times; medians are compared, the first peer with all others. The payload
 is incompressible. Processor time and memory are the sums of client and server. Over emulated paths (loss, rtt, --scenario) tunnels pass
 a UDP relay, and kernel TCP passes the same links with the same seeds between two network namespaces (root). All rows but `scale` use
-windows of 1024; of a scenario only the links and their faults are used.")]
+windows of 1024; of a scenario only the links and their faults are used. With `--flags --tcp`, forged TCP is measured over the loopback
+device of a network namespace of its own (root): throughput, plain and latency, which have goals of their own.")]
 pub(crate) struct Args {
     /// A pair of programs; may be repeated: the first is compared with the others [default: karst beside this program, kcptun of the PATH]
     #[arg(long, value_name = "NAME=CLIENT,SERVER[,FLAG...]", value_parser = Peer::parse)]
@@ -29,7 +30,7 @@ pub(crate) struct Args {
     /// Seconds of each measurement
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
     seconds: u64,
-    /// Only these rows; `none` for --scenario alone [default: all]
+    /// Only these rows; `none` for --scenario alone [default: all; of forged TCP those with goals]
     #[arg(long, value_delimiter = ',', value_name = "ROW", value_parser = row)]
     rows: Vec<Option<Row>>,
     /// More flags for all programs, separated by spaces
@@ -79,15 +80,18 @@ fn control(text: &str) -> Result<String, String> {
 impl Args {
     /// Measures, prints and writes the results; returns whether every run succeeded.
     pub(crate) fn run(&self) -> anyhow::Result<bool> {
+        let flags: Vec<String> = self.flags.split_whitespace().map(str::to_owned).collect();
+        let is_forged = forges(flags.iter().map(String::as_str));
+        let rows = self.rows(is_forged);
         create(self.json.as_deref())?;
+        if is_forged {
+            let emulated = rows.iter().any(|row| row.is_emulated()) || !self.scenario.is_empty();
+            ensure!(!emulated, "forged TCP passes no UDP relay: only rows of the loopback device can be measured");
+            // Before any other thread starts.
+            lab::netns::enter_loopback()?;
+        }
         sys::watch_signals();
         let found = self.peers()?;
-        let flags: Vec<String> = self.flags.split_whitespace().map(str::to_owned).collect();
-        let rows: Vec<Row> = if self.rows.is_empty() {
-            Row::ALL.into()
-        } else {
-            self.rows.iter().copied().flatten().collect()
-        };
         let sessions = self.sessions as usize;
         let selection = Selection {
             rows: &rows,
@@ -112,6 +116,14 @@ impl Args {
         println!("{}", aligned(&figure_rows(&results, &figures(&results))));
         print!("{}", aligned(&goal_rows(&verdicts(&results))));
         Ok(results.is_complete())
+    }
+
+    fn rows(&self, is_forged: bool) -> Vec<Row> {
+        match (self.rows.is_empty(), is_forged) {
+            (true, true) => Row::FORGED.into(),
+            (true, false) => Row::ALL.into(),
+            (false, _) => self.rows.iter().copied().flatten().collect(),
+        }
     }
 
     fn peers(&self) -> anyhow::Result<Found> {

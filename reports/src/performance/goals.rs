@@ -67,6 +67,16 @@ const GOALS: [(&str, &str, Rule); 27] = [
     ("pinned-latency", "load_p99_ms", RatioBelow(1.0)),
 ];
 
+/// Those of forged TCP.
+const FORGED_GOALS: [(&str, &str, Rule); 6] = [
+    ("throughput", "throughput_mbit", RatioAtLeast(3.0)),
+    ("throughput-plain", "throughput_mbit", RatioAtLeast(3.0)),
+    ("throughput", "cpu_s_per_gb", RatioAtMost(1.0 / 3.0)),
+    ("throughput-plain", "cpu_s_per_gb", RatioAtMost(1.0 / 3.0)),
+    ("latency", "idle_p50_ms", RatioAtMost(1.0)),
+    ("latency", "load_p50_ms", RatioAtMost(1.0)),
+];
+
 /// The verdict on a goal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -101,7 +111,8 @@ pub(crate) fn verdicts(bench: &Measurements) -> Vec<Verdict> {
     let first = bench.peers.first().map_or("", |peer| peer.name.as_str());
     let others: Vec<&str> = bench.peers.iter().skip(1).map(|peer| peer.name.as_str()).collect();
     let mut verdicts = Vec::new();
-    for (case, metric, rule) in GOALS {
+    let goals = if bench.is_forged() { &FORGED_GOALS[..] } else { &GOALS };
+    for &(case, metric, rule) in goals {
         let title = METRICS.iter().find(|known| known.name == metric).map_or(metric, |known| known.title);
         let about = CASES.iter().find(|(name, _)| *name == case).map_or(case, |(_, about)| *about);
         if !rule.is_ratio() {
@@ -231,6 +242,15 @@ mod tests {
         assert_eq!(with(&[600.0; 2], &[100.0; 2]).1, "NOT MET");
         assert_eq!(with(&[700.0; 5], &[0.0; 5]).1, "open: the other's is zero");
         assert_eq!(with(&[700.0; 5], &[]).1, "open: nothing to compare with");
+    }
+
+    #[test]
+    fn forged_tcp_has_goals_of_its_own() {
+        let mut bench = bench("throughput", "throughput_mbit", &[300.0; 5], &[100.0; 5]);
+        bench.cases[0].contestants[0].commands = vec!["karst-server -l :1 --tcp".into()];
+        let verdicts = verdicts(&bench);
+        assert_eq!(of(&verdicts, "bulk: throughput, karst / go"), ("3x".into(), "met".into()));
+        assert_eq!(verdicts.len(), FORGED_GOALS.len());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::charts::charts;
 use super::lossy;
-use super::tables::{Section, sections};
+use super::tables::{Section, sections, title};
 use crate::html::escaped;
 use lab::results::Measurements;
 
@@ -14,7 +14,7 @@ pub(crate) fn page(bench: &Measurements, notes: &str) -> String {
         let lead = lossy::lead(bench);
         return document(lossy::TITLE, &lead, lossy::sections(bench), notes, &lossy::charts(bench));
     }
-    document("Performance", &lead(bench), sections(bench), notes, &charts(bench))
+    document(title(bench), &lead(bench), sections(bench), notes, &charts(bench))
 }
 
 /// Order of the document: goals, notes, charts, tables.

@@ -1,7 +1,7 @@
 //! The page as Markdown.
 
 use super::lossy;
-use super::tables::{Section, sections};
+use super::tables::{Section, sections, title};
 use crate::markdown::line;
 use lab::results::Measurements;
 
@@ -11,7 +11,7 @@ pub(crate) fn page(bench: &Measurements, notes: &str) -> String {
         let lead = lossy::lead(bench) + " The page `index.html` has the charts.\n";
         return document(lossy::TITLE, &format!("\n{lead}"), lossy::sections(bench), notes);
     }
-    document("Performance", "", sections(bench), notes)
+    document(title(bench), "", sections(bench), notes)
 }
 
 fn document(title: &str, lead: &str, sections: Vec<Section>, notes: &str) -> String {

@@ -14,6 +14,11 @@ pub(crate) struct Section {
     pub(crate) rows: Vec<Vec<String>>,
 }
 
+/// Title of a `bench` page.
+pub(super) fn title(bench: &Measurements) -> &'static str {
+    if bench.is_forged() { "Forged TCP" } else { "Performance" }
+}
+
 /// All sections of a `bench` page that have rows.
 pub(crate) fn sections(bench: &Measurements) -> Vec<Section> {
     let all = figures(bench);
@@ -52,8 +57,9 @@ fn goals(bench: &Measurements) -> Section {
 }
 
 fn clean_lead(bench: &Measurements) -> String {
+    let of = if bench.is_forged() { ", as forged TCP" } else { "" };
     format!(
-        "Over the loopback device: medians of {} runs of {} s of each contestant in turn, with the lowest and the highest. The payload is \
+        "Over the loopback device{of}: medians of {} runs of {} s of each contestant in turn, with the lowest and the highest. The payload is \
          incompressible; memory and processor time are the sums of client and server.",
         bench.runs, bench.seconds
     )

@@ -95,6 +95,28 @@ fn two_pairs_take_turns_on_every_kind_of_row() {
     assert!(!printed.contains(" met\n"), "one run decides nothing: {printed}");
 }
 
+/// Needs root. Its loopback device is that of a namespace: nothing of the host is touched.
+#[test]
+fn forged_tcp_has_rows_and_goals_of_its_own() {
+    let test = "forged_tcp_has_rows_and_goals_of_its_own";
+    let (Some(karst), Some(go)) = (karst(test), go(test)) else { return };
+    let peers = ["bench", "--peer", &karst, "--peer", &go, "--runs", "1", "--seconds", "1"];
+    let output = report(&[&peers[..], &["--flags", "--tcp"]].concat());
+    let said = String::from_utf8_lossy(&output.stderr);
+    if said.contains("need root") || said.contains("creating a network namespace") {
+        let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {said}");
+        return;
+    }
+    assert!(output.status.success(), "{said}");
+    let rows: Vec<&str> = said.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(rows, ["throughput", "throughput-plain", "latency"].map(|row| [row; 2]).concat(), "{said}");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    for goal in ["at least 3x", "at most 0.333x", "at most 1x"] {
+        assert!(printed.contains(goal), "{printed}");
+    }
+    assert!(!printed.contains("many sessions"), "{printed}");
+}
+
 #[test]
 fn a_line_is_between_the_programs() {
     let test = "a_line_is_between_the_programs";
@@ -181,4 +203,5 @@ fn invalid_arguments_are_refused_by_name() {
     refused(&[&one[..], &["--scenario", "missing.json", "--rows", "none"]].concat(), "missing.json");
     refused(&[&one[..], &["--json", "/none/such/file.json"]].concat(), "/none/such/file.json");
     refused(&[&one[..], &["--runs", "0"]].concat(), "--runs");
+    refused(&[&one[..], &["--flags", "--tcp", "--rows", "loss"]].concat(), "forged TCP passes no UDP relay");
 }

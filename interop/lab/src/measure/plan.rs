@@ -55,6 +55,14 @@ impl Row {
         Self::Rtt,
     ];
 
+    /// The rows that have goals with forged TCP.
+    pub const FORGED: [Self; 3] = [Self::Throughput, Self::Plain, Self::Latency];
+
+    /// Whether an emulated path is between the programs.
+    pub const fn is_emulated(self) -> bool {
+        matches!(self, Self::Loss | Self::Rtt)
+    }
+
     /// Name on the command line.
     pub const fn name(self) -> &'static str {
         match self {

@@ -66,6 +66,19 @@ pub enum End {
     Right,
 }
 
+/// Moves the calling thread, and the threads and programs that it starts afterwards, to a network namespace that has a
+/// loopback device only. The kernel removes it with them, and with it the firewall rules that a program leaves.
+///
+/// # Errors
+/// Missing permission, or a kernel without namespaces.
+pub fn enter_loopback() -> Result<(), NetworkError> {
+    if !sys::is_root() {
+        return Err(NetworkError::NotRoot);
+    }
+    sys::leave_network().map_err(NetworkError::NoNamespace)?;
+    ip("link set lo up").map_err(NetworkError::NoDevice)
+}
+
 /// A running network. Dropping it removes the namespaces and kills their programs.
 #[derive(Debug)]
 pub struct Network {
