@@ -3,6 +3,7 @@
 mod process;
 mod prometheus;
 
+use crate::net::carrier::Carrier;
 use crate::net::http::Page;
 use crate::snmp::Totals;
 use engine::congestion::ControlState;
@@ -33,6 +34,9 @@ pub struct Snapshot {
     pub short: bool,
     /// Streams alive.
     pub streams: usize,
+    /// Live sessions by what carries their datagrams, as in [`Carrier::ALL`].
+    #[serde(skip)]
+    pub carriers: [usize; 3],
     /// Longest of all sessions.
     #[serde(flatten)]
     pub worst: Worst,
@@ -104,6 +108,8 @@ pub struct Session {
     pub local: SocketAddr,
     /// Address of the other end.
     pub peer: SocketAddr,
+    /// What carries the datagrams.
+    pub carrier: Carrier,
     /// KCP's conversation number.
     pub conv: u32,
     /// Streams alive.
@@ -185,11 +191,12 @@ impl From<ControlState> for Controller {
 
 impl Session {
     /// The state of a tunnel behind the socket `local`.
-    pub fn of(local: SocketAddr, tunnel: &Tunnel) -> Self {
+    pub fn of(local: SocketAddr, carrier: Carrier, tunnel: &Tunnel) -> Self {
         let (stats, arq) = (tunnel.stats(), tunnel.arq().state());
         Self {
             local,
             peer: tunnel.peer(),
+            carrier,
             conv: tunnel.conv(),
             streams: tunnel.stream_count(),
             rtt_ms: arq.srtt_ms,
@@ -262,7 +269,7 @@ mod tests {
         let shown = |settings: Settings| {
             let config = Arc::new(settings.tunnel_config().expect("settings that work"));
             let tunnel = Tunnel::connect(&config, Instant::ZERO, address, Entropy::from_seed([1; 32]));
-            serde_json::to_value(Session::of(address, &tunnel)).expect("JSON")
+            serde_json::to_value(Session::of(address, Carrier::Udp, &tunnel)).expect("JSON")
         };
         let auto = shown(Settings::new(Side::Client, Mode::Auto));
         assert_eq!(auto["controller"]["phase"], "startup");

@@ -2,6 +2,7 @@
 
 use super::report::{Fault, Report};
 use super::session::{End, Session};
+use super::socket::Via;
 use super::{Job, path, silence};
 use crate::config::ConfigError;
 use crate::net::address::{PortRange, resolve};
@@ -57,7 +58,7 @@ pub(super) fn check(mut job: Job<'_>, report: &mut Report) -> Result<(), ConfigE
             return Ok(());
         }
     }
-    path::measure(&config, to, job.entropy.fork(), report);
+    path::measure(&config, &job.via, to, job.entropy.fork(), report);
     Ok(())
 }
 
@@ -101,10 +102,11 @@ fn first_answer(
     let all =
         addresses.iter().flat_map(|address| ports.iter().map(|port| SocketAddr::new(address.ip(), *port)));
     let tries: Vec<_> = all.map(|to| (to, job.entropy.fork())).collect();
+    let via = &job.via;
     let answers: Vec<(SocketAddr, Answer)> = thread::scope(|scope| {
         let tasks: Vec<_> = tries
             .into_iter()
-            .map(|(to, entropy)| (to, scope.spawn(move || dial(config, to, entropy))))
+            .map(|(to, entropy)| (to, scope.spawn(move || dial(config, via, to, entropy))))
             .collect();
         let join = |task: thread::ScopedJoinHandle<'_, Answer>| task.join().unwrap_or(Answer::Silent);
         tasks.into_iter().map(|(to, task)| (to, join(task))).collect()
@@ -150,8 +152,8 @@ fn ports(remote: &PortRange) -> Vec<u16> {
     (0..tried).map(port).collect()
 }
 
-fn dial(config: &Arc<TunnelConfig>, to: SocketAddr, entropy: engine::Entropy) -> Answer {
-    let mut session = match Session::dial(config, to, entropy) {
+fn dial(config: &Arc<TunnelConfig>, via: &Via, to: SocketAddr, entropy: engine::Entropy) -> Answer {
+    let mut session = match Session::dial(config, via, to, entropy) {
         Ok(session) => session,
         Err(error) => return Answer::Failed(error),
     };
@@ -170,8 +172,16 @@ fn explain_failure(job: &mut Job<'_>, answers: Vec<(SocketAddr, Answer)>, report
     match answer {
         Answer::Failed(error) if error.kind() == ErrorKind::ConnectionRefused => report.fault(
             Fault::Port,
-            &format!("UDP port {} of {} is closed: nothing listens there", to.port(), to.ip()),
-            "start the server, and compare the port with its --listen",
+            &format!(
+                "{} port {} of {} is closed: nothing listens there",
+                job.via.protocol(),
+                to.port(),
+                to.ip()
+            ),
+            match job.via {
+                Via::Udp => "start the server, and compare the port with its --listen",
+                Via::Forged(..) => "start the server with --tcp, and compare the port with its --listen",
+            },
         ),
         Answer::Failed(error) => report.fault(
             Fault::Silence,
@@ -287,10 +297,11 @@ fn explain_mux(
     let version = if own.smuxver == 1 { 2 } else { 1 };
     let settings = [other(!own.nocomp, own.smuxver), other(own.nocomp, version), other(!own.nocomp, version)];
     let tries: Vec<_> = settings.iter().map(|settings| (settings, job.entropy.fork())).collect();
+    let via = &job.via;
     let found = thread::scope(|scope| {
         let tasks: Vec<_> = tries
             .into_iter()
-            .map(|(settings, entropy)| scope.spawn(move || is_understood(settings, to, entropy)))
+            .map(|(settings, entropy)| scope.spawn(move || is_understood(settings, via, to, entropy)))
             .collect();
         tasks.into_iter().position(|task| task.join().unwrap_or(false))
     });
@@ -312,7 +323,7 @@ fn explain_mux(
     let given = |flag: &str| own.no_probe || job.given.has(flag);
     let names = [(theirs.nocomp != own.nocomp, "nocomp"), (theirs.smuxver != own.smuxver, "smuxver")];
     if !names.iter().any(|(differs, flag)| *differs && given(flag)) {
-        report_adapted(theirs, to, job.entropy.fork(), report);
+        report_adapted(theirs, (&job.via, to), job.entropy.fork(), report);
         return Some(theirs.clone());
     }
     if theirs.nocomp != own.nocomp {
@@ -336,7 +347,12 @@ fn explain_mux(
 }
 
 /// The client finds out what the server uses, unless an option says otherwise (CLI-100).
-fn report_adapted(theirs: &Settings, to: SocketAddr, entropy: engine::Entropy, report: &mut Report) {
+fn report_adapted(
+    theirs: &Settings,
+    (via, to): (&Via, SocketAddr),
+    entropy: engine::Entropy,
+    report: &mut Report,
+) {
     let nocomp = if theirs.nocomp { " --nocomp" } else { "" };
     report.note(
         "mux",
@@ -346,7 +362,7 @@ fn report_adapted(theirs: &Settings, to: SocketAddr, entropy: engine::Entropy, r
         ),
     );
     let Ok(config) = theirs.tunnel_config() else { return };
-    if let Answer::Heard(mut session) = dial(&Arc::new(config), to, entropy)
+    if let Answer::Heard(mut session) = dial(&Arc::new(config), via, to, entropy)
         && let Ok(Talk { understood: true, target }) = talk(&mut session)
     {
         report_peer(&session, theirs, report);
@@ -354,10 +370,10 @@ fn report_adapted(theirs: &Settings, to: SocketAddr, entropy: engine::Entropy, r
     }
 }
 
-fn is_understood(settings: &Settings, to: SocketAddr, entropy: engine::Entropy) -> bool {
+fn is_understood(settings: &Settings, via: &Via, to: SocketAddr, entropy: engine::Entropy) -> bool {
     let Ok(config) = settings.tunnel_config() else { return false };
     let understood = || {
-        let mut session = Session::dial(&Arc::new(config), to, entropy)?;
+        let mut session = Session::dial(&Arc::new(config), via, to, entropy)?;
         session.run(ANSWER_LIMIT, |session| session.tunnel.was_heard())?;
         if session.run(ANNOUNCEMENT_LIMIT, Session::understands)? {
             return Ok(true);

@@ -10,6 +10,7 @@ mod report;
 mod server;
 mod session;
 mod silence;
+mod socket;
 mod system;
 
 pub use report::Fault;
@@ -19,6 +20,7 @@ use crate::flags::Side;
 use engine::Entropy;
 use engine::options::text_of;
 use report::Report;
+use socket::Via;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
@@ -49,7 +51,11 @@ pub fn run(side: Side, words: &[String]) -> ExitCode {
     }
     let mut report = Report::new(side);
     warnings.iter().for_each(|warning| report.note("options", warning));
-    let job = Job { config: &config, given: &given, entropy: Entropy::from_seed(seed) };
+    let via = match config.forged() {
+        Ok(forged) => config.program.tcp.variant().zip(forged).map_or(Via::Udp, Via::forged),
+        Err(error) => return refuse(error.to_string(), 1),
+    };
+    let job = Job { config: &config, given: &given, entropy: Entropy::from_seed(seed), via };
     let checked = match side {
         Side::Client => client::check(job, &mut report),
         Side::Server => server::check(job, &mut report),
@@ -65,4 +71,5 @@ struct Job<'c> {
     config: &'c Config,
     given: &'c Given,
     entropy: Entropy,
+    via: Via,
 }

@@ -1,13 +1,12 @@
 //! Round trip, loss of both directions, and mtu of the path, by the engine's [`PathProbe`].
 
 use super::report::{Fault, Report};
-use super::session::{connected, receive};
-use crate::net::fragments::forbid_fragments;
+use super::socket::{Socket, Via};
 use engine::path_probe::{PathProbe, Reply};
 use engine::tunnel::MTU_MAX;
 use engine::{Entropy, TunnelConfig};
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// Loss of one direction above which the path is at fault.
@@ -24,7 +23,7 @@ const SEARCH_LIMIT: Duration = Duration::from_secs(8);
 const COPIES: u32 = 6;
 const COPIES_LIMIT: Duration = Duration::from_millis(400);
 
-/// A size that nearly every path delivers, bytes of UDP payload: the search for the mtu begins there.
+/// A size that nearly every path delivers, bytes of a datagram: the search for the mtu begins there.
 const BYTES_MIN: usize = 508;
 
 /// Distance of the mtu found from the true one, bytes.
@@ -34,8 +33,14 @@ const BYTES_PRECISION: usize = 8;
 const PADDED_SN_MIN: u32 = SEGMENTS + 64;
 
 /// Measures the path to a server that answers, and reports it.
-pub(super) fn measure(config: &TunnelConfig, to: SocketAddr, entropy: Entropy, report: &mut Report) {
-    match Path::open(config, to, entropy) {
+pub(super) fn measure(
+    config: &TunnelConfig,
+    via: &Via,
+    to: SocketAddr,
+    entropy: Entropy,
+    report: &mut Report,
+) {
+    match Path::open(config, via, to, entropy) {
         Ok(mut path) => {
             path.report_losses(report);
             path.report_mtu(config.mtu, report);
@@ -46,7 +51,7 @@ pub(super) fn measure(config: &TunnelConfig, to: SocketAddr, entropy: Entropy, r
 
 struct Path {
     probe: PathProbe,
-    socket: UdpSocket,
+    socket: Socket,
     /// When each datagram was sent, by its tag.
     sent: Vec<Instant>,
     round_trips: Vec<Duration>,
@@ -59,8 +64,8 @@ struct Path {
 }
 
 impl Path {
-    fn open(config: &TunnelConfig, to: SocketAddr, entropy: Entropy) -> io::Result<Self> {
-        let socket = connected(to)?;
+    fn open(config: &TunnelConfig, via: &Via, to: SocketAddr, mut entropy: Entropy) -> io::Result<Self> {
+        let socket = via.connect(to, &mut entropy)?;
         Ok(Self {
             probe: PathProbe::new(config, entropy),
             socket,
@@ -97,9 +102,10 @@ impl Path {
         let mut buffer = [0; 2048];
         while !done(self) {
             let Some(left) = until.checked_duration_since(Instant::now()) else { return };
-            if let Ok(Some(datagram)) = receive(&self.socket, left, &mut buffer)
+            if let Ok(Some(datagram)) = self.socket.receive(left, &mut buffer)
                 && let Some(reply) = self.probe.read(datagram)
             {
+                self.socket.opened();
                 self.note(&reply);
             }
         }
@@ -208,7 +214,7 @@ impl Path {
         if self.una == 0 {
             return;
         }
-        let whole = forbid_fragments(&self.socket, true).is_ok();
+        let whole = self.socket.forbid_fragments(true).is_ok();
         let mut sn = self.una.max(PADDED_SN_MIN);
         let mut arrives = |path: &mut Self, bytes: usize| {
             sn += 1;
@@ -239,7 +245,7 @@ impl Path {
             let more = if largest == MTU_MAX { "or more" } else { "" };
             return report.ok("mtu", format!("datagrams of {mtu} bytes arrive; {takes} {more}").trim_end());
         }
-        let fragmented = whole && forbid_fragments(&self.socket, false).is_ok() && arrives(self, mtu);
+        let fragmented = whole && self.socket.forbid_fragments(false).is_ok() && arrives(self, mtu);
         let next = format!("set --mtu {largest} on both sides");
         if fragmented {
             return report

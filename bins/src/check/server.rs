@@ -2,6 +2,7 @@
 
 use super::report::{Fault, Report};
 use super::session::Session;
+use super::socket::Via;
 use super::{Job, system};
 use crate::config::ConfigError;
 use crate::net::address::{Address, PortRange, bind_candidates};
@@ -9,7 +10,7 @@ use crate::net::network::System;
 use crate::net::wire::Wire;
 use engine::{Entropy, SettingsError, TunnelConfig};
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
@@ -54,8 +55,14 @@ fn check_ports(
     let mut free = 0;
     for port in range.min..=range.max {
         let address = Address::Tcp(range.host.clone(), port);
-        match runtime.block_on(bind_candidates(&range.host, port)).and_then(|found| bind(&found)) {
-            Ok(()) => free += 1,
+        match runtime
+            .block_on(bind_candidates(&range.host, port))
+            .and_then(|found| bind(&found).map(|()| found))
+        {
+            Ok(found) => match job.via {
+                Via::Forged(..) if !report_tcp(&found, &address, report) => return,
+                _ => free += 1,
+            },
             Err(error) if error.kind() == ErrorKind::AddrInUse => {
                 let entropy = job.entropy.fork();
                 if !report_user(local(range, port), &address, config, entropy, report) {
@@ -82,6 +89,20 @@ fn check_ports(
     }
 }
 
+/// Whether forged TCP can hold the TCP port; reports the program that has it.
+fn report_tcp(candidates: &[SocketAddr], address: &Address, report: &mut Report) -> bool {
+    let taken = |candidate: &SocketAddr| {
+        TcpListener::bind(candidate).is_err_and(|error| error.kind() == ErrorKind::AddrInUse)
+    };
+    let Some(candidate) = candidates.iter().find(|candidate| taken(candidate)) else { return true };
+    report.fault(
+        Fault::Listen,
+        &format!("{address}/tcp is in use by another program, and --tcp needs the port"),
+        &format!("find it with `ss -tlpn sport = :{}`, or choose another port", candidate.port()),
+    );
+    false
+}
+
 /// Reports which program has a port; whether it is a server with the same key and cipher.
 fn report_user(
     here: SocketAddr,
@@ -91,7 +112,7 @@ fn report_user(
     report: &mut Report,
 ) -> bool {
     let heard = |mut session: Session| session.run(ANSWER_LIMIT, |session| session.tunnel.was_heard());
-    let served = Session::dial(config, here, entropy).and_then(heard).unwrap_or(false);
+    let served = Session::dial(config, &Via::Udp, here, entropy).and_then(heard).unwrap_or(false);
     if served {
         report.ok("listen", &format!("a server with this --key and --crypt already runs on {address}/udp"));
     } else {

@@ -1,8 +1,9 @@
 //! One session of the engine over a socket of its own.
 
-use engine::{Entropy, Event, Instant, StreamId, Tunnel, TunnelConfig};
-use std::io::{self, ErrorKind};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use super::socket::{Socket, Via, is_no_news};
+use engine::{Entropy, Event, Handled, Instant, StreamId, Tunnel, TunnelConfig};
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant as Moment};
 
@@ -17,57 +18,26 @@ pub(super) struct Session {
     pub(super) tunnel: Tunnel,
     /// Events of streams, in order.
     pub(super) events: Vec<Event>,
-    socket: UdpSocket,
+    socket: Socket,
     started: Moment,
     buffer: Vec<u8>,
-}
-
-/// Opens a socket for one peer. The system reports a closed port to such a socket only.
-///
-/// # Errors
-/// There is no route to the peer, or no descriptor left.
-pub(super) fn connected(to: SocketAddr) -> io::Result<UdpSocket> {
-    let any: SocketAddr = match to {
-        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-    };
-    let socket = UdpSocket::bind(any)?;
-    socket.connect(to)?;
-    Ok(socket)
-}
-
-/// Waits up to `limit`, which is at least a millisecond, for a datagram.
-///
-/// # Errors
-/// A report about the port or the path.
-pub(super) fn receive<'b>(
-    socket: &UdpSocket,
-    limit: Duration,
-    buffer: &'b mut [u8],
-) -> io::Result<Option<&'b mut [u8]>> {
-    socket.set_read_timeout(Some(limit.max(Duration::from_millis(1))))?;
-    match socket.recv(buffer) {
-        Ok(len) => Ok(Some(&mut buffer[..len])),
-        Err(error) if is_no_news(&error) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// The call was interrupted, or there is nothing.
-fn is_no_news(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
 }
 
 impl Session {
     /// Dials. The session's first datagram announces this end, and opens no stream.
     ///
     /// # Errors
-    /// As [`connected`].
-    pub(super) fn dial(config: &Arc<TunnelConfig>, to: SocketAddr, entropy: Entropy) -> io::Result<Self> {
+    /// As [`Via::connect`].
+    pub(super) fn dial(
+        config: &Arc<TunnelConfig>,
+        via: &Via,
+        to: SocketAddr,
+        mut entropy: Entropy,
+    ) -> io::Result<Self> {
         Ok(Self {
+            socket: via.connect(to, &mut entropy)?,
             tunnel: Tunnel::connect(config, Instant::ZERO, to, entropy),
             events: Vec::new(),
-            socket: connected(to)?,
             started: Moment::now(),
             buffer: vec![0; DATAGRAM_BYTES_MAX],
         })
@@ -96,9 +66,11 @@ impl Session {
             let Some(left) = until.checked_duration_since(Moment::now()) else { return Ok(false) };
             let due = self.tunnel.poll_timeout().map_or(STEP, |deadline| deadline.at.since(now));
             let now = self.now();
-            if let Some(datagram) = receive(&self.socket, left.min(due).min(STEP), &mut self.buffer)? {
+            if let Some(datagram) = self.socket.receive(left.min(due).min(STEP), &mut self.buffer)?
                 // Bad datagrams are of no interest here.
-                let _ = self.tunnel.handle_datagram(now, datagram);
+                && self.tunnel.handle_datagram(now, datagram) == Handled::Used
+            {
+                self.socket.opened();
             }
         }
     }
@@ -111,7 +83,7 @@ impl Session {
             let size = transmit.segment.map_or(transmit.len, |size| usize::from(size.get()));
             for datagram in out[..transmit.len].chunks(size) {
                 match self.socket.send(datagram) {
-                    Ok(_) => {}
+                    Ok(()) => {}
                     Err(error) if is_no_news(&error) => {}
                     Err(error) => return Err(error),
                 }

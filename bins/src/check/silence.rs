@@ -2,7 +2,8 @@
 
 use super::Job;
 use super::report::{Fault, Report};
-use super::session::{Session, connected, receive};
+use super::session::Session;
+use super::socket::Via;
 use engine::Settings;
 use engine::crypt::Cipher;
 use engine::{Entropy, TunnelConfig};
@@ -32,17 +33,22 @@ pub(super) fn explain(job: &mut Job<'_>, to: SocketAddr, report: &mut Report) {
     let alternatives = alternatives(own);
     let entropies: Vec<Entropy> = alternatives.iter().map(|_| job.entropy.fork()).collect();
     let ports = closed_ports(&mut job.entropy, to.port());
+    let (via, protocol) = (&job.via, job.via.protocol());
+    let mut probes = job.entropy.fork();
     let (answered, reports_closed) = thread::scope(|scope| {
         let tries: Vec<_> = alternatives
             .iter()
             .zip(entropies)
             .map(|(alternative, entropy)| {
                 scope.spawn(move || {
-                    alternative.settings.tunnel_config().is_ok_and(|config| answers(config, to, entropy))
+                    alternative.settings.tunnel_config().is_ok_and(|config| answers(config, via, to, entropy))
                 })
             })
             .collect();
-        let refuses = ports.map(|port| scope.spawn(move || refuses(SocketAddr::new(to.ip(), port))));
+        let refuses = ports.map(|port| {
+            let entropy = probes.fork();
+            scope.spawn(move || refuses(via, SocketAddr::new(to.ip(), port), entropy))
+        });
         let answered = tries.into_iter().position(|task| task.join().unwrap_or(false));
         (answered, refuses.into_iter().any(|task| task.join().unwrap_or(false)))
     });
@@ -73,10 +79,11 @@ pub(super) fn explain(job: &mut Job<'_>, to: SocketAddr, report: &mut Report) {
                 to.ip()
             ),
             &format!(
-                "check that the host runs, that firewalls and security groups of both sides let UDP port {} through, and that \
-                 the provider does not block UDP; on the server, `tcpdump -n udp port {}` shows whether datagrams arrive. If \
-                 they do, --key differs",
+                "check that the host runs, that firewalls and security groups of both sides let {protocol} port {} through, and that \
+                 the provider does not block {protocol}; on the server, `tcpdump -n {} port {}` shows whether datagrams arrive. \
+                 If they do, --key differs",
                 to.port(),
+                protocol.to_lowercase(),
                 to.port()
             ),
         ),
@@ -104,8 +111,8 @@ fn alternatives(own: &Settings) -> Vec<Alternative> {
     ciphers.map(with_cipher).chain(keys.map(with_key)).collect()
 }
 
-fn answers(config: TunnelConfig, to: SocketAddr, entropy: Entropy) -> bool {
-    let session = Session::dial(&Arc::new(config), to, entropy);
+fn answers(config: TunnelConfig, via: &Via, to: SocketAddr, entropy: Entropy) -> bool {
+    let session = Session::dial(&Arc::new(config), via, to, entropy);
     session
         .and_then(|mut session| session.run(ANSWER_LIMIT, |session| session.tunnel.was_heard()))
         .unwrap_or(false)
@@ -120,12 +127,12 @@ fn closed_ports(entropy: &mut Entropy, but: u16) -> [u16; CLOSED_PORTS] {
 }
 
 /// Whether the host reports this port closed: then datagrams reach it, and its reports come back.
-fn refuses(to: SocketAddr) -> bool {
-    let refused = || {
-        let socket = connected(to)?;
+fn refuses(via: &Via, to: SocketAddr, mut entropy: Entropy) -> bool {
+    let mut refused = || {
+        let mut socket = via.connect(to, &mut entropy)?;
         for _ in 0..3 {
             socket.send(&[0])?;
-            receive(&socket, ANSWER_LIMIT / 3, &mut [0; 16])?;
+            socket.receive(ANSWER_LIMIT / 3, &mut [0; 16])?;
         }
         Ok(())
     };

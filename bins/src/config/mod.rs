@@ -9,6 +9,7 @@ pub use json::{FileError, FileReason, JsonFile, parse as parse_json};
 pub use sip003::{PluginError, is_plugin};
 
 use crate::flags::{self, Program, Side, UsageError};
+use crate::net::forged;
 use crate::net::udp::SocketOptions;
 use crate::proxy::Ser;
 use crate::proxy::allow::AllowList;
@@ -19,6 +20,7 @@ use engine::qpp::{KEY_LEN_ADVISED, PADS_ADVISED};
 use engine::settings::SettingsError;
 use engine::tunnel::MTU_MAX;
 use given::Origin;
+use std::io;
 
 /// Where profiles are served unless told otherwise: kcptun's port, for this machine only (CLI-42).
 pub const PPROF_ADDRESS: &str = "127.0.0.1:6060";
@@ -190,6 +192,16 @@ impl Config {
             // A server's sockets have many peers, each of which could fill the queue.
             reports: self.side == Side::Client,
         }
+    }
+
+    /// What forged TCP is set to, if it is on; checks that it can be used.
+    ///
+    /// # Errors
+    /// As [`forged::Settings::checked`].
+    pub fn forged(&self) -> io::Result<Option<forged::Settings>> {
+        let Program { tcp, interface, sockbuf, .. } = &self.program;
+        let dscp = self.socket_options().dscp;
+        tcp.variant().map(|_| forged::Settings::checked(interface, *sockbuf, dscp)).transpose()
     }
 
     /// Bytes read from a connection at once.

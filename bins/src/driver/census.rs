@@ -4,6 +4,7 @@ use super::hub::Hub;
 use crate::flags::Side;
 use crate::heap::{heap_bytes, memory_bytes};
 use crate::metrics::{Ratios, SESSIONS_LISTED_MAX, Session, Snapshot, Worst};
+use crate::net::carrier::Carrier;
 use crate::snmp::Totals;
 use engine::Stats;
 use std::cell::{Cell, RefCell};
@@ -64,14 +65,15 @@ impl Census {
     /// The state of the program; `uptime` since it started.
     pub(crate) fn snapshot(&self, side: Side, uptime: Duration) -> Snapshot {
         let (mut sessions, mut left_out, mut streams, mut queued_bytes) = (Vec::new(), 0, 0, 0);
-        let mut worst = Worst::default();
+        let (mut worst, mut carriers) = (Worst::default(), [0; Carrier::ALL.len()]);
         for hub in self.hubs() {
-            hub.each_tunnel(|local, tunnel| {
+            hub.each_tunnel(|local, carrier, tunnel| {
+                carriers[carrier as usize] += 1;
                 streams += tunnel.stream_count();
                 queued_bytes += tunnel.queued_bytes() as u64;
                 worst.add(tunnel);
                 match sessions.len() {
-                    ..SESSIONS_LISTED_MAX => sessions.push(Session::of(local, tunnel)),
+                    ..SESSIONS_LISTED_MAX => sessions.push(Session::of(local, carrier, tunnel)),
                     _ => left_out += 1,
                 }
             });
@@ -86,6 +88,7 @@ impl Census {
             queued_bytes,
             short: self.is_short(),
             streams,
+            carriers,
             worst,
             ratios: Ratios::of(&counters.stats),
             counters,

@@ -10,6 +10,7 @@ use super::stream::Stream;
 use crate::config::{Config, Given};
 use crate::log::{log_event, log_limited};
 use crate::net::address::{PortRange, resolve};
+use crate::net::carrier::Carrier;
 use crate::net::forged;
 use crate::net::network::Network;
 use crate::net::udp::SocketOptions;
@@ -342,11 +343,15 @@ impl Client {
                 self.unanswered.set(self.unanswered.get() + 1);
                 if !self.refusal_named.replace(true) {
                     let (local, why) = (hub.local_addr(), CloseReason::Refused);
+                    let hint = match hub.carrier(peer) {
+                        Carrier::Udp => "",
+                        _ => " (does it run with --tcp?)",
+                    };
                     log_event!(
                         Warn,
                         "session_failed",
                         [peer = peer, local = local, reason = why],
-                        "session {local} -> {peer} closed: {why}: new connections wait"
+                        "session {local} -> {peer} closed: {why}{hint}: new connections wait"
                     );
                 }
             }
@@ -490,7 +495,7 @@ async fn report_silence(hub: Weak<Hub>, session: SessionId, to: SocketAddr, cryp
             // Its first stream data may be on its way.
         } else if (1..=2).contains(&heard_steps) {
             heard_steps = 3;
-            seen.log_connected(to, session);
+            seen.log_connected(to, session, hub.carrier(to));
         }
         // After a pause of this process, answers may wait to be read.
         if slept_from.elapsed() > 2 * SILENCE_STEP {
@@ -569,14 +574,21 @@ impl Seen {
     }
 
     /// CLI-105
-    fn log_connected(&self, to: SocketAddr, session: SessionId) {
+    fn log_connected(&self, to: SocketAddr, session: SessionId, carrier: Carrier) {
         let server = if self.is_karst { "karst" } else { "kcptun" };
         let Self { rtt_ms, smux_version, .. } = self;
         log_event!(
             Info,
             "connected",
-            [peer = to, session = session.0, server = server, rtt_ms = rtt_ms, smux = smux_version],
-            "connected to {to}: rtt={rtt_ms} ms server={server} smux={smux_version}"
+            [
+                peer = to,
+                session = session.0,
+                server = server,
+                rtt_ms = rtt_ms,
+                smux = smux_version,
+                carrier = carrier
+            ],
+            "connected to {to}: rtt={rtt_ms} ms server={server} smux={smux_version} carrier={carrier}"
         );
     }
 }

@@ -7,6 +7,7 @@ use super::stop::Stopping;
 use super::stream::{Signals, Stream};
 use super::tunnels::Tunnels;
 use crate::log::{log_event, log_limited};
+use crate::net::carrier::Carrier;
 use crate::net::udp::{Datagrams, RecvBatch};
 use engine::mux::{Dialect, OpenError};
 use engine::{
@@ -189,9 +190,15 @@ impl Hub {
         *sum += state.tunnels.stats();
     }
 
+    /// What carries the datagrams of a peer.
+    pub(crate) fn carrier(&self, peer: SocketAddr) -> Carrier {
+        self.socket.carrier(peer)
+    }
+
     /// Shows every live session, with the address of its socket.
-    pub(crate) fn each_tunnel(&self, mut show: impl FnMut(SocketAddr, &Tunnel)) {
-        self.state.borrow().tunnels.each(|_, tunnel| show(self.local_addr(), tunnel));
+    pub(crate) fn each_tunnel(&self, mut show: impl FnMut(SocketAddr, Carrier, &Tunnel)) {
+        let tunnels = &self.state.borrow().tunnels;
+        tunnels.each(|_, tunnel| show(self.local_addr(), self.carrier(tunnel.peer()), tunnel));
     }
 
     /// Whether no stream is in use, and everything written was acknowledged. Peers that are silent for `silence_max` are left

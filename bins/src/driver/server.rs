@@ -11,6 +11,7 @@ use super::stream::Stream;
 use crate::config::Config;
 use crate::log::{log_event, log_limited};
 use crate::net::address::Address;
+use crate::net::carrier::Carrier;
 use crate::net::network::Network;
 use crate::net::udp::Datagrams;
 use crate::net::wire::{DialError, Wire};
@@ -98,13 +99,14 @@ impl Server {
 fn on_notice(hub: &Rc<Hub>, streams: &Rc<Streams>, notice: Notice) {
     match notice {
         Notice::Accepted(peer) => {
-            let local = hub.local_addr();
+            let (local, carrier) = (hub.local_addr(), hub.carrier(peer));
+            let by = if carrier == Carrier::Udp { String::new() } else { format!(" carrier={carrier}") };
             log_limited!(
                 peer.ip(),
                 Info,
                 "session_accepted",
-                [peer = peer, local = local],
-                "remote address: {peer}"
+                [peer = peer, local = local, carrier = carrier],
+                "remote address: {peer}{by}"
             );
         }
         Notice::Spoken(peer, dialect, version) => {

@@ -11,7 +11,7 @@ use crate::config::{Command, Config, ConfigError, Given, is_plugin, load};
 use crate::flags::{self, Program, Side};
 use crate::local_time::LocalTime;
 use crate::log::{self, log_event, log_line};
-use crate::net::address::{Address, PortRange, bind_candidates};
+use crate::net::address::{Address, PortRange, bind_candidates, resolve};
 use crate::net::forged;
 use crate::net::hosts::Hosts;
 use crate::net::network::{Network, System};
@@ -171,7 +171,7 @@ impl Start {
         let Program { localaddr, remoteaddr, .. } = &self.config.program;
         let local = self.checked("localaddr", Address::parse(localaddr))?;
         let remote = self.checked("remoteaddr", PortRange::parse(remoteaddr))?;
-        let forged = self.forged()?;
+        let forged = self.client_forged(&remote).await?;
         let listener = Listener::bind(&*self.network, &local)
             .await
             .map_err(|error| cannot_listen("localaddr", &local, &error))?;
@@ -234,18 +234,17 @@ impl Start {
 
     /// What forged TCP is set to, if it is on; checks that it can be used.
     fn forged(&self) -> Result<Option<forged::Settings>, StartError> {
-        let Program { tcp, interface, sockbuf, .. } = &self.config.program;
-        if tcp.variant().is_none() {
-            return Ok(None);
+        self.config.forged().map_err(|error| StartError::System(error.to_string()))
+    }
+
+    /// The same for a client: the route to the server decides about the interface, and if there is none, the user.
+    async fn client_forged(&self, remote: &PortRange) -> Result<Option<forged::Settings>, StartError> {
+        let Some(mut settings) = self.forged()? else { return Ok(None) };
+        // A name that does not resolve yet is looked up again by each dial.
+        if let (0, Ok(peers)) = (settings.interface, resolve(&remote.host, remote.min).await) {
+            settings.interface = forged::choose_interface(&peers).map_err(|error| system("--tcp", error))?;
         }
-        forged::check().map_err(|error| system("--tcp", error))?;
-        let index = Some(interface).filter(|name| !name.is_empty()).map(|name| forged::interface_index(name));
-        let interface = index
-            .transpose()
-            .map_err(|error| system(&format!("--interface {interface}"), error))?
-            .unwrap_or(0);
-        let dscp = self.config.socket_options().dscp;
-        Ok(Some(forged::Settings { interface, buffer_bytes: *sockbuf, dscp }))
+        Ok(Some(settings))
     }
 
     async fn serve_forged(

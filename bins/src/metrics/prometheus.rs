@@ -2,10 +2,11 @@
 
 use super::process::Process;
 use super::{Snapshot, fec_wasted};
+use crate::net::carrier::Carrier;
 use engine::observe::Histogram;
 use std::fmt::Write;
 
-/// The page; no label but `le` has more than one value, so that a scrape stays small however many peers there are.
+/// The page; no label but `le` and `carrier` has more than one value, so that a scrape stays small however many peers there are.
 pub(super) fn text(snapshot: &Snapshot, process: &Process) -> String {
     let mut text = String::with_capacity(16_384);
     let label = format!(
@@ -18,6 +19,11 @@ pub(super) fn text(snapshot: &Snapshot, process: &Process) -> String {
         text,
         "# HELP karst_build_info The program; always 1.\n# TYPE karst_build_info gauge\nkarst_build_info{{{label}}} 1\n"
     );
+    text.push_str("# HELP karst_carrier_sessions Live sessions by what carries their datagrams.\n");
+    text.push_str("# TYPE karst_carrier_sessions gauge\n");
+    for (carrier, count) in Carrier::ALL.iter().zip(snapshot.carriers) {
+        let _ = writeln!(text, "karst_carrier_sessions{{carrier=\"{carrier}\"}} {count}");
+    }
     for field in snapshot.counters.fields() {
         metric(&mut text, field.metric, field.meaning, field.value as f64);
     }

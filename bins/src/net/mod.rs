@@ -1,6 +1,7 @@
 //! Addresses and sockets.
 
 pub mod address;
+pub mod carrier;
 pub mod forged;
 pub mod fragments;
 pub mod hosts;

@@ -3,6 +3,7 @@
 //! Only fewer, larger packets make the kernel cheaper, so runs of equal datagrams go out in one call. Path MTU discovery
 //! is left at the system's default, as Go leaves it.
 
+use super::carrier::Carrier;
 use super::segmentation::Refusals;
 use super::watched::Watched;
 use crate::log::log_line;
@@ -48,6 +49,11 @@ pub trait Datagrams {
 
     /// The datagram of this number in the last batch was genuine: it could be opened.
     fn opened(&self, _number: usize) {}
+
+    /// What carries the datagrams of a peer.
+    fn carrier(&self, _peer: SocketAddr) -> Carrier {
+        Carrier::Udp
+    }
 
     /// What to check of this carrier when nothing comes back.
     fn advice(&self) -> &'static str {

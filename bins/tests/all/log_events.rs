@@ -33,7 +33,8 @@ fn a_client_logs_to_what_it_is_connected() {
     assert_eq!(lines.len(), 1, "{log}");
     let (rest, end) = lines[0].split_once(" ms ").unwrap();
     assert!(
-        rest[20..].starts_with(&format!("connected to {}: rtt=", pair.udp)) && end == "server=karst smux=1"
+        rest[20..].starts_with(&format!("connected to {}: rtt=", pair.udp))
+            && end == "server=karst smux=1 carrier=udp"
     );
     let udp = free_udp();
     let words = ["-t", &target(echo).to_string(), "-l", &udp.to_string()].map(str::to_owned);

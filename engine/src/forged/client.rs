@@ -36,7 +36,10 @@ pub struct Connection {
     unanswered_since: Option<Instant>,
     /// An answer is overdue at `syn_at`.
     expects_answer: bool,
+    /// The first SYN was answered by a RST.
     refused: bool,
+    /// So was one since the last call of [`Connection::take_refused`].
+    refusal: bool,
 }
 
 impl Connection {
@@ -54,6 +57,7 @@ impl Connection {
             unanswered_since: None,
             expects_answer: false,
             refused: false,
+            refusal: false,
         }
     }
 
@@ -67,9 +71,14 @@ impl Connection {
         self.refused
     }
 
-    /// Which program the server is, once it was heard.
-    pub fn variant(&self) -> Option<Variant> {
-        self.flow.map(|flow| flow.variant())
+    /// Whether a SYN was refused since the last call (FTCP-16).
+    pub const fn take_refused(&mut self) -> bool {
+        core::mem::replace(&mut self.refusal, false)
+    }
+
+    /// Which program the server is; before it was heard, the one that this side expects.
+    pub fn variant(&self) -> Variant {
+        self.flow.map_or(self.variant, |flow| flow.variant())
     }
 
     /// When [`Connection::poll`] has to be called.
@@ -100,17 +109,17 @@ impl Connection {
     }
 
     /// Handles a segment from the server that carries no datagram; returns the answer. Only the answer to a SYN of this side
-    /// counts; all else, RST and FIN included, changes nothing (FTCP-8).
+    /// counts, and a RST that a host without the program sends; all else, FIN included, changes nothing (FTCP-8).
     pub fn handle_control(&mut self, now: Instant, segment: &Segment<'_>) -> Option<Control> {
-        let answers = segment.from == self.server
-            && segment.checksum != Checksum::Wrong
-            && segment.flags.has(Flags::ACK)
-            && segment.ack == self.isn.wrapping_add(1);
-        if !answers {
+        if segment.from != self.server || segment.checksum == Checksum::Wrong {
             return None;
         }
+        let answers = segment.flags.has(Flags::ACK) && segment.ack == self.isn.wrapping_add(1);
         if segment.flags.has(Flags::RST) {
-            self.refused |= self.flow.is_none();
+            self.handle_reset(now, segment.seq, answers);
+            return None;
+        }
+        if !answers {
             return None;
         }
         if !segment.flags.has(Flags::SYN) {
@@ -129,6 +138,21 @@ impl Connection {
         let numbers = self.flow.as_mut()?.numbers();
         let numbers = Numbers { seq: segment.ack, ack: segment.seq.wrapping_add(1), ..numbers };
         Some(Control::bare(numbers, Flags::ACK))
+    }
+
+    /// Anyone on the path can send a RST, so that it ends nothing: it is reported if it answers a SYN, and makes this side
+    /// ask by a SYN if it is where the server's next segment would be (FTCP-16).
+    fn handle_reset(&mut self, now: Instant, seq: u32, answers: bool) {
+        if answers && self.waiting {
+            self.refusal = true;
+            self.refused |= self.flow.is_none();
+        }
+        let is_next = self.flow.is_some_and(|flow| flow.ack() == seq);
+        if let (true, false, Some(since)) = (is_next, self.waiting, self.unanswered_since) {
+            let soon = (since + UNANSWERED).max(now);
+            self.syn_at = if self.expects_answer { self.syn_at.min(soon) } else { soon };
+            self.expects_answer = true;
+        }
     }
 
     /// Takes the numbers of a segment from the server whose datagram was opened.

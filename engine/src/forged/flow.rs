@@ -194,6 +194,11 @@ impl Flow {
         Numbers { seq: numbers.seq.wrapping_sub(1), ack: 0, ..numbers }
     }
 
+    /// Highest end that was received: where the peer's next segment begins.
+    pub const fn ack(&self) -> u32 {
+        self.ack
+    }
+
     /// When the peer was last heard.
     pub const fn heard_at(&self) -> Instant {
         self.heard_at

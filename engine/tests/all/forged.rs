@@ -394,7 +394,7 @@ fn the_variant_shows_in_the_handshake_and_in_data() {
         let answer = pair.server.handle_control(&Segment::parse(&bytes).unwrap()).unwrap();
         assert_eq!(answer.options().is_empty(), *variant == Variant::KcptunTcp);
         pair.open_with(syn);
-        assert_eq!(pair.client.variant(), Some(*variant));
+        assert_eq!(pair.client.variant(), *variant);
     }
 }
 
@@ -439,15 +439,76 @@ fn strangers_and_control_segments_change_nothing() {
     assert_eq!((flow.edge(), flow.next(at(1), 10).seq), (edge, 1000));
 }
 
+/// A RST of the server's host, to a SYN.
+fn reset(ack: u32) -> Vec<u8> {
+    let flags = Flags::RST.and(Flags::ACK);
+    packet(server_address(), client_address(), Numbers { seq: 0, ack, id: 0 }, flags, &[], &[])
+}
+
+// FTCP-16: every refused SYN is reported, of the handshake and of its repetitions.
+#[test]
+fn a_refused_syn_is_reported_once() {
+    let mut pair = Pair::new(Variant::Upstream);
+    let syn = pair.client.poll(at(0)).unwrap();
+    let refused = reset(syn.seq.wrapping_add(1));
+    let report = |client: &mut Connection, bytes: &[u8]| {
+        assert_eq!(client.handle_control(at(1), &Segment::parse(bytes).unwrap()), None);
+        (client.take_refused(), client.take_refused())
+    };
+    assert_eq!(report(&mut pair.client, &reset(syn.seq)), (false, false));
+    assert_eq!(report(&mut pair.client, &refused), (true, false));
+    assert_eq!(report(&mut pair.client, &refused), (true, false));
+    pair.open_with(syn);
+    assert_eq!(report(&mut pair.client, &refused), (false, false), "the SYN was answered");
+    for n in 0..3 {
+        pair.client.next(at(1000 * n), 50).unwrap();
+    }
+    let again = pair.client.poll(at(4000)).unwrap();
+    assert_eq!(report(&mut pair.client, &reset(again.seq.wrapping_add(1))), (true, false));
+    assert!(!pair.client.was_refused() && pair.client.is_open());
+}
+
+// FTCP-16
+#[test]
+fn a_reset_of_the_next_segment_brings_the_handshake_forward() {
+    let reset_at = |seq: u32| {
+        packet(server_address(), client_address(), Numbers { seq, ack: 0, id: 0 }, Flags::RST, &[], &[])
+    };
+    let open = || {
+        let mut pair = Pair::new(Variant::Upstream);
+        pair.open();
+        pair.up(at(1), 100);
+        let next = pair.down(at(2), 100).seq.wrapping_add(100);
+        (pair, next)
+    };
+    let due = |pair: &mut Pair, ms, seq| {
+        pair.client.handle_control(at(ms), &Segment::parse(&reset_at(seq)).unwrap());
+        pair.client.poll_timeout()
+    };
+    let (mut pair, next) = open();
+    assert_eq!(due(&mut pair, 3, next), None, "nothing waits for an answer");
+    pair.client.next(at(100), 60).unwrap();
+    assert_eq!(due(&mut pair, 101, next.wrapping_sub(1)), None, "a guess");
+    assert_eq!(due(&mut pair, 101, next), Some(at(1100)));
+    // The server answers after all.
+    pair.down(at(200), 10);
+    assert_eq!(pair.client.poll_timeout(), None);
+    let (mut pair, next) = open();
+    pair.client.next(at(100), 60).unwrap();
+    pair.client.next(at(1200), 60).unwrap();
+    assert_eq!(pair.client.poll_timeout(), Some(at(3200)));
+    assert_eq!(due(&mut pair, 1300, next), Some(at(1300)));
+    let syn = pair.client.poll(at(1300)).unwrap();
+    assert_eq!(due(&mut pair, 1400, next), Some(at(2300)), "one handshake at a time");
+    assert!(pair.exchange(at(1500), syn).is_some());
+    assert_eq!(pair.client.poll_timeout(), None);
+}
+
 // FTCP-2, FTCP-8
 #[test]
 fn a_refusal_is_noted_only_before_the_handshake() {
     let mut pair = Pair::new(Variant::Upstream);
     let syn = pair.client.poll(at(0)).unwrap();
-    let reset = |ack| {
-        let flags = Flags::RST.and(Flags::ACK);
-        packet(server_address(), client_address(), Numbers { seq: 0, ack, id: 0 }, flags, &[], &[])
-    };
     pair.client.handle_control(at(1), &Segment::parse(&reset(syn.seq)).unwrap());
     assert!(!pair.client.was_refused());
     let bytes = reset(syn.seq.wrapping_add(1));

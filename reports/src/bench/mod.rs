@@ -86,7 +86,10 @@ impl Args {
         create(self.json.as_deref())?;
         if is_forged {
             let emulated = rows.iter().any(|row| row.is_emulated()) || !self.scenario.is_empty();
-            ensure!(!emulated, "forged TCP passes no UDP relay: only rows of the loopback device can be measured");
+            ensure!(
+                !emulated,
+                "forged TCP passes no UDP relay: only rows of the loopback device can be measured"
+            );
             // Before any other thread starts.
             lab::netns::enter_loopback()?;
         }

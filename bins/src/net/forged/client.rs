@@ -6,6 +6,7 @@ use super::route::{self, RawSocket};
 use super::{
     Arrived, Ends, Headers, Hop, Link, PACKET_BYTES_MAX, Settings, loses_packet, payload_range, slots,
 };
+use crate::net::carrier::Carrier;
 use crate::net::udp::{Datagrams, RecvBatch};
 use engine::forged::{Arrival, Connection, Control, HEADERS_MAX, Segment, Variant};
 use engine::{Entropy, Instant};
@@ -262,6 +263,14 @@ impl Datagrams for Client {
         }
     }
 
+    fn take_refused(&self) -> bool {
+        self.state.borrow_mut().connection.take_refused()
+    }
+
+    fn carrier(&self, _peer: SocketAddr) -> Carrier {
+        self.state.borrow().connection.variant().into()
+    }
+
     fn advice(&self) -> &'static str {
         let state = self.state.borrow();
         match (state.connection.is_open(), state.connection.was_refused()) {
@@ -289,7 +298,7 @@ impl Drop for Client {
 fn no_route(error: io::Error) -> io::Error {
     let text = format!(
         "no route ({error}); choose an interface with --interface: {}",
-        route::candidates().join(", ")
+        route::listed(&route::candidates())
     );
     io::Error::new(error.kind(), text)
 }

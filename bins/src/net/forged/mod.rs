@@ -5,14 +5,15 @@
 //! answers the segments nor gives the port to another program (kcptun-tcp.md section 11): no firewall is touched, and nothing
 //! is left when the process ends, however it ends.
 
+mod choice;
 mod client;
 mod holder;
 mod packet_socket;
 mod route;
 mod server;
 
+pub use choice::choose_interface;
 pub use client::Client;
-pub use route::interface_index;
 pub use server::Server;
 
 use super::udp::RecvBatch;
@@ -43,7 +44,7 @@ struct Arrived {
 }
 
 /// Captures and injects the IP packets of one TCP port.
-trait Link {
+trait Link: Send {
     /// Ready when [`Link::receive`] is worth a try; wakes the task then.
     fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
@@ -72,6 +73,27 @@ pub struct Settings {
     pub buffer_bytes: i64,
     /// Differentiated services code point, 0 to 63.
     pub dscp: u8,
+}
+
+impl Settings {
+    /// As the options have them; checks that this process may capture and forge packets.
+    ///
+    /// # Errors
+    /// No such interface, or CAP_NET_RAW is missing; the text begins with the option.
+    pub fn checked(interface: &str, buffer_bytes: i64, dscp: u8) -> io::Result<Self> {
+        let blame =
+            |option: &str, error: io::Error| io::Error::new(error.kind(), format!("{option}: {error}"));
+        let local = SocketAddr::from(([127, 0, 0, 1], 0));
+        let probe = route::RawSocket::open(local, 0).map_err(without_privilege);
+        probe.map_err(|error| blame("--tcp", error))?;
+        let index = match interface {
+            "" => 0,
+            name => {
+                route::interface_index(name).map_err(|error| blame(&format!("--interface {name}"), error))?
+            }
+        };
+        Ok(Self { interface: index, buffer_bytes, dscp })
+    }
 }
 
 /// What both ends put into a packet.
@@ -146,14 +168,6 @@ impl Headers {
         let taken = link.send(hop, &packets)?;
         Ok(datagrams().take(taken).map(<[u8]>::len).sum())
     }
-}
-
-/// Checks that this process may capture and forge packets.
-///
-/// # Errors
-/// CAP_NET_RAW is missing; the text says so.
-pub fn check() -> io::Result<()> {
-    packet_socket::PacketSocket::open(false, 0, 0, 0).map(drop).map_err(without_privilege)
 }
 
 /// Says what to do about a missing capability.

@@ -37,28 +37,37 @@ pub(super) fn bind_interface(socket: &Socket, interface: u32) -> io::Result<()> 
 ///
 /// # Errors
 /// There is none; the text lists those that have an address.
-pub fn interface_index(name: &str) -> io::Result<u32> {
+pub(super) fn interface_index(name: &str) -> io::Result<u32> {
     let text = CString::new(name).unwrap_or_default();
     // SAFETY: the pointer is to a string that lives during the call.
     match unsafe { libc::if_nametoindex(text.as_ptr()) } {
         0 => Err(io::Error::new(
             io::ErrorKind::NotFound,
-            format!("no interface of that name; there are: {}", candidates().join(", ")),
+            format!("no interface of that name; there are: {}", listed(&candidates())),
         )),
         index => Ok(index),
     }
 }
 
-/// The interfaces with their addresses, as a list for people.
-pub(super) fn candidates() -> Vec<String> {
-    let mut found: Vec<(String, Vec<String>)> = Vec::new();
+/// An interface, and its addresses for a reader.
+pub(super) type Candidate = (String, Vec<String>);
+
+/// The interfaces that have an address.
+pub(super) fn candidates() -> Vec<Candidate> {
+    let mut found: Vec<Candidate> = Vec::new();
     for (name, address) in interface_addresses() {
         match found.iter_mut().find(|(known, _)| *known == name) {
             Some((_, addresses)) => addresses.push(address.to_string()),
             None => found.push((name, vec![address.to_string()])),
         }
     }
-    found.into_iter().map(|(name, addresses)| format!("{name} ({})", addresses.join(" "))).collect()
+    found
+}
+
+/// One after the other.
+pub(super) fn listed(candidates: &[Candidate]) -> String {
+    let text = |(name, addresses): &Candidate| format!("{name} ({})", addresses.join(" "));
+    candidates.iter().map(text).collect::<Vec<_>>().join(", ")
 }
 
 /// The addresses of this machine.

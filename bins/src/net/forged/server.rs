@@ -6,6 +6,7 @@ use super::{
     Arrived, BATCH, Ends, Headers, Hop, Link, PACKET_BYTES_MAX, Settings, loses_packet, payload_range, route,
     slots,
 };
+use crate::net::carrier::Carrier;
 use crate::net::udp::{Datagrams, RecvBatch};
 use engine::forged::{Arrival, Flow, HEADERS_MAX, Listener, Segment};
 use engine::{Entropy, Instant};
@@ -243,6 +244,11 @@ impl Datagrams for Server {
         if let Some((from, arrival, path)) = state.metas.get(index) {
             state.listener.handle_opened(self.now(), path.local, *from, arrival, *path);
         }
+    }
+
+    fn carrier(&self, peer: SocketAddr) -> Carrier {
+        let flow = self.state.borrow_mut().listener.flow_mut(peer).map(|(flow, _)| flow.variant());
+        flow.unwrap_or_default().into()
     }
 
     fn send_errors(&self) -> u64 {

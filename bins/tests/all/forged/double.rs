@@ -72,7 +72,7 @@ fn silence(space: &Space) {
     );
 }
 
-fn link_address(space: &Space, device: &str) -> [u8; 6] {
+pub(super) fn link_address(space: &Space, device: &str) -> [u8; 6] {
     let text = space.shell(&format!("ip -br link show dev {device}"));
     let address = text.split_whitespace().find(|word| word.len() == 17).unwrap().to_owned();
     let octets: Vec<u8> = address.split(':').map(|octet| u8::from_str_radix(octet, 16).unwrap()).collect();

@@ -1,8 +1,11 @@
 //! Forged TCP between real programs in network namespaces: karst and Debian's kcptun, a router, NAT, loss. Needs root, nft and
 //! tshark; reports SKIPPED without the right to make namespaces. tshark judges every flow.
 
+mod checks;
 mod double;
 mod judge;
+mod links;
+mod moves;
 mod net;
 mod wire;
 
@@ -392,6 +395,9 @@ fn with_double(test: &str, double_is_client: bool) {
     let tunnel = Tunnel { server, client };
     tunnel.echo(&net, 14, 500_000);
     tunnel.echo(&net, 15, 1000);
+    // FTCP-17
+    let shows = if double_is_client { &tunnel.server } else { &tunnel.client };
+    shows.wait_for("carrier=kcptun-tcp\n");
     let seen = capture.stop();
     judge(&seen, &[karst]);
     let syn_flags = if double_is_client { 0x12 } else { 0x02 };
@@ -422,15 +428,4 @@ fn a_client_of_the_fork_to_karst() {
 #[test]
 fn karst_to_a_server_of_the_fork() {
     with_double("karst_to_a_server_of_the_fork", false);
-}
-
-// FTCP-2, CLI-50
-#[test]
-fn a_server_without_the_option_is_named() {
-    let Some(net) = Net::routed("a_server_without_the_option_is_named") else { return };
-    let words = ["-r", "10.91.2.2:29900", "-l", ENTRY, "--tcp"];
-    let client = net.client.start(KARST_CLIENT, &words);
-    client.wait_for("key derivation done");
-    let _waiting = net.client.run(connect);
-    client.wait_for("that the server uses --tcp, as its system refuses the connection");
 }
