@@ -54,6 +54,17 @@ fn the_examples_are_valid() {
     }
 }
 
+// CLI-97, CLI-104
+#[test]
+fn logrotate_has_the_log_opened_again() {
+    let rules = text("packaging/debian/karst.logrotate");
+    assert!(!rules.contains("copytruncate"), "lines are lost while the file is copied");
+    for side in ["client", "server"] {
+        assert!(rules.contains(&format!("'karst-{side}@*.service'")) && rules.contains("--signal=HUP"));
+        assert!(text(&format!("packaging/systemd/karst-{side}@.service")).contains("kill -HUP $MAINPID"));
+    }
+}
+
 // CLI-97
 #[test]
 fn the_units_confine_the_programs() {
