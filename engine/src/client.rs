@@ -62,7 +62,7 @@ pub enum Choice {
     Dial(Slot),
     /// Choose again once a trial ended, or the client's next deadline has passed ([`Client::detect`]).
     Wait,
-    /// Refuse the stream: the server has another format than the user gave ([`Verdict::Conflict`]).
+    /// Refuse the stream: the server has another format than the user gave ([`Verdict::Conflict`]), or other pads.
     Refuse,
 }
 
@@ -352,6 +352,7 @@ impl Client {
             return;
         };
         let verdict = match tunnel.closed() {
+            Some(CloseReason::Pads) => Some(Verdict::Pads),
             Some(_) => detection.rejected(tunnel.mismatch()),
             None if !tunnel.on_trial() => Some(detection.accepted()),
             None => {
@@ -368,6 +369,7 @@ impl Client {
                 tunnel.close(now, CloseReason::Local);
                 self.pause = Some((now + detect::CONFLICT, Choice::Refuse));
             }
+            Some(Verdict::Pads) => self.pause = Some((now + detect::CONFLICT, Choice::Refuse)),
             Some(Verdict::Rejected) => self.pause = Some((now + detect::PAUSE, Choice::Wait)),
             _ => {}
         }

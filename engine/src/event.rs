@@ -53,6 +53,8 @@ pub enum CloseReason {
     Unknown,
     /// The peer ended a session on trial: its smux version or compression differs.
     Rejected,
+    /// The permutation pads of both sides differ (QPP-11).
+    Pads,
     /// Nothing listens on the peer's port: its host refused datagrams, and nothing was heard since.
     Refused,
     /// The driver ran out of memory.
@@ -70,6 +72,9 @@ impl core::fmt::Display for CloseReason {
             Self::Unknown => "the peer goes on with a session that is not known here (any more)",
             Self::Rejected => {
                 "the peer ended the session at its first frame: do smuxver and nocomp match on both sides?"
+            }
+            Self::Pads => {
+                "QPP differs, streams would be scrambled: make --QPP and --QPPCount equal on both sides"
             }
             Self::Refused => "nothing listens on the peer's port",
             Self::Memory => "memory ran short",

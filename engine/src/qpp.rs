@@ -11,7 +11,7 @@ use cipher::{BlockCipherEncrypt, KeyInit};
 use hmac::{Hmac, Mac};
 use pbkdf2::pbkdf2_hmac;
 use sha1::Sha1;
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use std::fmt;
 use std::sync::Arc;
 
@@ -19,6 +19,11 @@ const SEED_SALT: &[u8] = b"___QUANTUM_PERMUTATION_PAD_SEED_DERIVE___";
 const SHUFFLE_SALT: &[u8] = b"___QUANTUM_PERMUTATION_PAD_SHUFFLE_SALT___";
 const SELECTOR_SALT: &[u8] = b"___QUANTUM_PERMUTATION_PAD_PRNG_SALT___";
 const SELECTOR: &[u8] = b"PERMUTATION_MATRIX_SELECTOR";
+
+const PAD_ID: &[u8] = b"karst: permutation pads";
+
+/// Stands for no pads where 0 stands for an end that states nothing.
+pub const NO_PADS: u16 = u16::MAX;
 
 /// Bytes one generator word serves.
 const WORD_LEN: usize = 8;
@@ -62,6 +67,16 @@ impl Pads {
     /// A generator at its start, for one direction of one stream (QPP-7).
     pub fn generator(&self) -> Generator {
         self.0.generator.clone()
+    }
+
+    /// Identifies key and count, 1 to 65534 (QPP-11); other pads share it by a chance of one to 65534.
+    pub fn id(&self) -> u16 {
+        let count = (self.count() as u64).to_le_bytes();
+        let mut bytes = [PAD_ID, &count].concat();
+        bytes.extend(self.0.generator.state.iter().flat_map(|word| word.to_le_bytes()));
+        let hash = Sha256::digest(&bytes);
+        let number = u32::from_le_bytes([hash[0], hash[1], hash[2], hash[3]]);
+        (number % u32::from(NO_PADS - 1)) as u16 + 1
     }
 
     /// Number of pads.

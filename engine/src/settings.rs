@@ -58,6 +58,7 @@ impl Settings {
     pub fn tunnel_config(&self) -> Result<TunnelConfig, SettingsError> {
         let mut warnings = Vec::new();
         let suite = Suite::new(self.crypt, &self.master_key());
+        let pads = self.pads()?;
         let mut config = TunnelConfig {
             suite,
             generation: self.compat.map_or(Generation::Go2026, Compat::generation),
@@ -69,9 +70,9 @@ impl Settings {
             fec: self.shape()?,
             compress: !self.nocomp,
             ack_nodelay: self.acknodelay,
-            mux: self.mux()?,
+            mux: mux::Settings { pads: pads.as_ref().map_or(0, Pads::id), ..self.mux()? },
             recognise: self.mux == DialectChoice::Auto,
-            qpp: self.pads()?,
+            qpp: pads,
             rate_bytes_s: u64::try_from(self.ratelimit).unwrap_or(0),
             probe: !self.no_probe,
             migrate: !self.no_migrate,

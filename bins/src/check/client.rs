@@ -6,7 +6,7 @@ use super::socket::Via;
 use super::{Job, path, silence};
 use crate::config::ConfigError;
 use crate::net::address::{PortRange, resolve};
-use engine::{Settings, SettingsError, StreamId, TunnelConfig};
+use engine::{CloseReason, Settings, SettingsError, StreamId, TunnelConfig};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -48,6 +48,9 @@ pub(super) fn check(mut job: Job<'_>, report: &mut Report) -> Result<(), ConfigE
         Ok(Talk { understood: true, target }) => {
             report_peer(&session, &job.config.settings, report);
             report_target(&session, target, report);
+        }
+        Ok(Talk { understood: false, .. }) if session.tunnel.closed() == Some(CloseReason::Pads) => {
+            report_pads(&session, to, report);
         }
         Ok(Talk { understood: false, .. }) => {
             let Some(settings) = explain_mux(&mut job, &mut session, to, report) else { return Ok(()) };
@@ -217,6 +220,10 @@ enum Target {
 fn talk(session: &mut Session) -> io::Result<Talk> {
     let closed = |session: &Session| session.tunnel.is_closed();
     session.run(ANNOUNCEMENT_LIMIT, |session| session.tunnel.peer_half_closes() || closed(session))?;
+    if session.tunnel.peer_half_closes() {
+        // A session between different pads ends once the server knows (QPP-11).
+        session.run(ANNOUNCEMENT_LIMIT, |session| session.tunnel.drained() || closed(session))?;
+    }
     let now = session.now();
     let Ok(stream) = session.tunnel.open_stream(now) else {
         return Ok(Talk { understood: false, target: Target::Quiet });
@@ -252,9 +259,19 @@ fn report_peer(session: &Session, settings: &Settings, report: &Report) {
     let compression = if *nocomp { "no compression" } else { "compression" };
     let peer = if session.tunnel.peer_half_closes() { "karst" } else { "kcptun" };
     report.ok("peer", &format!("{peer}; --smuxver {smuxver} and {compression} on both sides"));
-    if *qpp {
+    // Only karst states its pads.
+    if *qpp && !session.tunnel.peer_half_closes() {
         report.note("peer", "--QPP cannot be compared: if it differs, the target receives scrambled bytes");
     }
+}
+
+fn report_pads(session: &Session, to: SocketAddr, report: &mut Report) {
+    let how = session.tunnel.mismatch().map_or(String::new(), |mismatch| format!(": {mismatch}"));
+    report.fault(
+        Fault::Pads,
+        &format!("{to} is a karst server with other permutation pads{how}"),
+        "make --QPP and --QPPCount equal on both sides",
+    );
 }
 
 fn report_target(session: &Session, target: Target, report: &mut Report) {

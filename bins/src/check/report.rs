@@ -31,6 +31,8 @@ pub enum Fault {
     Listen,
     /// A limit of the system is too low.
     Limit,
+    /// The permutation pads differ.
+    Pads,
 }
 
 impl Fault {
@@ -48,6 +50,7 @@ impl Fault {
         Self::Loss,
         Self::Listen,
         Self::Limit,
+        Self::Pads,
     ];
 
     /// The exit status: 3 and above, since 1 and 2 are those of a program that does not start.
@@ -65,6 +68,7 @@ impl Fault {
             Self::Loss => 12,
             Self::Listen => 13,
             Self::Limit => 14,
+            Self::Pads => 15,
         }
     }
 
@@ -83,6 +87,7 @@ impl Fault {
             Self::Loss => "loss",
             Self::Listen => "listen",
             Self::Limit => "limits",
+            Self::Pads => "qpp",
         }
     }
 
@@ -101,6 +106,7 @@ impl Fault {
             Self::Loss => "The tunnel works, but the path loses more than 5 %.",
             Self::Listen => "The server's address cannot be listened on.",
             Self::Limit => "A limit of the system is too low.",
+            Self::Pads => "--QPP or --QPPCount differs.",
         }
     }
 }

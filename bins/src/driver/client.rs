@@ -355,6 +355,17 @@ impl Client {
                     );
                 }
             }
+            Notice::Ended(peer, reason @ CloseReason::Pads, mismatch) => {
+                let why = Why(reason, mismatch);
+                log_limited!(
+                    peer.ip(),
+                    Error,
+                    "mismatch",
+                    [peer = peer, reason = why],
+                    "mismatch: {peer}: {why}"
+                );
+                self.report_verdicts(peer);
+            }
             Notice::Ended(peer, reason, mismatch) => {
                 // What a rejection means is known once the server accepted another format.
                 if !matches!(reason, CloseReason::Local | CloseReason::Rejected) {

@@ -24,6 +24,8 @@ pub(super) fn line(server: SocketAddr, own: StreamFormat, verdict: Verdict) -> O
             let (theirs, ours) = difference(found, own);
             Some(format!("mismatch: {server} has {theirs}, but this side has {ours}: make them equal"))
         }
+        // The end of the session named it.
+        Verdict::Pads => None,
         _ => Some(format!(
             "{server} ends every session at its first frame, with --smuxver 1 and 2, with and without --nocomp: is it a kcptun server?"
         )),

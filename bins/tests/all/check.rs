@@ -120,6 +120,22 @@ fn another_version_of_smux_is_named() {
     }
 }
 
+// CLI-90, QPP-11
+#[test]
+fn other_pads_are_named() {
+    for (theirs, ours, text) in [
+        (&["--QPP"][..], &[][..], "the other side has --QPP and this one has not"),
+        (&[], &["--QPP"], "this side has --QPP and the other one has not"),
+        (&["--QPP", "--QPPCount", "59"], &["--QPP"], "different --QPPCount"),
+    ] {
+        let (_server, udp) = server(theirs);
+        Checked::to(udp, &[&KEY[..], ours].concat())
+            .names(Fault::Pads, &[text, "make --QPP and --QPPCount equal"]);
+    }
+    let (_server, udp) = server(&["--QPP"]);
+    Checked::to(udp, &[&KEY[..], &["--QPP"]].concat()).works(&["karst; --smuxver"]);
+}
+
 // CLI-90
 #[test]
 fn a_closed_port_is_named() {
@@ -290,5 +306,5 @@ fn every_fault_has_its_status_in_the_manual_page() {
         assert!(page.contains(&format!("fB{}fR\n{}", fault.code(), fault.meaning())), "{fault:?}:\n{page}");
     }
     codes.dedup();
-    assert_eq!(codes, (3..15).collect::<Vec<u8>>());
+    assert_eq!(codes, (3..16).collect::<Vec<u8>>());
 }

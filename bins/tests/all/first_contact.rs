@@ -1,5 +1,5 @@
 //! The first connection to a server whose smux version or compression is not the client's (CLI-100), with Debian's kcptun.
-use crate::common::{Program, connect, echo, free_udp, start_client, target};
+use crate::common::{Program, connect, echo, free_udp, start_client, start_server, target};
 use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -72,5 +72,27 @@ fn a_given_option_that_differs_is_named_at_once() {
         assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
         let unrelated = ["key", "restarted", "no answer"];
         assert!(!lines(&client).iter().any(|line| unrelated.iter().any(|word| line.contains(word))));
+    }
+}
+
+// QPP-11, CLI-100: nothing reaches the target, and both logs name the difference once.
+#[test]
+fn pads_that_differ_are_named_by_both_ends() {
+    for (ours, theirs, at_client, at_server) in [
+        (&["--QPP"][..], &[][..], "this side has --QPP", "the other side has --QPP"),
+        (&[], &["--QPP"], "the other side has --QPP", "this side has --QPP"),
+        (&["--QPP"], &["--QPP", "--QPPCount", "59"], "both sides have --QPP", "both sides have --QPP"),
+    ] {
+        let udp = free_udp();
+        let server = start_server(target(echo), udp, theirs);
+        let (client, local) = start_client(udp, ours);
+        let begun = Instant::now();
+        assert!(!works(local) && !works(local));
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        let named = |log: &str, text: &str| log.lines().filter(|line| line.contains(text)).count();
+        let (client, server) = (client.wait_for(at_client), server.wait_for(at_server));
+        assert_eq!((named(&client, at_client), named(&server, at_server)), (1, 1), "{client}{server}");
+        assert!(client.contains(&format!("mismatch: {udp}: QPP differs")), "{client}");
+        assert!(!server.contains("stream opened"), "{server}");
     }
 }

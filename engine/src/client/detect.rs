@@ -42,6 +42,8 @@ pub enum Verdict {
     Accepted(StreamFormat),
     /// The server has this format, which contradicts a value that the user gave. New streams are refused for some seconds.
     Conflict(StreamFormat),
+    /// The server has other permutation pads (QPP-11). New streams are refused for some seconds.
+    Pads,
     /// The server ends the session with every format.
     Rejected,
 }
@@ -107,7 +109,7 @@ impl Detection {
             Mismatch::PeerCompresses => StreamFormat { compress: true, ..now },
             Mismatch::PeerDoesNotCompress => StreamFormat { compress: false, ..now },
             Mismatch::PeerSmuxVersion(smux_version) => StreamFormat { smux_version, ..now },
-            Mismatch::PeerMux(_) => now,
+            _ => now,
         });
         self.rejected += 1;
         self.current = hinted

@@ -58,6 +58,8 @@ pub struct Settings {
     /// Announces half-close to the peer, by a NOP with an id that other peers ignore. Half-close (SMUX-26) and flow control of
     /// single streams (SMUX-27, SMUX-29) are used only toward peers that announce it, too.
     pub announce: bool,
+    /// Identifies this end's permutation pads toward a karst peer (QPP-11); 0 without pads.
+    pub pads: u16,
     /// kcptunB: answer keepalives, and pause and resume single streams (`streambuf-en`).
     pub stream_buffers: bool,
     /// kcptunB: how long after data that fits its estimate a stream is not paused for exceeding it, ms (`streamboost`).
@@ -83,6 +85,7 @@ impl Default for Settings {
             send_bytes_max: 65_536,
             half_close: false,
             announce: false,
+            pads: 0,
             stream_buffers: true,
             boost_ms: 0,
             #[cfg(feature = "planted")]
@@ -336,6 +339,11 @@ pub trait Mux: Send {
 
     /// Whether the peer announced that it half-closes.
     fn peer_half_closes(&self) -> bool;
+
+    /// The peer's permutation pads, 0 for none (QPP-11); `None` until a karst peer stated them.
+    fn peer_pads(&self) -> Option<u16> {
+        None
+    }
 
     /// Asserts what must hold between any two calls, in time proportional to the number of streams.
     fn assert_invariants(&self);

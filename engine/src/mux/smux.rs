@@ -11,6 +11,7 @@ use super::ticker::{LATE, Ticker};
 use super::{Mux, OpenError, ProtocolError, ReadError, Role, Settings, WriteError};
 use crate::event::{CloseReason, Event, StreamId};
 use crate::observe::{Mark, Marks};
+use crate::qpp::NO_PADS;
 use crate::sampled::Sampled;
 use crate::time::{Deadline, Instant, Timer};
 use frame::{Command, HEADER_LEN, Header, UPDATE_LEN};
@@ -47,6 +48,8 @@ pub struct Smux {
     /// Half-close is wanted and waits for the peer's announcement.
     half_close_offered: bool,
     peer_announced: bool,
+    /// QPP-11
+    peer_pads: Option<u16>,
     /// The peer's first frame has shown whether it announces, or this side does not offer anything.
     peer_identified: bool,
     reading: Reading,
@@ -88,6 +91,7 @@ impl Smux {
             nop_queued: false,
             half_close_offered,
             peer_announced: false,
+            peer_pads: None,
             peer_identified: !half_close_offered,
             reading: Reading::Header(Partial::default()),
             bucket: settings.receive_bytes_max as i64,
@@ -265,7 +269,7 @@ impl Smux {
         let id = header.id;
         let announcement = header.command == Command::Nop && id == ANNOUNCEMENT;
         if announcement {
-            self.handle_announcement();
+            self.handle_announcement(header.len);
         }
         if !std::mem::replace(&mut self.peer_identified, true) {
             self.queue_deferred();
@@ -288,13 +292,32 @@ impl Smux {
     }
 
     /// SMUX-26: the server only answers an announcement, so that a peer without extensions sees nothing unusual.
-    fn handle_announcement(&mut self) {
-        if std::mem::replace(&mut self.peer_announced, true) || !self.half_close_offered {
+    fn handle_announcement(&mut self, pads: u16) {
+        if !self.half_close_offered {
+            self.peer_announced = true;
             return;
         }
+        let first = !std::mem::replace(&mut self.peer_announced, true);
         self.settings.half_close = true;
-        if self.role == Role::Server {
-            self.turns.push_back(Turn::Announcement);
+        match self.role {
+            Role::Server if first => self.turns.push_back(Turn::Announcement),
+            Role::Client if first => {
+                self.peer_pads = Some(pads);
+                if pads != self.settings.pads {
+                    self.turns.push_back(Turn::Announcement);
+                }
+            }
+            Role::Server if pads != 0 => self.peer_pads = Some(if pads == NO_PADS { 0 } else { pads }),
+            _ => {}
+        }
+    }
+
+    /// The length of an announcement (QPP-11). A client's first one has none: smux before 2019 reads that many bytes.
+    fn announced_pads(&self) -> u16 {
+        match (self.role, self.peer_pads, self.settings.pads) {
+            (Role::Client, None, _) => 0,
+            (Role::Client, Some(_), 0) => NO_PADS,
+            (_, _, pads) => pads,
         }
     }
 
@@ -602,7 +625,8 @@ impl Mux for Smux {
                 Header { command: Command::Nop, len: 0, id: StreamId(0) }.put(self.settings.version, out);
             }
             Turn::Announcement => {
-                Header { command: Command::Nop, len: 0, id: ANNOUNCEMENT }.put(self.settings.version, out);
+                let len = self.announced_pads();
+                Header { command: Command::Nop, len, id: ANNOUNCEMENT }.put(self.settings.version, out);
             }
         }
         self.check();
@@ -708,6 +732,10 @@ impl Mux for Smux {
 
     fn peer_half_closes(&self) -> bool {
         self.peer_announced
+    }
+
+    fn peer_pads(&self) -> Option<u16> {
+        self.peer_pads
     }
 
     /// The bucket's account and the queue of turns.

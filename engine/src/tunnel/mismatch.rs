@@ -14,6 +14,23 @@ pub enum Mismatch {
     PeerSmuxVersion(u8),
     /// The peer speaks this multiplexer.
     PeerMux(Dialect),
+    /// The peer has permutation pads, this side has none.
+    PeerHasPads,
+    /// This side has permutation pads, the peer has none.
+    PeerHasNoPads,
+    /// Both have permutation pads, of different counts or keys.
+    PeerHasOtherPads,
+}
+
+impl Mismatch {
+    /// How the pads of two ends differ, given what identifies them, 0 for none (QPP-11).
+    pub(super) const fn of_pads(own: u16, peer: u16) -> Self {
+        match (own, peer) {
+            (0, _) => Self::PeerHasPads,
+            (_, 0) => Self::PeerHasNoPads,
+            _ => Self::PeerHasOtherPads,
+        }
+    }
 }
 
 /// The first bytes of the peer's stream, before and after decompression.
@@ -75,6 +92,11 @@ impl core::fmt::Display for Mismatch {
         match self {
             Self::PeerCompresses => f.write_str("the other side compresses and this one has --nocomp"),
             Self::PeerDoesNotCompress => f.write_str("the other side has --nocomp and this one compresses"),
+            Self::PeerHasPads => f.write_str("the other side has --QPP and this one has not"),
+            Self::PeerHasNoPads => f.write_str("this side has --QPP and the other one has not"),
+            Self::PeerHasOtherPads => {
+                f.write_str("both sides have --QPP, with different --QPPCount or --key")
+            }
             Self::PeerMux(dialect) => write!(f, "the other side has --mux {}", dialect.name()),
             Self::PeerSmuxVersion(version) => write!(f, "the other side has --smuxver {version}"),
         }

@@ -534,6 +534,7 @@ impl Tunnel {
             self.mux.advance(now);
             self.recognition.iter_mut().for_each(|recognition| recognition.now = now);
             self.pump_in();
+            self.compare_pads();
             self.watch_trial(now);
             match self.is_closed() {
                 // As kcp-go: the acknowledgement shows the peer, once it is forgotten here, that it was received (SMUX-40).
@@ -546,6 +547,16 @@ impl Tunnel {
         self.health.traffic.note(now, self.stream_bytes());
         self.arm_flush(now);
         self.check();
+    }
+
+    /// Ends a session whose peer has other permutation pads (QPP-11); a client's once the server knows.
+    fn compare_pads(&mut self) {
+        let own = self.config.mux.pads;
+        let Some(peer) = self.mux.peer_pads().filter(|peer| *peer != own) else { return };
+        if !self.is_closed() && (self.role == Role::Server || self.drained()) {
+            self.inbound.mismatch = Some(Mismatch::of_pads(own, peer));
+            self.reports.close(CloseReason::Pads);
+        }
     }
 
     fn check(&self) {

@@ -41,6 +41,7 @@ impl Tunnel {
         }
         let drained = self.drained();
         match self.health.trial {
+            _ if self.mux.peer_pads().is_some_and(|pads| pads != self.config.mux.pads) => {}
             _ if self.inbound.speaks_smux(self.config.mux.version) => self.pass_trial(),
             Trial::First if drained => self.health.trial = Trial::Pause(now + PAUSE),
             Trial::Pause(until) if until <= now => {
