@@ -41,8 +41,12 @@ impl Given {
     /// The warning about a mode that is manual because it has no known name (CLI-14).
     pub(super) fn unknown_mode(&self) -> Option<String> {
         let name = self.unknown_mode.as_ref()?;
-        let nearest = flags::nearest(name, Mode::ALL.iter().map(|mode| mode.name()));
-        Some(format!("mode {name:?} is unknown and works like manual{}", flags::did_you_mean(nearest)))
+        let names = || Mode::ALL.iter().map(|mode| mode.name());
+        let hint = match flags::nearest(name, names()) {
+            None => format!("; known are {}", names().collect::<Vec<_>>().join(", ")),
+            nearest => flags::did_you_mean(nearest),
+        };
+        Some(format!("mode {name:?} is unknown and works like manual{hint}"))
     }
 
     /// The configuration, and the first value that no option can have.

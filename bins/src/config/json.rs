@@ -52,6 +52,14 @@ pub enum FileReason {
     /// The text is not JSON.
     #[error("not valid JSON: {0}")]
     Malformed(serde_json::Error),
+    /// Quotation marks that JSON does not know.
+    #[error("not valid JSON: the quotation mark at line {line} column {column} must be \"")]
+    Quotes {
+        /// From 1.
+        line: usize,
+        /// Byte in the line, from 1.
+        column: usize,
+    },
     /// Its first value is not an object.
     #[error("expected a JSON object, found {0}")]
     NoObject(&'static str),
@@ -118,7 +126,7 @@ pub fn parse(text: &str, side: Side) -> Result<JsonFile, FileReason> {
         return Err(FileReason::Empty);
     }
     let mut reader = serde_json::Deserializer::from_str(text);
-    let first = <&RawValue>::deserialize(&mut reader).map_err(FileReason::Malformed)?.get();
+    let first = <&RawValue>::deserialize(&mut reader).map_err(|error| malformed(text, error))?.get();
     let mut file = JsonFile::default();
     if first == "null" {
         return Ok(file);
@@ -141,6 +149,24 @@ pub fn parse(text: &str, side: Side) -> Result<JsonFile, FileReason> {
 fn find(side: Side, key: &str) -> Option<&'static Flag> {
     flags::of(side)
         .find(|flag| flag.json.into_iter().chain(flag.json_alias).any(|name| name.eq_ignore_ascii_case(key)))
+}
+
+/// The key of this side that is most similar to one of neither side (CLI-80).
+pub(super) fn nearest(side: Side, key: &str) -> Option<&'static str> {
+    if [Side::Client, Side::Server].into_iter().any(|side| find(side, key).is_some()) {
+        return None;
+    }
+    flags::nearest(key, flags::of(side).filter_map(|flag| flag.json))
+}
+
+/// A text that is no JSON, because of typographic quotation marks or otherwise.
+fn malformed(text: &str, error: serde_json::Error) -> FileReason {
+    let line = text.split('\n').nth(error.line().saturating_sub(1)).unwrap_or_default();
+    let at = line.get(error.column().saturating_sub(1)..).unwrap_or_default();
+    if at.starts_with(['\u{2018}', '\u{2019}', '\u{201c}', '\u{201d}', '\u{201e}', '\u{ff02}', '\'']) {
+        return FileReason::Quotes { line: error.line(), column: error.column() };
+    }
+    FileReason::Malformed(error)
 }
 
 /// CLI-11

@@ -128,7 +128,10 @@ pub fn load(
     let path = config.program.file;
     if !path.is_empty() {
         let file = json::read(&path, side)?;
-        warnings.extend(file.unknown.iter().map(|key| format!("{path}: unknown key \"{key}\" ignored")));
+        warnings.extend(file.unknown.iter().map(|key| {
+            let meant = flags::did_you_mean(json::nearest(side, key));
+            format!("{path}: unknown key \"{key}\" ignored{meant}")
+        }));
         if file.replaced {
             warnings.push(format!(
                 "WARNING: {path}: bytes that are not UTF-8 are read as U+FFFD, as kcptun reads them; a key with such bytes is weak: \

@@ -67,6 +67,7 @@ pub fn parse(side: Side, words: &[String]) -> Result<CommandLine, UsageError> {
     while let Some(word) = rest.next() {
         if word == "--" {
             line.word = rest.next().cloned();
+            line.hint = Some("options end at the word --, remove it".into());
             break;
         }
         let Some((spelling, inline)) = split(word)? else {
@@ -104,7 +105,9 @@ fn hint(word: &str, before: Option<&(&'static Flag, Value)>) -> Option<String> {
         ));
     }
     match before {
-        Some((flag, _)) if flag.kind == Kind::Bool && parse_bool(word).is_ok() => {
+        Some((flag, _))
+            if flag.kind == Kind::Bool && (parse_bool(word).is_ok() || super::word(flag, word).is_some()) =>
+        {
             Some(format!("--{} takes its value after an equals sign, write --{0}={word}", flag.name))
         }
         _ => None,

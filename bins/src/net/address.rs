@@ -85,7 +85,8 @@ impl PortRange {
     /// It is neither, or the numbers are no port range.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
         refuse_no_address(text)?;
-        let (host, ports) = text.rsplit_once(':').ok_or_else(|| AddressError::Malformed(text.into()))?;
+        let split = text.rsplit_once(':').filter(|_| !text.ends_with(']'));
+        let (host, ports) = split.ok_or_else(|| AddressError::Malformed(text.into()))?;
         let (min, rest) = take_digits(ports);
         if min.is_empty() {
             return Err(AddressError::Malformed(text.into()));
@@ -278,7 +279,7 @@ mod tests {
         for text in ["h:123456", "h:0", "h:40-30", "h:70000", "h:1-70000", "h:2990029905", "h:70000/"] {
             assert_eq!(range(text), Err(AddressError::Ports(text.into())), "{text}");
         }
-        for text in ["nonsense", "h:", "", ":", "h:x", "é:", "h:1:", "h:\u{ff11}"] {
+        for text in ["nonsense", "h:", "", ":", "h:x", "é:", "h:1:", "h:\u{ff11}", "[::1]"] {
             assert_eq!(range(text), Err(AddressError::Malformed(text.into())), "{text}");
         }
     }

@@ -110,6 +110,10 @@ fn parsing_stops_at_the_first_word_that_is_not_a_flag() {
         assert!(text.ends_with(": it begins with a typographic dash, write --key"), "{text}");
     }
     assert!(client("--").is_ok());
+    let text = refusal(Side::Client, "-- --mtu 900");
+    assert_eq!(text, "unexpected word \"--mtu\": options end at the word --, remove it");
+    let text = refusal(Side::Client, "--tcp kcptun-tcp");
+    assert!(text.ends_with(": --tcp takes its value after an equals sign, write --tcp=kcptun-tcp"), "{text}");
     for line in ["help", "h", "--mtu 1 help --bogus", "-h", "--help", "-- h"] {
         assert!(matches!(load(Side::Client, &words(line), |_| None), Ok(Command::Print(_))), "{line}");
     }
@@ -343,9 +347,11 @@ fn keys_and_ciphers_that_protect_little_are_named() {
 // CLI-14, CLI-80
 #[test]
 fn an_unknown_mode_is_named_with_the_nearest_one() {
-    for (mode, end) in
-        [("Fast2", ", did you mean fast2?"), ("fats3", ", did you mean fast3?"), ("turbo", "manual")]
-    {
+    for (mode, end) in [
+        ("Fast2", ", did you mean fast2?"),
+        ("fats3", ", did you mean fast3?"),
+        ("turbo", "; known are auto, fast3, fast2, fast, normal, manual"),
+    ] {
         let warnings = warnings(&format!("--key k --mode {mode}"));
         assert_eq!(warnings.len(), 1);
         assert!(

@@ -112,10 +112,28 @@ fn unknown_keys_are_named_and_ignored() {
     let read = parse_json(text, Side::Client).unwrap();
     assert_eq!(read.unknown, ["target", "colour"]);
     assert_eq!(read.given.iter().map(|(flag, _)| flag.name).collect::<Vec<_>>(), ["mtu"]);
-    let path = file("unknown.json", br#"{"colour": 1}"#);
+    let path = file("unknown.json", br#"{"colour": 1, "keyy": "secret", "listen": ":1"}"#);
     let line = [String::from("-c"), path.display().to_string()];
     let Ok(Command::Run(_, _, warnings)) = load(Side::Client, &line, |_| None) else { panic!() };
-    assert_eq!(warnings[0], format!("{}: unknown key \"colour\" ignored", path.display()));
+    // CLI-80; the last one is an option of the server.
+    for (warning, text) in warnings.iter().zip([
+        "\"colour\" ignored",
+        "\"keyy\" ignored, did you mean key?",
+        "\"listen\" ignored",
+    ]) {
+        assert_eq!(*warning, format!("{}: unknown key {text}", path.display()));
+    }
+}
+
+// CLI-12
+#[test]
+fn typographic_quotation_marks_are_named() {
+    for (text, column) in [("{\u{201c}mtu\u{201d}: 1}", 2), ("{\"key\": \u{201e}a\"}", 9), ("{'mtu': 1}", 2)]
+    {
+        let expected = format!("not valid JSON: the quotation mark at line 1 column {column} must be \"");
+        assert_eq!(read(text).unwrap_err(), expected);
+    }
+    assert!(read("{\"key\": \"\u{201c}\"}").is_ok());
 }
 
 // CLI-11
