@@ -112,10 +112,10 @@ impl Socket {
         }
     }
 
-    /// The datagram that was received last could be opened.
+    /// The datagram that was received last could be opened. A check goes on, replays or not.
     pub(super) fn opened(&self) {
         if let Inner::Forged(flow) = &self.0 {
-            flow.client.opened(flow.last);
+            flow.client.opened(flow.last, true);
         }
     }
 

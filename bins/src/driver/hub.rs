@@ -110,6 +110,8 @@ struct Session {
     peer: Option<SocketAddr>,
     /// What the client speaks was logged.
     spoken_named: bool,
+    /// Of the conversation, when a datagram last came by a carrier that has numbers of its own.
+    progress: u32,
 }
 
 /// The rest of a sealed run that the socket did not take (CLI-26).
@@ -399,8 +401,9 @@ impl Hub {
             let now = self.scratch.clock.now();
             let mut number = 0;
             batch.for_each(|from, datagram| {
-                if state.handle(now, from, datagram) {
-                    self.socket.opened(number);
+                let taken_by = state.handle(now, from, datagram);
+                if let Some(id) = taken_by.filter(|_| self.socket.counts_opened()) {
+                    self.socket.opened(number, state.note_progress(id));
                 }
                 number += 1;
             });
@@ -485,8 +488,8 @@ impl State {
         true
     }
 
-    /// Whether a session took the datagram, which is genuine then.
-    fn handle(&mut self, now: Instant, from: SocketAddr, datagram: &mut [u8]) -> bool {
+    /// The session that took the datagram, which is genuine then, or a replay.
+    fn handle(&mut self, now: Instant, from: SocketAddr, datagram: &mut [u8]) -> Option<SessionId> {
         // A datagram is opened in place, so what may have to be explained is copied first: a few datagrams of strangers.
         let puzzling = self
             .diagnose
@@ -494,7 +497,10 @@ impl State {
             .is_some_and(|diagnose| !self.tunnels.knows(from) && diagnose.wants(now, from, datagram.len()));
         let copy = puzzling.then(|| datagram.to_vec());
         let received = self.tunnels.handle_datagram(now, from, datagram);
-        let genuine = matches!(received, Received::Session(_, Handled::Used) | Received::Accepted { .. });
+        let taken_by = match received {
+            Received::Session(id, Handled::Used) | Received::Accepted { id, .. } => Some(id),
+            _ => None,
+        };
         match received {
             // CLI-21: not from the peer.
             Received::Session(_, Handled::Dropped(DropReason::NoSession))
@@ -523,7 +529,14 @@ impl State {
                 }
             }
         }
-        genuine
+        taken_by
+    }
+
+    /// Whether the session's conversation advanced since the last call.
+    fn note_progress(&mut self, id: SessionId) -> bool {
+        let progress = self.tunnels.with(id, |tunnel| tunnel.arq().progress());
+        let Some((session, progress)) = self.sessions.get_mut(&id).zip(progress) else { return false };
+        std::mem::replace(&mut session.progress, progress) != progress
     }
 
     /// KCP-60. Only a client's socket reports it, and that has one session.

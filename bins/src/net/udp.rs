@@ -47,8 +47,14 @@ pub trait Datagrams {
         false
     }
 
-    /// The datagram of this number in the last batch was genuine: it could be opened.
-    fn opened(&self, _number: usize) {}
+    /// Whether [`Datagrams::opened`] has to be called.
+    fn counts_opened(&self) -> bool {
+        false
+    }
+
+    /// The datagram of this number in the last batch could be opened; whether it advanced the conversation, which no replay
+    /// does.
+    fn opened(&self, _number: usize, _advanced: bool) {}
 
     /// What carries the datagrams of a peer.
     fn carrier(&self, _peer: SocketAddr) -> Carrier {

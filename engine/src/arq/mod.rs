@@ -319,6 +319,12 @@ impl Arq {
         }
     }
 
+    /// A number that changes when a datagram of the peer advances the conversation, by data in order or by acknowledgements of
+    /// what was not acknowledged before. No replay does.
+    pub const fn progress(&self) -> u32 {
+        self.core.outgoing.una.wrapping_add(self.core.receiver.nxt)
+    }
+
     /// All numbers of the state machine, for golden traces, digests and status pages.
     pub fn state(&self) -> State {
         State { ts_flush: self.update.ts_flush, ..self.sender.add_to(self.core.state()) }

@@ -155,13 +155,16 @@ impl Connection {
         }
     }
 
-    /// Takes the numbers of a segment from the server whose datagram was opened.
-    pub fn handle_opened(&mut self, now: Instant, arrival: &Arrival) {
-        if let Some(flow) = &mut self.flow {
-            flow.handle(now, arrival);
+    /// Takes the numbers of a segment from the server whose datagram was opened, as [`Flow::handle`]; returns whether it did.
+    /// Only one that advanced the conversation is an answer.
+    pub fn handle_opened(&mut self, now: Instant, arrival: &Arrival, advanced: bool) -> bool {
+        let Some(flow) = &mut self.flow else { return false };
+        let taken = flow.handle(now, arrival, advanced);
+        if advanced {
             self.waiting = false;
             self.heard();
         }
+        taken
     }
 
     const fn heard(&mut self) {

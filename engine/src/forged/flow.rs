@@ -22,6 +22,9 @@ const RANGE: u32 = 1 << 27;
 /// after a loss (the minimum retransmission timeout of RFC 6298).
 const STALL: Duration = Duration::from_secs(1);
 
+/// A conversation that did not advance for this long may have the wrong numbers, so that replays count, too (FTCP-19).
+const STANDSTILL: Duration = Duration::from_secs(1);
+
 /// The header fields of a segment that carried a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrival {
@@ -77,6 +80,10 @@ pub struct Flow {
     id: u16,
     variant: Variant,
     heard_at: Instant,
+    /// When a datagram last advanced the conversation.
+    advanced_at: Instant,
+    /// The numbers come from such a datagram.
+    proven: bool,
     /// First number and window scale of a SYN that came in this flow. Anyone can send one, so it only counts once a datagram
     /// that was opened begins there.
     offered: Option<(u32, u8)>,
@@ -104,20 +111,42 @@ impl Flow {
             id: seq as u16,
             variant,
             heard_at: now,
+            advanced_at: now,
+            proven: true,
             offered: None,
         }
     }
 
     /// From a segment whose datagram was opened, whatever was before: continues with the numbers that the peer expects.
-    pub fn from_arrival(now: Instant, arrival: &Arrival, peer_scale: Option<u8>) -> Self {
+    /// `advanced` as in [`Flow::handle`].
+    pub fn from_arrival(now: Instant, arrival: &Arrival, peer_scale: Option<u8>, advanced: bool) -> Self {
         let end = arrival.seq.wrapping_add(arrival.len);
-        let mut flow = Self::new(now, arrival.ack, end, 0, peer_scale, arrival.variant);
+        let flow = Self::new(now, arrival.ack, end, 0, peer_scale, arrival.variant);
+        let mut flow = Self { proven: advanced, ..flow };
         flow.widen(arrival);
         flow
     }
 
-    /// Takes the numbers of a segment whose datagram was opened (FTCP-4, FTCP-5, FTCP-8).
-    pub fn handle(&mut self, now: Instant, arrival: &Arrival) {
+    /// Takes the numbers of a segment whose datagram was opened, and returns whether it did. One that did not advance the
+    /// conversation may be a replay under other numbers: it only counts at a standstill, and until the next one that does
+    /// (FTCP-4, FTCP-5, FTCP-8, FTCP-19).
+    pub fn handle(&mut self, now: Instant, arrival: &Arrival, advanced: bool) -> bool {
+        if !advanced && now.since(self.advanced_at) < STANDSTILL {
+            return false;
+        }
+        if advanced && !self.proven {
+            let offered = self.offered;
+            *self = Self { offered, ..Self::from_arrival(now, arrival, Some(self.peer_scale), true) };
+        }
+        self.proven = advanced;
+        if advanced {
+            self.advanced_at = now;
+        }
+        self.take(now, arrival);
+        true
+    }
+
+    fn take(&mut self, now: Instant, arrival: &Arrival) {
         self.heard_at = now;
         self.variant = arrival.variant;
         self.take_offer(arrival);

@@ -74,23 +74,25 @@ impl<P: Copy> Listener<P> {
     }
 
     /// Takes the numbers of a segment whose datagram was opened, and how its sender is reached. A peer without a flow gets one,
-    /// also in the middle of a connection: this side may have restarted, or a NAT given the peer another port.
+    /// also in the middle of a connection: this side may have restarted, or a NAT given the peer another port. `advanced` as in
+    /// [`Flow::handle`].
     pub fn handle_opened(
         &mut self,
         now: Instant,
         local: SocketAddr,
         peer: SocketAddr,
         arrival: &Arrival,
-        path: P,
+        (path, advanced): (P, bool),
     ) {
         if let Some((flow, known)) = self.flows.get_mut(&peer) {
-            flow.handle(now, arrival);
-            *known = path;
+            if flow.handle(now, arrival, advanced) {
+                *known = path;
+            }
             return;
         }
         self.make_room(now);
         let scale = self.scale_of(local, peer, arrival.ack);
-        self.flows.insert(peer, (Flow::from_arrival(now, arrival, scale), path));
+        self.flows.insert(peer, (Flow::from_arrival(now, arrival, scale, advanced), path));
     }
 
     /// The client's window scale if `ack` acknowledges a SYN|ACK of this listener; unknown ones count as none, which

@@ -92,7 +92,7 @@ impl Pair {
         let numbers = self.client.next(now, len).unwrap();
         let bytes = packet(client_address(), server_address(), numbers, DATA, &[], &vec![7; len]).leak();
         let segment = Segment::parse(bytes).unwrap();
-        self.server.handle_opened(now, segment.to, segment.from, &Arrival::of(&segment), ());
+        self.server.handle_opened(now, segment.to, segment.from, &Arrival::of(&segment), ((), true));
         segment
     }
 
@@ -101,7 +101,7 @@ impl Pair {
         let numbers = self.server.flow_mut(client_address()).unwrap().0.next(now, len);
         let bytes = packet(server_address(), client_address(), numbers, DATA, &[], &vec![9; len]).leak();
         let segment = Segment::parse(bytes).unwrap();
-        self.client.handle_opened(now, &Arrival::of(&segment));
+        self.client.handle_opened(now, &Arrival::of(&segment), true);
         segment
     }
 }
@@ -317,7 +317,7 @@ fn numbers_of_a_clean_exchange_are_those_of_a_connection() {
 fn the_acknowledgement_is_the_highest_end_whatever_the_order() {
     let mut flow = Flow::new(at(0), 1000, 500, WINDOW, Some(7), Variant::Upstream);
     for (seq, expected) in [(500, 600), (700, 800), (600, 800), (500, 800), (800, 900)] {
-        flow.handle(at(1), &arrival(seq, 1000, 100));
+        flow.handle(at(1), &arrival(seq, 1000, 100), true);
         assert_eq!(flow.numbers().ack, expected);
     }
 }
@@ -347,9 +347,9 @@ fn a_standing_acknowledgement_is_returned_to() {
     for n in 0..10 {
         assert_eq!(flow.next(at(n), 100).seq, 1000 + 100 * n as u32);
     }
-    flow.handle(at(20), &arrival(500, 1300, 50));
+    flow.handle(at(20), &arrival(500, 1300, 50), true);
     assert_eq!(flow.next(at(900), 100).seq, 2000);
-    flow.handle(at(1000), &arrival(550, 1300, 50));
+    flow.handle(at(1000), &arrival(550, 1300, 50), true);
     assert_eq!(flow.next(at(1019), 100).seq, 2100);
     assert_eq!(flow.next(at(1020), 100).seq, 1300);
     assert_eq!(flow.next(at(1021), 100).seq, 1400);
@@ -435,7 +435,7 @@ fn strangers_and_control_segments_change_nothing() {
     // An acknowledgement of what was never sent.
     let mut flow = Flow::new(at(0), 1000, 500, WINDOW, Some(7), Variant::Upstream);
     let edge = flow.edge();
-    flow.handle(at(1), &arrival(500, 1001, 50));
+    flow.handle(at(1), &arrival(500, 1001, 50), true);
     assert_eq!((flow.edge(), flow.next(at(1), 10).seq), (edge, 1000));
 }
 
@@ -502,6 +502,49 @@ fn a_reset_of_the_next_segment_brings_the_handshake_forward() {
     assert_eq!(due(&mut pair, 1400, next), Some(at(2300)), "one handshake at a time");
     assert!(pair.exchange(at(1500), syn).is_some());
     assert_eq!(pair.client.poll_timeout(), None);
+}
+
+// FTCP-19
+#[test]
+fn replays_under_other_numbers_change_nothing_while_the_conversation_advances() {
+    let start = || Flow::new(at(0), 1000, 500, WINDOW, Some(7), Variant::Upstream);
+    let wild = [arrival(500 + (1 << 26), 1000, 50), arrival(1 << 30, 1 << 30, 50), arrival(550, 1000, 50)];
+    for replay in &wild {
+        let mut flow = start();
+        assert!(flow.handle(at(1), &arrival(500, 1000, 50), true));
+        let before = flow;
+        assert!(!flow.handle(at(1000), replay, false));
+        assert_eq!(flow, before);
+        // At a standstill the numbers may be wrong, so that they count; the next datagram that is no replay sets them right.
+        assert!(flow.handle(at(1001), replay, false));
+        assert_eq!(flow.ack(), replay.seq.wrapping_add(50));
+        flow.next(at(1002), 10);
+        assert!(flow.handle(at(1100), &arrival(550, 1000, 50), true));
+        assert_eq!((flow.ack(), flow.next(at(1100), 10).seq), (600, 1000));
+        let edge = 1000 + (u32::from(WINDOW) << 7);
+        assert_eq!(flow.edge(), edge);
+    }
+}
+
+// FTCP-19
+#[test]
+fn replays_are_no_answer_to_a_client_and_move_no_path_of_a_server() {
+    let mut pair = Pair::new(Variant::Upstream);
+    pair.open();
+    pair.up(at(1), 100);
+    let replay = Arrival::of(&pair.down(at(2), 100));
+    for ms in [100, 1200] {
+        pair.client.next(at(ms), 60).unwrap();
+    }
+    let due = pair.client.poll_timeout();
+    assert!(due.is_some());
+    pair.client.handle_opened(at(1300), &replay, false);
+    assert_eq!(pair.client.poll_timeout(), due, "the handshake is renewed all the same");
+    let mut server = Listener::new(&mut Entropy::from_seed([1; 32]));
+    for (ms, path, advanced, expected) in [(0, 'a', true, 'a'), (10, 'b', false, 'a'), (20, 'c', true, 'c')] {
+        server.handle_opened(at(ms), server_address(), client_address(), &arrival(1, 2, 3), (path, advanced));
+        assert_eq!(server.flow_mut(client_address()).unwrap().1, expected);
+    }
 }
 
 // FTCP-2, FTCP-8
@@ -603,7 +646,7 @@ fn the_table_of_flows_is_bounded() {
     let mut server = Listener::<u32>::new(&mut Entropy::from_seed([1; 32]));
     let peer = |n: u32| SocketAddr::from(([10, (n >> 16) as u8, (n >> 8) as u8, n as u8], 1000));
     let opened = |server: &mut Listener<u32>, ms: u64, n: u32| {
-        server.handle_opened(at(ms), server_address(), peer(n), &arrival(1, 2, 3), n);
+        server.handle_opened(at(ms), server_address(), peer(n), &arrival(1, 2, 3), (n, true));
     };
     for n in 0..FLOWS_MAX as u32 + 100 {
         opened(&mut server, 10_000 + u64::from(n), n);

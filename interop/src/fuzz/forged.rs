@@ -45,8 +45,9 @@ fn packet(client: &mut Connection, server: &mut Listener<()>, now: Instant, byte
     if segment.datagram().is_some() {
         // As if its datagram had been opened.
         let arrival = Arrival::of(&segment);
-        client.handle_opened(now, &arrival);
-        return server.handle_opened(now, segment.to, segment.from, &arrival, ());
+        let advanced = segment.window & 1 == 0;
+        client.handle_opened(now, &arrival, advanced);
+        return server.handle_opened(now, segment.to, segment.from, &arrival, ((), advanced));
     }
     let before = server.len();
     let answer = server.handle_control(&segment);

@@ -255,11 +255,16 @@ impl Datagrams for Client {
         }
     }
 
-    fn opened(&self, index: usize) {
+    fn counts_opened(&self) -> bool {
+        true
+    }
+
+    fn opened(&self, index: usize, advanced: bool) {
         let state = &mut *self.state.borrow_mut();
-        if let Some((arrival, hop)) = state.metas.get(index) {
+        if let Some((arrival, hop)) = state.metas.get(index)
+            && state.connection.handle_opened(self.now(), arrival, advanced)
+        {
             state.hop = *hop;
-            state.connection.handle_opened(self.now(), arrival);
         }
     }
 

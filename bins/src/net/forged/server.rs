@@ -239,10 +239,14 @@ impl Datagrams for Server {
         }
     }
 
-    fn opened(&self, index: usize) {
+    fn counts_opened(&self) -> bool {
+        true
+    }
+
+    fn opened(&self, index: usize, advanced: bool) {
         let state = &mut *self.state.borrow_mut();
         if let Some((from, arrival, path)) = state.metas.get(index) {
-            state.listener.handle_opened(self.now(), path.local, *from, arrival, *path);
+            state.listener.handle_opened(self.now(), path.local, *from, arrival, (*path, advanced));
         }
     }
 

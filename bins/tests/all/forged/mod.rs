@@ -1,6 +1,7 @@
 //! Forged TCP between real programs in network namespaces: karst and Debian's kcptun, a router, NAT, loss. Needs root, nft and
 //! tshark; reports SKIPPED without the right to make namespaces. tshark judges every flow.
 
+mod attacks;
 mod checks;
 mod double;
 mod judge;

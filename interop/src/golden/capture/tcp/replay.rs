@@ -127,8 +127,10 @@ impl Replay {
         if is_datagram {
             let arrival = Arrival::of(segment);
             match &mut self.role {
-                Role::Client(client) => client.handle_opened(now, &arrival),
-                Role::Server(server) => server.handle_opened(now, segment.to, segment.from, &arrival, ()),
+                Role::Client(client) => drop(client.handle_opened(now, &arrival, true)),
+                Role::Server(server) => {
+                    server.handle_opened(now, segment.to, segment.from, &arrival, ((), true))
+                }
             }
             return Ok(());
         }
