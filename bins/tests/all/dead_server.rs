@@ -1,7 +1,9 @@
 //! A server that dies: its streams end soon, the log reports it, and new connections wait (KCP-60, CLI-101).
-use crate::common::{Program, connect, echo, free_udp, start_client, target};
+use crate::common::{Program, connect, echo, free_udp, relay, start_client, target};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -48,6 +50,36 @@ fn streams_of_a_dead_server_end_and_new_ones_wait_for_the_next() {
         assert!(echoes(&mut connect(local)));
         drop(second);
     }
+}
+
+// KCP-60, CLI-101: a host that is gone reports nothing, and neither does a path that comes back.
+#[test]
+fn silence_is_logged_within_seconds_and_ends_no_stream() {
+    let (target, udp, passes) = (target(echo), free_udp(), Arc::new(AtomicBool::new(true)));
+    let _server = server(env!("CARGO_BIN_EXE_karst-server"), target, udp);
+    let path = Arc::clone(&passes);
+    let front = relay(udp, move |_, _| path.load(Ordering::Relaxed));
+    let (client, local) = start_client(front, &[]);
+    let mut old = connect(local);
+    assert!(echoes(&mut old));
+    passes.store(false, Ordering::Relaxed);
+    let silent = Instant::now();
+    let mut on_live_session = connect(local);
+    on_live_session.write_all(b"hello").unwrap();
+    client.wait_for(&format!("no answer from {front} for 5 s: new connections wait for it"));
+    assert!(silent.elapsed() < Duration::from_secs(9), "{:?}", silent.elapsed());
+    let mut new = connect(local);
+    new.write_all(b"hello").unwrap();
+    sleep(Duration::from_secs(12).saturating_sub(silent.elapsed()));
+    passes.store(true, Ordering::Relaxed);
+    for stream in [&mut on_live_session, &mut new] {
+        let mut reply = [0; 5];
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.read_exact(&mut reply).unwrap();
+        assert_eq!(&reply, b"hello");
+    }
+    assert!(echoes(&mut old), "silence ended a stream");
+    client.wait_for(" answers again after ");
 }
 
 // CLI-101
