@@ -76,6 +76,7 @@ pub(crate) struct Client {
     dialect: Dialect,
     quiet: bool,
     crypt: &'static str,
+    qpp: bool,
     /// The client finds out the server's smux version and compression.
     detects: bool,
     limits: Limits,
@@ -132,6 +133,7 @@ impl Client {
             refusal_named: Cell::default(),
             detected: Cell::default(),
             crypt: config.settings.crypt.name(),
+            qpp: config.settings.qpp,
             detects,
             limits: pipe_limits,
             proxy: Proxy {
@@ -276,7 +278,7 @@ impl Client {
             let give_up = give_up_silent(Rc::downgrade(&hub), session, to, Rc::clone(&self.unanswered));
             tokio::task::spawn_local(give_up);
         }
-        tokio::task::spawn_local(report_silence(Rc::downgrade(&hub), session, to, self.crypt));
+        tokio::task::spawn_local(report_silence(Rc::downgrade(&hub), session, to, self.crypt, self.qpp));
         if !self.detects {
             tokio::task::spawn_local(report_no_stream_data(Rc::downgrade(&hub), session, to, self.own));
         }
@@ -493,7 +495,7 @@ async fn give_up_silent(hub: Weak<Hub>, session: SessionId, to: SocketAddr, unan
 const SILENCE_STEP: Duration = Duration::from_millis(500);
 
 /// Logs that a server is silent, with what to check if it never answered (CLI-50), and that it answers again. kcptun's silence is the same for every mistake.
-async fn report_silence(hub: Weak<Hub>, session: SessionId, to: SocketAddr, crypt: &str) {
+async fn report_silence(hub: Weak<Hub>, session: SessionId, to: SocketAddr, crypt: &str, qpp: bool) {
     let (mut reported, mut heard_steps) = (None, 0);
     loop {
         let slept_from = Instant::now();
@@ -507,6 +509,15 @@ async fn report_silence(hub: Weak<Hub>, session: SessionId, to: SocketAddr, cryp
         } else if (1..=2).contains(&heard_steps) {
             heard_steps = 3;
             seen.log_connected(to, session, hub.carrier(to));
+            if qpp && !seen.is_karst {
+                log_limited!(
+                    to.ip(),
+                    Warn,
+                    "qpp_unknown",
+                    [peer = to],
+                    "{to} does not state its --QPP: unless it has the same --QPPCount, its target receives scrambled bytes"
+                );
+            }
         }
         // After a pause of this process, answers may wait to be read.
         if slept_from.elapsed() > 2 * SILENCE_STEP {

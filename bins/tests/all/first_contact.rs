@@ -96,3 +96,14 @@ fn pads_that_differ_are_named_by_both_ends() {
         assert!(!server.contains("stream opened"), "{server}");
     }
 }
+
+// QPP-11: kcptun's servers state nothing about their pads.
+#[test]
+fn a_server_whose_pads_are_unknown_is_named() {
+    let udp = free_udp();
+    let _server = kcptun_server(udp, &[]);
+    let (client, local) = start_client(udp, &["--QPP"]);
+    let mut app = connect(local);
+    app.write_all(b"hello").unwrap();
+    client.wait_for(&format!("{udp} does not state its --QPP"));
+}

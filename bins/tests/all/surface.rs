@@ -131,6 +131,18 @@ fn completions_offer_options_and_their_values() {
             assert_eq!(bash_offers(&["karst-client", &option, "=", "fast2"]).unwrap(), ["fast2"]);
             assert_eq!(bash_offers(&["karst-client", &option, "="]).unwrap().len(), Mode::ALL.len());
         }
+        // Switches have values after an equals sign only.
+        for (option, values) in [
+            ("--tcp", &["true", "false", "kcptun-tcp"][..]),
+            ("-nocomp", &["true", "false"]),
+            ("--smuxver", &["1", "2"]),
+        ] {
+            assert_eq!(bash_offers(&["karst-client", option, "="]).unwrap(), values, "{option}");
+        }
+        assert_eq!(bash_offers(&["karst-client", "--tcp", "--snd"]).unwrap(), ["--sndwnd"]);
+        assert_eq!(bash_offers(&["karst-client", "--smuxver", "\"\""]).unwrap(), ["1", "2"]);
+        assert_eq!(bash_offers(&["karst-client", "che"]).unwrap(), ["check"]);
+        assert_eq!(bash_offers(&["karst-client", "check", "--sndw"]).unwrap(), ["--sndwnd"]);
     }
     for side in SIDES {
         let (zsh, fish) = (completions(side, Shell::Zsh), completions(side, Shell::Fish));
