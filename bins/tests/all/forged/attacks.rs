@@ -2,7 +2,7 @@
 
 use super::moves::{echoes, observe};
 use super::net::{Net, SERVER};
-use super::{KARST_CLIENT, KARST_SERVER, Tunnel, connect, none_invalid, nothing_left, translate, wire};
+use super::{Tunnel, connect, karst_client, karst_server, none_invalid, nothing_left, translate, wire};
 use engine::forged::{DATA, Flags, HEADERS_MAX, Header, Segment};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -77,7 +77,7 @@ fn resident_kib(program: &crate::common::Program) -> u64 {
 #[test]
 fn a_server_withstands_forged_segments() {
     let Some(net) = Net::routed("a_server_withstands_forged_segments") else { return };
-    let tunnel = Tunnel::start(&net, KARST_CLIENT, KARST_SERVER, SERVER, &["--mode", "fast2"]);
+    let tunnel = Tunnel::start(&net, karst_client(), karst_server(), SERVER, &["--mode", "fast2"]);
     tunnel.echo(&net, 41, 300_000);
     let frame = observe(&net, &net.router, "kcr");
     let seen = Segment::parse(&frame[14..]).unwrap();
@@ -123,7 +123,7 @@ fn a_server_withstands_forged_segments() {
 fn replayed_datagrams_do_not_move_the_numbers() {
     let Some(net) = Net::routed("replayed_datagrams_do_not_move_the_numbers") else { return };
     translate(&net);
-    let tunnel = Tunnel::start(&net, KARST_CLIENT, KARST_SERVER, SERVER, &[]);
+    let tunnel = Tunnel::start(&net, karst_client(), karst_server(), SERVER, &[]);
     tunnel.echo(&net, 43, 50_000);
     // At the server's link, where the addresses are translated.
     let frame = observe(&net, &net.server, "ks");

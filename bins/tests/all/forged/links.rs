@@ -1,7 +1,7 @@
 //! Links other than Ethernet, several ports, and what is shown of a flow.
 
 use super::net::{Net, SERVER, Space};
-use super::{COMMON, ENTRY, KARST_CLIENT, KARST_SERVER, Tunnel, connect, nothing_left, serve_echo};
+use super::{COMMON, ENTRY, Tunnel, connect, karst_client, karst_server, nothing_left, serve_echo};
 use crate::common::PATIENCE;
 use crate::monitoring::value;
 use serde_json::Value;
@@ -15,10 +15,10 @@ use std::thread;
 /// Both programs, the server's in front of an echo.
 fn launch(server: &Space, client: &Space, listen: &str, remote: &str, more: &[&str]) -> Tunnel {
     let words = [&["-t", "127.0.0.1:7007", "-l", listen, "--tcp"], more, &COMMON].concat();
-    let server = server.start(KARST_SERVER, &words);
+    let server = server.start(karst_server(), &words);
     server.wait_for("/tcp");
     let words = [&["-r", remote, "-l", ENTRY, "--tcp"], more, &COMMON].concat();
-    let client = client.start(KARST_CLIENT, &words);
+    let client = client.start(karst_client(), &words);
     client.wait_for("key derivation done");
     Tunnel { server, client }
 }
@@ -51,7 +51,7 @@ fn over_the_loopback_device() {
 fn what_carries_a_session_is_shown() {
     let Some(net) = Net::routed("what_carries_a_session_is_shown") else { return };
     let more = ["--metrics", "127.0.0.1:9100"];
-    let tunnel = Tunnel::start_with(&net, KARST_CLIENT, KARST_SERVER, SERVER, &more, &["--tcp"]);
+    let tunnel = Tunnel::start_with(&net, karst_client(), karst_server(), SERVER, &more, &["--tcp"]);
     let mut held = net.client.run(connect);
     held.write_all(b"hello").unwrap();
     held.read_exact(&mut [0; 5]).unwrap();
@@ -75,10 +75,10 @@ fn every_port_of_a_range_is_served() {
     let flags = ["--conn", "16"];
     serve_echo(&net.server);
     let words = ["-t", "127.0.0.1:7007", "-l", ":29900-29903", "--tcp"];
-    let server = net.server.start(KARST_SERVER, &[&words[..], &COMMON].concat());
+    let server = net.server.start(karst_server(), &[&words[..], &COMMON].concat());
     server.wait_for(":29903/tcp");
     let words = ["-r", "10.91.2.2:29900-29903", "-l", ENTRY, "--tcp"];
-    let client = net.client.start(KARST_CLIENT, &[&words[..], &flags, &COMMON].concat());
+    let client = net.client.start(karst_client(), &[&words[..], &flags, &COMMON].concat());
     client.wait_for("key derivation done");
     let tunnel = Tunnel { server, client };
     (0..16).for_each(|seed| tunnel.echo(&net, seed, 20_000));
@@ -145,10 +145,10 @@ fn without_a_route_the_interface_is_asked_for() {
     let Some(net) = Net::routed(test) else { return };
     serve_echo(&net.server);
     let words = ["-t", "127.0.0.1:7007", "-l", ":29900", "--tcp"];
-    let server = net.server.start(KARST_SERVER, &[&words[..], &COMMON].concat());
+    let server = net.server.start(karst_server(), &[&words[..], &COMMON].concat());
     server.wait_for("/tcp");
     net.client.shell("ip route del default; ip -6 route del default");
-    let command = [&[KARST_CLIENT, "-r", "10.91.2.2:29900", "-l", ENTRY, "--tcp"], &COMMON[..]].concat();
+    let command = [&[karst_client(), "-r", "10.91.2.2:29900", "-l", ENTRY, "--tcp"], &COMMON[..]].concat();
     // Without a terminal.
     let mut client = net.client.start(command[0], &command[1..]);
     let status = client.wait(PATIENCE).unwrap();

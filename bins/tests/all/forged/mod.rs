@@ -18,10 +18,24 @@ use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 use wire::Wire;
 
-const KARST_CLIENT: &str = env!("CARGO_BIN_EXE_karst-client");
-const KARST_SERVER: &str = env!("CARGO_BIN_EXE_karst-server");
 const GO_CLIENT: &str = "/usr/bin/kcptun-client";
 const GO_SERVER: &str = "/usr/bin/kcptun-server";
+
+/// The programs of this build, or of another build in the folder that the variable names.
+fn built(name: &str, own: &'static str) -> &'static str {
+    match std::env::var("KARST_FORGED_PROGRAMS") {
+        Ok(folder) => format!("{folder}/{name}").leak(),
+        Err(_) => own,
+    }
+}
+
+fn karst_client() -> &'static str {
+    built("karst-client", env!("CARGO_BIN_EXE_karst-client"))
+}
+
+fn karst_server() -> &'static str {
+    built("karst-server", env!("CARGO_BIN_EXE_karst-server"))
+}
 
 /// Flags that Debian's kcptun and karst share.
 const COMMON: [&str; 8] = ["--key", "forged", "--crypt", "aes-128", "--smuxver", "2", "--sndwnd", "256"];
@@ -141,7 +155,7 @@ fn nothing_left(net: &Net) {
 fn karst_to_karst_through_a_router() {
     let Some(net) = Net::routed("karst_to_karst_through_a_router") else { return };
     let capture = Capture::start(&net.router, "kcr", "karst");
-    let mut tunnel = Tunnel::start(&net, KARST_CLIENT, KARST_SERVER, SERVER, &[]);
+    let mut tunnel = Tunnel::start(&net, karst_client(), karst_server(), SERVER, &[]);
     tunnel.echo(&net, 1, 3_000_000);
     tunnel.client.signal(libc::SIGTERM);
     assert!(tunnel.client.wait(Duration::from_secs(10)).is_some());
@@ -189,25 +203,25 @@ fn with_go(test: &str, client: &str, server: &str, karst: &str, translated: bool
 // FTCP-1, FTCP-2, FTCP-6, FTCP-13
 #[test]
 fn karst_to_kcptun() {
-    with_go("karst_to_kcptun", KARST_CLIENT, GO_SERVER, "10.91.1.2", false);
+    with_go("karst_to_kcptun", karst_client(), GO_SERVER, "10.91.1.2", false);
 }
 
 // FTCP-1, FTCP-3, FTCP-6, FTCP-13
 #[test]
 fn kcptun_to_karst() {
-    with_go("kcptun_to_karst", GO_CLIENT, KARST_SERVER, SERVER, false);
+    with_go("kcptun_to_karst", GO_CLIENT, karst_server(), SERVER, false);
 }
 
 // FTCP-5, FTCP-6
 #[test]
 fn karst_to_kcptun_through_a_translator() {
-    with_go("karst_to_kcptun_through_a_translator", KARST_CLIENT, GO_SERVER, "10.91.1.2", true);
+    with_go("karst_to_kcptun_through_a_translator", karst_client(), GO_SERVER, "10.91.1.2", true);
 }
 
 // FTCP-5, FTCP-6
 #[test]
 fn kcptun_to_karst_through_a_translator() {
-    with_go("kcptun_to_karst_through_a_translator", GO_CLIENT, KARST_SERVER, SERVER, true);
+    with_go("kcptun_to_karst_through_a_translator", GO_CLIENT, karst_server(), SERVER, true);
 }
 
 /// Makes the router translate addresses, and drop what its connection tracking finds invalid.
@@ -235,7 +249,7 @@ fn four_flows_of_small_datagrams_through_a_translator() {
     translate(&net);
     let capture = Capture::start(&net.router, "kcr", test);
     let flags = ["--tcp", "--conn", "4"];
-    let tunnel = Tunnel::start_with(&net, KARST_CLIENT, KARST_SERVER, SERVER, &["--mtu", "1200"], &flags);
+    let tunnel = Tunnel::start_with(&net, karst_client(), karst_server(), SERVER, &["--mtu", "1200"], &flags);
     for seed in 0..6 {
         tunnel.echo(&net, seed, 300_000);
     }
@@ -253,7 +267,7 @@ fn four_flows_of_small_datagrams_through_a_translator() {
 fn over_ipv6() {
     let Some(net) = Net::routed("over_ipv6") else { return };
     let capture = Capture::start(&net.router, "kcr", "over_ipv6");
-    let tunnel = Tunnel::start(&net, KARST_CLIENT, KARST_SERVER, SERVER6, &["--dscp", "46"]);
+    let tunnel = Tunnel::start(&net, karst_client(), karst_server(), SERVER6, &["--dscp", "46"]);
     tunnel.echo(&net, 5, 1_000_000);
     let seen = capture.stop();
     judge(&seen, &["fd00:91:1::2", SERVER6]);
@@ -266,7 +280,7 @@ fn through_loss_and_reordering() {
     let Some(net) = Net::wired("through_loss_and_reordering") else { return };
     let wire = Wire::start(&net.router, "kcr", "ksr", 100, 50);
     let capture = Capture::start(&net.client, "kc", "loss");
-    let tunnel = Tunnel::start(&net, KARST_CLIENT, KARST_SERVER, SERVER, &["--mode", "fast2"]);
+    let tunnel = Tunnel::start(&net, karst_client(), karst_server(), SERVER, &["--mode", "fast2"]);
     tunnel.echo(&net, 6, 1_000_000);
     let seen = capture.stop();
     judge(&seen, &["10.91.2.1", SERVER]);
@@ -282,7 +296,7 @@ fn through_loss_with_kcptun() {
         return;
     };
     let _wire = Wire::start(&net.router, "kcr", "ksr", 100, 50);
-    let tunnel = Tunnel::start(&net, KARST_CLIENT, GO_SERVER, SERVER, &["--mode", "fast2"]);
+    let tunnel = Tunnel::start(&net, karst_client(), GO_SERVER, SERVER, &["--mode", "fast2"]);
     tunnel.echo(&net, 7, 500_000);
 }
 
@@ -291,8 +305,8 @@ fn through_loss_with_kcptun() {
 fn without_the_capability_one_line_names_it() {
     let Some(net) = Net::routed("without_the_capability_one_line_names_it") else { return };
     for (program, words) in [
-        (KARST_CLIENT, ["-r", "10.91.2.2:29900", "--tcp"]),
-        (KARST_SERVER, ["-l", "10.91.2.2:29900", "--tcp"]),
+        (karst_client(), ["-r", "10.91.2.2:29900", "--tcp"]),
+        (karst_server(), ["-l", "10.91.2.2:29900", "--tcp"]),
     ] {
         let words = [&["--reuid=65534", "--clear-groups", program][..], &words].concat();
         let mut unprivileged = net.server.start("setpriv", &words);
@@ -310,10 +324,10 @@ fn the_capability_alone_suffices() {
     let Some(net) = Net::routed(test) else { return };
     serve_echo(&net.server);
     let raw = ["--reuid=65534", "--clear-groups", "--inh-caps=-all,+net_raw", "--ambient-caps=-all,+net_raw"];
-    let server = [&raw[..], &[KARST_SERVER, "-t", "127.0.0.1:7007", "-l", ":29900", "--tcp"]].concat();
+    let server = [&raw[..], &[karst_server(), "-t", "127.0.0.1:7007", "-l", ":29900", "--tcp"]].concat();
     let server = net.server.start("setpriv", &server);
     server.wait_for("/tcp");
-    let client = [&raw[..], &[KARST_CLIENT, "-r", "10.91.2.2:29900", "-l", ENTRY, "--tcp"]].concat();
+    let client = [&raw[..], &[karst_client(), "-r", "10.91.2.2:29900", "-l", ENTRY, "--tcp"]].concat();
     let client = net.client.start("setpriv", &client);
     client.wait_for("key derivation done");
     Tunnel { server, client }.echo(&net, 8, 300_000);
@@ -324,9 +338,9 @@ fn the_capability_alone_suffices() {
 fn a_server_takes_udp_and_forged_tcp_at_once() {
     let test = "a_server_takes_udp_and_forged_tcp_at_once";
     let Some(net) = Net::routed(test) else { return };
-    let tunnel = Tunnel::start(&net, KARST_CLIENT, KARST_SERVER, SERVER, &[]);
+    let tunnel = Tunnel::start(&net, karst_client(), karst_server(), SERVER, &[]);
     let words = ["-r", "10.91.2.2:29900", "-l", "127.0.0.1:12949"];
-    let udp = net.client.start(KARST_CLIENT, &[&words[..], &COMMON].concat());
+    let udp = net.client.start(karst_client(), &[&words[..], &COMMON].concat());
     udp.wait_for("key derivation done");
     let data = sample(9, 500_000);
     let stream = net.client.run(|| TcpStream::connect("127.0.0.1:12949").unwrap());
@@ -338,14 +352,14 @@ fn a_server_takes_udp_and_forged_tcp_at_once() {
 #[test]
 fn a_restarted_server_is_found_again() {
     let Some(net) = Net::routed("a_restarted_server_is_found_again") else { return };
-    let mut tunnel = Tunnel::start(&net, KARST_CLIENT, KARST_SERVER, SERVER, &[]);
+    let mut tunnel = Tunnel::start(&net, karst_client(), karst_server(), SERVER, &[]);
     tunnel.echo(&net, 11, 100_000);
     // Without a farewell.
     tunnel.server.signal(libc::SIGKILL);
     tunnel.server.wait(PATIENCE);
     nothing_left(&net);
     let words = ["-t", "127.0.0.1:7007", "-l", ":29900", "--tcp"];
-    tunnel.server = net.server.start(KARST_SERVER, &[&words[..], &COMMON].concat());
+    tunnel.server = net.server.start(karst_server(), &[&words[..], &COMMON].concat());
     tunnel.server.wait_for("/tcp");
     // A stream of the lost session may be cut.
     let start = Instant::now();
@@ -359,11 +373,12 @@ fn a_restarted_server_is_found_again() {
 fn an_interface_that_does_not_exist_is_named_with_those_that_do() {
     let Some(net) = Net::routed("an_interface_that_does_not_exist") else { return };
     let mut client =
-        net.client.start(KARST_CLIENT, &["-r", "10.91.2.2:1", "-l", ENTRY, "--tcp", "-i", "eth7"]);
+        net.client.start(karst_client(), &["-r", "10.91.2.2:1", "-l", ENTRY, "--tcp", "-i", "eth7"]);
     assert_eq!(client.wait(PATIENCE).unwrap().code(), Some(1));
     let log = client.wait_for("--interface eth7");
     assert!(log.contains("kc (10.91.1.2 fd00:91:1::2"), "{log}");
-    let tunnel = Tunnel::start_with(&net, KARST_CLIENT, KARST_SERVER, SERVER, &[], &["--tcp", "-i", "kc"]);
+    let tunnel =
+        Tunnel::start_with(&net, karst_client(), karst_server(), SERVER, &[], &["--tcp", "-i", "kc"]);
     tunnel.echo(&net, 13, 10_000);
 }
 
@@ -377,7 +392,7 @@ fn with_double(test: &str, double_is_client: bool) {
     let target = ["-t", "127.0.0.1:7007"];
     let (server, client, karst) = if double_is_client {
         let server =
-            net.server.start(KARST_SERVER, &[&target[..], &["-l", ":29900", "--tcp"], &OF_2017].concat());
+            net.server.start(karst_server(), &[&target[..], &["-l", ":29900", "--tcp"], &OF_2017].concat());
         server.wait_for("/tcp");
         double::client(&net, "10.91.2.2:29900".parse().unwrap());
         (
@@ -390,7 +405,7 @@ fn with_double(test: &str, double_is_client: bool) {
         let server =
             net.server.start(GO_SERVER, &[&target[..], &["-l", "127.0.0.1:29901"], &OF_2017].concat());
         let words = ["-r", "10.91.2.2:29900", "-l", ENTRY, "--tcp=kcptun-tcp"];
-        (server, net.client.start(KARST_CLIENT, &[&words[..], &OF_2017].concat()), "10.91.1.2")
+        (server, net.client.start(karst_client(), &[&words[..], &OF_2017].concat()), "10.91.1.2")
     };
     client.wait_for("key derivation done");
     let tunnel = Tunnel { server, client };

@@ -2,7 +2,7 @@
 
 use super::net::{Net, SERVER, Space};
 use super::{
-    COMMON, ENTRY, KARST_CLIENT, KARST_SERVER, Tunnel, connect, nothing_left, serve_echo, translate, wire,
+    COMMON, ENTRY, Tunnel, connect, karst_client, karst_server, nothing_left, serve_echo, translate, wire,
 };
 use crate::common::PATIENCE;
 use engine::forged::{Flags, HEADERS_MAX, Header, Segment};
@@ -32,7 +32,7 @@ fn outlives(net: &Net, limit: Duration, change: impl FnOnce()) -> TcpStream {
 #[test]
 fn streams_outlive_another_address_of_the_client() {
     let Some(net) = Net::routed("streams_outlive_another_address") else { return };
-    let tunnel = Tunnel::start(&net, KARST_CLIENT, KARST_SERVER, SERVER, &[]);
+    let tunnel = Tunnel::start(&net, karst_client(), karst_server(), SERVER, &[]);
     let mut stream = outlives(&net, Duration::from_secs(12), || {
         net.client.shell(
             "ip addr del 10.91.1.2/24 dev kc; ip addr add 10.91.1.9/24 dev kc; ip route add default via 10.91.1.1",
@@ -70,7 +70,7 @@ fn forget_tracked(space: &Space) {
 fn streams_outlive_a_translator_that_forgets_them() {
     let Some(net) = Net::routed("streams_outlive_a_translator") else { return };
     translate(&net);
-    let tunnel = Tunnel::start(&net, KARST_CLIENT, KARST_SERVER, SERVER, &[]);
+    let tunnel = Tunnel::start(&net, karst_client(), karst_server(), SERVER, &[]);
     let mut stream = outlives(&net, Duration::from_secs(12), || {
         net.router.shell(
             "nft flush chain ip karst post
@@ -143,7 +143,7 @@ fn streams_outlive_resets_and_fins_from_the_path() {
         net.router.shell(
             "for state in close close_wait fin_wait last_ack time_wait; do sysctl -qw net.netfilter.nf_conntrack_tcp_timeout_$state=1; done",
         );
-        let tunnel = Tunnel::start(&net, KARST_CLIENT, KARST_SERVER, SERVER, &[]);
+        let tunnel = Tunnel::start(&net, karst_client(), karst_server(), SERVER, &[]);
         let mut stream = outlives(&net, Duration::from_secs(15), || {
             let frame = observe(&net, &net.router, "kcr");
             forge(&net, &frame, flags);
@@ -156,7 +156,7 @@ fn streams_outlive_resets_and_fins_from_the_path() {
 
 fn start_server(net: &Net) -> crate::common::Program {
     let words = ["-t", "127.0.0.1:7007", "-l", ":29900", "--tcp"];
-    let server = net.server.start(KARST_SERVER, &[&words[..], &COMMON].concat());
+    let server = net.server.start(karst_server(), &[&words[..], &COMMON].concat());
     server.wait_for("/tcp");
     server
 }
@@ -166,7 +166,7 @@ fn start_server(net: &Net) -> crate::common::Program {
 #[test]
 fn streams_of_a_dead_server_end_and_new_ones_wait() {
     let Some(net) = Net::routed("streams_of_a_dead_server_end") else { return };
-    let mut tunnel = Tunnel::start(&net, KARST_CLIENT, KARST_SERVER, SERVER, &[]);
+    let mut tunnel = Tunnel::start(&net, karst_client(), karst_server(), SERVER, &[]);
     let mut old = net.client.run(connect);
     assert!(echoes(&mut old));
     tunnel.server.signal(libc::SIGKILL);
@@ -198,7 +198,7 @@ fn a_server_that_is_not_there_is_reported_at_once() {
     let Some(net) = Net::routed("a_server_that_is_not_there") else { return };
     serve_echo(&net.server);
     let words = ["-r", "10.91.2.2:29900", "-l", ENTRY, "--tcp"];
-    let client = net.client.start(KARST_CLIENT, &[&words[..], &COMMON].concat());
+    let client = net.client.start(karst_client(), &[&words[..], &COMMON].concat());
     client.wait_for("key derivation done");
     let since = Instant::now();
     let mut waiting = net.client.run(connect);
