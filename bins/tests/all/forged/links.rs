@@ -161,7 +161,9 @@ fn without_a_route_the_interface_is_asked_for() {
     // The router answers for the server.
     net.router.shell("sysctl -qw net.ipv4.conf.kcr.proxy_arp=1");
     let answer = |text: &str| {
-        let script = format!("exec script -qec '{}' /dev/null", command.join(" "));
+        // Killing the shell kills both: the client would outlive its terminal.
+        let ends = "exec setpriv --pdeathsig KILL";
+        let script = format!("{ends} script -qec '{ends} {}' /dev/null", command.join(" "));
         let feed = format!("(sleep 1; printf '{text}\\n'; sleep 20) | {script} >&2");
         net.client.start("sh", &["-c", &feed])
     };
