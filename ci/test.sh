@@ -3,7 +3,7 @@
 # all test programs.
 #   ci/test.sh              everything
 #   ci/test.sh --quick      without lints, live pairs, swarm and determinism, and without the large tools (chromium, tshark, promtool, libpcap);
-#                           tests that need one of those are skipped. A minute, once everything is built
+#                           tests that need one of those are skipped. Three minutes of processor time, once everything is built
 #   ci/test.sh --install    install the tools only
 # KARST_TEST_ONLY=TEXT limits the tests to names with that text.
 set -euo pipefail
