@@ -59,6 +59,8 @@ pub enum CloseReason {
     Refused,
     /// The driver ran out of memory.
     Memory,
+    /// The peer acknowledged nothing: a replayed datagram, or a path that works one way only.
+    Unvalidated,
 }
 
 impl core::fmt::Display for CloseReason {
@@ -78,6 +80,9 @@ impl core::fmt::Display for CloseReason {
             }
             Self::Refused => "nothing listens on the peer's port",
             Self::Memory => "memory ran short",
+            Self::Unvalidated => {
+                "the peer acknowledged nothing: a replayed datagram, or a path that works one way only"
+            }
             Self::PeerRestarted => "the peer lost its state: restarted, or the path to it changed",
         })
     }

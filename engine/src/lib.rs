@@ -5,7 +5,7 @@
 //!
 //! | module | contents |
 //! |---|---|
-//! | [`server`] | the sessions of a server by client address: accept, migrate, replace: [`Server`] |
+//! | [`server`] | the sessions of a server by client address and conversation: accept, migrate, replace: [`Server`] |
 //! | [`client`] | the sessions of a client: which one the next stream uses, rotation, redial: [`Client`] |
 //! | [`tunnel`] | the streams of one association: [`Tunnel`] |
 //! | [`qpp`] | optional permutation pad per stream |

@@ -20,8 +20,15 @@ impl<V> AddressMap<V> {
         self.0.get(&address)
     }
 
-    pub(crate) fn insert(&mut self, address: SocketAddr, value: V) -> Option<V> {
-        self.0.insert(address, value)
+    pub(crate) fn find_mut(&mut self, address: SocketAddr) -> Option<&mut V> {
+        self.0.get_mut(&address)
+    }
+
+    pub(crate) fn entry_or_default(&mut self, address: SocketAddr) -> &mut V
+    where
+        V: Default,
+    {
+        self.0.entry(address).or_default()
     }
 
     pub(crate) fn remove(&mut self, address: SocketAddr) -> Option<V> {

@@ -121,11 +121,6 @@ impl Nonces {
         Self { key, next: 0, end: 0 }
     }
 
-    /// Those of another sender of the process.
-    pub(crate) fn another(&self) -> Self {
-        Self::new(Arc::clone(&self.key))
-    }
-
     /// Fills `nonce`, of 12 or 16 bytes, with the next nonce as it is to appear on the wire.
     pub(crate) fn write(&mut self, place: Place, nonce: &mut [u8]) {
         if self.next == self.end {

@@ -23,6 +23,8 @@ pub struct PathProbe {
     /// Payload of segment 0, and of each later one: a keepalive frame, compressed if the session is.
     first: Vec<u8>,
     later: Vec<u8>,
+    /// First number of the server's data that did not arrive.
+    una: u32,
 }
 
 /// What a datagram of the server acknowledges.
@@ -34,6 +36,9 @@ pub struct Reply {
     pub window: u16,
     /// Number and tag of each acknowledged segment.
     pub acks: Vec<(u32, u32)>,
+    /// Number and clock value of each segment of data, to be acknowledged: karst's server answers nothing else before that
+    /// (KCP-34).
+    pub data: Vec<(u32, u32)>,
 }
 
 impl PathProbe {
@@ -53,7 +58,7 @@ impl PathProbe {
             }
         }
         let conv = entropy.next_u32();
-        Self { suite: config.suite.clone(), nonces: entropy.nonces(), conv, first, later }
+        Self { suite: config.suite.clone(), nonces: entropy.nonces(), conv, first, later, una: 0 }
     }
 
     /// A sealed datagram with segment `sn`, whose payload is the same each time. `tag` comes back with its acknowledgement.
@@ -70,17 +75,33 @@ impl PathProbe {
     }
 
     fn seal(&mut self, sn: u32, tag: u32, payload: &[u8]) -> Vec<u8> {
-        let (head, tail) = (self.suite.head_len(), self.suite.tail_len());
-        let mut datagram = vec![0; head + OVERHEAD + payload.len() + tail];
-        let header = Header {
-            wnd: u16::MAX,
-            ts: tag,
-            sn,
-            len: payload.len() as u32,
-            ..Header::new(self.conv, Command::Push)
-        };
-        header.write(&mut datagram[head..]);
-        datagram[head + OVERHEAD..head + OVERHEAD + payload.len()].copy_from_slice(payload);
+        let header = Header { ts: tag, sn, len: payload.len() as u32, ..self.header(Command::Push) };
+        self.seal_segments(&[(header, payload)])
+    }
+
+    /// A sealed datagram that acknowledges the data of a reply; `None` if there is none.
+    pub fn acknowledge(&mut self, reply: &Reply) -> Option<Vec<u8>> {
+        for &(sn, _) in &reply.data {
+            self.una += u32::from(sn == self.una);
+        }
+        let ack = |&(sn, ts): &(u32, u32)| (Header { sn, ts, ..self.header(Command::Ack) }, &[][..]);
+        let acks: Vec<(Header, &[u8])> = reply.data.iter().map(ack).collect();
+        (!acks.is_empty()).then(|| self.seal_segments(&acks))
+    }
+
+    fn header(&self, command: Command) -> Header {
+        Header { wnd: u16::MAX, una: self.una, ..Header::new(self.conv, command) }
+    }
+
+    fn seal_segments(&mut self, segments: &[(Header, &[u8])]) -> Vec<u8> {
+        let mut datagram = vec![0; self.suite.head_len()];
+        for (header, payload) in segments {
+            let at = datagram.len();
+            datagram.resize(at + OVERHEAD, 0);
+            header.write(&mut datagram[at..]);
+            datagram.extend_from_slice(payload);
+        }
+        datagram.resize(datagram.len() + self.suite.tail_len(), 0);
         let nonce = self.suite.next_nonce(&mut self.nonces);
         self.suite.seal(&nonce, &mut datagram);
         datagram
@@ -98,10 +119,13 @@ impl PathProbe {
         let mut reply: Option<Reply> = None;
         while let Some((header, rest)) = Header::parse(segments) {
             let (Some(command), true) = (header.command(), header.conv == self.conv) else { break };
-            let reply = reply.get_or_insert_with(|| Reply { una: 0, window: 0, acks: Vec::new() });
+            let reply =
+                reply.get_or_insert_with(|| Reply { una: 0, window: 0, acks: Vec::new(), data: Vec::new() });
             (reply.una, reply.window) = (header.una, header.wnd);
-            if command == Command::Ack {
-                reply.acks.push((header.sn, header.ts));
+            match command {
+                Command::Ack => reply.acks.push((header.sn, header.ts)),
+                Command::Push => reply.data.push((header.sn, header.ts)),
+                Command::Wask | Command::Wins => {}
             }
             let Some(rest) = rest.get(header.len as usize..) else { break };
             segments = rest;

@@ -1,7 +1,9 @@
 //! Server side: which session a datagram belongs to, and the rules for accepting, moving and replacing sessions.
 //!
-//! Sessions are keyed by the peer's address alone, as kcp-go keys them. A datagram from a known address is opened by its
-//! own session. A datagram from an unknown address is opened once, in place, before any state is created for it.
+//! A datagram goes to the session of its source address and conversation. Datagrams of a known conversation from another
+//! address go to its session, too, which decides whether its peer moved (KCP-24). From anything else, data starts a session,
+//! unless it may be a replay (KCP-33). A session is validated once its peer has acknowledged something (KCP-34); only then
+//! it replaces others at its address (KCP-22).
 
 use crate::crypt::OpenError;
 use crate::entropy::Entropy;
@@ -9,20 +11,33 @@ use crate::event::{CloseReason, SessionId};
 use crate::map::AddressMap;
 use crate::nonce::Nonces;
 use crate::observe::{Mark, Marks, Stats};
-use crate::time::Instant;
+use crate::time::{Instant, diff};
 use crate::tunnel::{DropReason, Handled, Identity, Incoming, Tunnel, TunnelConfig, admit};
-use std::collections::BTreeMap;
+use core::time::Duration;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
+
+/// Sessions at one address, and of one conversation id.
+const SHARING_MAX: usize = 4;
+
+/// How long a session that shares its address or its conversation with others is safe from them: its peer may be about to
+/// acknowledge something.
+const SHARING_LIFETIME: Duration = Duration::from_secs(1);
+
+/// Conversations that ended are remembered for this long, and at most this many for each session that the server may hold.
+const ENDED_LIFETIME: Duration = Duration::from_secs(3600);
+const ENDED_PER_SESSION: usize = 4;
 
 /// Bounds of one server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServerLimits {
-    /// Sessions that receive datagrams at once; datagrams that would start another are dropped.
+    /// Sessions that receive datagrams at once. One more takes the place of the oldest whose peer has acknowledged nothing;
+    /// without one, the datagram that would start it is dropped.
     pub sessions_max: usize,
 }
 
-/// Result of [`Server::handle_datagram`]: which sessions changed, and have to be drained.
+/// Result of [`Server::handle_datagram`]: which session changed, and has to be drained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Received {
@@ -32,33 +47,42 @@ pub enum Received {
     Accepted {
         /// The new session.
         id: SessionId,
-        /// The session of the same address that it replaced, closed as [`CloseReason::Replaced`].
-        replaced: Option<SessionId>,
     },
     /// No session received the datagram.
     Dropped(DropReason),
 }
 
-/// The sessions of one listening socket, from address to tunnel.
+/// The sessions of one listening socket, from address and conversation to tunnel.
 ///
-/// After each call that changes a session, the driver drains its tunnel ([`Self::tunnel_mut`]). Once that reported
-/// [`crate::Event::Closed`], the driver calls [`Self::remove`].
+/// After each call that changes a session, the driver drains its tunnel ([`Self::tunnel_mut`]); [`Self::poll_closed`] names the
+/// sessions that the server closed itself, which have to be drained, too. Once a tunnel reported [`crate::Event::Closed`], the
+/// driver calls [`Self::remove`].
 #[derive(Debug)]
 pub struct Server {
     config: Arc<TunnelConfig>,
     limits: ServerLimits,
+    entropy: Entropy,
     nonces: Nonces,
-    /// Sessions that receive datagrams, by the peer's address.
-    by_address: AddressMap<SessionId>,
-    /// The session that moves with each conversation: the oldest live one.
-    by_conv: BTreeMap<u32, SessionId>,
-    /// The sessions in `by_address`, and replaced ones that were not removed yet.
+    /// Sessions that receive datagrams, by the peer's address; the one heard last comes first.
+    by_address: AddressMap<Sharing>,
+    /// The same sessions, by conversation.
+    by_conv: BTreeMap<u32, Sharing>,
+    /// The same sessions, with the address that they have in the table: a tunnel may have moved since.
+    routed: BTreeMap<SessionId, SocketAddr>,
+    /// Those that were not validated when they were looked at last.
+    unvalidated: BTreeSet<SessionId>,
+    /// The routed sessions, and closed ones that were not removed yet.
     tunnels: BTreeMap<SessionId, Tunnel>,
+    ended: Ended,
+    closed: VecDeque<SessionId>,
     next_id: u64,
     accepting: bool,
     notes: bool,
     stats: Stats,
 }
+
+/// Sessions with the same address or conversation, at most [`SHARING_MAX`].
+type Sharing = Vec<SessionId>;
 
 impl Server {
     /// A server without sessions.
@@ -68,8 +92,13 @@ impl Server {
             limits,
             by_address: AddressMap::new(&mut entropy),
             nonces: entropy.nonces(),
+            entropy,
             by_conv: BTreeMap::new(),
+            routed: BTreeMap::new(),
+            unvalidated: BTreeSet::new(),
             tunnels: BTreeMap::new(),
+            ended: Ended::new(limits.sessions_max.saturating_mul(ENDED_PER_SESSION)),
+            closed: VecDeque::new(),
             next_id: 0,
             accepting: true,
             notes: false,
@@ -87,43 +116,34 @@ impl Server {
         self.accepting = accepting;
     }
 
-    /// Passes a datagram to the session of its source address. From an unknown address it moves the session of its
-    /// conversation there (KCP-24), or starts a session.
+    /// Passes a datagram to the session of its source address and conversation, or of its conversation alone, or starts a
+    /// session with it.
     pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, datagram: &mut [u8]) -> Received {
         if from.port() == 0 {
             self.stats.in_errs += 1;
             return Received::Dropped(DropReason::NoSource);
         }
-        let known = self.by_address.find(from).copied();
-        let Some((id, tunnel)) = known.and_then(|id| Some((id, self.tunnels.get_mut(&id)?))) else {
-            return self.handle_unknown(now, from, datagram);
+        let known = self.by_address.find(from).and_then(|sharing| sharing.first()).copied();
+        let result = match known.and_then(|id| Some((id, self.tunnels.get_mut(&id)?))) {
+            // The session may have moved away since the table was written.
+            Some((id, tunnel)) if tunnel.peer() == from => match tunnel.receive(now, datagram) {
+                Ok(handled) => Received::Session(id, handled),
+                Err(incoming) => self.route(now, incoming, Some(id)),
+            },
+            _ => match self.open(from, datagram) {
+                Ok(incoming) => self.route(now, incoming, None),
+                Err(reason) => Received::Dropped(reason),
+            },
         };
-        match tunnel.receive(now, datagram) {
-            Ok(handled) => Received::Session(id, handled),
-            Err(incoming) => {
-                tunnel.close(now, CloseReason::Replaced);
-                self.accept(now, incoming)
-            }
+        if let Received::Session(id, _) = result {
+            self.follow(now, id);
         }
-    }
-
-    fn handle_unknown(&mut self, now: Instant, from: SocketAddr, datagram: &mut [u8]) -> Received {
-        let incoming = match self.open(from, datagram) {
-            Ok(incoming) => incoming,
-            Err(reason) => return Received::Dropped(reason),
-        };
-        match self.by_conv.get(&incoming.conv) {
-            Some(&id) if self.config.migrate => self.migrate(now, id, incoming),
-            _ if self.is_full() => Received::Dropped(DropReason::TooManySessions),
-            _ if !incoming.begins_with_data() => {
-                self.stats.marks.hit(Mark::NoSession);
-                Received::Dropped(DropReason::NoSession)
-            }
-            _ => self.accept_if_allowed(now, incoming),
-        }
+        self.check();
+        result
     }
 
     fn open<'d>(&mut self, from: SocketAddr, datagram: &'d mut [u8]) -> Result<Incoming<'d>, DropReason> {
+        let bytes = datagram.len();
         admit(&self.config, &self.nonces, datagram).inspect_err(|reason| match reason {
             DropReason::Reflected => self.stats.reflected += 1,
             _ => self.stats.in_errs += 1,
@@ -140,75 +160,200 @@ impl Server {
         })?;
         let payload = &datagram[range];
         let conv = Identity::of(payload)?.conv().ok_or(DropReason::NoSession)?;
-        Ok(Incoming { from, conv, first_sn: self.config.first_sn, may_start: true, payload })
+        Ok(Incoming { from, conv, first_sn: self.config.first_sn, payload, bytes })
     }
 
-    /// A known conversation from an unknown address: moves its session, or starts another one.
-    fn migrate(&mut self, now: Instant, id: SessionId, incoming: Incoming<'_>) -> Received {
-        let Some(tunnel) = self.tunnels.get_mut(&id) else {
-            return Received::Dropped(DropReason::NoSession);
-        };
-        let (before, after) = (tunnel.peer(), incoming.from);
-        match tunnel.migrate(now, incoming) {
-            Ok(()) => {
-                self.by_address.remove(before);
-                self.by_address.insert(after, id);
-                self.check();
-                Received::Session(id, Handled::Used)
+    /// A datagram that is not of the session heard last at its address, `here`.
+    fn route(&mut self, now: Instant, incoming: Incoming<'_>, here: Option<SessionId>) -> Received {
+        let of_conv = self.by_conv.get(&incoming.conv).map_or(&[][..], Vec::as_slice);
+        let at_address =
+            |id: &SessionId| self.tunnels.get(id).is_some_and(|tunnel| tunnel.peer() == incoming.from);
+        if let Some(id) = of_conv.iter().copied().find(at_address) {
+            return self.pass(now, id, &incoming);
+        }
+        if self.config.migrate
+            && let Some(&id) = of_conv.first()
+        {
+            return self.pass_elsewhere(now, id, &incoming);
+        }
+        match here {
+            Some(id) if !self.may_start(&incoming) => {
+                let dropped = self.tunnels.get_mut(&id).map(Tunnel::drop_foreign);
+                Received::Session(id, dropped.unwrap_or(Handled::Dropped(DropReason::ForeignConv)))
             }
-            Err(incoming) if !incoming.starts_session() => Received::Dropped(DropReason::MoveRefused),
-            Err(_) if self.is_full() => Received::Dropped(DropReason::TooManySessions),
-            Err(incoming) => self.accept_if_allowed(now, incoming),
+            None if !incoming.begins_with_data() => {
+                self.stats.marks.hit(Mark::NoSession);
+                Received::Dropped(DropReason::NoSession)
+            }
+            None if !self.accepting => Received::Dropped(DropReason::NotAccepting),
+            _ if self.is_replay(now, &incoming) => Received::Dropped(DropReason::Replayed),
+            _ if !self.make_room(now, &incoming) => Received::Dropped(DropReason::TooManySessions),
+            _ => self.accept(now, incoming),
         }
     }
 
-    fn accept_if_allowed(&mut self, now: Instant, incoming: Incoming<'_>) -> Received {
-        match self.accepting {
-            true => self.accept(now, incoming),
-            false => Received::Dropped(DropReason::NotAccepting),
+    /// KCP-22: whether a datagram starts a session at an address that has others. Beside sessions that may all be replays, a
+    /// client must learn that its own is lost, as it would at an address without a session.
+    fn may_start(&self, incoming: &Incoming<'_>) -> bool {
+        let sharing = self.by_address.find(incoming.from).map_or(&[][..], Vec::as_slice);
+        let settled =
+            sharing.iter().filter_map(|id| self.tunnels.get(id)).any(|tunnel| tunnel.is_validated());
+        if settled { incoming.starts_session() } else { incoming.begins_with_data() }
+    }
+
+    /// A datagram of another session at its address, which becomes the one heard last.
+    fn pass(&mut self, now: Instant, id: SessionId, incoming: &Incoming<'_>) -> Received {
+        self.write_address(id);
+        if let Some(sharing) = self.by_address.find_mut(incoming.from)
+            && let Some(place) = sharing.iter().position(|other| *other == id)
+        {
+            sharing[..=place].rotate_right(1);
+        }
+        let Some(tunnel) = self.tunnels.get_mut(&id) else { return Received::Dropped(DropReason::NoSession) };
+        match Identity::of(incoming.payload) {
+            Ok(identity) => {
+                let handled = tunnel.handle_opened(now, incoming.payload, incoming.bytes, identity);
+                Received::Session(id, handled)
+            }
+            Err(reason) => Received::Dropped(reason),
         }
     }
 
-    /// Creates a session and passes the datagram that starts it. A session of the same address receives nothing more.
+    /// A datagram of a conversation whose session has another address.
+    fn pass_elsewhere(&mut self, now: Instant, id: SessionId, incoming: &Incoming<'_>) -> Received {
+        let handled =
+            self.tunnels.get_mut(&id).and_then(|tunnel| tunnel.receive_elsewhere(now, incoming).ok());
+        match handled {
+            Some(handled) => Received::Session(id, handled),
+            None => Received::Dropped(DropReason::MoveRefused),
+        }
+    }
+
+    /// KCP-33: whether the first data of a conversation may be a copy of what was received before.
+    fn is_replay(&mut self, now: Instant, incoming: &Incoming<'_>) -> bool {
+        let Some(ts) = incoming.ts() else { return true };
+        let of_conv = self.by_conv.get(&incoming.conv).map_or(&[][..], Vec::as_slice);
+        let live =
+            of_conv.iter().filter_map(|id| self.tunnels.get(id)).filter(|tunnel| tunnel.is_validated());
+        let newest = live.filter_map(Tunnel::newest_ts).chain(self.ended.newest_ts(now, incoming.conv));
+        let replayed = newest.into_iter().any(|newest| diff(ts, newest) <= 0);
+        self.stats.marks.hit_if(Mark::ConvReuse, !of_conv.is_empty() && !replayed);
+        replayed
+    }
+
+    /// Closes sessions that were not validated where the limits leave no room for another one; `false` if there is none.
+    fn make_room(&mut self, now: Instant, incoming: &Incoming<'_>) -> bool {
+        let at_address = self.by_address.find(incoming.from).cloned().unwrap_or_default();
+        let of_conv = self.by_conv.get(&incoming.conv).cloned().unwrap_or_default();
+        for sharing in [at_address, of_conv] {
+            if sharing.len() < SHARING_MAX {
+                continue;
+            }
+            let idle = |id: &SessionId| {
+                let tunnel = self.tunnels.get(id).filter(|tunnel| !tunnel.is_validated())?;
+                Some((tunnel.advanced_at(), *id))
+            };
+            let oldest = sharing.iter().filter_map(idle).min();
+            let Some((_, id)) = oldest.filter(|(at, _)| now.since(*at) >= SHARING_LIFETIME) else {
+                return false;
+            };
+            self.close(now, id, CloseReason::Unvalidated);
+        }
+        while self.session_count() >= self.limits.sessions_max {
+            let Some(id) = self.unvalidated.pop_first() else { return false };
+            if self.tunnels.get(&id).is_some_and(|tunnel| !tunnel.is_validated()) {
+                self.close(now, id, CloseReason::Unvalidated);
+            }
+        }
+        true
+    }
+
+    /// Creates a session and passes the datagram that starts it.
     fn accept(&mut self, now: Instant, incoming: Incoming<'_>) -> Received {
         let id = SessionId(self.next_id);
         self.next_id += 1;
-        let replaced = self.by_address.find(incoming.from).copied();
-        replaced.inspect(|replaced| self.stop_routing(*replaced));
-        self.by_address.insert(incoming.from, id);
-        // A replayed first datagram creates a session, but must not take the conversation from the one that has it.
-        self.stats.marks.hit_if(Mark::ConvReuse, self.by_conv.contains_key(&incoming.conv));
-        self.by_conv.entry(incoming.conv).or_insert(id);
-        let nonces = self.nonces.another();
-        let mut tunnel = Tunnel::accept(&self.config, now, incoming.from, incoming.conv, nonces);
+        self.by_address.find_or_insert(incoming.from).insert(0, id);
+        self.by_conv.entry(incoming.conv).or_default().push(id);
+        self.routed.insert(id, incoming.from);
+        self.unvalidated.insert(id);
+        let entropy = self.entropy.fork();
+        let mut tunnel = Tunnel::accept(&self.config, now, incoming.from, incoming.conv, entropy);
         if self.notes {
             tunnel.keep_notes();
         }
         if let Ok(identity) = Identity::of(incoming.payload) {
             // The tunnel's own counters show what it did with it.
-            let _ = tunnel.handle_payload(now, incoming.payload, identity);
+            let _ = tunnel.handle_opened(now, incoming.payload, incoming.bytes, identity);
         }
         self.tunnels.insert(id, tunnel);
-        self.check();
-        Received::Accepted { id, replaced }
+        Received::Accepted { id }
+    }
+
+    /// After a session handled a datagram: it may have moved, or proven that its peer is at its address.
+    fn follow(&mut self, now: Instant, id: SessionId) {
+        self.write_address(id);
+        let Some(tunnel) = self.tunnels.get(&id) else { return };
+        let Some(sharing) = self.by_address.find(tunnel.peer()).filter(|sharing| sharing.len() > 1) else {
+            return;
+        };
+        if !tunnel.is_validated() || !sharing.contains(&id) {
+            return;
+        }
+        // KCP-22: the newest process that answered has the address. Datagrams of an earlier one may be replays.
+        for other in sharing.clone().into_iter().filter(|other| *other < id) {
+            self.close(now, other, CloseReason::Replaced);
+        }
+    }
+
+    /// Moves a session to its present address in the table.
+    fn write_address(&mut self, id: SessionId) {
+        let Some(tunnel) = self.tunnels.get(&id) else { return };
+        let Some(address) = self.routed.get_mut(&id) else { return };
+        let peer = tunnel.peer();
+        if *address != peer {
+            let before = std::mem::replace(address, peer);
+            self.by_address.take_out(before, id);
+            self.by_address.find_or_insert(peer).insert(0, id);
+        }
+    }
+
+    fn close(&mut self, now: Instant, id: SessionId, reason: CloseReason) {
+        if let Some(tunnel) = self.tunnels.get_mut(&id) {
+            tunnel.close(now, reason);
+        }
+        self.stop_routing(id);
+        self.closed.push_back(id);
     }
 
     fn stop_routing(&mut self, id: SessionId) {
-        let Some(tunnel) = self.tunnels.get(&id) else { return };
-        if self.by_address.find(tunnel.peer()) == Some(&id) {
-            self.by_address.remove(tunnel.peer());
-        }
-        if self.by_conv.get(&tunnel.conv()) == Some(&id) {
-            self.by_conv.remove(&tunnel.conv());
+        self.unvalidated.remove(&id);
+        let Some(address) = self.routed.remove(&id) else { return };
+        self.by_address.take_out(address, id);
+        let Some(conv) = self.tunnels.get(&id).map(Tunnel::conv) else { return };
+        if let Some(sharing) = self.by_conv.get_mut(&conv) {
+            sharing.retain(|other| *other != id);
+            if sharing.is_empty() {
+                self.by_conv.remove(&conv);
+            }
         }
     }
 
+    /// The next session that the server closed itself, to be drained; `None` when there is none.
+    pub fn poll_closed(&mut self) -> Option<SessionId> {
+        self.closed.pop_front()
+    }
+
     /// Forgets a session and returns its tunnel; its address may start a new one.
-    pub fn remove(&mut self, id: SessionId) -> Option<Tunnel> {
+    pub fn remove(&mut self, now: Instant, id: SessionId) -> Option<Tunnel> {
         self.stop_routing(id);
-        let removed = self.tunnels.remove(&id);
+        let removed = self.tunnels.remove(&id)?;
+        // Clients continue a session that this side lost, to learn of the loss.
+        let continues = matches!(removed.closed(), Some(CloseReason::Unknown | CloseReason::PeerRestarted));
+        if !continues {
+            self.ended.add(now, removed.conv(), removed.newest_ts());
+        }
         self.check();
-        removed
+        Some(removed)
     }
 
     /// The tunnel of a session that was not removed.
@@ -231,10 +376,6 @@ impl Server {
         self.tunnels.iter_mut().map(|(id, tunnel)| (*id, tunnel))
     }
 
-    fn is_full(&self) -> bool {
-        self.session_count() >= self.limits.sessions_max
-    }
-
     /// Whether a session receives the datagrams of this address.
     pub fn knows(&self, address: SocketAddr) -> bool {
         self.by_address.find(address).is_some()
@@ -242,7 +383,7 @@ impl Server {
 
     /// Sessions that receive datagrams.
     pub fn session_count(&self) -> usize {
-        self.by_address.len()
+        self.routed.len()
     }
 
     /// Coverage marks of the server itself; its tunnels keep their own.
@@ -256,11 +397,59 @@ impl Server {
     }
 
     fn check(&self) {
-        debug_assert!(self.by_address.len() <= self.tunnels.len(), "every address belongs to a tunnel");
-        debug_assert!(
-            self.by_conv.len() <= self.by_address.len(),
-            "every conversation has a session that receives"
-        );
+        debug_assert!(self.by_address.len() <= self.routed.len(), "every address has a session");
+        debug_assert!(self.by_conv.len() <= self.routed.len(), "every conversation has a session");
+        debug_assert!(self.routed.len() <= self.tunnels.len(), "every routed session has a tunnel");
+        debug_assert!(self.unvalidated.len() <= self.routed.len(), "only routed sessions are evicted");
         debug_assert!(self.session_count() <= self.limits.sessions_max.max(1), "more sessions than allowed");
     }
+}
+
+impl AddressMap<Sharing> {
+    fn find_or_insert(&mut self, address: SocketAddr) -> &mut Sharing {
+        self.entry_or_default(address)
+    }
+
+    fn take_out(&mut self, address: SocketAddr, id: SessionId) {
+        let Some(sharing) = self.find_mut(address) else { return };
+        sharing.retain(|other| *other != id);
+        if sharing.is_empty() {
+            self.remove(address);
+        }
+    }
+}
+
+/// Conversations that ended (KCP-33): when, and the newest clock value of the peer.
+#[derive(Debug)]
+struct Ended {
+    max: usize,
+    by_conv: BTreeMap<u32, (Instant, Option<u32>)>,
+    /// The order in which they ended.
+    order: VecDeque<(Instant, u32)>,
+}
+
+impl Ended {
+    const fn new(max: usize) -> Self {
+        Self { max, by_conv: BTreeMap::new(), order: VecDeque::new() }
+    }
+
+    fn add(&mut self, now: Instant, conv: u32, newest_ts: Option<u32>) {
+        self.by_conv.insert(conv, (now, newest_ts));
+        self.order.push_back((now, conv));
+        while self.order.len() > self.max || self.order.front().is_some_and(|(at, _)| is_old(now, *at)) {
+            let Some((at, conv)) = self.order.pop_front() else { return };
+            // It may have ended again since.
+            if self.by_conv.get(&conv).is_some_and(|(latest, _)| *latest == at) {
+                self.by_conv.remove(&conv);
+            }
+        }
+    }
+
+    fn newest_ts(&self, now: Instant, conv: u32) -> Option<u32> {
+        self.by_conv.get(&conv).filter(|(at, _)| !is_old(now, *at)).and_then(|(_, ts)| *ts)
+    }
+}
+
+fn is_old(now: Instant, at: Instant) -> bool {
+    now.since(at) >= ENDED_LIFETIME
 }

@@ -77,7 +77,7 @@ impl Settings {
             probe: !self.no_probe,
             migrate: !self.no_migrate,
             prove_groups: true,
-            refuse_never_sent: true,
+            distrust_peer: true,
             first_sn: 0,
             first_shard: 0,
             #[cfg(feature = "planted")]

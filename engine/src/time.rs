@@ -103,6 +103,8 @@ pub enum Timer {
     Probe,
     /// The rate limit permits the next datagrams.
     Pace,
+    /// An address is probed, the session moves, or it ends because its peer acknowledged nothing.
+    Path,
     /// A stream with a stalled reader is reset, because it blocks the others.
     Stall,
     /// The client checks whether a replaced session is still used.

@@ -107,6 +107,9 @@ impl Path {
             {
                 self.socket.opened();
                 self.note(&reply);
+                if let Some(datagram) = self.probe.acknowledge(&reply) {
+                    let _ = self.socket.send(&datagram);
+                }
             }
         }
     }

@@ -235,12 +235,9 @@ impl Config {
         };
         let cipher = cipher.map(|fault| format!("WARNING: crypt {} {fault}", crypt.name()));
         let is_default = *key == Settings::client().key && !matches!(crypt, Cipher::Null | Cipher::None);
-        let is_empty = key.is_empty() && !matches!(crypt, Cipher::Null | Cipher::None);
-        let fault = is_default.then_some("kcptun's public default").or(is_empty.then_some("empty"));
-        let key = fault.map(|fault| {
-            format!(
-                "WARNING: the key is {fault}: anyone can read and join this tunnel, set --key or KCPTUN_KEY"
-            )
+        let key = is_default.then(|| {
+            "WARNING: the key is kcptun's public default: anyone can read and join this tunnel, set --key or KCPTUN_KEY"
+                .to_owned()
         });
         cipher.into_iter().chain(key).collect()
     }

@@ -2,7 +2,7 @@
 
 use super::given::{Given, Origin};
 use crate::flags::{self, Side, UsageError};
-use engine::options::{Kind, Value};
+use engine::options::Value;
 
 /// Why the environment of a plugin was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,7 +52,7 @@ pub(super) fn read(
     add(for_local, join(&local_host, &local_port), "SS_LOCAL_HOST");
     add(for_remote, join(&remote_host, &remote_port), "SS_REMOTE_HOST");
     let mut words = Vec::new();
-    for (written, mut value) in split(&environment(OPTIONS).unwrap_or_default()) {
+    for (written, value) in split(&environment(OPTIONS).unwrap_or_default()) {
         let key = written.trim();
         match flags::find(side, key) {
             // Keys that the host application addresses to other plugins.
@@ -61,14 +61,8 @@ pub(super) fn read(
                 warnings.push(format!("{OPTIONS}: unknown option {key:?} ignored"));
                 continue;
             }
-            Some(flag) => {
-                let is_text = flag.kind == Kind::Text;
-                let trimmed = value.as_deref().map(|value| if is_text { value } else { value.trim() });
-                if key != written || trimmed != value.as_deref() {
-                    warnings.push(format!("{OPTIONS}: blanks around {key:?} ignored"));
-                }
-                value = trimmed.map(str::to_owned);
-            }
+            Some(_) if key != written => warnings.push(format!("{OPTIONS}: blanks around {key:?} ignored")),
+            Some(_) => {}
         }
         words.push(value.map_or(format!("--{key}"), |value| format!("--{key}={value}")));
     }

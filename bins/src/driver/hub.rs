@@ -99,6 +99,8 @@ struct State {
 struct Session {
     streams: BTreeMap<StreamId, Rc<Signals>>,
     marked: bool,
+    /// The peer is known to have acknowledged something.
+    validated: bool,
     /// The session waits for memory.
     held: bool,
     /// Streams of it wait for memory to write.
@@ -433,7 +435,7 @@ impl Hub {
                 state.mark(id);
                 return;
             }
-            state.report(id);
+            state.report(now, id);
         }
     }
 
@@ -508,11 +510,10 @@ impl State {
             Received::Session(id, _) => {
                 self.mark(id);
             }
-            Received::Accepted { id, replaced } => {
+            Received::Accepted { id } => {
                 let peer = self.tunnels.with(id, |tunnel| tunnel.peer()).unwrap_or(from);
                 self.notices.push(Notice::Accepted(peer));
                 self.insert(id);
-                replaced.map(|replaced| self.mark(replaced));
             }
             // The server and its tunnels count all drops.
             Received::Dropped(
@@ -521,13 +522,17 @@ impl State {
                 | DropReason::MoveRefused
                 | DropReason::NoSource
                 | DropReason::Oversize
-                | DropReason::Reflected,
+                | DropReason::Reflected
+                | DropReason::Replayed,
             ) => {}
             Received::Dropped(_) => {
                 if let (Some(diagnose), Some(copy)) = (&mut self.diagnose, copy) {
                     diagnose.judge(now, from, &copy);
                 }
             }
+        }
+        while let Some(closed) = self.tunnels.poll_closed() {
+            self.mark(closed);
         }
         taken_by
     }
@@ -562,7 +567,7 @@ impl State {
     }
 
     /// Passes a session's events on and re-arms its timer, which ends the contract's round.
-    fn report(&mut self, id: SessionId) {
+    fn report(&mut self, now: Instant, id: SessionId) {
         let Self { tunnels, sessions, notices, timers, .. } = self;
         let Some(session) = sessions.get_mut(&id) else { return };
         let is_server = tunnels.is_server();
@@ -581,11 +586,14 @@ impl State {
                     event => session.signal(event),
                 }
             }
+            if tunnel.is_validated() && !std::mem::replace(&mut session.validated, true) {
+                session.streams.values().for_each(|signals| signals.note_validation());
+            }
             session.name_black_hole(tunnel);
             session.name_move(tunnel);
             (ended, tunnel.poll_timeout())
         });
-        let Some((None, next)) = drained else { return self.end(id) };
+        let Some((None, next)) = drained else { return self.end(now, id) };
         let next = next.map(|deadline| deadline.at);
         if next != session.armed_at {
             let before = std::mem::replace(&mut session.armed_at, next);
@@ -595,11 +603,11 @@ impl State {
     }
 
     /// CLI-24
-    fn end(&mut self, id: SessionId) {
+    fn end(&mut self, now: Instant, id: SessionId) {
         let Some(session) = self.sessions.remove(&id) else { return };
         session.streams.values().for_each(|signals| signals.wake_all());
         session.armed_at.map(|at| self.timers.remove(&(at, id)));
-        let Some(tunnel) = self.tunnels.remove(id) else { return };
+        let Some(tunnel) = self.tunnels.remove(now, id) else { return };
         self.census.ended(tunnel.stats());
         let reason = tunnel.closed().unwrap_or(CloseReason::Local);
         self.notices.push(Notice::Ended(tunnel.peer(), reason, tunnel.mismatch()));

@@ -21,12 +21,13 @@ use engine::{Entropy, ServerLimits, TunnelConfig};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// How long a target may take to accept.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
-/// Sessions of one port.
-const SESSIONS_MAX: usize = 4096;
+/// Share of the process's descriptors that clients get which have acknowledged nothing yet.
+const EARLY_SHARE: usize = 4;
 
 pub(crate) struct Server {
     scratch: Rc<Scratch>,
@@ -43,6 +44,8 @@ struct Streams {
     allow: Option<AllowList>,
     quiet: bool,
     limits: Limits,
+    /// Connections that may be opened for clients that have acknowledged nothing yet (KCP-35).
+    early: Arc<Semaphore>,
 }
 
 impl Server {
@@ -56,7 +59,8 @@ impl Server {
     ) -> Self {
         let scratch = Scratch::new(config.pipe_bytes());
         let tunnel_config = Arc::new(tunnel_config);
-        let limits = ServerLimits { sessions_max: SESSIONS_MAX };
+        let count = |value: i64| usize::try_from(value).unwrap_or(0).max(1);
+        let limits = ServerLimits { sessions_max: count(config.program.sessionlimit) };
         let hub = |socket| {
             let server = engine::Server::new(Arc::clone(&tunnel_config), limits, entropy.fork());
             let diagnose = (!config.program.no_diagnose)
@@ -69,7 +73,10 @@ impl Server {
         let limits = Limits { hold_end: Duration::ZERO, rest };
         let allow = (config.program.ser == Ser::Fast)
             .then(|| AllowList::parse(&config.program.ser_allow).unwrap_or_default());
-        let streams = Rc::new(Streams { network, target, allow, quiet: config.program.quiet, limits });
+        let early_max = count(config.program.earlylimit).min(descriptors_max() / EARLY_SHARE).max(1);
+        let early = Arc::new(Semaphore::new(early_max.min(Semaphore::MAX_PERMITS)));
+        let quiet = config.program.quiet;
+        let streams = Rc::new(Streams { network, target, allow, quiet, limits, early });
         let census = Rc::clone(&scratch.census);
         Self { scratch, hubs, census, streams }
     }
@@ -165,9 +172,15 @@ async fn forward(stream: Stream, streams: Rc<Streams>) {
     let label = stream.label();
     let connected = tokio::select! {
         biased;
-        connected = connect(&stream, &streams) => connected,
+        connected = async {
+            match stream.admitted(&streams.early).await {
+                true => Some(connect(&stream, &streams).await),
+                false => None,
+            }
+        } => connected,
         _ = stream.stopping() => return,
     };
+    let Some(connected) = connected else { return };
     let wire = match connected {
         Ok(wire) => wire,
         Err(why) => {
@@ -206,4 +219,11 @@ async fn forward(stream: Stream, streams: Rc<Streams>) {
             "stream closed in: {label} out: {wire}"
         );
     }
+}
+
+/// Descriptors that the process may have open.
+fn descriptors_max() -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(usize::MAX)
 }

@@ -3,10 +3,11 @@
 use super::hub::{Hub, Scratch};
 use engine::mux::{ReadError, WriteError};
 use engine::{SessionId, StreamId};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
-use tokio::sync::Notify;
+use std::sync::Arc;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 /// Wakes the task of a stream.
@@ -23,12 +24,23 @@ pub(crate) struct Signals {
     pub(crate) is_finished: Cell<bool>,
     /// The peer reset the stream.
     pub(crate) reset: Notify,
+    /// The client acknowledged something, or its session ended.
+    validated: Notify,
+    /// Counts the stream's connection until then (KCP-35).
+    early: RefCell<Option<OwnedSemaphorePermit>>,
 }
 
 impl Signals {
     pub(crate) fn wake_all(&self) {
         self.readable.notify_one();
         self.writable.notify_one();
+        self.note_validation();
+    }
+
+    /// The client of the session acknowledged something.
+    pub(crate) fn note_validation(&self) {
+        self.early.take();
+        self.validated.notify_one();
     }
 }
 
@@ -132,6 +144,22 @@ impl Stream {
     /// Waits until the peer stops reading the stream (SMUX-29).
     pub(crate) async fn stopped(&self) {
         self.signals.stopped.notified().await;
+    }
+
+    /// Waits until the target may be connected to: the client has acknowledged something, or only few wait for that (KCP-35).
+    /// `false` when the session ended meanwhile.
+    pub(crate) async fn admitted(&self, early: &Arc<Semaphore>) -> bool {
+        let validated = || self.hub.look_at_tunnel(self.session, |tunnel| tunnel.is_validated());
+        if validated() == Some(false) {
+            tokio::select! {
+                biased;
+                () = self.signals.validated.notified() => {}
+                permit = Arc::clone(early).acquire_owned() => {
+                    *self.signals.early.borrow_mut() = permit.ok();
+                }
+            }
+        }
+        validated().is_some()
     }
 
     /// Waits until a write that returned blocked can be retried.

@@ -31,9 +31,9 @@ impl Tunnels {
         }
     }
 
-    pub(super) fn remove(&mut self, id: SessionId) -> Option<Tunnel> {
+    pub(super) fn remove(&mut self, now: Instant, id: SessionId) -> Option<Tunnel> {
         match self {
-            Self::Server(server) => server.remove(id),
+            Self::Server(server) => server.remove(now, id),
             Self::Client(client, _) => client.borrow_mut().remove(id),
         }
     }
@@ -49,6 +49,14 @@ impl Tunnels {
             Self::Client(client, id) => {
                 Received::Session(*id, client.borrow_mut().handle_datagram(now, *id, from, datagram))
             }
+        }
+    }
+
+    /// The next session that a server closed itself.
+    pub(super) fn poll_closed(&mut self) -> Option<SessionId> {
+        match self {
+            Self::Server(server) => server.poll_closed(),
+            Self::Client(..) => None,
         }
     }
 

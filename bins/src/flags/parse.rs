@@ -71,7 +71,7 @@ pub fn parse(side: Side, words: &[String]) -> Result<CommandLine, UsageError> {
             break;
         }
         let Some((spelling, inline)) = split(word)? else {
-            line.hint = hint(side, word, line.given.last());
+            line.hint = hint(word, line.given.last());
             line.word = Some(word.clone());
             break;
         };
@@ -96,7 +96,7 @@ pub(crate) const DASHES: [char; 8] =
     ['\u{2010}', '\u{2011}', '\u{2012}', '\u{2013}', '\u{2014}', '\u{2015}', '\u{2212}', '\u{ff0d}'];
 
 /// What a word that is no option was probably meant to be.
-fn hint(side: Side, word: &str, before: Option<&(&'static Flag, Value)>) -> Option<String> {
+fn hint(word: &str, before: Option<&(&'static Flag, Value)>) -> Option<String> {
     let dashes = word.trim_start_matches(DASHES);
     if dashes.len() < word.len() {
         return Some(format!(
@@ -104,18 +104,13 @@ fn hint(side: Side, word: &str, before: Option<&(&'static Flag, Value)>) -> Opti
             dashes.trim_start_matches('-')
         ));
     }
-    if word.eq_ignore_ascii_case(crate::check::WORD) {
-        return Some(format!("write {} before all options", crate::check::WORD));
-    }
     match before {
         Some((flag, _))
             if flag.kind == Kind::Bool && (parse_bool(word).is_ok() || super::word(flag, word).is_some()) =>
         {
             Some(format!("--{} takes its value after an equals sign, write --{0}={word}", flag.name))
         }
-        _ => find(side, word)
-            .filter(|flag| word == flag.name)
-            .map(|flag| format!("options begin with a hyphen, write --{}", flag.name)),
+        _ => None,
     }
 }
 

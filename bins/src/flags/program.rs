@@ -97,6 +97,14 @@ engine::declare_options! {
         no_diagnose: bool = flag("no-diagnose", Diagnostics, Bool(false),
             "do not search for the differing flag when datagrams of a client do not decrypt")
             .only(Side::Server).since(KARST);
+        /// Server: sessions of one port.
+        sessionlimit: i64 = flag("sessionlimit", Addresses, Int(4096),
+            "sessions per port: one more ends the oldest whose client has acknowledged nothing, or is refused")
+            .only(Side::Server).since(KARST);
+        /// Server: connections to the target for clients that may not exist.
+        earlylimit: i64 = flag("earlylimit", Addresses, Int(128),
+            "connections to the target for clients that have acknowledged nothing yet; more wait for their client")
+            .only(Side::Server).since(KARST);
         /// MiB of memory to stay below; 0 for no limit.
         memlimit: i64 = flag("memlimit", Group::Program, Int(0),
             "memory limit in MiB, at least 8: new sessions wait, then the session with the most data ends; 0 for no limit").since(KARST).signed();

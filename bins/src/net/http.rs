@@ -1,4 +1,4 @@
-//! Just enough HTTP for scrapers: one GET or HEAD per connection, bounded in size, time and number (CLI-37).
+//! Just enough HTTP for scrapers: one GET per connection, bounded in size, time and number (CLI-37).
 //!
 //! A connection beyond the bound ends one that is slow, so that slow ones do not delay others (CLI-61).
 
@@ -122,25 +122,23 @@ async fn exchange(
     hosts: &Hosts,
     page: &impl AsyncFn(&str) -> Page,
 ) -> io::Result<()> {
-    let Some((wants_body, request)) = timeout(TRANSFER_LIMIT, read_request(wire, hosts)).await?? else {
-        return Ok(());
-    };
-    let page = match request {
-        Ok(target) => {
+    let page = match timeout(TRANSFER_LIMIT, read_request(wire, hosts)).await?? {
+        None => return Ok(()),
+        Some(Ok(target)) => {
             connection.waits_for_page.set(true);
             let page = page(&target).await;
             connection.waits_for_page.set(false);
             page
         }
-        Err(refusal) => refusal,
+        Some(Err(refusal)) => refusal,
     };
-    timeout(TRANSFER_LIMIT, write_all(wire, &response(&page, wants_body))).await??;
+    timeout(TRANSFER_LIMIT, write_all(wire, &response(&page))).await??;
     wire.shutdown_write();
     Ok(())
 }
 
-/// Whether the client wants the body of a page, with path and query, or why there are none; `None` when the client left.
-async fn read_request(wire: &Wire, hosts: &Hosts) -> io::Result<Option<(bool, Result<String, Page>)>> {
+/// Path and query, or why there are none; `None` when the client left.
+async fn read_request(wire: &Wire, hosts: &Hosts) -> io::Result<Option<Result<String, Page>>> {
     let mut head = Vec::new();
     let mut buffer = [0; 2048];
     loop {
@@ -154,7 +152,7 @@ async fn read_request(wire: &Wire, hosts: &Hosts) -> io::Result<Option<(bool, Re
             Err(error) => return Err(error),
         }
         if let Some(request) = parse(&head, hosts) {
-            return Ok(Some((!head.starts_with(b"HEAD "), request)));
+            return Ok(Some(request));
         }
     }
 }
@@ -186,7 +184,7 @@ fn parse(head: &[u8], hosts: &Hosts) -> Option<Result<String, Page>> {
             let text = "not a name of this machine: request its address, or add the name with --metrics-host";
             Some(Err(Page::text("403 Forbidden", text)))
         }
-        Ok(_) if !matches!(request.method, Some("GET" | "HEAD")) => refuse("405 Method Not Allowed"),
+        Ok(_) if request.method != Some("GET") => refuse("405 Method Not Allowed"),
         Ok(_) => Some(Ok(request.path.unwrap_or_default().to_owned())),
     }
 }
@@ -204,16 +202,15 @@ fn host_of<'a>(request: &httparse::Request<'_, 'a>) -> Result<Option<&'a str>, (
     }
 }
 
-/// The answer; that to HEAD has the length of the body that it leaves out.
-fn response(page: &Page, wants_body: bool) -> Vec<u8> {
+fn response(page: &Page) -> Vec<u8> {
     let Page { status, kind, body } = page;
-    let allow = if status.starts_with("405") { "Allow: GET, HEAD\r\n" } else { "" };
+    let allow = if status.starts_with("405") { "Allow: GET\r\n" } else { "" };
     let head = format!(
         "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n{allow}Cache-Control: no-store\r\n\
          Connection: close\r\n\r\n",
         body.len()
     );
-    [head.as_bytes(), if wants_body { body } else { &[] }].concat()
+    [head.as_bytes(), body].concat()
 }
 
 #[cfg(test)]
@@ -226,11 +223,10 @@ mod tests {
 
     // CLI-37
     #[test]
-    fn only_small_whole_requests_are_answered_with_a_page() {
+    fn only_small_whole_gets_are_answered_with_a_page() {
         let refused = |code: &str| Some(Err(code.to_owned()));
         assert_eq!(parsed(b"GET /x HTTP/1.1\r\nHost: 10.0.0.1\r\n\r\n"), Some(Ok("/x".into())));
         assert_eq!(parsed(b"GET /x?debug=1 HTTP/1.0\r\n\r\n"), Some(Ok("/x?debug=1".into())));
-        assert_eq!(parsed(b"HEAD /x HTTP/1.1\r\n\r\n"), Some(Ok("/x".into())));
         assert_eq!(parsed(b"POST /x HTTP/1.1\r\n\r\n"), refused("405"));
         assert_eq!(parsed(b"\x16\x03\x01\x02\x00"), refused("400"));
         assert_eq!(parsed(b"GET /x HTTP/1.1\r\nHost: a\r\n"), None);

@@ -4,13 +4,13 @@ use super::address::{Address, bind_candidates, resolve};
 use super::network::{Accept, Network, Stream};
 use crate::path_of;
 use engine::options::bytes_of;
-use socket2::{Domain, SockAddr, SockRef, Socket, Type};
+use socket2::SockRef;
 use std::fmt;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::linux::net::SocketAddrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net as unix;
 use std::time::Duration;
 use tokio::io::Interest;
@@ -236,8 +236,8 @@ impl fmt::Display for DialError<'_> {
 pub enum Listener {
     /// On a TCP port.
     Tcp(TcpListener),
-    /// On a unix socket, with its path and [`file_of`] that; removed at the end unless another file is there by then.
-    Unix(UnixListener, String, Option<(u64, u64)>),
+    /// On a unix socket, with its path, which is removed at the end.
+    Unix(UnixListener, String),
     /// On a TCP port of a simulated network, with its address.
     Simulated(Box<dyn Accept>, SocketAddr),
 }
@@ -253,10 +253,7 @@ impl Listener {
                 let candidates = bind_candidates(host, *port).await?;
                 first_working(&candidates, |address| network.listen(address))
             }
-            Address::Unix(path) => {
-                let listener = listen_unix(path)?;
-                Ok(Self::Unix(listener, path.clone(), file_of(path)))
-            }
+            Address::Unix(path) => Ok(Self::Unix(listen_unix(path)?, path.clone())),
         }
     }
 
@@ -267,7 +264,7 @@ impl Listener {
     pub async fn accept(&self) -> io::Result<Wire> {
         match self {
             Self::Tcp(listener) => listener.accept().await.map(|(stream, peer)| Wire::of_tcp(stream, peer)),
-            Self::Unix(listener, path, _) => {
+            Self::Unix(listener, path) => {
                 listener.accept().await.map(|(stream, _)| Wire::Unix(stream, path.clone()))
             }
             Self::Simulated(listener, _) => listener.accept().await,
@@ -292,25 +289,14 @@ fn listen_unix(path: &str) -> io::Result<UnixListener> {
             && name.as_pathname().is_some_and(|path| {
                 std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket())
             })
-            && probe(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
+            && unix::UnixStream::connect_addr(&name)
+                .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
         let Some(path) = name.as_pathname().filter(|_| is_left_behind) else { return Err(error) };
         std::fs::remove_file(path)?;
         unix::UnixListener::bind_addr(&name)
     })?;
     bound.set_nonblocking(true)?;
     UnixListener::from_std(bound)
-}
-
-/// Connects to the Unix socket at `path` without waiting, which would not end while the queue of a live socket is full.
-fn probe(path: &str) -> io::Result<()> {
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    socket.set_nonblocking(true)?;
-    socket.connect(&SockAddr::unix(path_of(path))?)
-}
-
-/// Device and number of the file at `path`.
-fn file_of(path: &str) -> Option<(u64, u64)> {
-    std::fs::symlink_metadata(path_of(path)).ok().map(|file| (file.dev(), file.ino()))
 }
 
 /// Connects to a Unix socket; that never waits for a peer longer than its queue is full.
@@ -331,7 +317,7 @@ impl fmt::Display for Listener {
                 Ok(address) => write!(f, "{address}"),
                 Err(error) => write!(f, "{error}"),
             },
-            Self::Unix(_, path, _) => write!(f, "unix:{path}"),
+            Self::Unix(_, path) => write!(f, "unix:{path}"),
             Self::Simulated(_, address) => write!(f, "{address}"),
         }
     }
@@ -339,11 +325,7 @@ impl fmt::Display for Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        // Another program may have taken the path meanwhile: its socket stays (CLI-76).
-        if let Self::Unix(_, path, file) = self
-            && file.is_some()
-            && *file == file_of(path)
-        {
+        if let Self::Unix(_, path) = self {
             let _ = std::fs::remove_file(path_of(path));
         }
     }

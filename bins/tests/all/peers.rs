@@ -31,7 +31,7 @@ impl Peer {
         let (count, from) = socket.recv_from(&mut buffer).unwrap();
         let received = server.handle_datagram(Instant::ZERO, from, &mut buffer[..count]);
         let Received::Accepted { id, .. } = received else { panic!("not a first datagram") };
-        let tunnel = server.remove(id).unwrap();
+        let tunnel = server.remove(Instant::ZERO, id).unwrap();
         Self { socket, tunnel, started: std::time::Instant::now() }
     }
 

@@ -6,7 +6,6 @@ use bins::flags::Side;
 use std::net::{TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Command, Output};
-use std::time::Duration;
 
 fn run(path: &str, words: &[&str]) -> Output {
     Command::new(path).args(words).env_remove("KCPTUN_KEY").output().unwrap()
@@ -228,27 +227,6 @@ fn a_socket_that_a_killed_program_left_is_replaced() {
     std::fs::write(&path, "precious").unwrap();
     assert!(refusal(CLIENT, &words, 1).contains("in use"));
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
-}
-
-// CLI-76
-#[test]
-fn a_live_socket_is_never_removed() {
-    let folder = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("unix");
-    std::fs::create_dir_all(&folder).unwrap();
-    let path = folder.join("taken.sock");
-    let _ = std::fs::remove_file(&path);
-    let words = ["-l", path.to_str().unwrap(), "-r", "127.0.0.1:9"];
-    let mut first = Program::client(&words);
-    first.wait_for("key derivation done");
-    std::fs::remove_file(&path).unwrap();
-    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
-    first.signal(libc::SIGTERM);
-    assert!(first.wait(Duration::from_secs(10)).is_some_and(|status| status.success()));
-    assert!(path.exists(), "the socket of another program");
-    // Also one that has no room for a further connection.
-    socket2::SockRef::from(&listener).listen(0).unwrap();
-    let _waits = std::os::unix::net::UnixStream::connect(&path).unwrap();
-    assert!(refusal(CLIENT, &words, 1).contains("in use"));
 }
 
 // CLI-79

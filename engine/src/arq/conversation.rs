@@ -7,6 +7,7 @@ use super::receiver::Receiver;
 use super::rtt::Rtt;
 use super::segment::OVERHEAD;
 use super::send_buffer::SendBuffer;
+use super::validation::Validation;
 use super::window::PeerWindow;
 use crate::Generation;
 use crate::observe::{Mark, Marks};
@@ -24,6 +25,7 @@ pub(super) struct Conversation {
     pub(super) receiver: Receiver,
     pub(super) window: PeerWindow,
     pub(super) peer: PeerState,
+    pub(super) validation: Validation,
     pub(super) pool: BufferPool,
     pub(super) observed: Observed,
 }
@@ -60,8 +62,8 @@ pub(super) struct Params {
     /// Bytes of segments per datagram.
     pub(super) mtu: usize,
     pub(super) tuning: Tuning,
-    /// KCP-32: acknowledgements of what was never sent are refused.
-    pub(super) refuses_never_sent: bool,
+    /// See [`super::Arq::distrust_peer`].
+    pub(super) distrusts_peer: bool,
     #[cfg(feature = "planted")]
     pub(super) planted: Option<crate::planted::Planted>,
 }
@@ -83,7 +85,7 @@ impl Conversation {
             stream: false,
             mtu: 1400,
             tuning: Tuning { nodelay: false, interval_ms: 100, resend: 0, nc: false },
-            refuses_never_sent: false,
+            distrusts_peer: false,
             #[cfg(feature = "planted")]
             planted: None,
         };
@@ -96,6 +98,7 @@ impl Conversation {
             receiver: Receiver::new(),
             window: PeerWindow::new(),
             peer: PeerState::default(),
+            validation: Validation::default(),
             observed,
         }
     }

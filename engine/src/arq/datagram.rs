@@ -4,6 +4,7 @@ use super::conversation::Conversation;
 use super::receiver::Ack;
 use super::segment::{Command, Header, OVERHEAD};
 use super::send_buffer::DEAD_LINK;
+use super::validation::Validation;
 use crate::observe::{Cause, Mark, Note};
 use crate::time::diff;
 
@@ -70,6 +71,9 @@ impl Conversation {
         datagram: &mut Datagram<'_>,
         mut written: impl FnMut(Ack),
     ) -> bool {
+        if self.receiver.una_held.is_some() {
+            return true;
+        }
         while let Some(&ack) = self.receiver.acks.front() {
             if diff(ack.sn, self.receiver.nxt) >= 0 || self.receiver.acks.len() == 1 {
                 if !datagram.fits(0) {
@@ -136,7 +140,9 @@ impl Conversation {
         let segment = &mut self.outgoing.segments[index];
         segment.xmit += u32::from(cause != Some(Cause::Redundant));
         let (xmit, len) = (segment.xmit, segment.data.len() as u32);
-        datagram.push(&Header { frg: segment.frg, ts: now_ms, sn, len, ..header }, &segment.data);
+        let ts = now_ms.wrapping_add(self.validation.offset_ms);
+        datagram.push(&Header { frg: segment.frg, ts, sn, len, ..header }, &segment.data);
+        self.validation.note_sent(sn, now_ms, &segment.data);
         self.outgoing.dead |= xmit >= DEAD_LINK;
         let counters = &mut self.observed.counters;
         counters.out_segs += 1;
@@ -155,8 +161,28 @@ impl Conversation {
     #[inline]
     fn header(&self, command: Command) -> Header {
         let skips = planted!(self.params, AckOfGap) && self.receiver.waits_for_gap();
-        let una = self.receiver.nxt.wrapping_add(skips.into());
+        let una = self.receiver.una_held.unwrap_or(self.receiver.nxt).wrapping_add(skips.into());
         Header { wnd: self.receiver.free_window(), una, ..Header::new(self.params.conv, command) }
+    }
+
+    /// Writes a path probe; its clock value, or `None` when there is nothing to probe with.
+    pub(super) fn write_path_probe(
+        &mut self,
+        now_ms: u32,
+        random: u32,
+        datagram: &mut Datagram<'_>,
+    ) -> Option<u32> {
+        let (sn, first) = self.validation.first(&self.outgoing)?;
+        if !datagram.fits(first.len()) {
+            return None;
+        }
+        let first = first.to_vec();
+        let ts_ms = Validation::token(now_ms, random);
+        let ts = ts_ms.wrapping_add(self.validation.offset_ms);
+        let header = Header { ts, sn, len: first.len() as u32, ..self.header(Command::Push) };
+        datagram.push(&header, &first);
+        self.validation.note_probe(first);
+        Some(ts_ms)
     }
 
     /// Moves queued segments into the send buffer while they lie within `window` segments from una on; returns how many.
@@ -165,7 +191,7 @@ impl Conversation {
         let window = window + u32::from(planted!(self.params, WindowOffByOne));
         let before = self.outgoing.segments.len();
         while diff(self.outgoing.nxt, self.outgoing.una.wrapping_add(window)) < 0 {
-            if !self.outgoing.number_one() {
+            if !self.outgoing.may_number() || !self.outgoing.number_one() {
                 break;
             }
             self.observed.marks.hit_if(Mark::SnWrap, self.outgoing.nxt == 0);

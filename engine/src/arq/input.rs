@@ -59,7 +59,13 @@ impl Arq {
                 return Err(InputError::Truncated);
             };
             let Some(command) = header.command() else { return Err(InputError::Command) };
+            let header = self.on_own_clock(header, command);
             let confirms = !self.confirms_unsent(&header, command);
+            if source == Source::Regular && confirms && self.answers_probe(&header, command, now) {
+                self.una_in(header.una, now, &mut progress);
+                datagram = rest;
+                continue;
+            }
             if !confirms && self.has_received() {
                 return Err(InputError::NeverSent);
             }
@@ -73,13 +79,31 @@ impl Arq {
         Ok(())
     }
 
+    /// An acknowledgement echoes this end's clock, which is sent with an offset.
+    #[inline]
+    fn on_own_clock(&self, header: Header, command: Command) -> Header {
+        match command {
+            Command::Ack => Header { ts: header.ts.wrapping_sub(self.core.validation.offset_ms), ..header },
+            _ => header,
+        }
+    }
+
+    /// KCP-34: notes what an acknowledgement proves. `true` for the answer to a path probe, which is no other acknowledgement.
+    #[inline]
+    fn answers_probe(&mut self, header: &Header, command: Command, now: Instant) -> bool {
+        command == Command::Ack && self.core.validation.acknowledged(header.sn, header.ts, now.ms())
+    }
+
     /// KCP-32: whether the segment acknowledges what was never sent, if that is refused.
     #[inline]
     fn confirms_unsent(&self, header: &Header, command: Command) -> bool {
-        if !self.core.params.refuses_never_sent {
+        if !self.core.params.distrusts_peer {
             return false;
         }
-        let end = self.sender.sent_end(&self.core);
+        let mut end = self.sender.sent_end(&self.core);
+        if self.core.validation.probed_unsent(end) {
+            end = end.wrapping_add(1);
+        }
         diff(header.una, end) > 0 || (command == Command::Ack && diff(header.sn, end) >= 0)
     }
 
@@ -98,7 +122,10 @@ impl Arq {
     ) {
         let core = &mut self.core;
         if source == Source::Regular {
-            core.window.segments = u32::from(header.wnd);
+            // KCP-45
+            if !core.params.distrusts_peer || diff(header.una, core.outgoing.una) >= 0 {
+                core.window.segments = u32::from(header.wnd);
+            }
             core.peer.read(header, command, &core.outgoing, core.receiver.nxt);
         }
         if confirms {
@@ -138,7 +165,7 @@ impl Arq {
         }
         if core.outgoing.una != before {
             progress.una_moved = true;
-            core.peer.una_moved(now.ms());
+            core.peer.una_moved(now.ms(), core.outgoing.nxt);
         }
     }
 
@@ -162,6 +189,12 @@ impl Arq {
     #[inline]
     fn push_in(&mut self, header: &Header, payload: &[u8], source: Source) {
         let core = &mut self.core;
+        if source == Source::Regular
+            && core.params.distrusts_peer
+            && core.peer.is_on_another_clock(header.sn, header.ts)
+        {
+            return;
+        }
         let new = core.receiver.push(header, payload, &mut core.pool, &mut core.observed);
         if source == Source::Regular {
             core.peer.compare(header.sn, payload);
@@ -181,6 +214,10 @@ impl Arq {
         let (Some(ts), Source::Regular) = (progress.sample_ts, source) else { return };
         let rtt_ms = diff(now.ms(), ts);
         let core = &mut self.core;
+        // KCP-44
+        if core.params.distrusts_peer && progress.confirmed == 0 {
+            return;
+        }
         if rtt_ms >= 0 && core.rtt.trusts(ts) {
             progress.rtt_ms = Some(rtt_ms as u32);
             core.rtt.sample(rtt_ms, core.params.tuning.interval_ms);

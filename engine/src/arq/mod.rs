@@ -28,6 +28,7 @@ mod rtt;
 mod segment;
 mod send_buffer;
 mod sender;
+mod validation;
 mod window;
 
 pub use conversation::{Flush, MTU_MIN, State, Tuning};
@@ -134,10 +135,10 @@ impl Arq {
         }
     }
 
-    /// KCP-32: from here on segments that acknowledge what was never sent are refused. kcp-go lets such a una confirm everything
-    /// that is queued.
-    pub fn refuse_never_sent(&mut self) {
-        self.core.params.refuses_never_sent = true;
+    /// From here on segments may be replays or come from another process: KCP-32 (kcp-go lets a una beyond everything sent
+    /// confirm what is queued), KCP-43, KCP-44, KCP-45.
+    pub fn distrust_peer(&mut self) {
+        self.core.params.distrusts_peer = true;
     }
 
     /// Repeats acknowledgements of out-of-order data under a controller, so that the loss of one is not taken for the loss of
@@ -185,6 +186,11 @@ impl Arq {
     /// Segments queued or in flight; a session writes while this is below the send window (KCP-5).
     pub fn waitsnd(&self) -> usize {
         self.core.outgoing.waiting()
+    }
+
+    /// Whether segments were sent that are not acknowledged.
+    pub(crate) fn awaits_acks(&self) -> bool {
+        !self.core.outgoing.segments.is_empty()
     }
 
     /// Whether segments wait for the peer to open its window.
@@ -289,6 +295,103 @@ impl Arq {
             datagram = rest;
         }
         false
+    }
+
+    /// Makes the peer prove that it receives what this end sends (KCP-34), whose clock is sent with a secret offset. Only
+    /// before the first segment.
+    pub fn require_validation(&mut self, offset_ms: u32) {
+        self.core.validation.require(offset_ms, self.core.outgoing.nxt);
+        self.core.outgoing.allowance_bytes = Some(0);
+    }
+
+    /// Whether the peer acknowledged something, if it has to.
+    pub fn is_validated(&self) -> bool {
+        self.core.validation.is_done()
+    }
+
+    /// Acknowledges nothing until the peer is validated: meanwhile it retransmits, which allows this end to send more.
+    pub(crate) fn hold_acks(&mut self) {
+        self.core.receiver.una_held = Some(self.core.peer.rcv_first());
+        let redundant = self.core.receiver.acks.len().saturating_sub(1);
+        self.core.receiver.acks.drain(..redundant);
+    }
+
+    /// Acknowledges what arrived.
+    pub(crate) fn release_acks(&mut self) {
+        self.core.receiver.una_held = None;
+    }
+
+    /// The peer proved it by a path probe; [`Arq::set_validated`] follows.
+    pub(crate) fn finish_validation(&mut self) {
+        self.core.validation.finish();
+    }
+
+    /// The peer proved that it receives what this end sends.
+    pub(crate) fn set_validated(&mut self) {
+        self.core.validation.finish();
+        self.core.receiver.una_held = None;
+        self.core.outgoing.allowance_bytes = None;
+    }
+
+    /// Adds to the bytes of segments, headers included, that may leave for the first time before the peer is validated.
+    pub(crate) fn add_allowance(&mut self, bytes: usize) {
+        if !self.is_validated() {
+            let allowance_bytes = self.core.outgoing.allowance_bytes.unwrap_or(0);
+            self.core.outgoing.allowance_bytes = Some(allowance_bytes.saturating_add(bytes));
+        }
+    }
+
+    /// Whether segments wait for a number.
+    pub(crate) fn has_queued(&self) -> bool {
+        !self.core.outgoing.queue.is_empty()
+    }
+
+    /// What is written from now on begins a segment of its own.
+    pub(crate) fn seal_last(&mut self) {
+        self.core.outgoing.sealed = self.has_queued();
+    }
+
+    /// Writes a datagram to which only a peer at the address it is sent to can answer; its length, and the value that
+    /// [`Arq::take_path_answer`] returns with the answer. `None` before the first segment was sent.
+    pub(crate) fn write_path_probe(
+        &mut self,
+        now: Instant,
+        random: u32,
+        out: &mut [u8],
+    ) -> Option<(usize, u32)> {
+        let mut datagram = Datagram::new(out);
+        let token = self.core.write_path_probe(now.ms(), random, &mut datagram)?;
+        Some((datagram.len(), token))
+    }
+
+    /// Bytes of a path probe; `None` before the first segment was sent.
+    pub(crate) fn path_probe_bytes(&self) -> Option<usize> {
+        let first = self.core.validation.first(&self.core.outgoing);
+        first.map(|(_, first)| OVERHEAD + first.len())
+    }
+
+    /// The answer to a path probe that arrived since the last call.
+    pub(crate) fn take_path_answer(&mut self) -> Option<u32> {
+        self.core.validation.take_answer()
+    }
+
+    /// The answer to a path probe in a datagram of this conversation.
+    pub(crate) fn path_answer_in(&self, now: Instant, datagram: &[u8]) -> Option<u32> {
+        let mut sent_end = self.sender.sent_end(&self.core);
+        if self.core.validation.probed_unsent(sent_end) {
+            sent_end = sent_end.wrapping_add(1);
+        }
+        self.core.validation.find_answer(self.conv(), sent_end, datagram, now.ms())
+    }
+
+    /// Clock value of the peer's data that was sent last, among the data received.
+    pub(crate) fn newest_ts(&self) -> Option<u32> {
+        self.core.receiver.ts_top
+    }
+
+    /// Smoothed round trip; `None` before the first sample.
+    pub(crate) fn srtt_ms(&self) -> Option<u32> {
+        u32::try_from(self.core.rtt.srtt_ms).ok().filter(|&ms| ms > 0)
     }
 
     /// Counters since creation.
@@ -402,10 +505,20 @@ impl Arq {
     /// Writes the next datagram into `out`, which must hold one mtu, and returns its length. `None` when the flush is over, or
     /// when nothing may leave now.
     pub fn poll_transmit(&mut self, now: Instant, out: &mut [u8]) -> Option<usize> {
+        self.poll_transmit_within(now, usize::MAX, out)
+    }
+
+    /// As [`Arq::poll_transmit`], for a datagram of at most `bytes_max`; longer segments wait.
+    pub(crate) fn poll_transmit_within(
+        &mut self,
+        now: Instant,
+        bytes_max: usize,
+        out: &mut [u8],
+    ) -> Option<usize> {
         if matches!(&self.sender, Sender::Kcp(kcp) if !kcp.is_flushing()) {
             return None;
         }
-        let mut datagram = Datagram::new(&mut out[..self.core.params.mtu]);
+        let mut datagram = Datagram::new(&mut out[..self.core.params.mtu.min(bytes_max)]);
         self.sender.write(&mut self.core, now, &mut datagram);
         let len = datagram.len();
         self.check_invariants();

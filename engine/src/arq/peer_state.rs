@@ -9,6 +9,7 @@
 //! | KCP-28 | the peer still waits for the oldest segment in flight after it has acknowledged it |
 //! | KCP-30 | the peer acknowledges segments that were never sent |
 //! | KCP-31 | one of the first segments arrives again with other content |
+//! | KCP-43 | the clock of the peer's data jumps |
 //!
 //! What follows is decided above: a session closes, and its client dials again. The way back from an outage of the path, which
 //! costs neither end its state, is `kcp/outage.rs` (KCP-29).
@@ -20,6 +21,10 @@ use crate::time::diff;
 /// Segments whose content is remembered: a restarted process begins with these numbers.
 const FIRST_SEGMENTS: usize = 64;
 
+/// Most by which clock values of data differ from one datagram to the next, ms: 4.7 hours. A segment is not that old, and
+/// no path is that slow.
+const CLOCK_STEP_MAX: u32 = 1 << 24;
+
 /// What is known of the peer's memory of the conversation.
 #[derive(Debug, Default)]
 pub(super) struct PeerState {
@@ -29,6 +34,8 @@ pub(super) struct PeerState {
     rcv_first: u32,
     /// Clock at which snd_una moved last.
     una_moved_ms: u32,
+    /// First sn that was not sent then.
+    una_moved_nxt: u32,
     /// A window probe of [`super::Arq::probe_peer`] waits for its answer.
     probing: bool,
     /// KCP-23, KCP-28, KCP-31: the peer expects, or sends, segments again.
@@ -36,12 +43,19 @@ pub(super) struct PeerState {
     /// KCP-30: the peer confirms what was never sent.
     pub(super) goes_on: bool,
     beginning: Beginning,
+    /// Clock value of the peer's data that arrived last.
+    clock_ms: Option<u32>,
 }
 
 impl PeerState {
     /// The sns with which both ends begin.
     pub(super) const fn set_first(&mut self, snd_first: u32, rcv_first: u32) {
-        (self.snd_first, self.rcv_first) = (snd_first, rcv_first);
+        (self.snd_first, self.rcv_first, self.una_moved_nxt) = (snd_first, rcv_first, snd_first);
+    }
+
+    /// First sn of the peer.
+    pub(super) const fn rcv_first(&self) -> u32 {
+        self.rcv_first
     }
 
     /// Whether `rcv_nxt` has moved since the beginning.
@@ -55,10 +69,10 @@ impl PeerState {
         self.probing = true;
     }
 
-    /// snd_una moved.
+    /// snd_una moved, when `snd_nxt` was the first sn that was not sent.
     #[inline]
-    pub(super) const fn una_moved(&mut self, now_ms: u32) {
-        (self.una_moved_ms, self.probing) = (now_ms, false);
+    pub(super) const fn una_moved(&mut self, now_ms: u32, snd_nxt: u32) {
+        (self.una_moved_ms, self.una_moved_nxt, self.probing) = (now_ms, snd_nxt, false);
     }
 
     /// Reads the header of a segment that crossed the path, before its una takes effect.
@@ -77,6 +91,20 @@ impl PeerState {
         self.lost_state |= self.beginning.contradicts(sn.wrapping_sub(self.rcv_first), payload);
     }
 
+    /// KCP-43: whether data was sent by another process than the data before, whose clock began at another value. Without
+    /// this, what waits behind a gap would be joined to the bytes of the other process. The first segment is left out: it
+    /// is also sent with clock values that serve to probe addresses (KCP-34).
+    #[inline]
+    pub(super) fn is_on_another_clock(&mut self, sn: u32, ts_ms: u32) -> bool {
+        if sn == self.rcv_first {
+            return false;
+        }
+        let before = self.clock_ms.replace(ts_ms);
+        let jumps = before.is_some_and(|before| diff(ts_ms, before).unsigned_abs() > CLOCK_STEP_MAX);
+        self.lost_state |= jumps;
+        jumps
+    }
+
     /// KCP-23: a segment sent after una had reached snd_una cannot be acknowledged with a lower una, unless the peer started
     /// over. The answer to a probe shows the same when nothing is acknowledged, because everything in flight lies beyond the
     /// new window. A peer that started over never gets further than the first una, which tells its answers from overtaken ones.
@@ -86,7 +114,10 @@ impl PeerState {
             return false;
         }
         match command {
-            Command::Ack => diff(header.ts, self.una_moved_ms) > 0,
+            // Within the same millisecond, only the sn shows which came first.
+            Command::Ack => {
+                diff(header.ts, self.una_moved_ms) > 0 || diff(header.sn, self.una_moved_nxt) >= 0
+            }
             Command::Wins => self.probing,
             Command::Push | Command::Wask => false,
         }
@@ -128,6 +159,20 @@ impl Beginning {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // KCP-43
+    #[test]
+    fn a_jump_of_the_clock_of_data_shows_another_process() {
+        let mut peer = PeerState::default();
+        peer.set_first(0, 7);
+        for (sn, ts_ms, jumps) in
+            [(9, 5, false), (7, 1 << 30, false), (8, u32::MAX - 60_000, false), (10, 9_000_000, false)]
+        {
+            assert_eq!(peer.is_on_another_clock(sn, ts_ms), jumps, "{sn}");
+        }
+        assert!(!peer.lost_state);
+        assert!(peer.is_on_another_clock(11, 9_000_000 + CLOCK_STEP_MAX + 1) && peer.lost_state);
+    }
 
     // KCP-31
     #[test]

@@ -38,13 +38,15 @@ pub(super) struct Receiver {
     /// Highest sn received, plus one.
     top: u32,
     /// Latest clock value of the peer among the data received.
-    ts_top: Option<u32>,
+    pub(super) ts_top: Option<u32>,
     /// Segments in order, for the reader.
     pub(super) queue: VecDeque<Queued>,
     /// Slot i holds sn `nxt + i`, if it arrived out of order or while the queue was full.
     reordered: VecDeque<Option<Queued>>,
     reordered_len: usize,
     pub(super) acks: VecDeque<Ack>,
+    /// The una that is announced while nothing is acknowledged; `None` to acknowledge what arrived.
+    pub(super) una_held: Option<u32>,
 }
 
 impl Receiver {
@@ -58,6 +60,7 @@ impl Receiver {
             reordered: VecDeque::new(),
             reordered_len: 0,
             acks: VecDeque::new(),
+            una_held: None,
         }
     }
 
@@ -113,6 +116,10 @@ impl Receiver {
         if diff(header.sn, self.nxt.wrapping_add(self.wnd)) >= 0 {
             observed.marks.hit(Mark::BeyondWindow);
             return false;
+        }
+        if self.una_held.is_some() {
+            // What arrived in order, una acknowledges later; the rest is sent again.
+            self.acks.clear();
         }
         if self.acks.len() < ACKS_MAX {
             self.acks.push_back(Ack { sn: header.sn, ts: header.ts });

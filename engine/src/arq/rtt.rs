@@ -22,14 +22,16 @@ impl Rtt {
         Self { srtt_ms: 0, rttvar_ms: 0, rto_ms: 200, rto_ms_min: 100, trust_from_ms: None }
     }
 
-    /// Whether a transmission at `ts_ms` gives a sample. Once one does, all later ones do.
+    /// Whether a transmission at `ts_ms` gives a sample. Acknowledgements of earlier transmissions may arrive late, behind
+    /// those of later ones.
     #[inline]
     pub(super) fn trusts(&mut self, ts_ms: u32) -> bool {
-        if self.trust_from_ms.is_some_and(|from_ms| diff(ts_ms, from_ms) < 0) {
-            return false;
+        let Some(from_ms) = self.trust_from_ms else { return true };
+        let later_ms = diff(ts_ms, from_ms);
+        if later_ms > RTO_MAX_MS as i32 {
+            self.trust_from_ms = None;
         }
-        self.trust_from_ms = None;
-        true
+        later_ms >= 0
     }
 
     /// Takes one sample. A sample of 0 leaves the estimator unset, so the next one counts as the first again.

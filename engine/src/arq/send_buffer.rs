@@ -1,6 +1,6 @@
 //! Segments on their way out: queued without a number, then numbered and in flight until una passes them.
 
-use super::segment::Queued;
+use super::segment::{OVERHEAD, Queued};
 use crate::time::diff;
 use std::collections::VecDeque;
 
@@ -53,12 +53,25 @@ pub(super) struct SendBuffer {
     pub(super) segments: VecDeque<InFlight>,
     /// A segment was sent [`DEAD_LINK`] times.
     pub(super) dead: bool,
+    /// Bytes of segments that may be numbered until the peer's address is validated; `None` for no limit.
+    pub(super) allowance_bytes: Option<usize>,
+    /// The last queued segment is not filled up.
+    pub(super) sealed: bool,
 }
 
 impl SendBuffer {
     #[inline]
     pub(super) const fn new() -> Self {
-        Self { una: 0, nxt: 0, wnd: 32, queue: VecDeque::new(), segments: VecDeque::new(), dead: false }
+        Self {
+            una: 0,
+            nxt: 0,
+            wnd: 32,
+            queue: VecDeque::new(),
+            segments: VecDeque::new(),
+            dead: false,
+            allowance_bytes: None,
+            sealed: false,
+        }
     }
 
     /// Segments queued or in flight.
@@ -76,6 +89,9 @@ impl SendBuffer {
     /// Fills up the last queued segment to `mss` bytes; returns the rest of `data`.
     #[inline]
     pub(super) fn extend_last<'a>(&mut self, data: &'a [u8], mss: usize) -> &'a [u8] {
+        if std::mem::take(&mut self.sealed) {
+            return data;
+        }
         let Some(last) = self.queue.back_mut() else { return data };
         let room = mss.saturating_sub(last.data.len()).min(data.len());
         last.data.extend_from_slice(&data[..room]);
@@ -88,10 +104,20 @@ impl SendBuffer {
         self.una.wrapping_add(index as u32)
     }
 
+    /// Whether the allowance covers the oldest queued segment.
+    #[inline]
+    pub(super) fn may_number(&self) -> bool {
+        let Some(allowance_bytes) = self.allowance_bytes else { return true };
+        self.queue.front().is_none_or(|next| OVERHEAD + next.data.len() <= allowance_bytes)
+    }
+
     /// Gives the oldest queued segment the next sn; `false` when none is queued.
     #[inline]
     pub(super) fn number_one(&mut self) -> bool {
         let Some(queued) = self.queue.pop_front() else { return false };
+        if let Some(allowance_bytes) = &mut self.allowance_bytes {
+            *allowance_bytes = allowance_bytes.saturating_sub(OVERHEAD + queued.data.len());
+        }
         self.segments.push_back(InFlight::new(queued));
         self.nxt = self.nxt.wrapping_add(1);
         true

@@ -657,7 +657,10 @@ impl Mux for Smux {
 
     fn handle_timeout(&mut self, now: Instant) {
         if self.keepalive.as_mut().is_some_and(|ticker| ticker.tick(now)) {
-            self.probe(); // SMUX-20
+            // SMUX-20; SMUX-33: before its announcement a server would look like one that does not announce.
+            if self.role == Role::Client || self.peer_identified {
+                self.probe();
+            }
         }
         if let Some(ticker) = self.peer_check.as_mut().filter(|ticker| now.since(ticker.next) >= LATE) {
             *ticker = Ticker { next: now + ticker.period, ..*ticker }; // SMUX-31

@@ -82,7 +82,7 @@ terms! {
         NoSession "no session" "A datagram from an unknown address could not start a session."
         SessionReplaced "session replaced" "A new session replaced the one at the same address."
         Migration "migration" "A session followed its peer to another address."
-        MigrationTooSoon "migration too soon" "A session did not migrate because it had migrated just before."
+        MigrationWaits "migration waits" "A datagram from another address was used, but the session did not migrate with it."
         MigrationReplay "migration refused" "A datagram from another address carried nothing new, so its session did not migrate."
         LostState "peer lost state" "The peer lost the state of the conversation."
         PeerGoesOn "peer goes on" "The peer acknowledged data that was never sent: it continues a session whose state was lost here."

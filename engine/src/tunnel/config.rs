@@ -47,9 +47,9 @@ pub struct TunnelConfig {
     pub migrate: bool,
     /// Use what FEC rebuilt only once the shape of the peer's groups is known (FEC-22); kcp-go does not wait for that.
     pub prove_groups: bool,
-    /// Refuse segments that acknowledge what was never sent (KCP-32). Off only where recordings are replayed to an end that does
+    /// Refuse what a peer could not send (KCP-32, 43, 44, 45), and validate clients (KCP-34). Off only where recordings are replayed to an end that does
     /// not send what the recorded one sent.
-    pub refuse_never_sent: bool,
+    pub distrust_peer: bool,
     /// Number of the first segment in both directions; both ends must agree. 0, as in kcptun, except in tests of the
     /// wrap-around.
     pub first_sn: u32,

@@ -5,7 +5,10 @@ use crate::time::Instant;
 use core::time::Duration;
 
 /// Lateness that load on the machine does not explain.
-const PAUSE_MIN: Duration = Duration::from_secs(1);
+pub(super) const PAUSE_MIN: Duration = Duration::from_secs(1);
+
+/// Interval of attempts while the peer has to prove its address.
+const STARVED_INTERVAL: Duration = Duration::from_millis(20);
 
 #[derive(Debug)]
 pub(super) struct FlushTimer {
@@ -24,6 +27,16 @@ impl FlushTimer {
 
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.deadline
+    }
+
+    /// What waits for the peer cannot leave now (KCP-34).
+    pub(super) fn defer(&mut self, now: Instant) {
+        self.defer_to(now + STARVED_INTERVAL);
+    }
+
+    /// Nothing can leave before `earliest`.
+    pub(super) fn defer_to(&mut self, earliest: Instant) {
+        self.deadline = self.deadline.map(|at| at.max(earliest));
     }
 
     pub(super) fn disarm(&mut self) {

@@ -23,8 +23,6 @@ pub(super) struct Health {
     pub(super) queue_delay: QueueDelay,
     pub(super) black_hole: BlackHole,
     pub(super) trial: Trial,
-    /// When the session last moved to another address.
-    pub(super) moved_at: Option<Instant>,
     trim_at: Instant,
 }
 
@@ -37,7 +35,6 @@ impl Health {
             queue_delay: QueueDelay::default(),
             black_hole: BlackHole::default(),
             trial: Trial::default(),
-            moved_at: None,
             trim_at: now + TRIM_INTERVAL,
         }
     }

@@ -17,16 +17,21 @@ pub(crate) struct Incoming<'d> {
     pub(crate) conv: u32,
     /// Number of the first segment of a new conversation.
     pub(crate) first_sn: u32,
-    /// Whether it is not known to belong to a live session.
-    pub(crate) may_start: bool,
     pub(crate) payload: &'d [u8],
+    /// Length of the datagram as received, bytes.
+    pub(crate) bytes: usize,
 }
 
 impl Incoming<'_> {
     /// Whether it looks like the first datagram of a new conversation, not like one from the middle of a known one.
     pub(crate) fn starts_session(&self) -> bool {
         let starts = |identity: Identity| identity.replaces(self.first_sn).is_some();
-        self.may_start && Identity::of(self.payload).is_ok_and(starts)
+        Identity::of(self.payload).is_ok_and(starts)
+    }
+
+    /// Clock value of its first segment.
+    pub(crate) fn ts(&self) -> Option<u32> {
+        Identity::of(self.payload).ok().and_then(|identity| identity.first).map(|header| header.ts)
     }
 
     pub(crate) fn begins_with_data(&self) -> bool {

@@ -16,6 +16,7 @@ mod migrate;
 mod mismatch;
 mod outbound;
 mod pads;
+mod paths;
 mod queue_delay;
 mod rate_limiter;
 mod receive;
@@ -46,6 +47,7 @@ use health::Health;
 use inbound::{Inbound, Recognition};
 use outbound::Outbound;
 use pads::Pads;
+use paths::Paths;
 use rate_limiter::RateLimiter;
 use reports::Reports;
 use std::net::SocketAddr;
@@ -87,8 +89,10 @@ pub enum DropReason {
     TooManySessions,
     /// The server accepts no new sessions at present.
     NotAccepting,
-    /// From an unknown address, but it does not advance its conversation, or that moved just before (KCP-24).
+    /// From an unknown address, and it carries nothing new of its conversation (KCP-24).
     MoveRefused,
+    /// The first data of a conversation that ended (KCP-33).
+    Replayed,
     /// An out-of-band packet, which kcptun does not use (FEC-7).
     OutOfBand,
     /// The tunnel is closed.
@@ -101,6 +105,8 @@ pub struct Tunnel {
     role: Role,
     peer: SocketAddr,
     nonces: Nonces,
+    /// For path probes.
+    entropy: Entropy,
     arq: Arq,
     mux: Box<dyn Mux>,
     /// The client has not shown yet what it speaks.
@@ -112,6 +118,11 @@ pub struct Tunnel {
     outbound: Outbound,
     flush: FlushTimer,
     health: Health,
+    paths: Paths,
+    /// Something was sent that the client acknowledges.
+    greeted: bool,
+    /// Datagrams wait because the peer has acknowledged nothing yet.
+    starved: bool,
     reports: Reports,
 }
 
@@ -119,7 +130,7 @@ impl Tunnel {
     /// The client's side of a new association with the server at `to`, under a random conversation id.
     pub fn connect(config: &Arc<TunnelConfig>, now: Instant, to: SocketAddr, mut entropy: Entropy) -> Self {
         let conv = entropy.next_u32();
-        Self::new(config, now, Role::Client, to, conv, entropy.nonces())
+        Self::new(config, now, Role::Client, to, conv, entropy)
     }
 
     /// The server's side of an association that the client at `from` started.
@@ -128,9 +139,9 @@ impl Tunnel {
         now: Instant,
         from: SocketAddr,
         conv: u32,
-        nonces: Nonces,
+        entropy: Entropy,
     ) -> Self {
-        Self::new(config, now, Role::Server, from, conv, nonces)
+        Self::new(config, now, Role::Server, from, conv, entropy)
     }
 
     fn new(
@@ -139,7 +150,7 @@ impl Tunnel {
         role: Role,
         peer: SocketAddr,
         conv: u32,
-        nonces: Nonces,
+        mut entropy: Entropy,
     ) -> Self {
         let mut arq = Arq::new(conv, config.generation);
         arq.set_stream(true);
@@ -151,11 +162,14 @@ impl Tunnel {
             arq.set_planted(config.planted);
         }
         arq.set_serials(config.first_sn, config.first_sn, config.first_sn);
-        if config.refuse_never_sent {
-            arq.refuse_never_sent();
+        if config.distrust_peer {
+            arq.distrust_peer();
         }
         if config.probe && !config.auto {
             arq.watch_outages();
+        }
+        if role == Role::Server && config.distrust_peer {
+            arq.require_validation(entropy.next_u32());
         }
         if config.auto {
             let segment_bytes = config.segment_bytes_max();
@@ -167,7 +181,8 @@ impl Tunnel {
             config: Arc::clone(config),
             role,
             peer,
-            nonces,
+            nonces: entropy.nonces(),
+            entropy,
             mux: mux::start_session(config.mux.clone(), role, ticks_from),
             recognition: (config.recognise && role == Role::Server)
                 .then(|| Recognition::new(now, ticks_from)),
@@ -177,6 +192,9 @@ impl Tunnel {
             outbound: Outbound::new(config, now),
             flush: FlushTimer::new(now, arq.interval_ms()),
             health: Health::new(now),
+            paths: Paths::new(now),
+            greeted: false,
+            starved: false,
             reports: Reports::default(),
             arq,
         }
@@ -453,12 +471,13 @@ impl Tunnel {
         if self.is_closed() {
             return None;
         }
+        let path = self.path_deadline();
         let flush = self.flush.deadline().map(|at| Deadline { at, why: Timer::Flush });
         let probe = self.health.liveness.probe_at().filter(|_| self.probes());
         let probe = probe.map(|at| Deadline { at, why: Timer::Probe });
         let limiter = self.outbound.limiter.as_ref();
         let pace = limiter.and_then(RateLimiter::resume_at).map(|at| Deadline { at, why: Timer::Pace });
-        [self.mux.poll_timeout(), probe, pace, self.stall_deadline(), self.trial_deadline()]
+        [self.mux.poll_timeout(), probe, pace, self.stall_deadline(), self.trial_deadline(), path]
             .into_iter()
             .fold(flush, Deadline::earliest)
     }
@@ -478,6 +497,7 @@ impl Tunnel {
             self.health.black_hole.watch(now, &mut self.arq, self.config.mtu);
         }
         self.cut_if_stalled(now);
+        self.handle_path_timeout(now);
         if self.health.trim_due(now) {
             self.arq.trim();
         }
@@ -497,6 +517,7 @@ impl Tunnel {
     pub(super) fn note_pause(&mut self, now: Instant) {
         if self.flush.was_paused(now) {
             self.arq.distrust_samples_before(now);
+            self.paths.advanced_at = now;
         }
     }
 
@@ -533,13 +554,15 @@ impl Tunnel {
         if !self.is_closed() {
             self.mux.advance(now);
             self.recognition.iter_mut().for_each(|recognition| recognition.now = now);
-            self.pump_in();
-            self.compare_pads();
-            self.watch_trial(now);
-            match self.is_closed() {
+            self.exchange(now);
+            // Frames that left may have ended streams, whose share of the session's buffer others get.
+            while self.waits_for_input() {
+                self.exchange(now);
+            }
+            if self.is_closed() {
                 // As kcp-go: the acknowledgement shows the peer, once it is forgotten here, that it was received (SMUX-40).
-                true => self.arq.flush(now, Flush::AckOnly),
-                false => self.pump_out(now),
+                self.arq.release_acks();
+                self.arq.flush(now, Flush::AckOnly);
             }
         }
         self.collect_events();
@@ -547,6 +570,22 @@ impl Tunnel {
         self.health.traffic.note(now, self.stream_bytes());
         self.arm_flush(now);
         self.check();
+    }
+
+    fn exchange(&mut self, now: Instant) {
+        self.pump_in();
+        self.compare_pads();
+        self.watch_trial(now);
+        if !self.is_closed() {
+            self.pump_out(now);
+        }
+    }
+
+    /// Whether bytes wait that the multiplexer would take.
+    fn waits_for_input(&self) -> bool {
+        let may_wait =
+            self.is_closed() || self.inbound.held || !self.mux.input_ready() || self.recognition.is_some();
+        !may_wait && self.inbound.queued_bytes() > 0
     }
 
     /// Ends a session whose peer has other permutation pads (QPP-11); a client's once the server knows.
@@ -560,14 +599,10 @@ impl Tunnel {
     }
 
     fn check(&self) {
-        let waits = self.inbound.queued_bytes() > 0;
-        let may_wait =
-            self.is_closed() || self.inbound.held || !self.mux.input_ready() || self.recognition.is_some();
-        debug_assert!(may_wait || !waits, "bytes wait that the multiplexer would take");
+        debug_assert!(!self.waits_for_input(), "bytes wait that the multiplexer would take");
         debug_assert!(!self.is_closed() || self.flush.deadline().is_none(), "a closed tunnel has a deadline");
         debug_assert!(self.outbound.held.len() <= self.config.mtu, "a datagram above the mtu waits");
-        let moved = self.health.moved_at.is_some();
-        debug_assert!(self.role == Role::Server || !moved, "a client's session moved");
+        debug_assert!(self.role == Role::Server || self.is_validated(), "a client waits for validation");
     }
 
     fn collect_events(&mut self) {
@@ -589,6 +624,9 @@ impl Tunnel {
         match self.is_closed() {
             true => self.flush.disarm(),
             false => self.flush.arm(now, &self.arq, self.config.auto),
+        }
+        if self.starved {
+            self.flush.defer(now);
         }
     }
 }

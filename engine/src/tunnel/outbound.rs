@@ -54,28 +54,39 @@ impl Outbound {
         bytes.len()
     }
 
-    /// One datagram with an empty crypt header: what the previous run had no room for, then parity, then the ARQ's.
+    /// One datagram of at most `bytes_max` with an empty crypt header: what the previous run had no room for, then parity, then the ARQ's.
     pub(super) fn next_datagram(
         &mut self,
         config: &TunnelConfig,
         now: Instant,
         arq: &mut Arq,
+        bytes_max: usize,
         slot: &mut [u8],
     ) -> Option<usize> {
         if !self.held.is_empty() {
             let len = self.held.len();
+            if len > bytes_max {
+                return None;
+            }
             slot[..len].copy_from_slice(&self.held);
             self.held.clear();
             return Some(len);
         }
         let (head, tail) = (config.suite.head_len(), config.suite.tail_len());
         let Some(encoder) = &mut self.encoder else {
-            return arq.poll_transmit(now, &mut slot[head..]).map(|len| head + len + tail);
+            let segments_max = bytes_max.saturating_sub(head + tail);
+            let len = arq.poll_transmit_within(now, segments_max, &mut slot[head..]);
+            return len.map(|len| head + len + tail);
         };
-        if let Some(len) = encoder.poll_parity(&mut slot[head..]) {
-            return Some(head + len + tail);
+        while let Some(len) = encoder.poll_parity(&mut slot[head..]) {
+            let len = head + len + tail;
+            // Parity that may not be sent counts as lost.
+            if len <= bytes_max {
+                return Some(len);
+            }
         }
-        let len = arq.poll_transmit(now, &mut slot[head + fec::HEADER_LEN..])?;
+        let segments_max = bytes_max.saturating_sub(head + fec::HEADER_LEN + tail);
+        let len = arq.poll_transmit_within(now, segments_max, &mut slot[head + fec::HEADER_LEN..])?;
         let packet_len = fec::HEADER_LEN + len;
         encoder.encode(now.as_millis(), &mut slot[head..head + packet_len]);
         Some(head + packet_len + tail)

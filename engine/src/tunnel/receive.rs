@@ -15,14 +15,14 @@ impl Tunnel {
     pub fn handle_datagram(&mut self, now: Instant, datagram: &mut [u8]) -> Handled {
         match self.receive(now, datagram) {
             Ok(handled) => handled,
-            Err(_) => self.drop_datagram(DropReason::ForeignConv),
+            Err(_) => self.drop_foreign(),
         }
     }
 
-    /// As [`Self::handle_datagram`], for a server.
+    /// As [`Self::handle_datagram`], for a server: a datagram from the peer's address.
     ///
     /// # Errors
-    /// The datagram by which the client starts another session at its address: close this tunnel, then accept it.
+    /// The datagram, if it is of another conversation.
     pub(crate) fn receive<'d>(
         &mut self,
         now: Instant,
@@ -34,6 +34,7 @@ impl Tunnel {
         if let Err(reason) = admit(&self.config, &self.nonces, datagram) {
             return Ok(self.drop_datagram(reason));
         }
+        let bytes = datagram.len();
         let payload = match self.config.suite.open(datagram) {
             Ok(range) => &datagram[range],
             Err(OpenError::Short) => return Ok(self.drop_datagram(DropReason::Short)),
@@ -43,22 +44,52 @@ impl Tunnel {
             Ok(identity) => identity,
             Err(reason) => return Ok(self.drop_datagram(reason)),
         };
-        if identity.conv().is_some_and(|conv| conv != self.conv()) {
+        if let Some(conv) = identity.conv().filter(|&conv| conv != self.conv()) {
             let first_sn = self.config.first_sn;
-            if let Some(conv) = identity.replaces(first_sn).filter(|_| self.role == Role::Server) {
-                return Err(Incoming { from: self.peer, conv, first_sn, may_start: true, payload });
-            }
-            self.reports.stats.marks.hit(Mark::ForeignConv);
-            return Ok(self.drop_datagram(DropReason::ForeignConv));
+            return Err(Incoming { from: self.peer, conv, first_sn, payload, bytes });
+        }
+        Ok(self.handle_opened(now, payload, bytes, identity))
+    }
+
+    /// Counts a datagram of another conversation.
+    pub(crate) fn drop_foreign(&mut self) -> Handled {
+        self.reports.stats.marks.hit(Mark::ForeignConv);
+        self.drop_datagram(DropReason::ForeignConv)
+    }
+
+    /// Passes up an opened datagram of `bytes` from the peer's address, unless it carries parity of another conversation.
+    pub(crate) fn handle_opened(
+        &mut self,
+        now: Instant,
+        payload: &[u8],
+        bytes: usize,
+        identity: Identity,
+    ) -> Handled {
+        if self.is_closed() {
+            return Handled::Dropped(DropReason::Closed);
         }
         if identity.kind == Some(Kind::Parity) && !self.inbound.shards.belongs(payload) {
             self.reports.stats.marks.hit(Mark::ForeignParity);
-            return Ok(self.drop_datagram(DropReason::ForeignConv));
+            return self.drop_datagram(DropReason::ForeignConv);
         }
-        Ok(match self.handle_payload(now, payload, identity) {
+        let segments = match identity.kind {
+            None => Some(payload),
+            Some(Kind::Data) => Some(&payload[fec::HEADER_LEN..]),
+            Some(_) => None,
+        };
+        let was_validated = self.is_validated();
+        self.heard_at_address(now, bytes, segments);
+        let result = self.handle_payload(now, payload, identity);
+        self.follow_peer(now);
+        if !was_validated {
+            self.note_validation(now);
+            self.greet(now);
+            self.probe_acknowledged(now);
+        }
+        match result {
             Ok(()) => Handled::Used,
             Err(reason) => Handled::Dropped(reason),
-        })
+        }
     }
 
     /// Passes up an opened datagram of this conversation.
@@ -73,10 +104,14 @@ impl Tunnel {
         self.health.black_hole.heard(now);
         self.reports.stats.in_pkts += 1;
         self.reports.stats.in_bytes += payload.len() as u64;
+        // A server waits for the acknowledgement of its first data, and of its path probes (KCP-34).
+        let begins = !self.arq.has_received() || identity.replaces(self.config.first_sn).is_some();
+        let prompt = self.role == Role::Client && begins;
+        let was_validated = self.is_validated();
         let result = match identity.kind {
-            None => self.segments_in(now, payload, Source::Regular),
-            Some(Kind::Data) => self.shard_in(now, payload, true),
-            Some(_) => self.shard_in(now, payload, false),
+            None => self.segments_in(now, payload, Source::Regular, prompt),
+            Some(Kind::Data) => self.shard_in(now, payload, true, prompt),
+            Some(_) => self.shard_in(now, payload, false, false),
         };
         if self.config.probe && self.arq.peer_lost_state() {
             let rejected = self.on_trial();
@@ -87,6 +122,10 @@ impl Tunnel {
             && self.arq.peer_goes_on()
             && self.arq.has_received()
         {
+            self.forget(now);
+        }
+        // What a session never sent, its peer cannot have received from it, unless a replay began it (KCP-30).
+        if self.config.probe && !was_validated && result == Err(DropReason::NeverSent) {
             self.forget(now);
         }
         if silent_for >= liveness::silence(self.arq.state().rto_ms) {
@@ -104,15 +143,16 @@ impl Tunnel {
     /// which shows the peer that this side lost its state.
     fn forget(&mut self, now: Instant) {
         self.reports.close(CloseReason::Unknown);
+        self.arq.release_acks();
         self.arq.flush(now, Flush::AckOnly);
     }
 
     /// Data shards go straight to the ARQ; the decoder only adds what was lost (FEC-8).
-    fn shard_in(&mut self, now: Instant, packet: &[u8], data: bool) -> Result<(), DropReason> {
+    fn shard_in(&mut self, now: Instant, packet: &[u8], data: bool, prompt: bool) -> Result<(), DropReason> {
         let mut result = Ok(());
         if data {
             self.inbound.shards.note_data(packet);
-            result = self.segments_in(now, &packet[fec::HEADER_LEN..], Source::Regular);
+            result = self.segments_in(now, &packet[fec::HEADER_LEN..], Source::Regular, prompt);
         }
         let (generation, conv) = (self.config.generation, self.conv());
         let new = || fec::Decoder::new(None, generation).with_conv(conv);
@@ -128,7 +168,7 @@ impl Tunnel {
             while let Some(segments) = decoder.poll_recovered() {
                 self.reports.stats.marks.hit(Mark::FecRecovery);
                 // A wrongly rebuilt shard is counted like any other malformed datagram.
-                let _ = self.segments_in(now, segments, Source::Recovered);
+                let _ = self.segments_in(now, segments, Source::Recovered, false);
             }
         } else if decoder.poll_recovered().is_some() {
             // FEC-22: it may be garbage that looks right.
@@ -147,8 +187,14 @@ impl Tunnel {
         rebuilt.for_each(|seqid| self.arq.notes().add(Note::Rebuilt { seqid }));
     }
 
-    fn segments_in(&mut self, now: Instant, segments: &[u8], source: Source) -> Result<(), DropReason> {
-        self.arq.input(now, segments, source, self.config.ack_nodelay).map_err(|error| {
+    fn segments_in(
+        &mut self,
+        now: Instant,
+        segments: &[u8],
+        source: Source,
+        prompt: bool,
+    ) -> Result<(), DropReason> {
+        self.arq.input(now, segments, source, self.config.ack_nodelay || prompt).map_err(|error| {
             self.reports.stats.kcp_in_errors += 1;
             match error {
                 InputError::NeverSent => DropReason::NeverSent,

@@ -1,6 +1,7 @@
 //! From streams to datagrams.
 
 use super::Tunnel;
+use super::rate_limiter::RateLimiter;
 use crate::arq::Flush;
 use crate::observe::Mark;
 use crate::time::Instant;
@@ -33,10 +34,15 @@ impl Tunnel {
             self.pump_out(now);
             self.collect_events();
         }
+        if let Some(probe) = self.poll_path_probe(now, out) {
+            return Some(probe);
+        }
+        let mut credit = self.address_allowance();
         let room = out.len().min(RUN_BYTES_MAX);
         let room = self.outbound.allowance(&self.config, now, &self.arq, room);
         if room == 0 {
             self.reports.stats.marks.hit(Mark::Paced);
+            self.await_rate();
             return None;
         }
         let out = &mut out[..room];
@@ -44,9 +50,9 @@ impl Tunnel {
         let mut segment = 0;
         for count in 0..RUN_DATAGRAMS_MAX {
             let Some(slot) = out.get_mut(filled..filled + self.config.mtu) else { break };
-            let Some(len) = self.outbound.next_datagram(&self.config, now, &mut self.arq, slot) else {
-                break;
-            };
+            let next = self.outbound.next_datagram(&self.config, now, &mut self.arq, credit, slot);
+            let Some(len) = next else { break };
+            credit = credit.saturating_sub(len);
             if count == 0 {
                 segment = len;
             } else if len > segment {
@@ -60,6 +66,7 @@ impl Tunnel {
             }
         }
         if filled == 0 {
+            self.starved = !self.is_validated() && (self.arq.flushing() || self.arq.may_transmit(now));
             self.flush.finish(now, &self.arq);
             self.arm_flush(now);
             return None;
@@ -74,9 +81,18 @@ impl Tunnel {
         }
         self.reports.stats.out_pkts += filled.div_ceil(segment) as u64;
         self.reports.stats.out_bytes += filled as u64;
+        self.paths.sent += filled as u64;
         let several = filled > segment;
         let segment = u16::try_from(segment).ok().and_then(NonZeroU16::new).filter(|_| several);
         Some(Transmit { to: self.peer, len: filled, segment })
+    }
+
+    /// Under a controller, what is due waits for the rate limit: its own deadlines would pass again and again.
+    fn await_rate(&mut self) {
+        let resume_at = self.outbound.limiter.as_ref().and_then(RateLimiter::resume_at);
+        if let Some(at) = resume_at.filter(|_| self.config.auto) {
+            self.flush.defer_to(at);
+        }
     }
 
     /// Turns stream bytes into segments while the send window has room, and sends them in one flush (KCP-5).

@@ -50,3 +50,32 @@ fn a_late_answer_of_a_healthy_peer_is_not_a_restart() {
         assert!(!arq.peer_lost_state(), "una {una}");
     }
 }
+
+/// An ACK that echoes `ts_ms`.
+fn ack(sn: u32, ts_ms: u32, una: u32) -> Vec<u8> {
+    let mut bytes = 9u32.to_le_bytes().to_vec();
+    bytes.extend_from_slice(&[82, 0, 32, 0]);
+    for word in [ts_ms, sn, una, 0] {
+        bytes.extend_from_slice(&word.to_le_bytes());
+    }
+    bytes
+}
+
+/// A segment that was sent in the millisecond in which una moved is acknowledged with the first una: sent after that, or before?
+// KCP-23
+#[test]
+fn within_a_millisecond_the_sn_shows_which_came_first() {
+    for (sn, lost) in [(4, false), (5, true)] {
+        let mut arq = Arq::new(9, Generation::Go2026);
+        arq.set_tuning(engine::arq::Tuning { nodelay: true, interval_ms: 10, resend: 0, nc: true });
+        let mut out = [0; 1400];
+        for count in [5, 1] {
+            (0..count).for_each(|_| arq.send(b"data").unwrap());
+            arq.flush(NOW, Flush::Full);
+            while arq.poll_transmit(NOW, &mut out).is_some() {}
+            arq.input(NOW, &wins(4), Source::Regular, false).unwrap();
+        }
+        arq.input(NOW, &ack(sn, NOW.ms(), 0), Source::Regular, false).unwrap();
+        assert_eq!(arq.peer_lost_state(), lost, "{sn}");
+    }
+}

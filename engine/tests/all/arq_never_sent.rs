@@ -24,7 +24,7 @@ fn arq(received: bool) -> Arq {
     let mut arq = Arq::new(7, Generation::Go2026);
     arq.set_tuning(engine::arq::Tuning { nodelay: true, interval_ms: 10, resend: 2, nc: true });
     arq.set_windows(4, 32);
-    arq.refuse_never_sent();
+    arq.distrust_peer();
     arq.set_mtu(OVERHEAD + 100);
     if received {
         arq.input(NOW, &datagram(&[(PUSH, 0, 0)]), Source::Regular, false).unwrap();

@@ -33,7 +33,7 @@ fn server_config(format: StreamFormat, like_kcptun: bool) -> Arc<TunnelConfig> {
     let mut config = settings.tunnel_config().unwrap();
     if like_kcptun {
         (config.mux.half_close, config.mux.announce) = (false, false);
-        (config.probe, config.migrate) = (false, false);
+        (config.probe, config.migrate, config.distrust_peer) = (false, false, false);
     }
     Arc::new(config)
 }
@@ -113,7 +113,7 @@ impl Contact {
                 closed.extend(matches!(event, Event::Closed(_)).then_some(id));
             }
         }
-        closed.into_iter().for_each(|id| drop(self.server.remove(id)));
+        closed.into_iter().for_each(|id| drop(self.server.remove(now, id)));
         let moved = moved || !answers.is_empty();
         for (to, mut datagram) in answers {
             let id = SessionId(u64::from(to.port()) - 1000);

@@ -299,3 +299,23 @@ fn few_segments_wait_without_a_number() {
     }
     assert_eq!(taken, 32);
 }
+
+/// The acknowledgement of a segment is lost, and after a long silence una shows that it had arrived: that time is not a round
+/// trip, or the next loss would wait for as long.
+// CC-5
+#[test]
+fn a_lost_acknowledgement_is_not_a_round_trip() {
+    let mut line = Line::new(paced(1_000_000, 100_000), arq(None));
+    line.ends[0].send(&[1; 500]).unwrap();
+    line.run(20_000, |side, _| side == 0);
+    line.ends[0].send(&[2; 500]).unwrap();
+    line.run(1_500, |_, _| true);
+    line.ends[0].send(&[3; 500]).unwrap();
+    let mut lost = 0;
+    line.run(3_000, |side, datagram| {
+        let first = side == 0 && lost < 1 && pushes(datagram).contains(&2);
+        lost += usize::from(first);
+        !first
+    });
+    assert_eq!((lost, line.read), (1, 1_500));
+}

@@ -167,6 +167,22 @@ fn a_reset_before_the_first_answer_waits_for_it() {
     }
 }
 
+/// SMUX-33: its first segment may come after a keepalive interval, and a keepalive would come before the announcement.
+#[test]
+fn a_server_announces_before_its_first_keepalive() {
+    let mut ends = ends(2, true, true);
+    let id = ends[0].open().unwrap();
+    assert_eq!(ends[0].write(id, b"x"), Ok(1));
+    ends[0].reset(id);
+    ends[1].handle_timeout(Instant::from_millis(10_000));
+    assert_eq!(carry(&mut ends, 1), []);
+    settle(&mut ends);
+    assert_eq!(read(&mut ends[1], id), Ok(b"x".to_vec()));
+    assert_eq!(read(&mut ends[1], id), Err(ReadError::Reset));
+    ends[1].handle_timeout(Instant::from_millis(20_000));
+    assert_eq!(carry(&mut ends, 1), [(NOP, 0)]);
+}
+
 /// SMUX-33: a peer that announced nothing sees no frame that it does not know.
 #[test]
 fn a_peer_without_half_close_reads_an_end() {

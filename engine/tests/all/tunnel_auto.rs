@@ -67,3 +67,18 @@ fn bulk_shows_as_a_burden() {
     pair.run_for(Duration::from_secs(15));
     assert!(!pair.client.burden(pair.now).bulk);
 }
+
+/// What is due cannot leave before the rate limit allows it, so no deadline lies in the past.
+// CC-10
+#[test]
+fn deadlines_wait_for_the_rate_limit() {
+    let mut pair = Pair::new((Settings { ratelimit: 3_000, ..auto(Side::Client) }, auto(Side::Server)));
+    let id = pair.client.open_stream(pair.now).unwrap();
+    for piece in incompressible(60_000).chunks(1_000) {
+        let _ = pair.client.write(pair.now, id, piece);
+        pair.drain();
+        pair.run_for(Duration::from_millis(7));
+        let deadline = pair.client.poll_timeout().unwrap();
+        assert!(deadline.at > pair.now, "{deadline:?} at {:?}", pair.now);
+    }
+}

@@ -81,3 +81,26 @@ fn the_arq_by_default_counts_a_pause_as_a_round_trip() {
     };
     assert_eq!((rto_ms(false), rto_ms(true)), (60_000, 200));
 }
+
+/// Acknowledgements of what was sent before the pause may arrive behind those of what was sent after it.
+// KCP-25
+#[test]
+fn overtaken_acknowledgements_from_before_a_pause_do_not_count() {
+    let mut arq = Arq::new(9, Generation::Go2026);
+    arq.set_tuning(Tuning { nodelay: true, interval_ms: 10, resend: 0, nc: true });
+    let (before, after) = (Instant::from_millis(5_000), Instant::from_millis(5_000) + HOUR);
+    let mut out = [0; 1400];
+    for (now, data) in [(before, &b"before"[..]), (after, b"after")] {
+        arq.distrust_samples_before(now);
+        arq.send(data).unwrap();
+        arq.flush(now, Flush::Full);
+        while arq.poll_transmit(now, &mut out).is_some() {}
+    }
+    let answered = after + Duration::from_millis(20);
+    for (sn, ts) in [(1_u32, after), (0, before)] {
+        let mut ack = vec![9, 0, 0, 0, 82, 0, 128, 0];
+        [ts.ms(), sn, 0, 0].iter().for_each(|word| ack.extend_from_slice(&word.to_le_bytes()));
+        arq.input(answered, &ack, Source::Regular, false).unwrap();
+    }
+    assert_eq!(arq.state().srtt_ms, 20);
+}

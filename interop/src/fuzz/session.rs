@@ -178,8 +178,8 @@ impl World {
 
     fn arrive_at_server(&mut self, mut flight: Flight) {
         let received = self.server.handle_datagram(self.now, address(flight.client), &mut flight.bytes);
-        if let Received::Accepted { id, replaced } = received {
-            assert_eq!(replaced, None, "the client has one conversation");
+        assert_eq!(self.server.poll_closed(), None, "the client has one conversation");
+        if let Received::Accepted { id } = received {
             self.sessions.insert(id, App::new(1));
         }
     }
@@ -234,7 +234,7 @@ impl World {
         let over: Vec<SessionId> =
             self.sessions.iter().filter(|(_, app)| app.closed.is_some()).map(|(id, _)| *id).collect();
         for id in over {
-            self.server.remove(id);
+            self.server.remove(self.now, id);
             if real != Some(id) {
                 self.sessions.remove(&id);
             }

@@ -194,9 +194,10 @@ impl World {
     /// What a driver does with a datagram.
     fn arrive(&mut self, from: u8, mut datagram: Vec<u8>) {
         let received = self.server.handle_datagram(self.now, address(from), &mut datagram);
-        let Received::Accepted { id, replaced } = received else { return };
-        self.sessions.insert(id, App::default());
-        if let Some(replaced) = replaced {
+        if let Received::Accepted { id } = received {
+            self.sessions.insert(id, App::default());
+        }
+        while let Some(replaced) = self.server.poll_closed() {
             let app = self.sessions.get_mut(&replaced).expect("the server has a session the driver lost");
             let tunnel = self.server.tunnel_mut(replaced).expect("a replaced session is drained");
             End { app, tunnel }.drain(self.now, |_| {});
@@ -275,8 +276,8 @@ impl World {
     }
 
     fn remove_closed(&mut self) {
-        let (server, sessions) = (&mut self.server, &mut self.sessions);
-        sessions.retain(|id, app| !app.closed || server.remove(*id).is_none());
+        let (now, server, sessions) = (self.now, &mut self.server, &mut self.sessions);
+        sessions.retain(|id, app| !app.closed || server.remove(now, *id).is_none());
     }
 
     fn drain_once(&mut self) {

@@ -10,8 +10,9 @@ use std::time::Duration;
 /// |---|---|
 /// | `Local` | always: the driver closed it |
 /// | `Replaced` | the client no longer has a tunnel of that conversation; or it was restarted shortly before, so a datagram of the previous process may arrive late (KCP-22 cannot distinguish it from a newer one) |
-/// | `Unknown`, at the server | the path was cut or the server was restarted before |
+/// | `Unknown`, at the server | the path was cut or the server was restarted before, it does not follow clients and the address changed, or the client does not have that session |
 /// | `PeerRestarted`, at the client | the server lost the session, or does not follow clients and the address changed |
+/// | `Unvalidated`, at the server | the client lost the session or was restarted, or the path was cut before |
 /// | `PeerTimeout` | as both above; or the path was cut, or the host stalled, for long enough |
 /// | another reason | never |
 ///
@@ -73,10 +74,14 @@ impl Excuses {
             CloseReason::Local => true,
             CloseReason::Replaced => loss.side == Side::Server && (loss.peer_gone || self.client_is_new(now)),
             CloseReason::Unknown => {
-                loss.side == Side::Server && self.cuts.iter().any(|&(begin, _)| begin <= now)
+                let cut = self.cuts.iter().any(|&(begin, _)| begin <= now);
+                loss.side == Side::Server && (cut || unreachable)
             }
             CloseReason::PeerRestarted => loss.side == Side::Client && unreachable,
             CloseReason::PeerTimeout => unreachable || self.was_silenced(now),
+            CloseReason::Unvalidated => {
+                loss.side == Side::Server && (unreachable || self.cuts.iter().any(|&(begin, _)| begin <= now))
+            }
             _ => false,
         }
     }

@@ -101,8 +101,10 @@ impl TunnelLimits {
         }
     }
 
-    /// Describes the first broken limit on lengths and windows.
-    pub fn broken_by(&self, state: &State) -> Option<String> {
+    /// Describes the first broken limit on lengths and windows. Before the peer is `validated`, acknowledgements may have to
+    /// wait (KCP-34).
+    pub fn broken_by(&self, state: &State, validated: bool) -> Option<String> {
+        let acks_max = if validated { self.acks_max } else { ACKS_MAX };
         let lengths = [
             (
                 "segments waiting to be sent or acknowledged",
@@ -111,7 +113,7 @@ impl TunnelLimits {
             ),
             ("segments in the receive queue", state.rcv_queue, self.rcv_queue_max),
             ("segments out of order", state.rcv_buf, self.rcv_buf_max),
-            ("acknowledgements", state.acks, self.acks_max),
+            ("acknowledgements", state.acks, acks_max),
         ];
         let broken = lengths.into_iter().find(|&(_, held, max)| held > max);
         broken.map(|(name, held, max)| format!("{held} {name}, more than {max}"))

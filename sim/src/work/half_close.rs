@@ -72,6 +72,8 @@ impl Application for HalfClose {
 
     fn advance(&mut self, port: &mut dyn Port, stream: Stream) {
         if self.stream != Some(stream) {
+            // The client has the whole reply; the server's end may still be reading.
+            self.streams.advance(port, stream, |_, _| {});
             return;
         }
         let due = self.reply_at.is_some_and(|at| at <= port.now());
@@ -94,6 +96,10 @@ impl Application for HalfClose {
         let gone = self.streams.reset(port, stream).is_some();
         if self.stream != Some(stream) {
             return;
+        }
+        // A server that starts from nothing has not been asked yet.
+        if let Some(flow) = self.streams.flow(stream) {
+            (flow.down.offered, flow.down.ends) = (0, false);
         }
         self.reply_at = None;
         if gone {

@@ -254,7 +254,7 @@ fn a_failing_scenario_shrinks_to_a_file_that_names_the_packet_and_its_run() {
     let mut content = rough();
     content["links"] = json!({ "up": {}, "down": { "delay_ms": 20, "loss_pct": 5 } });
     content["workloads"] = json!([{ "echo": { "name": "echo", "message_bytes": 100, "interval_ms": 50 } }]);
-    content["expect"] = json!({ "latency_ms": { "echo": { "max": 100 } } });
+    content["expect"] = json!({ "latency_ms": { "echo": { "max": 60 } } });
     let small = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("small.json");
     let path = file("large.json", &content);
     let output = karst_sim(&["shrink", path.to_str().unwrap(), "--out", small.to_str().unwrap()]);

@@ -10,6 +10,15 @@ fn planted(planted: fn() -> u64) -> Result<sim::Outcome, Divergence> {
     play_twice(&scenario, 5)
 }
 
+/// The difference between two runs with a planted fault. Two starts within one tick of the engine differ in what is measured,
+/// but not in the trace, and two values may be equal: a few attempts make that improbable.
+fn divergence(fault: fn() -> u64) -> Divergence {
+    let mut attempts = (0..6).filter_map(|_| planted(fault).err());
+    attempts
+        .find(|divergence| divergence.first.is_some())
+        .expect("two runs that depend on external state differ")
+}
+
 #[test]
 fn equal_runs_pass_with_the_hash_of_a_plain_run() {
     let scenario = scenario(&rough());
@@ -24,7 +33,7 @@ fn a_clock_read_is_detected_with_the_first_different_event() {
         let elapsed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
         (elapsed.as_nanos() % 1_000_003) as u64
     }
-    names_the_first_difference(&planted(clock).expect_err("two runs at different times"));
+    names_the_first_difference(&divergence(clock));
 }
 
 #[test]
@@ -34,7 +43,7 @@ fn an_unordered_iteration_is_detected_with_the_first_different_event() {
         let numbers: std::collections::HashSet<u64> = (0..1_000).collect();
         numbers.iter().enumerate().map(|(place, number)| place as u64 * number).sum::<u64>() % 1_000_003
     }
-    names_the_first_difference(&planted(unordered).expect_err("two runs with other hash keys"));
+    names_the_first_difference(&divergence(unordered));
 }
 
 fn names_the_first_difference(divergence: &Divergence) {

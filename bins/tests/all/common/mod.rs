@@ -40,6 +40,12 @@ impl Program {
         Self::run(Command::new(path).args(words))
     }
 
+    /// Runs a program that may have `count` descriptors open.
+    pub(crate) fn with_descriptors(path: &str, count: u32, words: &[&str]) -> Self {
+        let script = format!("ulimit -n {count} && exec \"$0\" \"$@\"");
+        Self::run(Command::new("sh").args(["-c", &script, path]).args(words))
+    }
+
     /// Runs a program with `hosts` as /etc/hosts; `None` if the system does not permit that.
     pub(crate) fn with_hosts(path: &str, words: &[&str], hosts: &std::path::Path) -> Option<Self> {
         let alone = Command::new("unshare").args(["--mount", "true"]).stderr(Stdio::null()).status();

@@ -186,5 +186,5 @@ impl PacedSender {
 /// Whether a queued segment may be numbered.
 fn may_number(core: &Conversation) -> bool {
     let end = core.outgoing.una.wrapping_add(core.send_window());
-    !core.outgoing.queue.is_empty() && diff(core.outgoing.nxt, end) < 0
+    !core.outgoing.queue.is_empty() && diff(core.outgoing.nxt, end) < 0 && core.outgoing.may_number()
 }

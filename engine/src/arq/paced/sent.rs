@@ -158,11 +158,13 @@ impl Sent {
         self.rate.limit_by_app(self.in_flight_bytes);
     }
 
-    /// una passed the first segment. The transmission delivered is known if there was only one.
+    /// una passed the first segment. The transmission delivered is known if there was only one; how long it took, unless it
+    /// counted as lost: then the acknowledgement that was due may be what was lost.
     pub(in crate::arq) fn pass(&mut self, now: Instant) {
         let Some(record) = self.records.front().copied() else { return };
         if record.fate != Fate::Delivered {
-            let sent_at = (!record.retransmitted).then_some(record.sent_at);
+            let in_time = !record.retransmitted && record.fate == Fate::InFlight;
+            let sent_at = in_time.then_some(record.sent_at);
             self.delivered(0, sent_at, !record.retransmitted, now);
         }
         self.records.pop_front();

@@ -47,7 +47,7 @@ impl PacedSender {
     /// Repetitions first and the newest acknowledgement last, since the last one is the peer's sample of the round trip.
     fn write_acks(&mut self, core: &mut Conversation, last: &mut Ack, datagram: &mut Datagram<'_>) {
         let pending = core.receiver.acks.len();
-        if pending == 0 {
+        if pending == 0 || core.receiver.una_held.is_some() {
             return;
         }
         let room = datagram.headers_left().saturating_sub(pending);

@@ -10,7 +10,7 @@ use engine::{
     Deadline, Entropy, Event, Instant, Received, Server, ServerLimits, SessionId, Settings, StreamId, Tunnel,
     TunnelConfig,
 };
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,16 @@ use std::time::Duration;
 struct Flight {
     at: Instant,
     to_server: bool,
+    /// Source, unless it is the client's address on arrival.
+    from: Option<SocketAddr>,
     bytes: Vec<u8>,
+}
+
+/// An attacker that sends a copy of every datagram for the server from its own address, `ahead` of the original.
+#[derive(Clone, Copy)]
+pub struct Racer {
+    pub address: SocketAddr,
+    pub ahead: Duration,
 }
 
 /// A client's tunnel, a server, and the path between them.
@@ -36,6 +45,13 @@ pub struct Pair {
     /// Asked for every datagram: (to server, running number) -> drop it.
     pub drop: Box<dyn FnMut(bool, u64) -> bool>,
     pub sent: u64,
+    pub racer: Option<Racer>,
+    /// The address from which everything is passed on to the client.
+    pub relayed: Option<SocketAddr>,
+    /// Bytes that the server sent to addresses that the client does not have.
+    pub astray: BTreeMap<SocketAddr, u64>,
+    /// Bytes that arrived from the racer.
+    pub raced: u64,
     pub timeouts: u64,
     flights: VecDeque<Flight>,
 }
@@ -74,6 +90,10 @@ impl Pair {
             delay: Duration::from_millis(10),
             drop: Box::new(|_, _| false),
             sent: 0,
+            racer: None,
+            relayed: None,
+            astray: BTreeMap::new(),
+            raced: 0,
             timeouts: 0,
             flights: VecDeque::new(),
         }
@@ -97,13 +117,14 @@ impl Pair {
 
     /// Removes the server's tunnel, as a driver does once it is closed.
     pub fn forget_session(&mut self) {
-        self.session.take().map(|id| self.server.remove(id));
+        self.session.take().map(|id| self.server.remove(self.now, id));
     }
 
     /// Drains both ends onto the path and collects their events.
     pub fn drain(&mut self) {
         let mut out = vec![0; 20_000];
         let arrives = self.now + self.delay;
+        let mut sent = Vec::new();
         let mut ends = vec![(true, &mut self.client, &mut self.client_events)];
         if let Some(tunnel) = self.session.and_then(|id| self.server.tunnel_mut(id)) {
             ends.push((false, tunnel, &mut self.server_events));
@@ -113,12 +134,29 @@ impl Pair {
                 let size = transmit.segment.map_or(transmit.len, |size| usize::from(size.get()));
                 for datagram in out[..transmit.len].chunks(size) {
                     self.sent += 1;
+                    let reaches = transmit.to == self.client_address || Some(transmit.to) == self.relayed;
+                    if !to_server && !reaches {
+                        *self.astray.entry(transmit.to).or_default() += datagram.len() as u64;
+                        continue;
+                    }
+                    let bytes = datagram.to_vec();
+                    let original = Flight { at: arrives, to_server, from: None, bytes: bytes.clone() };
+                    if let Some(Racer { address, ahead }) = self.racer.filter(|_| to_server) {
+                        self.raced += bytes.len() as u64;
+                        sent.push(Flight { from: Some(address), bytes, ..original });
+                        sent.push(Flight { at: arrives + ahead, ..original });
+                        continue;
+                    }
                     if !(self.drop)(to_server, self.sent) {
-                        self.flights.push_back(Flight { at: arrives, to_server, bytes: datagram.to_vec() });
+                        sent.push(original);
                     }
                 }
             }
             events.extend(std::iter::from_fn(|| tunnel.poll_event()));
+        }
+        for flight in sent {
+            let place = self.flights.partition_point(|other| other.at <= flight.at);
+            self.flights.insert(place, flight);
         }
     }
 
@@ -151,7 +189,8 @@ impl Pair {
     fn deliver(&mut self) {
         let Some(mut flight) = self.flights.pop_front() else { return };
         if flight.to_server {
-            self.deliver_to_server(&mut flight.bytes);
+            let from = flight.from.unwrap_or(self.client_address);
+            self.deliver_from(from, &mut flight.bytes);
         } else {
             let _ = self.client.handle_datagram(self.now, &mut flight.bytes);
         }
@@ -159,11 +198,16 @@ impl Pair {
 
     /// Hands a sealed datagram to the server as the driver does.
     pub fn deliver_to_server(&mut self, bytes: &mut [u8]) {
-        if let Received::Accepted { id, replaced } =
-            self.server.handle_datagram(self.now, self.client_address, bytes)
-        {
+        self.deliver_from(self.client_address, bytes);
+    }
+
+    /// As [`Self::deliver_to_server`], from that address.
+    pub fn deliver_from(&mut self, from: SocketAddr, bytes: &mut [u8]) {
+        if let Received::Accepted { id } = self.server.handle_datagram(self.now, from, bytes) {
             self.session = Some(id);
-            replaced.map(|replaced| self.server.remove(replaced));
+        }
+        while let Some(closed) = self.server.poll_closed() {
+            self.server.remove(self.now, closed);
         }
     }
 

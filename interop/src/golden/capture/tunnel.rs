@@ -32,7 +32,7 @@ pub(super) fn receive(
     }
     // The capture has no retransmissions of packets that the peer rebuilt.
     config.prove_groups = false;
-    config.refuse_never_sent = false;
+    config.distrust_peer = false;
     let limits = ServerLimits { sessions_max: 2 };
     let server = Server::new(Arc::new(config), limits, Entropy::from_seed([0; 32]));
     let start_us = datagrams.first().map_or(0, |datagram| datagram.at_us);

@@ -8,13 +8,14 @@ pub(super) fn attacks(dice: &mut Dice, weights: &weights::Adversary, frame: &Fra
     for (kind, share) in weights.entries() {
         let is_noticed = frame.checksum || !matches!(kind, "reflect" | "tamper" | "garbage");
         if dice.percent(share) && is_noticed {
-            attacks.push(attack(dice, kind, frame));
+            attacks.extend(attack(dice, kind, frame));
         }
     }
     attacks.into()
 }
 
-fn attack(dice: &mut Dice, kind: &str, frame: &Frame) -> Value {
+/// An attack, with the one that it needs.
+fn attack(dice: &mut Dice, kind: &str, frame: &Frame) -> Vec<Value> {
     let share = percent(dice.spread(50, 10_000));
     let direction = dice.pick(&["both", "up", "down"]);
     let source = dice.pick(&["peer", "own", "many"]);
@@ -49,11 +50,14 @@ fn attack(dice: &mut Dice, kind: &str, frame: &Frame) -> Value {
                 "hold_ms": dice.spread(1, 200),
             }),
         ),
-        "relay" => (kind, json!({ "pct": share })),
+        "relay" => {
+            ("replay", json!({ "direction": "up", "source": "own", "hold_ms": dice.spread(1, 200) - 1 }))
+        }
         _ => (kind, json!({ "pct": share, "direction": direction, "source": source })),
     };
     if dice.percent(50) {
         keys["from_ms"] = json!(dice.spread(1, frame.duration_ms) - 1);
     }
-    json!({ name: keys })
+    let relays = (kind == "relay").then(|| json!({ "relay": keys.get("from_ms").map_or_else(|| json!({}), |from| json!({ "from_ms": from })) }));
+    std::iter::once(json!({ name: keys })).chain(relays).collect()
 }

@@ -153,15 +153,15 @@ weights! {
 weights! {
     /// Attacks on the path, until the sources stop.
     Adversary {
-        delay "delay" 0 "Datagrams are held back."
-        replay "replay" 0 "Copies of datagrams, from any source address."
-        replay_first "replay-first" 0 "Many copies of the first datagrams of a session, from many addresses."
-        replay_earlier "replay_earlier" 0 "Datagrams of an earlier session."
-        race "race" 0 "Copies from an address of the adversary overtake the originals."
-        reflect "reflect" 0 "Datagrams go back to their sender, where the cipher has a nonce."
-        tamper "tamper" 0 "Copies with flipped bits, where the cipher notices."
-        garbage "garbage" 0 "Random bytes, where the cipher notices."
-        relay "relay" 0 "The adversary relays what the server sends to it."
+        delay "delay" 6 "Datagrams are held back."
+        replay "replay" 10 "Copies of datagrams, from any source address."
+        replay_first "replay-first" 6 "Many copies of the first datagrams of a session, from many addresses."
+        replay_earlier "replay_earlier" 12 "Datagrams of an earlier session."
+        race "race" 8 "Copies from an address of the adversary overtake the originals."
+        reflect "reflect" 6 "Datagrams go back to their sender, where the cipher has a nonce."
+        tamper "tamper" 5 "Copies with flipped bits, where the cipher notices."
+        garbage "garbage" 5 "Random bytes, where the cipher notices."
+        relay "relay" 0 "Copies of all datagrams from an address of the adversary, which relays what the server sends there."
     }
 }
 

@@ -94,7 +94,9 @@ impl Driver {
         self.observe(now, node, tunnel);
         let drained = self.drain(now, node, tunnel);
         self.observe(now, node, tunnel);
-        while let Some(event) = tunnel.poll_event() {
+        // A closed tunnel is removed once its last datagrams have left.
+        while let Some(event) = (drained || tunnel.closed().is_none()).then(|| tunnel.poll_event()).flatten()
+        {
             self.events.push_back((node, event));
         }
         let deadline = tunnel.poll_timeout();

@@ -187,7 +187,10 @@ impl Tunnels {
                 self.client.forget(dial);
                 self.streams_of(dial)
             }
-            Node::Server(session) => self.server.forget(session),
+            Node::Server(session) => {
+                let local = self.driver.local(Side::Server, now);
+                self.server.forget(local, session)
+            }
         };
         Some(Notice::Reset(node.side(), streams))
     }
@@ -208,7 +211,16 @@ impl Tunnels {
                 )
             }
         };
-        let moved = driver.dials.get(&conv).is_some_and(|&dial| driver.nat.has_moved(dial));
+        let dial = driver.dials.get(&conv).copied();
+        let moved = dial.is_some_and(|dial| driver.nat.has_moved(dial));
+        // A replay from the address of another of the client's sockets began it.
+        let peer = match node {
+            Node::Client(_) => None,
+            Node::Server(session) => server.tunnel(session).map(engine::Tunnel::peer),
+        };
+        let owner =
+            peer.and_then(|peer| driver.nat.place(peer)).and_then(|place| driver.nat.socket_at(place));
+        let peer_gone = peer_gone || owner.is_some_and(|owner| Some(owner) != dial);
         Some(Loss { side: node.side(), reason, peer_gone, moved })
     }
 
@@ -217,9 +229,11 @@ impl Tunnels {
     fn rebind(&mut self, session: ServerId, id: StreamId) -> Option<Stream> {
         let Self { server, driver, .. } = self;
         let conv = server.tunnel(session)?.conv();
-        let stream = Stream::new(*driver.dials.get(&conv)?, id);
-        let reaches =
-            |address| driver.nat.place(address).is_some_and(|place| driver.nat.socket_at(place).is_some());
+        let dial = *driver.dials.get(&conv)?;
+        let stream = Stream::new(dial, id);
+        let reaches = |address| {
+            driver.nat.place(address).is_some_and(|place| driver.nat.socket_at(place) == Some(dial))
+        };
         server.take_lost(stream, session, reaches).then_some(stream)
     }
 
@@ -250,6 +264,9 @@ impl Tunnels {
                 } else {
                     self.server.is_bound(stream, session)
                 };
+                if opened && bound {
+                    self.resets.arrive_again(stream);
+                }
                 bound.then_some(stream)
             }
         }
@@ -267,7 +284,8 @@ impl Tunnels {
         client.chain(server).filter(matters).find_map(|(side, tunnel)| {
             let (limits, state) = (self.limits.of(side), tunnel.arq().state());
             let window = limits.window_broken_by(&state).map(|detail| (Rule::Window, side, detail));
-            let lengths = || limits.broken_by(&state).map(|detail| (Rule::Memory, side, detail));
+            let lengths =
+                || limits.broken_by(&state, tunnel.is_validated()).map(|detail| (Rule::Memory, side, detail));
             let bytes = || thorough.then(|| limits.broken_by_bytes(tunnel)).flatten();
             window.or_else(lengths).or_else(|| bytes().map(|detail| (Rule::Memory, side, detail)))
         })
@@ -490,8 +508,8 @@ impl Transport for Tunnels {
         // Sessions whose client is gone keep what they have until they time out.
         client.is_drained()
             && server.is_drained(|tunnel| {
-                let reaches = driver.nat.place(tunnel.peer()).and_then(|place| driver.nat.socket_at(place));
-                client.has_conv(tunnel.conv()) && reaches.is_some()
+                let socket = driver.nat.place(tunnel.peer()).and_then(|place| driver.nat.socket_at(place));
+                client.has_conv(tunnel.conv()) && socket == driver.dials.get(&tunnel.conv()).copied()
             })
     }
 

@@ -25,8 +25,18 @@ impl Resets {
         self.cut.contains(&(side, stream))
     }
 
+    /// The client's process closed the stream. If the server cut it, no event about that follows.
     pub(super) fn note_closed(&mut self, stream: Stream) {
-        self.closed.insert(stream);
+        if self.cut.remove(&(Side::Client, stream)) {
+            self.notices.push_back((Side::Client, stream));
+        } else {
+            self.closed.insert(stream);
+        }
+    }
+
+    /// The stream arrived in another session of its conversation, which did not cut it.
+    pub(super) fn arrive_again(&mut self, stream: Stream) {
+        self.cut.remove(&(Side::Client, stream));
     }
 
     pub(super) fn forget(&mut self, stream: Stream) {

@@ -8,7 +8,7 @@ use engine::{
     Deadline, DropReason, Entropy, Handled, Instant, Marks, Received, ServerLimits, SessionId, Stats,
     StreamId, Tunnel, TunnelConfig,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -22,8 +22,6 @@ pub struct Server {
     sessions: engine::Server,
     /// The first session of each conversation.
     firsts: BTreeMap<u32, ServerId>,
-    /// Sessions that an address of the adversary began.
-    strange: BTreeSet<ServerId>,
     /// The session that each stream arrived in.
     streams: BTreeMap<Stream, ServerId>,
     /// How often it was started before.
@@ -49,7 +47,6 @@ impl Server {
             config,
             entropy,
             firsts: BTreeMap::new(),
-            strange: BTreeSet::new(),
             streams: BTreeMap::new(),
             life: 0,
             running: true,
@@ -72,17 +69,17 @@ impl Server {
                     self.refuse(driver, now, id, reason);
                 }
             }
-            Received::Accepted { id, replaced } => {
-                replaced.inspect(|replaced| self.settle(driver, now, *replaced));
+            Received::Accepted { id } => {
                 let session = self.id(id);
-                if Stranger::at(from).is_some() {
-                    self.strange.insert(session);
-                } else if let Some(tunnel) = self.sessions.tunnel(id) {
+                if let Some(tunnel) = self.sessions.tunnel(id) {
                     self.firsts.entry(tunnel.conv()).or_insert(session);
                 }
                 self.settle(driver, now, id);
             }
             Received::Dropped(reason) => self.refuse(driver, now, SessionId(0), reason),
+        }
+        while let Some(closed) = self.sessions.poll_closed() {
+            self.settle(driver, now, closed);
         }
     }
 
@@ -133,9 +130,9 @@ impl Server {
     }
 
     /// A session ended; its streams.
-    pub fn forget(&mut self, session: ServerId) -> Vec<Stream> {
+    pub fn forget(&mut self, now: Instant, session: ServerId) -> Vec<Stream> {
         if session.life == self.life {
-            self.past.extend(self.sessions.remove(session.id).map(|tunnel| tunnel.stats()));
+            self.past.extend(self.sessions.remove(now, session.id).map(|tunnel| tunnel.stats()));
         }
         let streams: Vec<Stream> =
             self.streams.iter().filter(|&(_, &of)| of == session).map(|(&stream, _)| stream).collect();
@@ -165,9 +162,9 @@ impl Server {
         self.firsts.get(&conv) == Some(&session)
     }
 
-    /// Whether the adversary began that session, from an address of its own.
+    /// Whether that session has an address of the adversary.
     pub fn is_strange(&self, session: ServerId) -> bool {
-        self.strange.contains(&session)
+        self.tunnel(session).is_some_and(|tunnel| Stranger::at(tunnel.peer()).is_some())
     }
 
     /// A stream arrived in that session. A replayed beginning of a conversation that lives makes a session, too, in which
