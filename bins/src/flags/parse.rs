@@ -91,7 +91,7 @@ pub fn parse(side: Side, words: &[String]) -> Result<CommandLine, UsageError> {
     Ok(line)
 }
 
-/// Dashes that word processors and chat programs put in the place of hyphens.
+/// Dashes that word processors and chat programs write for hyphens.
 pub(crate) const DASHES: [char; 8] =
     ['\u{2010}', '\u{2011}', '\u{2012}', '\u{2013}', '\u{2014}', '\u{2015}', '\u{2212}', '\u{ff0d}'];
 

@@ -1,4 +1,4 @@
-//! Proof that the peer receives what this end sends: it acknowledges a transmission that nobody else could know (KCP-34).
+//! Proof that the peer receives what this end sends: it acknowledges a transmission that only it can know (KCP-34).
 //!
 //! An ACK echoes the clock value of the segment that it acknowledges. With a secret offset on that clock, an acknowledgement
 //! that was recorded in an earlier session echoes a value that this session never sent.

@@ -1,4 +1,4 @@
-//! Sessions follow their client, and nobody else: an attacker sends copies of its datagrams from another address.
+//! Sessions follow their client, and no one else: an attacker sends copies of its datagrams from another address.
 
 use crate::pair::{Pair, Racer, both, pattern, read_all};
 use engine::StreamId;
