@@ -25,6 +25,8 @@ command -v unshare >/dev/null || skip "unshare is not installed (util-linux)"
 if [ -z "${FRESH_INSIDE:-}" ]; then
   unshare --mount --propagation private true 2>/dev/null || skip "the system refuses mount namespaces"
   root=$(mktemp -d "${TMPDIR:-/tmp}/karst-fresh.XXXXXX")
+  # Tests run programs as other users.
+  chmod 755 "$root"
   trap 'rm -rf --one-file-system "$root"' EXIT
   trap 'exit 130' INT TERM HUP
   FRESH_INSIDE=$root timeout --foreground --kill-after=30 "${minutes}m" \

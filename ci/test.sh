@@ -21,6 +21,7 @@ tools="
   kcptun-server   kcptun
   ip              iproute2          makes network namespaces
   kill            procps            signals programs
+  curl            curl              goes through the proxies
   setpriv         util-linux        drops privileges
   unshare         util-linux        gives a program its own /etc/hosts
   nft             nftables          translates addresses in tests
