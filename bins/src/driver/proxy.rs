@@ -7,14 +7,14 @@ use crate::net::network::Network;
 use crate::net::wire::Wire;
 use crate::proxy::Ser;
 use crate::proxy::allow::AllowList;
-use crate::proxy::http::{self, Body, Head, Kind};
+use crate::proxy::http::{self, Body, HEAD_BYTES_MAX, Head, Kind};
 use crate::proxy::request::{self, ANSWER_BYTES, Destination, Parsed, code};
 use crate::proxy::socks5::{self, Method, Step};
 use engine::mux::{ReadError, WriteError};
 use std::convert::Infallible;
 use std::future::pending;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
@@ -32,6 +32,12 @@ const RESPONSE_REST: Duration = Duration::from_secs(30);
 
 /// Time for an application to get the answer of a connection that is closed.
 const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Reads after such an answer.
+const DRAINED_MAX: usize = 64;
+
+/// How long the rest of a request without a length may take.
+const TEXT_LIMIT: Duration = Duration::from_secs(1);
 
 /// Opens streams for applications.
 pub(super) trait Opener {
@@ -76,6 +82,8 @@ impl Reader<'_> {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(n) => {
                     self.buffer.extend_from_slice(&piece[..n]);
+                    // An application that never pauses must not keep the thread.
+                    tokio::task::coop::consume_budget().await;
                     return Ok(());
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wire.readable().await?,
@@ -157,7 +165,7 @@ async fn web(proxy: &Proxy, opener: &impl Opener, reader: &mut Reader<'_>) -> Re
             }
             Kind::Request(bytes, body) => {
                 write_stream(&stream, &bytes).await?;
-                head = requests(reader, &stream, &request.destination, body).await?;
+                head = requests(proxy, reader, &stream, &request.destination, body).await?;
             }
         }
     }
@@ -165,7 +173,8 @@ async fn web(proxy: &Proxy, opener: &impl Opener, reader: &mut Reader<'_>) -> Re
 
 fn is_known(proxy: &Proxy, head: &Head) -> bool {
     let Some(wanted) = &proxy.auth else { return true };
-    head.credentials.as_deref() == Some(base64(wanted.as_bytes()).as_str())
+    let given = head.credentials.as_deref().unwrap_or_default();
+    socks5::is_same(base64(wanted.as_bytes()).as_bytes(), given.as_bytes())
 }
 
 const fn status_of(code: u8) -> &'static str {
@@ -183,8 +192,19 @@ enum Next {
     End,
 }
 
+/// Waits for the next head. What was read is looked at again at the end of a line, or once it has doubled, so that an
+/// application that sends single bytes does not cost the square of their number.
 async fn next_head(reader: &mut Reader<'_>) -> io::Result<Next> {
+    let mut looked_at = 0;
     loop {
+        let empty = reader.buffer.iter().take_while(|byte| b"\r\n".contains(byte)).count();
+        reader.buffer.drain(..empty);
+        let line_ended = reader.buffer.get(looked_at..).is_some_and(|new| new.contains(&b'\n'));
+        if !line_ended && reader.buffer.len() < HEAD_BYTES_MAX.min(2 * looked_at) {
+            reader.more().await?;
+            continue;
+        }
+        looked_at = reader.buffer.len();
         match http::parse(&reader.buffer) {
             Ok(Some(head)) => {
                 reader.buffer.drain(..head.len);
@@ -202,6 +222,7 @@ async fn next_head(reader: &mut Reader<'_>) -> io::Result<Next> {
 
 /// Carries requests to one destination, and its responses, until the application wants another one, or either side ends.
 async fn requests(
+    proxy: &Proxy,
     reader: &mut Reader<'_>,
     stream: &Stream,
     destination: &Destination,
@@ -219,9 +240,12 @@ async fn requests(
                 return Ok(Next::Refuse(status));
             }
             match next_head(reader).await? {
-                Next::Head(Head { destination: to, kind: Kind::Request(bytes, next), .. })
-                    if to == *destination =>
+                Next::Head(head)
+                    if head.destination == *destination
+                        && matches!(head.kind, Kind::Request(..))
+                        && is_known(proxy, &head) =>
                 {
+                    let Kind::Request(bytes, next) = head.kind else { continue };
                     write_stream(stream, &bytes).await?;
                     body = next;
                 }
@@ -295,8 +319,12 @@ async fn farewell(wire: &Wire, answer: &[u8]) {
         wire.shutdown_write();
         wire.acknowledged().await;
         let mut piece = [0; 4096];
-        // Bytes that were not read would turn the end into a reset.
-        while wire.try_read(&mut piece).is_ok_and(|n| n > 0) {}
+        // Bytes that were not read would turn the end into a reset; an application that goes on sending gets that.
+        for _ in 0..DRAINED_MAX {
+            if !wire.try_read(&mut piece).is_ok_and(|n| n > 0) {
+                break;
+            }
+        }
         io::Result::Ok(())
     };
     let _ = timeout(FAREWELL, sent).await;
@@ -409,11 +437,16 @@ async fn finish(stream: &Stream, code: u8) {
 async fn read_request(stream: &Stream) -> Result<(Destination, Vec<u8>), Option<u8>> {
     let mut bytes = Vec::new();
     loop {
-        let piece = read(stream, usize::MAX).await.map_err(|_| None)?;
+        let limit = if request::is_text(&bytes) { TEXT_LIMIT } else { REQUEST_LIMIT };
+        let piece = timeout(limit, read(stream, usize::MAX)).await.map_err(|_| Some(code::FAILED))?;
+        let piece = piece.map_err(|_| None)?;
         if piece.is_empty() {
             return Err(None);
         }
         bytes.extend_from_slice(&piece);
+        if request::is_text(&bytes) && stream.is_inside_frame() {
+            continue;
+        }
         match request::parse(&bytes) {
             Parsed::Incomplete => {}
             Parsed::Invalid(code) => return Err(Some(code)),
@@ -443,7 +476,8 @@ async fn connect(
         }
     };
     // What is connected to is what was checked: the name is not looked up again.
-    let permitted: Vec<_> = addresses.into_iter().filter(|to| allow.permits(destination, *to)).collect();
+    let permits = |to: &SocketAddr| allow.permits(destination, *to, is_own(to.ip()));
+    let permitted: Vec<_> = addresses.into_iter().filter(permits).collect();
     let mut result = Err((code::REFUSED, "not permitted by --ser-allow".to_owned()));
     for (at, address) in permitted.iter().enumerate() {
         let left = until.saturating_duration_since(Instant::now());
@@ -455,6 +489,11 @@ async fn connect(
         }
     }
     result
+}
+
+/// Whether an address is one of this machine: a socket can be bound to it.
+fn is_own(ip: IpAddr) -> bool {
+    std::net::UdpSocket::bind((ip, 0)).is_ok()
 }
 
 /// RFC 4648.

@@ -99,6 +99,11 @@ impl Stream {
         Ok(taken)
     }
 
+    /// Whether the peer's last frame has arrived in part.
+    pub(crate) fn is_inside_frame(&self) -> bool {
+        self.hub.look_at_tunnel(self.session, |tunnel| tunnel.is_inside_frame(self.id)).unwrap_or(false)
+    }
+
     /// Whether bytes of the stream were read.
     pub(crate) const fn has_received(&self) -> bool {
         self.received.get()

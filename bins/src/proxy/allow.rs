@@ -46,14 +46,19 @@ impl AllowList {
     }
 
     /// Whether an address may be connected to, of a destination that resolved to it. Private, link-local and other special
-    /// addresses must be in a range that is special itself, so that neither `0.0.0.0/0` nor a name leads there.
-    pub fn permits(&self, destination: &Destination, address: SocketAddr) -> bool {
+    /// addresses must be in a range that is special itself, so that neither `0.0.0.0/0` nor a name leads there. An `own` address,
+    /// one of this machine, must be in a range that is not all addresses: a firewall does not protect its services from itself.
+    pub fn permits(&self, destination: &Destination, address: SocketAddr, own: bool) -> bool {
         let ip = address.ip().to_canonical();
         let ranges = || self.0.iter().filter(|entry| entry.port.is_none_or(|port| port == address.port()));
         let holds = |entry: &Entry| matches!(entry.what, What::Range(range) if range.contains(ip));
         if is_special(ip) {
             let named = |entry: &Entry| matches!(entry.what, What::Range(range) if range.is_special());
             return ranges().any(|entry| holds(entry) && named(entry));
+        }
+        if own {
+            let narrow = |entry: &Entry| matches!(entry.what, What::Range(range) if range.bits > 0);
+            return ranges().any(|entry| holds(entry) && narrow(entry));
         }
         let has_name = |entry: &Entry| match (&entry.what, destination) {
             (What::Name(name), Destination::Name(wanted, _)) => {
@@ -94,8 +99,14 @@ impl Range {
         };
         let network: IpAddr = network.parse().ok()?;
         let width = if network.is_ipv4() { 32 } else { 128 };
-        let bits = bits.unwrap_or(width);
-        (bits <= width).then_some(Self { network, bits })
+        let bits: u32 = bits.unwrap_or(width);
+        match network.to_canonical() {
+            // IPv4 in IPv6 is IPv4.
+            IpAddr::V4(mapped) if network.is_ipv6() => {
+                (96..=128).contains(&bits).then(|| Self { network: mapped.into(), bits: bits - 96 })
+            }
+            _ => (bits <= width).then_some(Self { network, bits }),
+        }
     }
 
     fn contains(self, ip: IpAddr) -> bool {
@@ -125,8 +136,9 @@ const fn v6(a: u16, bits: u32) -> (IpAddr, u32) {
 }
 
 /// Ranges that are not global unicast (IANA's registries of special-purpose addresses): this network, private, shared,
-/// loopback, link-local, protocol assignments, benchmarks, multicast and reserved; unspecified and loopback, translated,
-/// unique local, link-local, site-local, multicast.
+/// loopback, link-local, protocol assignments, benchmarks, multicast and reserved; unspecified and loopback, unique local,
+/// link-local, site-local, multicast; and those in which an IPv4 address is embedded: translated (RFC 2765, RFC 6052, RFC
+/// 8215), Teredo, 6to4.
 const SPECIAL: &[(IpAddr, u32)] = &[
     v4(0, 0, 0, 8),
     v4(10, 0, 0, 8),
@@ -139,8 +151,11 @@ const SPECIAL: &[(IpAddr, u32)] = &[
     v4(198, 18, 0, 15),
     v4(224, 0, 0, 3),
     v6(0, 96),
+    (IpAddr::V6(Ipv6Addr::new(0, 0, 0, 0, 0xffff, 0, 0, 0)), 96),
     (IpAddr::V6(Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0)), 96),
     (IpAddr::V6(Ipv6Addr::new(0x64, 0xff9b, 1, 0, 0, 0, 0, 0)), 48),
+    v6(0x2001, 32),
+    v6(0x2002, 16),
     v6(0xfc00, 7),
     v6(0xfe80, 10),
     v6(0xfec0, 10),

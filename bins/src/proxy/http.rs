@@ -7,8 +7,10 @@ pub const HEAD_BYTES_MAX: usize = 32_768;
 
 const FIELDS_MAX: usize = 128;
 
-/// Fields between an application and its proxy, which a server must not see.
-const HOP_FIELDS: [&str; 3] = ["proxy-connection", "proxy-authorization", "proxy-authenticate"];
+/// Fields that a server must not see: those between an application and its proxy, and offers of another protocol, which is
+/// negotiated through CONNECT (RFC 6455 section 4.1). The host is that of the URI (RFC 9112 section 3.2.2).
+const LEFT_OUT: [&str; 6] =
+    ["proxy-connection", "proxy-authorization", "proxy-authenticate", "upgrade", "http2-settings", "host"];
 
 /// A request head.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,8 +41,6 @@ pub enum Body {
     Length(u64),
     /// In chunks.
     Chunked(Chunks),
-    /// Everything that follows: the connection changes its protocol.
-    Endless,
 }
 
 /// Reads a head.
@@ -74,20 +74,37 @@ pub fn parse(bytes: &[u8]) -> Result<Option<Head>, &'static str> {
         _ => format!("{authority}:80"),
     };
     let destination = destination(&with_port).ok_or(BAD)?;
-    let body = body(request.headers)?;
-    let kept = request
-        .headers
-        .iter()
-        .filter(|field| !HOP_FIELDS.iter().any(|hop| field.name.eq_ignore_ascii_case(hop)));
-    let mut head = format!("{method} {path} HTTP/1.{minor}\r\n").into_bytes();
-    for field in kept {
+    let body = body(request.headers, minor)?;
+    let head =
+        rewritten(&format!("{method} {path} HTTP/1.{minor}\r\nHost: {authority}\r\n"), request.headers);
+    Ok(Some(Head { destination, len, kind: Kind::Request(head, body), credentials }))
+}
+
+fn rewritten(first_lines: &str, fields: &[httparse::Header<'_>]) -> Vec<u8> {
+    let mut head = first_lines.as_bytes().to_vec();
+    for field in
+        fields.iter().filter(|field| !LEFT_OUT.iter().any(|name| field.name.eq_ignore_ascii_case(name)))
+    {
+        let is_options = field.name.eq_ignore_ascii_case("connection");
+        let value = if is_options { without_upgrade(field.value) } else { field.value.to_vec() };
+        if is_options && value.is_empty() {
+            continue;
+        }
         head.extend_from_slice(field.name.as_bytes());
         head.extend_from_slice(b": ");
-        head.extend_from_slice(field.value);
+        head.extend_from_slice(&value);
         head.extend_from_slice(b"\r\n");
     }
     head.extend_from_slice(b"\r\n");
-    Ok(Some(Head { destination, len, kind: Kind::Request(head, body), credentials }))
+    head
+}
+
+/// The options of a connection without those of an upgrade.
+fn without_upgrade(value: &[u8]) -> Vec<u8> {
+    let is_upgrade =
+        |option: &[u8]| LEFT_OUT[3..5].iter().any(|name| option.eq_ignore_ascii_case(name.as_bytes()));
+    let options = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    options.filter(|option| !is_upgrade(option)).collect::<Vec<_>>().join(&b", "[..])
 }
 
 /// The head was malformed.
@@ -110,27 +127,23 @@ fn field<'f>(fields: &[httparse::Header<'f>], name: &str) -> Option<&'f str> {
     std::str::from_utf8(found.value).ok()
 }
 
-fn body(fields: &[httparse::Header<'_>]) -> Result<Body, &'static str> {
-    let has_word = |name: &str, word: &str| {
-        field(fields, name)
-            .is_some_and(|value| value.split(',').any(|part| part.trim().eq_ignore_ascii_case(word)))
-    };
-    let lengths = fields.iter().filter(|field| field.name.eq_ignore_ascii_case("content-length")).count();
-    let length = field(fields, "content-length");
-    if has_word("connection", "upgrade") {
-        return Ok(Body::Endless);
-    }
-    match (field(fields, "transfer-encoding").is_some(), length) {
-        // Two lengths, or a length and chunks, are how requests are smuggled (RFC 9112 section 6.3).
-        (true, Some(_)) => Err(BAD),
-        (_, Some(_)) if lengths > 1 => Err(BAD),
-        (true, None) if has_word("transfer-encoding", "chunked") => Ok(Body::Chunked(Chunks::default())),
-        (true, None) => Err(BAD),
-        (false, Some(length)) => {
-            let digits = !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit());
-            length.parse().ok().filter(|_| digits).map(Body::Length).ok_or(BAD)
+fn body(fields: &[httparse::Header<'_>], minor: u8) -> Result<Body, &'static str> {
+    let all = |name| fields.iter().filter(move |field| field.name.eq_ignore_ascii_case(name));
+    let mut lengths = all("content-length");
+    let mut codings = all("transfer-encoding");
+    // Two lengths, or a length and chunks, are how requests are smuggled (RFC 9112 section 6.3).
+    match (codings.next(), lengths.next()) {
+        (None, None) => Ok(Body::Length(0)),
+        (Some(coding), None) if minor > 0 && codings.next().is_none() => {
+            let is_chunked = coding.value.trim_ascii().eq_ignore_ascii_case(b"chunked");
+            is_chunked.then(|| Body::Chunked(Chunks::default())).ok_or(BAD)
         }
-        (false, None) => Ok(Body::Length(0)),
+        (None, Some(length)) if lengths.next().is_none() => {
+            let digits = std::str::from_utf8(length.value).ok();
+            let digits = digits.filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+            digits.and_then(|digits| digits.parse().ok()).map(Body::Length).ok_or(BAD)
+        }
+        _ => Err(BAD),
     }
 }
 
@@ -147,7 +160,6 @@ impl Body {
                 Ok((n, *left == 0))
             }
             Self::Chunked(chunks) => chunks.take(bytes),
-            Self::Endless => Ok((bytes.len(), false)),
         }
     }
 }

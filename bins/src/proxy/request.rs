@@ -58,16 +58,41 @@ pub enum Parsed {
     Complete(Destination, usize),
 }
 
-/// Reads a request. The type with a text has no length: all that arrived together is the text, so `bytes` must be whole
-/// frames.
+/// Reads a request. The type with a text has no length: its port ends where the digits end, so `bytes` must be whole frames.
 pub fn parse(bytes: &[u8]) -> Parsed {
     match bytes.get(3) {
         None => Parsed::Incomplete,
-        Some(5) => match std::str::from_utf8(&bytes[4..]).ok().and_then(destination) {
-            Some(found) => Parsed::Complete(found, bytes.len()),
-            None => Parsed::Invalid(code::FAILED),
-        },
+        Some(5) => parse_text(&bytes[4..]),
         Some(_) => parse_address(bytes, 3),
+    }
+}
+
+/// Whether these are the first bytes of a request with a text, whose end only its sender knows.
+pub fn is_text(bytes: &[u8]) -> bool {
+    bytes.get(3) == Some(&5)
+}
+
+/// Reads `HOST:PORT` behind a head of 4 bytes.
+fn parse_text(text: &[u8]) -> Parsed {
+    let host_end = match text.first() {
+        Some(b'[') => text.iter().position(|byte| *byte == b']').map(|at| at + 1),
+        _ => text.iter().position(|byte| *byte == b':'),
+    };
+    let port_at = host_end.filter(|end| *end < text.len()).map(|end| end + 1);
+    let port = port_at.map_or(&[][..], |at| &text[at..]);
+    let len = match port {
+        // Also a prefix of the names below.
+        [] | [b'h'] | [b'h', b't'] | [b'h', b't', b't'] if text.len() < REQUEST_BYTES_MAX => {
+            return Parsed::Incomplete;
+        }
+        [b'h', b't', b't', b'p', b's', ..] => 5,
+        [b'h', b't', b't', b'p', ..] => 4,
+        digits => digits.iter().take_while(|byte| byte.is_ascii_digit()).count(),
+    };
+    let end = port_at.unwrap_or(0) + len;
+    match std::str::from_utf8(&text[..end]).ok().and_then(destination) {
+        Some(found) => Parsed::Complete(found, 4 + end),
+        None => Parsed::Invalid(code::FAILED),
     }
 }
 
@@ -118,10 +143,10 @@ pub fn destination(text: &str) -> Option<Destination> {
     }
 }
 
-/// Whether this can be the name of a host: printable, without the characters that separate it from others.
+/// Whether this can be the name of a host; those of other scripts are in ASCII here, as in DNS.
 fn is_name(text: &str) -> bool {
-    let bad = |byte: u8| byte <= b' ' || byte >= 0x7f || b":/@[]\"'\\".contains(&byte);
-    (1..=255).contains(&text.len()) && !text.bytes().any(bad)
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    (1..=255).contains(&text.len()) && text.bytes().all(fits)
 }
 
 /// The request for a destination, in one frame, as kcptunB reads it.

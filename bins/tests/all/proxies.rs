@@ -21,7 +21,7 @@ fn to(text: &str) -> Destination {
 #[test]
 fn only_allowed_destinations_are_permitted() {
     let permits = |allow: &str, destination: &str, address: &str| {
-        AllowList::parse(allow).unwrap().permits(&to(destination), address.parse().unwrap())
+        AllowList::parse(allow).unwrap().permits(&to(destination), address.parse().unwrap(), false)
     };
     let direct = |allow: &str, address: &str| permits(allow, address, address);
     assert!(!direct("", "93.184.216.34:80"));
@@ -48,6 +48,13 @@ fn only_allowed_destinations_are_permitted() {
         "[fd00::1]:80",
         "[::ffff:127.0.0.1]:80",
         "[64:ff9b::7f00:1]:80",
+        "[64:ff9b:1::7f00:1]:80",
+        "[::127.0.0.1]:80",
+        "[::ffff:0:127.0.0.1]:80",
+        "[2002:7f00:1::]:80",
+        "[2001:0:5ef5:79fd::1]:80",
+        "[fec0::1]:80",
+        "[ff02::1]:80",
     ] {
         assert!(!direct("0.0.0.0/0,::/0", private), "{private}");
     }
@@ -58,7 +65,22 @@ fn only_allowed_destinations_are_permitted() {
     assert!(!permits("example.com", "www.example.com:443", "93.184.216.34:443"));
     assert!(!permits("example.com", "example.com:80", "192.168.0.7:80"), "a name that leads inside");
     assert!(permits("192.168.0.7", "example.com:80", "192.168.0.7:80"));
-    for broken in ["10.0.0.0/33", "1.2.3", "a b", "example.com:http", "host:99999", "[::1", "::/129"] {
+    assert!(direct("::ffff:10.0.0.0/104", "10.1.2.3:80") && !direct("::ffff:10.0.0.0/104", "11.1.2.3:80"));
+    let own = |allow: &str, address: &str| {
+        AllowList::parse(allow).unwrap().permits(&to(address), address.parse().unwrap(), true)
+    };
+    assert!(!own("0.0.0.0/0,::/0", "93.184.216.34:80") && !own("0.0.0.0/0,::/0", "[2606:4700::1]:80"));
+    assert!(own("0.0.0.0/0,93.184.216.34:80", "93.184.216.34:80") && own("127.0.0.0/8", "127.0.0.1:80"));
+    for broken in [
+        "::ffff:10.0.0.0/33",
+        "10.0.0.0/33",
+        "1.2.3",
+        "a b",
+        "example.com:http",
+        "host:99999",
+        "[::1",
+        "::/129",
+    ] {
         assert!(AllowList::parse(broken).is_err(), "{broken}");
     }
 }
@@ -78,9 +100,27 @@ fn requests_are_read_with_their_bounds() {
     }
     assert_eq!(parse(b"\0\0\0\x05localhost:http"), Parsed::Complete(to("localhost:80"), 18));
     assert_eq!(parse(b"\0\0\0\x05[::1]:80"), Parsed::Complete(to("[::1]:80"), 12));
-    for bad in
-        [&b"\0\0\0\x05"[..], b"\0\0\0\x05localhost", b"\0\0\0\x05:80", b"\0\0\0\x05a b:80", b"\0\0\0\x05h:+8"]
-    {
+    let long = format!("\0\0\0\x05{}:80", "n".repeat(255));
+    assert_eq!(parse(long.as_bytes()), Parsed::Complete(to(&format!("{}:80", "n".repeat(255))), long.len()));
+    for text in ["localhost:https", "[2001:db8::1]:443", "1.2.3.4:80"] {
+        let bytes = format!("\0\0\0\x05{text}");
+        // What the digits of a port are, or a service, only the end of the frame says.
+        for len in 0..bytes.rfind(':').unwrap() + 2 {
+            assert_eq!(parse(&bytes.as_bytes()[..len]), Parsed::Incomplete, "{text} {len}");
+        }
+        assert_eq!(parse(format!("{bytes}\r\nGET /").as_bytes()), Parsed::Complete(to(text), bytes.len()));
+    }
+    let endless = [&b"\0\0\0\x05"[..], &[b'n'; 400]].concat();
+    for bad in [
+        &b"\0\0\0\x05:80"[..],
+        b"\0\0\0\x05a b:80",
+        b"\0\0\0\x05h:+8",
+        b"\0\0\0\x05h:65536",
+        b"\0\0\0\x05h:655350000000000000000000",
+        b"\0\0\0\x05[::1]x80",
+        b"\0\0\0\x05h\n:80",
+        &endless,
+    ] {
         assert_eq!(parse(bad), Parsed::Invalid(5), "{bad:?}");
     }
     // A name that crashes kcptunB's server: no length is left for it.
@@ -137,7 +177,21 @@ fn http_heads_are_rewritten_and_bounded() {
     for len in 1..text.len() {
         assert_eq!(head(&text[..len]), Ok(None));
     }
+    // The host is that of the URI, and nothing changes the protocol.
+    let text = "GET http://a:8/ HTTP/1.1\r\nHost: b\r\nUpgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings, close\r\n\
+                HTTP2-Settings: x\r\nHost: c\r\n\r\n";
+    let rewritten = b"GET / HTTP/1.1\r\nHost: a:8\r\nConnection: close\r\n\r\n".to_vec();
+    assert_eq!(head(text).unwrap().unwrap().kind, Kind::Request(rewritten, Body::Length(0)));
     for bad in [
+        "POST http://a/ HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n",
+        "POST http://a/ HTTP/1.1\r\nTransfer-Encoding: chunked, gzip\r\n\r\n",
+        "POST http://a/ HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "POST http://a/ HTTP/1.1\r\nTransfer-Encoding : chunked\r\n\r\n",
+        "POST http://a/ HTTP/1.1\r\nContent-Length: 1, 1\r\n\r\n",
+        "POST http://a/ HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n",
+        "POST http://a/ HTTP/1.1\r\nX: a\r\n folded\r\n\r\n",
+        "GET http://a\\@b/ HTTP/1.1\r\n\r\n",
+        "GET http://[::1/ HTTP/1.1\r\n\r\n",
         "GET / HTTP/1.1\r\n\r\n",
         "CONNECT example.com HTTP/1.1\r\n\r\n",
         "POST http://a/ HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
@@ -370,6 +424,129 @@ fn a_raw_client_reaches_the_servers_proxy() {
     assert_eq!(answer, [5, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
     let data = sample(3, 100_000);
     assert!(exchange(app, data.clone()) == data);
+}
+
+/// CLI-115: a request of kcptunB's HTTP client that comes in pieces, with data behind it, or not to its end.
+#[test]
+fn a_text_request_in_pieces_is_read() {
+    let udp = free_udp();
+    let _server = start_server("127.0.0.1:9".parse().unwrap(), udp, ALLOW);
+    let (_client, local) = start_client(udp, &["--closewait", "1"]);
+    let echo = target(crate::common::echo).to_string();
+    let (host, port) = echo.split_once(':').unwrap();
+    let pieces = |pieces: &[&[u8]]| {
+        let mut app = connect(local);
+        app.set_nodelay(true).unwrap();
+        for piece in pieces {
+            app.write_all(piece).unwrap();
+            thread::sleep(Duration::from_millis(60));
+        }
+        app
+    };
+    let mut app = pieces(&[b"\0\0", b"\0\x05", host.as_bytes(), b":", port.as_bytes()]);
+    let mut answer = [0; 10];
+    app.read_exact(&mut answer).unwrap();
+    assert_eq!(answer, request::answer(0));
+    let mut app = pieces(&[format!("\0\0\0\x05{echo}\r\nearly").as_bytes()]);
+    let mut answers = [0; 17];
+    app.read_exact(&mut answers).unwrap();
+    assert_eq!((&answers[..10], &answers[10..]), (&request::answer(0)[..], &b"\r\nearly"[..]));
+    let mut app = pieces(&[b"\0\0\0\x05localhost"]);
+    app.read_exact(&mut answer).unwrap();
+    assert_eq!(answer, request::answer(5));
+}
+
+/// CLI-114: numbers that the system takes for addresses, and names of this machine, lead nowhere through a server for public
+/// addresses.
+#[test]
+fn other_spellings_of_private_addresses_are_refused() {
+    let udp = free_udp();
+    let allow = ["--ser", "fast", "--ser-allow", "0.0.0.0/0,::/0,localhost"];
+    let _server = start_server("127.0.0.1:9".parse().unwrap(), udp, &allow);
+    let (_client, socks) = start_client(udp, &["--ser", "socks5"]);
+    let (_other, http) = start_client(udp, &["--ser", "http"]);
+    let port = web_server(TcpListener::bind("0.0.0.0:0").unwrap());
+    for name in [
+        "127.0.0.1",
+        "127.1",
+        "2130706433",
+        "0177.0.0.1",
+        "0x7f.0.0.1",
+        "0x7f000001",
+        "0",
+        "0.0.0.0",
+        "localhost",
+        "LOCALHOST.",
+        "::ffff:127.0.0.1",
+        "::",
+        "::1",
+    ] {
+        let mut app = connect(socks);
+        let name_request = [&b"\x05\x01\0\x05\x01\0\x03"[..], &[name.len() as u8], name.as_bytes()].concat();
+        app.write_all(&[&name_request[..], &port.to_be_bytes()].concat()).unwrap();
+        let mut answers = Vec::new();
+        app.read_to_end(&mut answers).unwrap();
+        assert!(answers.len() == 12 && [2, 5].contains(&answers[3]), "{name}: {answers:?}");
+        let host = if name.contains(':') { format!("[{name}]") } else { name.to_owned() };
+        let mut app = connect(http);
+        write!(app, "GET http://{host}:{port}/ HTTP/1.1\r\nHost: example.com\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        app.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 403") || answer.starts_with("HTTP/1.1 502"), "{name}: {answer}");
+    }
+}
+
+/// CLI-117: applications that send single bytes, nothing but line ends, or more than an answer allows, do not keep others.
+#[test]
+fn hostile_heads_do_not_keep_others() {
+    let proxies = proxies("smuxb");
+    let port = web_server(TcpListener::bind("127.0.0.1:0").unwrap());
+    let attack = |bytes: &'static [u8]| {
+        let http = proxies.http;
+        thread::spawn(move || {
+            let mut app = connect(http);
+            let until = std::time::Instant::now() + Duration::from_secs(2);
+            while std::time::Instant::now() < until && app.write_all(bytes).is_ok() {}
+        })
+    };
+    let line_ends = attack(&[b'\n'; 65_536]);
+    let refused = attack(b"BAD\n");
+    let http = format!("http://{}", proxies.http);
+    for _ in 0..5 {
+        let words = ["--max-time", "5", "--proxy", &http, &format!("http://127.0.0.1:{port}/")];
+        assert_eq!(curl(&words).0, 0);
+    }
+    let mut slow = connect(proxies.http);
+    slow.set_nodelay(true).unwrap();
+    let head =
+        format!("GET http://127.0.0.1:{port}/slow HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "x".repeat(8_000));
+    for byte in head.bytes() {
+        slow.write_all(&[byte]).unwrap();
+    }
+    let mut answer = [0; 15];
+    slow.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200 OK");
+    line_ends.join().unwrap();
+    refused.join().unwrap();
+}
+
+/// CLI-113: each request of a connection needs the password.
+#[test]
+fn every_request_needs_the_password() {
+    let udp = free_udp();
+    let _server = start_server("127.0.0.1:9".parse().unwrap(), udp, ALLOW);
+    let (_client, http) = start_client(udp, &["--ser", "http", "--ser-auth", "user:pass"]);
+    let port = web_server(TcpListener::bind("127.0.0.1:0").unwrap());
+    let with = "Proxy-Authorization: basic dXNlcjpwYXNz\r\n";
+    let mut app = connect(http);
+    for fields in [with, with, "", with] {
+        let _ = write!(app, "GET http://127.0.0.1:{port}/ HTTP/1.1\r\nHost: x\r\n{fields}\r\n");
+        thread::sleep(Duration::from_millis(100));
+    }
+    let mut text = String::new();
+    let _ = app.read_to_string(&mut text);
+    let count = |status: &str| text.matches(&format!("HTTP/1.1 {status}\r\n")).count();
+    assert_eq!((count("200 OK"), count("407 Proxy Authentication Required")), (2, 1), "{text}");
 }
 
 /// CLI-116, CLI-117

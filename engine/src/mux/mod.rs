@@ -265,6 +265,9 @@ pub trait Mux: Send {
     /// See [`ReadError`].
     fn peek(&mut self, id: StreamId) -> Result<&mut [u8], ReadError>;
 
+    /// Whether the last data frame of a stream has arrived in part only.
+    fn is_inside_frame(&self, id: StreamId) -> bool;
+
     /// Gives back the first `n` bytes of [`Self::peek`], which lets the peer send more.
     fn consume(&mut self, id: StreamId, n: usize);
 

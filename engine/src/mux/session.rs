@@ -522,6 +522,10 @@ impl<W: Wire> Mux for Session<W> {
         self.known(id).map(|stream| stream.receive.as_mut_slice()).ok_or(ReadError::UnknownStream)
     }
 
+    fn is_inside_frame(&self, id: StreamId) -> bool {
+        self.payload.left > 0 && self.payload.id == Some(id)
+    }
+
     fn consume(&mut self, id: StreamId, n: usize) {
         let Some(stream) = self.streams.get_mut(&id).filter(|stream| !stream.closed) else { return };
         let n = n.min(stream.receive.len());

@@ -523,6 +523,10 @@ impl Mux for Smux {
         self.known(id).map(|stream| stream.receive.readable()).ok_or(ReadError::UnknownStream)
     }
 
+    fn is_inside_frame(&self, id: StreamId) -> bool {
+        matches!(self.reading, Reading::Payload { id: reading, .. } if reading == id)
+    }
+
     fn consume(&mut self, id: StreamId, n: usize) {
         let Some(stream) = self.streams.get_mut(&id).filter(|stream| !stream.closed) else { return };
         debug_assert!(n <= stream.receive.readable_bytes());

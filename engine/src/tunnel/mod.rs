@@ -370,6 +370,11 @@ impl Tunnel {
         Ok(bytes)
     }
 
+    /// Whether the last data frame of a stream has arrived in part only.
+    pub fn is_inside_frame(&self, id: StreamId) -> bool {
+        self.mux.is_inside_frame(id)
+    }
+
     /// Marks the first `n` peeked bytes as read.
     pub fn consume(&mut self, now: Instant, id: StreamId, n: usize) {
         self.pads.consumed(id, n);
