@@ -18,6 +18,10 @@ while read -r file; do
     END { exit bad }' "$file" >&2 || fail=1
 done < <(sources)
 
+while read -r file; do
+  complain "$file is a leftover of a failed snapshot test or a merge"
+done < <(git ls-files '*.snap.new' '*.orig' '*.rej')
+
 depends() { cargo tree --offline --quiet -p "$1" --edges normal,build --depth 1 --prefix none --format '{p}' | awk 'NR > 1 { print $1 }'; }
 for package in engine sim lab interop bins reports; do
   case $package in

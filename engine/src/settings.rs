@@ -180,12 +180,16 @@ impl Settings {
         }
     }
 
+    /// The number of permutation pads: kcptun takes the option modulo 65536 (QPP-1).
+    pub const fn pads_in_use(&self) -> u16 {
+        self.qpp_count as u16
+    }
+
     fn pads(&self) -> Result<Option<Pads>, SettingsError> {
         if !self.qpp {
             return Ok(None);
         }
-        // kcptun takes the count modulo 65536 (QPP-1).
-        let pads = Pads::new(&bytes_of(&self.key), self.qpp_count as u16);
+        let pads = Pads::new(&bytes_of(&self.key), self.pads_in_use());
         let positive = pads.ok().filter(|_| self.qpp_count > 0);
         positive.map(Some).ok_or_else(|| SettingsError {
             flag: "QPPCount",

@@ -158,6 +158,7 @@ pub fn load(
     warnings.extend(config.weak_protection());
     warnings.extend(config.fit_memory());
     warnings.extend(config.weak_pads());
+    warnings.extend(config.without_effect(&given));
     Ok(Command::Run(Box::new(config), given, warnings))
 }
 
@@ -244,17 +245,21 @@ impl Config {
 
     /// What kcptun warns of when QPP is on (kcptun std/qpp.go).
     fn weak_pads(&self) -> Vec<String> {
-        let Settings { qpp, qpp_count, key, .. } = &self.settings;
+        let Settings { qpp, key, .. } = &self.settings;
         let mut warnings = Vec::new();
         if !qpp {
             return warnings;
+        }
+        let (given, qpp_count) = (self.settings.qpp_count, i64::from(self.settings.pads_in_use()));
+        if given != qpp_count {
+            warnings.push(format!("QPPCount {given} is taken modulo 65536, using {qpp_count}"));
         }
         let key_bytes = bytes_of(key).len();
         if key_bytes < KEY_LEN_ADVISED {
             let text = format!("WARNING: QPP: the key has {key_bytes} bytes, {KEY_LEN_ADVISED} are advised");
             warnings.push(text);
         }
-        if *qpp_count < i64::from(PADS_ADVISED) {
+        if qpp_count < i64::from(PADS_ADVISED) {
             warnings
                 .push(format!("WARNING: QPPCount {qpp_count} is small, at least {PADS_ADVISED} are advised"));
         }
@@ -264,6 +269,20 @@ impl Config {
             ));
         }
         warnings
+    }
+
+    /// Options that were given, but do nothing because the one that they belong to is off (CLI-118). Those of kcptun are left out:
+    /// its example files set them whether they are used or not.
+    fn without_effect(&self, given: &Given) -> Vec<String> {
+        let Program { tcp, metrics, ser, .. } = &self.program;
+        let owners = [
+            ("interface", "tcp", tcp.variant().is_some()),
+            ("metrics-host", "metrics", !metrics.is_empty()),
+            ("ser-allow", "ser fast", *ser == Ser::Fast),
+            ("ser-auth", "ser socks5 or --ser http", matches!(ser, Ser::Socks5 | Ser::Http)),
+        ];
+        let idle = owners.into_iter().filter(|(name, _, active)| !active && given.has(name));
+        idle.map(|(name, owner, _)| format!("{name} has no effect without --{owner}")).collect()
     }
 
     /// The memory to stay below, bytes; `None` for no limit.

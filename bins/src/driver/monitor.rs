@@ -41,7 +41,7 @@ pub(crate) fn start(config: &Config, census: &Rc<Census>, pages: Pages) -> io::R
         spawn_local(http::serve(listener, hosts, async |target: &str| profile::page(target).await));
     }
     spawn_local(dump(signal(SignalKind::user_defined1())?, Rc::clone(census)));
-    spawn_local(reopen(signal(SignalKind::hangup())?));
+    spawn_local(reopen(signal(SignalKind::hangup())?, !config.program.log.is_empty()));
     if let (false, Ok(period_s @ 1..)) =
         (config.program.snmplog.is_empty(), u64::try_from(config.program.snmpperiod))
     {
@@ -55,10 +55,14 @@ pub(crate) fn start(config: &Config, census: &Rc<Census>, pages: Pages) -> io::R
 }
 
 /// CLI-104. Rows of counters open their file anyway.
-async fn reopen(mut signal: Signal) {
+async fn reopen(mut signal: Signal, has_file: bool) {
     while signal.recv().await.is_some() {
-        log::reopen();
-        log_event!(Info, "log_reopened", [], "SIGHUP: log file opened again");
+        if has_file {
+            log::reopen();
+            log_event!(Info, "log_reopened", [], "SIGHUP: log file opened again");
+        } else {
+            log_event!(Info, "hangup", [], "SIGHUP: the log is standard error, no file to open again");
+        }
     }
 }
 

@@ -376,7 +376,7 @@ pub fn parameters(config: &Config, tunnel: &TunnelConfig, listening: &str) -> Ve
     let line = |item: &&str| match *item {
         "listening on:" => format!("listening on: {listening}"),
         "encryption:" => format!("encryption: {}", settings.crypt.name()),
-        "QPP Count" => format!("QPP Count: {}", settings.qpp_count),
+        "QPP Count" => format!("QPP Count: {}", settings.pads_in_use()),
         "nodelay parameters:" => format!(
             "nodelay parameters: {}",
             settings.nodelay_parameters().map(|number| number.to_string()).join(" ")

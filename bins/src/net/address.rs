@@ -4,6 +4,7 @@ use crate::flags::DASHES;
 use std::fmt;
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr};
+use std::ops::RangeInclusive;
 
 /// A host and a range of UDP ports (CLI-28).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,9 +35,14 @@ pub enum AddressError {
     /// An IPv6 address without brackets.
     #[error("brackets are missing in {0:?}, expected [IPV6]:PORT")]
     Brackets(String),
-    /// A colon of another script.
-    #[error("{0:?} contains a full-width colon, expected HOST:PORT with an ASCII colon")]
-    FullWidth(String),
+    /// A full-width form of an ASCII character, as input methods for Chinese and Japanese write it.
+    #[error("{text:?} contains a full-width {character:?}, expected HOST:PORT in ASCII")]
+    FullWidth {
+        /// As written.
+        text: String,
+        /// The first such character.
+        character: char,
+    },
     /// A dash of typography.
     #[error("{0:?} contains a typographic dash, expected a hyphen")]
     Dash(String),
@@ -206,12 +212,17 @@ impl fmt::Display for Address {
     }
 }
 
+/// The full-width forms of ASCII's printable characters, and the half-width ideographic full stop (Unicode, Halfwidth and Fullwidth Forms).
+const FULL_WIDTH: RangeInclusive<char> = '\u{ff01}'..='\u{ff61}';
+
 /// Texts that are no address, but that a user might take for one.
 fn refuse_no_address(text: &str) -> Result<(), AddressError> {
+    if let Some(character) = text.chars().find(|character| FULL_WIDTH.contains(character)) {
+        return Err(AddressError::FullWidth { text: text.into(), character });
+    }
     Err(match text {
         _ if text.contains("://") => AddressError::Url(text.into()),
         _ if text.contains([',', ';', '|']) => AddressError::List(text.into()),
-        _ if text.contains('\u{ff1a}') => AddressError::FullWidth(text.into()),
         _ if text.contains(DASHES) => AddressError::Dash(text.into()),
         _ if text.contains(char::is_whitespace) => AddressError::Blank(text.into()),
         _ => return Ok(()),
@@ -279,7 +290,7 @@ mod tests {
         for text in ["h:123456", "h:0", "h:40-30", "h:70000", "h:1-70000", "h:2990029905", "h:70000/"] {
             assert_eq!(range(text), Err(AddressError::Ports(text.into())), "{text}");
         }
-        for text in ["nonsense", "h:", "", ":", "h:x", "é:", "h:1:", "h:\u{ff11}", "[::1]"] {
+        for text in ["nonsense", "h:", "", ":", "h:x", "é:", "h:1:", "[::1]"] {
             assert_eq!(range(text), Err(AddressError::Malformed(text.into())), "{text}");
         }
     }
@@ -329,6 +340,15 @@ mod tests {
             assert_eq!(refusal(text), AddressError::Host { text: text.into(), character });
             assert_eq!(PortRange::parse(text), Err(AddressError::Host { text: text.into(), character }));
         }
+        for (text, character) in [
+            ("h\u{ff1a}80", '\u{ff1a}'),
+            ("\u{ff11}27.0.0.1:80", '\u{ff11}'),
+            ("127.0.0.1:\u{ff18}0", '\u{ff18}'),
+            ("127\u{ff0e}0.0.1:80", '\u{ff0e}'),
+        ] {
+            assert_eq!(refusal(text), AddressError::FullWidth { text: text.into(), character });
+            assert_eq!(PortRange::parse(text), Err(AddressError::FullWidth { text: text.into(), character }));
+        }
         for (text, rest, meant) in
             [("h:80/", "/", "h:80"), ("[::1]:80abc", "abc", "[::1]:80"), ("h:80-", "-", "h:80")]
         {
@@ -337,8 +357,7 @@ mod tests {
         }
         assert_eq!(PortRange::parse("h:30-40-50"), Err(trailing("h:30-40-50", "-50", "h:30-40".into())));
         for (text, error) in [
-            ("h\u{ff1a}80", AddressError::FullWidth as fn(String) -> AddressError),
-            ("http://h:80", AddressError::Url),
+            ("http://h:80", AddressError::Url as fn(String) -> AddressError),
             ("a:1,b:2", AddressError::List),
             ("a:1;b:2", AddressError::List),
             ("h:1\u{2013}2", AddressError::Dash),

@@ -307,6 +307,34 @@ fn weak_pads_cause_warnings() {
     assert_eq!(warnings(&format!("--QPP --key {}", "k".repeat(211))), 0);
 }
 
+// QPP-1
+#[test]
+fn a_count_of_pads_beyond_kcptuns_range_is_stated_as_used() {
+    let line = format!("--QPP --QPPCount 65597 --key {}", "k".repeat(211));
+    assert_eq!(warnings(&line), ["QPPCount 65597 is taken modulo 65536, using 61"]);
+    assert_eq!(client(&line).unwrap().settings.pads_in_use(), 61);
+}
+
+// CLI-118
+#[test]
+fn an_option_whose_owner_is_off_causes_a_warning() {
+    for (line, warning) in [
+        ("--interface lo", "interface has no effect without --tcp"),
+        ("--metrics-host a", "metrics-host has no effect without --metrics"),
+        ("--ser-auth a:b", "ser-auth has no effect without --ser socks5 or --ser http"),
+    ] {
+        assert_eq!(warnings(&format!("--key k {line}")), [warning]);
+    }
+    for line in [
+        "--tcp --interface lo",
+        "--metrics :1 --metrics-host a",
+        "--ser http --ser-auth a:b",
+        "--snmpperiod 5",
+    ] {
+        assert_eq!(warnings(&format!("--key k {line}")), [""; 0], "{line}");
+    }
+}
+
 // CLI-55
 #[test]
 fn mode_auto_has_defaults_for_options_that_are_not_set() {

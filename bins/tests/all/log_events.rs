@@ -116,6 +116,15 @@ fn sighup_opens_the_log_file_again() {
     assert!(server.is_running() && !std::fs::read_to_string(&rotated).unwrap().contains("SNMP"));
 }
 
+// CLI-104
+#[test]
+fn sighup_without_a_log_file_opens_none() {
+    let server = Program::server(&["-l", &free_udp().to_string()]);
+    server.wait_for("Listening on: ");
+    server.signal(libc::SIGHUP);
+    server.wait_for("SIGHUP: the log is standard error, no file to open again");
+}
+
 // CLI-105
 #[test]
 fn a_server_logs_that_a_client_moved() {
