@@ -1,2 +1,2 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::bodies::work_planted(data));
+fuzz::target!(|data| fuzz::bodies::work_planted(data));

@@ -19,6 +19,16 @@ pub fn steps() -> u64 {
     STEPS.load(Relaxed)
 }
 
+/// The share of all allowed steps.
+pub const SHARE_WHOLE: u64 = 1000;
+
+static SHARE: AtomicU64 = AtomicU64::new(0);
+
+/// The largest share of its limit that any run of calls took since the last call of this, of [`SHARE_WHOLE`].
+pub fn take_share() -> u64 {
+    SHARE.swap(0, Relaxed)
+}
+
 /// Steps that a run of calls may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Limit {
@@ -53,6 +63,7 @@ impl Meter {
         let result = call();
         self.spent += steps() - before;
         self.allowed += self.limit.per_call + self.limit.per_byte * bytes as u64;
+        SHARE.fetch_max(self.spent * SHARE_WHOLE / self.allowed.max(1), Relaxed);
         assert!(self.spent <= self.allowed, "{} steps taken, {} allowed", self.spent, self.allowed);
         result
     }
