@@ -29,7 +29,7 @@ for package in engine sim lab interop bins reports; do
     sim) allowed="engine" ;;
     bins) allowed="engine" ;;
     lab) allowed="engine sim" ;;
-    interop) allowed="engine sim lab" ;;
+    interop) allowed="engine sim lab reports" ;;
     reports) allowed="engine sim lab" ;;
   esac
   for dependency in $(depends "$package" | grep -xE 'engine|sim|lab|interop|bins|reports' || true); do

@@ -1,5 +1,6 @@
 //! Conformance of karst with real Go kcptun: golden replay, fuzzing, the live matrix.
 
+pub mod decode;
 pub mod fuzz;
 pub mod golden;
 pub mod live;

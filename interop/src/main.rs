@@ -4,7 +4,7 @@ mod commands;
 
 use anyhow::Context;
 use clap::{ArgAction, Args, Parser, Subcommand};
-use commands::{NetnsArgs, RealityArgs, RelayArgs, RelayBenchArgs};
+use commands::{DecodeArgs, NetnsArgs, RealityArgs, RelayArgs, RelayBenchArgs};
 use interop::golden::{Report, find};
 use interop::live::{MORE_SETTINGS, Program, SETTINGS, Table, Work, matrix};
 use lab::peers::Peer;
@@ -34,6 +34,8 @@ enum Command {
     Golden(GoldenArgs),
     /// Run clients against servers, and check every byte of the streams
     Live(LiveArgs),
+    /// Present a capture in readable form: layers of each datagram, streams, losses and repairs
+    Decode(DecodeArgs),
     /// Forward UDP datagrams over the links of a scenario in real time
     Relay(RelayArgs),
     /// Benchmark the relay: datagrams per second, and added delay
@@ -86,6 +88,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Golden(args) => golden(&args),
         Command::Live(args) => live(&args),
+        Command::Decode(args) => args.run(),
         Command::Relay(args) => args.run(),
         Command::RelayBench(args) => args.run(),
         Command::Netns(args) => args.run(),

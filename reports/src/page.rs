@@ -161,6 +161,7 @@ fn head(recordings: &[Recording], labels: &[String]) -> String {
     {
         let verdict = match recording.outcome() {
             Some(run) if run.passed() => "",
+            None if recording.header.capture => "",
             Some(_) => " <span class=\"failed\">checks FAILED</span>",
             None => " <span class=\"failed\">cut off</span>",
         };
@@ -187,6 +188,14 @@ fn setting(header: &Header) -> String {
     };
     if header.transport != Transport::Karst {
         return format!("Seed {}, over {}.", header.seed, header.transport.name());
+    }
+    if header.capture {
+        return format!(
+            "Cipher {}, FEC {}, compression {} (client / server where they differ).",
+            one("crypt"),
+            one("fec").replace("null", "off"),
+            one("compressed").replace("true", "on").replace("false", "off")
+        );
     }
     format!(
         "Seed {}. Mode {}, cipher {}, FEC {}, mtu {}, send window {}, receive window {} (client / server where they differ).",

@@ -228,7 +228,10 @@ impl Builder {
 impl Way {
     fn state(&mut self, t: u64, state: &State) {
         self.srtt.add(t, state.srtt_ms.into());
-        self.rto.add(t, state.rto_ms.into());
+        // A capture does not show it.
+        if state.rto_ms > 0 {
+            self.rto.add(t, state.rto_ms.into());
+        }
         self.flight.add(t, state.snd_nxt.wrapping_sub(state.snd_una).into());
         self.cwnd.add(t, state.cwnd.into());
         self.window.add(t, state.rmt_wnd.into());

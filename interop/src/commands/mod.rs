@@ -1,11 +1,13 @@
-//! Commands that emulate a network.
+//! Commands that decode captures and emulate networks.
 
 mod decimals;
+mod decode;
 mod netns;
 mod reality;
 mod relay;
 mod relay_bench;
 
+pub(crate) use decode::DecodeArgs;
 pub(crate) use netns::NetnsArgs;
 pub(crate) use reality::RealityArgs;
 pub(crate) use relay::RelayArgs;

@@ -1,6 +1,7 @@
 //! Tests of interop: one program, to link once; one behaviour per file.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod decode;
 mod fuzz_corpus;
 mod golden_captures;
 mod golden_fec;

@@ -25,6 +25,9 @@ pub struct Header {
     pub seed: u64,
     /// The protocol that carried the streams.
     pub transport: Transport,
+    /// Decoded from a capture of real programs: seed, modes and windows are unknown, and there is no outcome.
+    #[serde(skip_serializing_if = "is_false", default)]
+    pub capture: bool,
     /// The client's options.
     pub client: Options,
     /// The server's options.

@@ -14,7 +14,7 @@ mod files;
 mod frames;
 mod recording;
 mod tunnels;
-pub(crate) mod words;
+pub mod words;
 
 pub use event::{
     Again, At, Command, Element, Event, EventKind, FORMAT, Frame, FrameCommand, Header, Options, Path,
@@ -340,6 +340,7 @@ impl Header {
             description: scenario.description.clone(),
             seed,
             transport: scenario.transport(),
+            capture: false,
             client: Options::new(&scenario.client),
             server: Options::new(&scenario.server),
         }

@@ -112,12 +112,12 @@ fn frame(frame: &Frame) -> String {
 }
 
 /// A range of bytes of a stream.
-pub(crate) fn span(stream: u32, at: u64, len: u64) -> String {
+pub fn span(stream: u32, at: u64, len: u64) -> String {
     format!("stream {stream} bytes {}..{}", grouped(at), grouped(at + len))
 }
 
 /// A number in groups of three digits.
-pub(crate) fn grouped(number: u64) -> String {
+pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (place, digit) in digits.chars().enumerate() {
@@ -130,7 +130,7 @@ pub(crate) fn grouped(number: u64) -> String {
 }
 
 /// Numbers as ranges: `3, 5..8`.
-pub(crate) fn ranges(numbers: impl IntoIterator<Item = u64>) -> String {
+pub fn ranges(numbers: impl IntoIterator<Item = u64>) -> String {
     let mut ranges: Vec<(u64, u64)> = Vec::new();
     for number in numbers {
         match ranges.last_mut() {

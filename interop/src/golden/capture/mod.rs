@@ -12,7 +12,7 @@ mod figures;
 mod file;
 mod kcp;
 mod leg;
-mod mux;
+pub(crate) mod mux;
 pub mod pcap;
 mod snappy;
 mod tcp;
@@ -113,7 +113,7 @@ impl Contents {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");

@@ -42,21 +42,21 @@ pub(super) fn unpack(
 }
 
 /// One frame, as the independent parser reads it.
-struct Frame {
-    header_bytes: usize,
+pub(crate) struct Frame {
+    pub(crate) header_bytes: usize,
     /// As recorded figures name it.
-    name: String,
-    id: u32,
-    payload_bytes: usize,
-    carries_data: bool,
-    fin: bool,
+    pub(crate) name: String,
+    pub(crate) id: u32,
+    pub(crate) payload_bytes: usize,
+    pub(crate) carries_data: bool,
+    pub(crate) fin: bool,
     /// Reports data of the other direction, which this receiver never sent.
-    is_report: bool,
+    pub(crate) is_report: bool,
 }
 
 impl Frame {
     /// The first frame of `bytes`; `None` when its header is cut or not of the dialect.
-    fn parse(dialect: Dialect, version: u8, bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(dialect: Dialect, version: u8, bytes: &[u8]) -> Option<Self> {
         if dialect == Dialect::Yamux { Self::yamux(bytes) } else { Self::smux(dialect, version, bytes) }
     }
 

@@ -52,13 +52,13 @@ pub fn frames(file: &[u8]) -> Result<Vec<Frame<'_>>, PcapError> {
 
 /// Byte order and resolution, given by the magic number.
 #[derive(Debug, Clone, Copy)]
-struct ByteOrder {
-    big_endian: bool,
-    nanoseconds: bool,
+pub(crate) struct ByteOrder {
+    pub(crate) big_endian: bool,
+    pub(crate) nanoseconds: bool,
 }
 
 impl ByteOrder {
-    fn of(file: &[u8]) -> Option<Self> {
+    pub(crate) fn of(file: &[u8]) -> Option<Self> {
         let (big_endian, nanoseconds) = match file.first_chunk()? {
             [0xd4, 0xc3, 0xb2, 0xa1] => (false, false),
             [0x4d, 0x3c, 0xb2, 0xa1] => (false, true),
@@ -69,7 +69,7 @@ impl ByteOrder {
         Some(Self { big_endian, nanoseconds })
     }
 
-    fn u32_at(self, bytes: &[u8], at: usize) -> Option<u32> {
+    pub(crate) fn u32_at(self, bytes: &[u8], at: usize) -> Option<u32> {
         let four = *bytes.get(at..)?.first_chunk()?;
         Some(if self.big_endian { u32::from_be_bytes(four) } else { u32::from_le_bytes(four) })
     }
@@ -104,15 +104,21 @@ pub struct Datagram<'f> {
 impl<'f> Datagram<'f> {
     /// The datagram in a frame: UDP, or TCP with PSH and ACK and a payload. None for other frames.
     pub fn in_frame(frame: &Frame<'f>) -> Option<Self> {
-        let packet = Packet::in_frame(frame.bytes)?;
+        let is_ip = matches!(frame.bytes.get(12..14)?, [0x08, 0x00] | [0x86, 0xdd]);
+        is_ip.then(|| Self::in_packet(frame.number, frame.at_us, &frame.bytes[14..])).flatten()
+    }
+
+    /// As [`Self::in_frame`], in an IP packet of frame `number` at `at_us`.
+    pub fn in_packet(number: usize, at_us: u64, ip: &'f [u8]) -> Option<Self> {
+        let packet = Packet::parse(ip)?;
         let (ports, bytes) = match packet.protocol {
             17 => udp_payload(packet.body)?,
-            6 => forged_payload(frame.bytes.get(14..)?)?,
+            6 => forged_payload(ip)?,
             _ => return None,
         };
         Some(Self {
-            frame: frame.number,
-            at_us: frame.at_us,
+            frame: number,
+            at_us,
             from: SocketAddr::new(packet.from, ports.0),
             to: SocketAddr::new(packet.to, ports.1),
             tos: packet.tos,
@@ -131,11 +137,10 @@ struct Packet<'f> {
 }
 
 impl<'f> Packet<'f> {
-    fn in_frame(frame: &'f [u8]) -> Option<Self> {
-        let packet = frame.get(14..)?;
-        match frame.get(12..14)? {
-            [0x08, 0x00] => Self::v4(packet),
-            [0x86, 0xdd] => Self::v6(packet),
+    fn parse(packet: &'f [u8]) -> Option<Self> {
+        match packet.first()? >> 4 {
+            4 => Self::v4(packet),
+            6 => Self::v6(packet),
             _ => None,
         }
     }

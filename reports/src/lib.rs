@@ -1,0 +1,19 @@
+//! The pages of simulated runs, recordings and measurements, and the program that writes them.
+
+mod bench;
+mod facts;
+mod html;
+mod markdown;
+mod page;
+mod performance;
+mod program;
+mod series;
+
+pub use program::run;
+
+use sim::record::Recording;
+
+/// One recording as a self-contained HTML page of charts.
+pub fn recording_page(recording: &Recording) -> String {
+    page::page(std::slice::from_ref(recording))
+}
