@@ -10,6 +10,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
 export KARST_BIN_DIR=$CARGO_TARGET_DIR/ci KARST_REQUIRE_GO=1 INSTA_UPDATE=no
+# Most tests wait for real programs, so that more of them run at once than there are processors.
+export RUST_TEST_THREADS=$((3 * $(nproc)))
 export PATH=$PATH:$CARGO_TARGET_DIR/ci-tools/bin
 logs=$CARGO_TARGET_DIR/ci-logs
 
@@ -172,7 +174,7 @@ finish_beside "live pairs" || failed+=("live pairs")
 
 # The same tests, with programs of their own.
 step "forged TCP by libpcap"
-cargo build --workspace --profile ci --features bins/pcap --bin karst-client --bin karst-server
+cargo build --workspace --profile ci --features bins/pcap --bin karst-client --bin karst-server --bench speed
 mkdir -p "$CARGO_TARGET_DIR/ci-pcap"
 cp "$KARST_BIN_DIR/karst-client" "$KARST_BIN_DIR/karst-server" "$CARGO_TARGET_DIR/ci-pcap/"
 KARST_FORGED_PROGRAMS=$CARGO_TARGET_DIR/ci-pcap cargo test --workspace --profile ci --no-fail-fast -- forged:: 2>&1 |

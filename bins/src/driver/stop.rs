@@ -28,7 +28,11 @@ pub(crate) enum Stop {
 }
 
 impl Stop {
+    /// Installs the handlers of all signals that a running program takes: one that comes early must not end it.
     pub(crate) fn new() -> io::Result<Self> {
+        for early in [SignalKind::hangup(), SignalKind::user_defined1()] {
+            drop(signal(early)?);
+        }
         let (terminate, interrupt) = (SignalKind::terminate(), SignalKind::interrupt());
         Ok(Self::Signals { terminate: signal(terminate)?, interrupt: signal(interrupt)? })
     }

@@ -112,12 +112,16 @@ pub const BAD: &str = "400 Bad Request";
 const NO_PROXY_REQUEST: &str = "400 Bad Request: this is a proxy, which takes absolute URIs";
 const TOO_LARGE: &str = "431 Request Header Fields Too Large";
 
-/// Authority and path of `http://user@authority/path`.
+/// Authority and path of `http://user@authority/path`. Some parsers take a backslash for a slash (WHATWG URL), so that they and this
+/// one would disagree about the host.
 fn split(target: &str) -> Option<(&str, String)> {
     let scheme = target.get(..7).filter(|scheme| scheme.eq_ignore_ascii_case("http://"))?;
     let rest = &target[scheme.len()..];
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
+    if authority.contains('\\') {
+        return None;
+    }
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     Some((host, if path.starts_with('/') { path.to_owned() } else { format!("/{path}") }))
 }

@@ -142,12 +142,16 @@ fn judge(seen: &[Seen], karst: &[&str]) {
     }
 }
 
-/// Nothing is left in the firewall of either host.
+/// Nothing is in the firewall of either host.
 fn nothing_left(net: &Net) {
-    for space in [&net.client, &net.server] {
-        let rules = space.shell("nft list ruleset");
-        assert!(rules.trim().is_empty(), "{rules}");
-    }
+    nothing_in(&net.client);
+    nothing_in(&net.server);
+}
+
+/// Nothing is in the firewall of a host. That of a host of kcptun has its rules while it runs, if iptables is installed.
+fn nothing_in(space: &Space) {
+    let rules = space.shell("nft list ruleset");
+    assert!(rules.trim().is_empty(), "{rules}");
 }
 
 // FTCP-1, FTCP-2, FTCP-13
@@ -197,7 +201,7 @@ fn with_go(test: &str, client: &str, server: &str, karst: &str, translated: bool
     if translated {
         none_invalid(&net);
     }
-    nothing_left(&net);
+    nothing_in(if karst == SERVER { &net.server } else { &net.client });
 }
 
 // FTCP-1, FTCP-2, FTCP-6, FTCP-13
