@@ -172,6 +172,12 @@ ci/determinism.sh --built || failed+=(determinism)
 
 finish_beside "live pairs" || failed+=("live pairs")
 
+step "matrix: the core cases between all programs, controls and deliberate faults"
+"$KARST_BIN_DIR/karst-interop" matrix --core --ratchet reports/conformance/ratchet.txt || failed+=(matrix)
+
+step "matrix in containers"
+ci/interop-docker.sh --cases ci/docker/cases.json --ratchet reports/conformance/ratchet.txt || failed+=("matrix in containers")
+
 # The same tests, with programs of their own.
 step "forged TCP by libpcap"
 cargo build --workspace --profile ci --features bins/pcap --bin karst-client --bin karst-server --bench speed

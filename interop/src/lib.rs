@@ -4,3 +4,4 @@ pub mod decode;
 pub mod fuzz;
 pub mod golden;
 pub mod live;
+pub mod matrix;

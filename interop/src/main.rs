@@ -4,7 +4,7 @@ mod commands;
 
 use anyhow::Context;
 use clap::{ArgAction, Args, Parser, Subcommand};
-use commands::{DecodeArgs, NetnsArgs, RealityArgs, RelayArgs, RelayBenchArgs};
+use commands::{DecodeArgs, JudgeArgs, MatrixArgs, NetnsArgs, RealityArgs, RelayArgs, RelayBenchArgs};
 use interop::golden::{Report, find};
 use interop::live::{MORE_SETTINGS, Program, SETTINGS, Table, Work, matrix};
 use lab::peers::Peer;
@@ -36,6 +36,10 @@ enum Command {
     Live(LiveArgs),
     /// Present a capture in readable form: layers of each datagram, streams, losses and repairs
     Decode(DecodeArgs),
+    /// Judge any clients with any servers: cases, controls, deliberate faults; results for the conformance page
+    Matrix(Box<MatrixArgs>),
+    /// Judge a tunnel whose programs run elsewhere, for launchers of `matrix`
+    Judge(JudgeArgs),
     /// Forward UDP datagrams over the links of a scenario in real time
     Relay(RelayArgs),
     /// Benchmark the relay: datagrams per second, and added delay
@@ -89,6 +93,8 @@ fn main() -> ExitCode {
         Command::Golden(args) => golden(&args),
         Command::Live(args) => live(&args),
         Command::Decode(args) => args.run(),
+        Command::Matrix(args) => args.run(),
+        Command::Judge(args) => args.run(),
         Command::Relay(args) => args.run(),
         Command::RelayBench(args) => args.run(),
         Command::Netns(args) => args.run(),

@@ -1,8 +1,10 @@
 //! The command line of karst-report.
 
+use crate::conformance;
 use crate::{bench, html, markdown, page, performance};
 use anyhow::{Context, ensure};
 use clap::{ArgAction, Parser, Subcommand};
+use lab::conformance::Conformance;
 use lab::results::Measurements;
 use sim::Outcome;
 use sim::outcome::Results;
@@ -25,7 +27,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Render one self-contained HTML page: tables of results, charts of one or two recordings, or measured performance
+    /// Render one self-contained HTML page: tables of results, charts of one or two recordings, measured performance, or conformance
     Html(Args),
     /// Render the same as Markdown, without charts
     Md(Args),
@@ -39,7 +41,8 @@ enum Command {
 
 #[derive(clap::Args)]
 struct Args {
-    /// Results (`karst-sim --json`), recordings (`karst-sim run --events`), or one measurement (`bench --json`, `lines --json`)
+    /// Results (`karst-sim --json`), recordings (`karst-sim run --events`), one measurement (`bench --json`, `lines --json`), or
+    /// runs of the matrix (`karst-interop matrix --json`)
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Output file [default: standard output]
@@ -48,12 +51,19 @@ struct Args {
     /// Markdown file with notes, placed after the goals of a `bench` or `lines` page
     #[arg(long, value_name = "FILE")]
     notes: Option<PathBuf>,
+    /// Top folder of the repository, whose requirements and tests a page of `karst-interop matrix` lists
+    #[arg(long, value_name = "DIR")]
+    requirements: Option<PathBuf>,
 }
 
 impl Args {
     fn notes(&self) -> anyhow::Result<String> {
         let read = |path: &PathBuf| std::fs::read_to_string(path).with_context(|| path.display().to_string());
         self.notes.as_ref().map_or(Ok(String::new()), read)
+    }
+
+    fn rules(&self) -> anyhow::Result<Vec<conformance::Requirement>> {
+        self.requirements.as_ref().map_or(Ok(Vec::new()), |root| conformance::requirements(root))
     }
 }
 
@@ -87,6 +97,9 @@ fn write(args: &Args, page: &str) -> anyhow::Result<bool> {
 }
 
 fn markdown(args: &Args) -> anyhow::Result<String> {
+    if let Some(runs) = matrices(args)? {
+        return Ok(conformance::markdown(&runs, &args.rules()?));
+    }
     match measured(args)? {
         Some(bench) => Ok(performance::markdown(&bench, &args.notes()?)),
         None if are_recordings(args)? => Ok(markdown::recordings(&recordings(args)?)),
@@ -95,6 +108,9 @@ fn markdown(args: &Args) -> anyhow::Result<String> {
 }
 
 fn html(args: &Args) -> anyhow::Result<String> {
+    if let Some(runs) = matrices(args)? {
+        return Ok(conformance::page(&runs, &args.rules()?));
+    }
     if let Some(bench) = measured(args)? {
         return Ok(performance::html(&bench, &args.notes()?));
     }
@@ -111,6 +127,21 @@ fn are_recordings(args: &Args) -> anyhow::Result<bool> {
     let all = are.iter().all(|is| *is);
     ensure!(all || !are.contains(&true), "results and recordings cannot share a page");
     Ok(all)
+}
+
+/// The runs of the matrix in the files, if they are results of `karst-interop matrix`.
+fn matrices(args: &Args) -> anyhow::Result<Option<Vec<Conformance>>> {
+    let are: Vec<bool> =
+        args.files.iter().map(|path| Conformance::is_one(path)).collect::<anyhow::Result<_>>()?;
+    if !are.contains(&true) {
+        ensure!(
+            args.requirements.is_none(),
+            "--requirements applies to pages of `karst-interop matrix` only"
+        );
+        return Ok(None);
+    }
+    ensure!(!are.contains(&false), "runs of the matrix cannot share a page with other results");
+    args.files.iter().map(|path| Conformance::read(path)).collect::<anyhow::Result<_>>().map(Some)
 }
 
 /// The measurements in the file, if it is a result file of `bench` or `lines`.

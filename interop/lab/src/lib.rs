@@ -2,6 +2,7 @@
 //!
 //! `interop` (command line, live pairs) and `reports` (rendering) use it; it renders nothing itself.
 
+pub mod conformance;
 pub mod contest;
 pub mod left_out;
 pub mod load;

@@ -5,9 +5,11 @@ use crate::peers::Peer;
 use crate::ports::{Protocol, free_tcp, free_udp, local};
 use crate::process::Process;
 use crate::relay::Relay;
+use crate::sys;
 use sim::Side;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 /// Parameters of a pair.
@@ -19,6 +21,8 @@ pub struct Setup<'a> {
     pub flags: &'a [String],
     /// More flags of the client.
     pub client_flags: &'a [String],
+    /// More flags of the server.
+    pub server_flags: &'a [String],
     /// The processor core of both programs; None for any.
     pub core: Option<usize>,
     /// The path between the programs; None for the loopback device.
@@ -30,7 +34,7 @@ pub struct Setup<'a> {
 impl<'a> Setup<'a> {
     /// Both programs with `flags`, over the loopback device.
     pub const fn new(peer: &'a Peer, flags: &'a [String]) -> Self {
-        Self { peer, flags, client_flags: &[], core: None, path: None, timed: false }
+        Self { peer, flags, client_flags: &[], server_flags: &[], core: None, path: None, timed: false }
     }
 }
 
@@ -39,6 +43,8 @@ impl<'a> Setup<'a> {
 pub struct Pair {
     client: Process,
     server: Process,
+    server_words: Vec<String>,
+    server_port: u16,
     relay: Option<Relay>,
     /// Address to which applications connect.
     pub entry: SocketAddr,
@@ -63,7 +69,8 @@ impl Pair {
             let own = addresses.flags(side).into_iter();
             own.chain(setup.flags.iter().chain(more).chain(&setup.peer.extra).cloned()).collect()
         };
-        let mut server = Process::start(&setup.peer.server, &flags(Side::Server, &[]), setup.core)?;
+        let server_words = flags(Side::Server, setup.server_flags);
+        let mut server = Process::start(&setup.peer.server, &server_words, setup.core)?;
         let server_started = server.listens(Protocol::Udp, server_at.port())?;
         let flags = flags(Side::Client, setup.client_flags);
         let mut client = Process::start(&setup.peer.client, &flags, setup.core)?;
@@ -71,7 +78,20 @@ impl Pair {
             true => client.accepts(client_at)?,
             false => client.listens(Protocol::Tcp, client_at.port())?,
         };
-        Ok(Self { client, server, relay, entry: client_at, started: [client_started, server_started] })
+        let started = [client_started, server_started];
+        let server_port = server_at.port();
+        Ok(Self { client, server, server_words, server_port, relay, entry: client_at, started })
+    }
+
+    /// Kills the server, and starts it again with the same flags after `pause`; returns when it listens.
+    ///
+    /// # Errors
+    /// As [`Pair::start`].
+    pub fn restart_server(&mut self, program: &Path, pause: Duration) -> io::Result<()> {
+        self.server.end();
+        sys::pause(pause)?;
+        self.server = Process::start(program, &self.server_words, None)?;
+        self.server.listens(Protocol::Udp, self.server_port).map(|_| ())
     }
 
     /// The relay between the programs, if there is one.
@@ -82,6 +102,11 @@ impl Pair {
     /// The command lines: server, client.
     pub fn commands(&self) -> Vec<String> {
         [&self.server, &self.client].map(|process| process.command().to_owned()).into()
+    }
+
+    /// The last lines of output: server, client.
+    pub fn outputs(&self) -> Vec<String> {
+        [&self.server, &self.client].map(Process::output).into()
     }
 
     /// The last lines of output of both programs.

@@ -116,7 +116,7 @@ fn karst_folders() -> Vec<PathBuf> {
 }
 
 /// Relative to the working directory if the program is inside it.
-fn relative(program: &Path) -> String {
+pub fn relative(program: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();
     program.strip_prefix(here).unwrap_or(program).display().to_string()
 }

@@ -105,20 +105,28 @@ impl Process {
         }
     }
 
+    /// Kills the program.
+    pub fn end(&mut self) {
+        // Fails if it has ended.
+        let _ = self.child.0.kill();
+    }
+
     /// Checks that the program still runs.
     ///
     /// # Errors
-    /// It has ended; the message has its path, status and last output.
+    /// It has ended: [`io::ErrorKind::BrokenPipe`]; the message has its path, status and last output.
     pub fn check(&mut self) -> io::Result<()> {
         let Some(status) = self.ended() else { return Ok(()) };
         let output = self.output().replace('\n', " / ");
-        Err(io::Error::other(format!("{} exited ({status}): {output}", self.name)))
+        let why = format!("{} exited ({status}): {output}", self.name);
+        Err(io::Error::new(io::ErrorKind::BrokenPipe, why))
     }
 
     /// Waits until the program listens on a port of this machine; returns the time since its start.
     ///
     /// # Errors
-    /// The program exited, the limit of ten seconds passed, or a signal was received.
+    /// The program exited ([`io::ErrorKind::BrokenPipe`]), the limit of ten seconds passed ([`io::ErrorKind::TimedOut`]), or a
+    /// signal was received.
     pub fn listens(&mut self, protocol: Protocol, port: u16) -> io::Result<Duration> {
         self.wait(|| is_bound("/proc/net", protocol, port), Duration::from_micros(200))
     }
@@ -136,10 +144,8 @@ impl Process {
         while !is_ready() {
             self.check()?;
             if self.started.elapsed() > LISTEN_LIMIT {
-                return Err(io::Error::other(format!(
-                    "{} does not listen after {LISTEN_LIMIT:?}",
-                    self.name
-                )));
+                let why = format!("{} does not listen after {LISTEN_LIMIT:?}", self.name);
+                return Err(io::Error::new(io::ErrorKind::TimedOut, why));
             }
             sys::pause(interval)?;
         }

@@ -40,7 +40,7 @@ pub struct Measurements {
 }
 
 /// Hardware, kernel and load of a machine.
-#[derive(Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Machine {
     /// Model of the processor.
     pub cpu: String,

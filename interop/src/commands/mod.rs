@@ -1,13 +1,17 @@
-//! Commands that decode captures and emulate networks.
+//! Commands that decode captures, judge programs and emulate networks.
 
 mod decimals;
 mod decode;
+mod judge;
+mod matrix;
 mod netns;
 mod reality;
 mod relay;
 mod relay_bench;
 
 pub(crate) use decode::DecodeArgs;
+pub(crate) use judge::JudgeArgs;
+pub(crate) use matrix::MatrixArgs;
 pub(crate) use netns::NetnsArgs;
 pub(crate) use reality::RealityArgs;
 pub(crate) use relay::RelayArgs;

@@ -33,6 +33,9 @@ pub(crate) struct RelayArgs {
     /// The scenario, as a flag
     #[arg(long, value_name = "FILE", conflicts_with = "file", conflicts_with_all = LINK_FLAGS)]
     scenario: Option<PathBuf>,
+    /// Take both links from this path of `karst-interop matrix`; `direct` for perfect ones
+    #[arg(long, value_name = "NAME", conflicts_with = "file", conflicts_with = "scenario", conflicts_with_all = LINK_FLAGS)]
+    path: Option<String>,
     /// Address for clients
     #[arg(long)]
     listen: SocketAddr,
@@ -108,6 +111,9 @@ impl RelayArgs {
     }
 
     fn conditions(&self) -> anyhow::Result<(Conditions, Vec<LeftOut>)> {
+        if let Some(name) = &self.path {
+            return Ok((self.named(name)?, Vec::new()));
+        }
         let Some(path) = self.file.as_ref().or(self.scenario.as_ref()) else {
             let links = [0, 1].map(|at| self.link(at));
             let seed = self.seed.unwrap_or(1);
@@ -120,6 +126,14 @@ impl RelayArgs {
         }
         print_left_out(path, &left_out);
         Ok((Conditions::of(&scenario, seed).without_restarts(), left_out))
+    }
+
+    fn named(&self, name: &str) -> anyhow::Result<Conditions> {
+        let seed = self.seed.unwrap_or(1);
+        if name == "direct" {
+            return Ok(Conditions { seed, ..Conditions::default() });
+        }
+        interop::matrix::conditions(name, seed).with_context(|| format!("no path is named {name:?}"))
     }
 
     fn link(&self, at: usize) -> LinkPlan {

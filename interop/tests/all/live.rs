@@ -62,7 +62,7 @@ fn silence_ends_in_the_bound() {
 }
 
 /// Bypasses the output capture of the test harness.
-fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 

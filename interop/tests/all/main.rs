@@ -9,6 +9,7 @@ mod golden_kcp;
 mod golden_smux;
 mod left_out;
 mod live;
+mod matrix;
 mod netns_program;
 mod relay_program;
 mod snapshots;

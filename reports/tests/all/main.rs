@@ -3,6 +3,7 @@
 
 mod bench;
 mod common;
+mod conformance;
 mod follow;
 mod instructions;
 mod lossy;

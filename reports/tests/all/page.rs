@@ -98,7 +98,7 @@ pub(crate) struct Shown {
 
 impl Shown {
     /// Value that the last script of the page stored in `data-KEY` of the document.
-    fn left(&self, key: &str) -> Option<&str> {
+    pub(crate) fn left(&self, key: &str) -> Option<&str> {
         let (_, rest) = self.document.split_once(&format!(" data-{key}=\""))?;
         rest.split_once('"').map(|(value, _)| value)
     }

@@ -8,7 +8,7 @@ const FEATURES: [&str; 10] =
     ["aes", "pclmulqdq", "avx2", "avx512f", "vaes", "vpclmulqdq", "gfni", "sha_ni", "neon", "asimd"];
 
 /// Reads the facts about this machine from /proc and /etc.
-pub(super) fn machine() -> Machine {
+pub fn machine() -> Machine {
     let cpu = text("/proc/cpuinfo");
     let has: Vec<&str> = field(&cpu, &["flags", "Features"]).split_whitespace().collect();
     let memory = text("/proc/meminfo");
@@ -44,7 +44,7 @@ fn field<'t>(text: &'t str, keys: &[&str]) -> &'t str {
 }
 
 /// The commit of the working directory, with `+` when files differ from it.
-pub(super) fn commit() -> Option<String> {
+pub fn commit() -> Option<String> {
     let git = |arguments: &[&str]| {
         let output = Command::new("git").args(arguments).stderr(Stdio::null()).output().ok()?;
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())

@@ -2,7 +2,7 @@
 
 mod emulated;
 pub mod lossy;
-mod machine;
+pub mod machine;
 mod plan;
 mod scale;
 pub mod sink;

@@ -178,13 +178,13 @@ impl Network {
     }
 
     /// Starts a program at that end, its output kept for errors.
-    pub(crate) fn start_program(&self, end: End, path: &Path, flags: Vec<String>) -> io::Result<Process> {
+    pub fn start_program(&self, end: End, path: &Path, flags: Vec<String>) -> io::Result<Process> {
         let path = path.to_owned();
         self.end(end).run(move || Process::start(&path, &flags, None))
     }
 
     /// Whether a program listens on that port at that end.
-    pub(crate) fn is_bound(&self, end: End, protocol: Protocol, port: u16) -> bool {
+    pub fn is_bound(&self, end: End, protocol: Protocol, port: u16) -> bool {
         ports::is_bound(self.end(end).tables(), protocol, port)
     }
 
