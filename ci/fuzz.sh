@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 seconds=${1:-60}
 [ $# = 0 ] || shift
 folder=interop/fuzz
-[ $# -gt 0 ] || set -- work tunnel session kcp_input smux1 smux2 smuxb yamux fec_decode datagram_open tcp_frame snappy_decode qpp json_config
+[ $# -gt 0 ] || set -- work tunnel session kcp_input smux1 smux2 smuxb yamux fec_decode datagram_open tcp_frame snappy_decode qpp json_config socks_request http_head
 jobs=${KARST_FUZZ_JOBS:-2}
 # Freed memory that the address sanitizer holds back would count as the target's.
 export ASAN_OPTIONS="quarantine_size_mb=16:${ASAN_OPTIONS:-}"
@@ -25,7 +25,7 @@ command -v cargo-fuzz >/dev/null || cargo install cargo-fuzz --locked
 longest() {
   case $1 in
     datagram_open | tcp_frame) echo 1600 ;;
-    snappy_decode | json_config) echo 4096 ;;
+    snappy_decode | json_config | http_head) echo 4096 ;;
     *) echo 1024 ;;
   esac
 }
@@ -39,8 +39,6 @@ build() { cargo +nightly fuzz build --fuzz-dir "$folder" "$@" >"$work/build.log"
 
 run() {
   local target=$1 log=$work/$1.log status=0 crashes
-  # The programs' crate takes long to build.
-  [ "$target" != json_config ] || build --features json json_config || { touch "$work/$target.failed"; return; }
   mkdir -p "$work/$target" "$folder/corpus/$target"
   rm -rf "$work/artifacts-$target" && mkdir "$work/artifacts-$target"
   "$(program "$target")" "$work/$target" "$folder/corpus/$target" \
@@ -54,6 +52,10 @@ run() {
 }
 
 build
+# The programs' crate takes long to build.
+for target in "$@"; do
+  case $target in json_config | socks_request | http_head) build --features programs "$target" ;; esac
+done
 
 # The tampered twin: the limit of steps must see a loop of quadratic cost, in the same inputs that pass without it.
 twin=$work/work_planted.log

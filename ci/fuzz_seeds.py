@@ -91,6 +91,58 @@ def smux_seeds():
             put(f"smux{version}", f"honest-{receive}", bytes([receive]) + honest[1:] * 3)
 
 
+# Settings of both ends: buffers, ends, keepalive, frames, windows, streams, queue.
+SETTINGS = [bytes(7), bytes([0, 1, 1, 0, 0, 0, 0]), bytes([3, 3, 2, 2, 4, 2, 2]), bytes([2, 1, 0, 3, 3, 1, 1]), bytes([1, 0, 1, 4, 1, 0, 0])]
+
+
+def dialect_seeds(target, conversations, honest):
+    """Frames of a peer for the server and for the client, and applications that only talk to each other."""
+    for at, settings in enumerate(SETTINGS):
+        for name, frames in conversations.items():
+            script = settings
+            for frame in frames:
+                script += bytes([14 | 128]) + piece(frame[:255]) + bytes([3 | 128, 0, 9, 2 | 128, 0, 40, 1, 7 | 128, 9])
+            put(target, f"{name}-{at}", (script + bytes([13, 250, 13, 250]))[:1000])
+        put(target, f"honest-{at}", settings + honest * 3)
+
+
+def smuxb_seeds():
+    def frame(command, stream, payload=b""):
+        return struct.pack("<BBHI", 1, command, len(payload), stream) + payload
+
+    syn, fin, psh, nop, ack, ful, emp = range(7)
+    begin = [frame(nop, 1), frame(ack, 1), frame(syn, 3)]
+    pauses = [frame(ful, 3), frame(psh, 3, b"while paused"), frame(emp, 3), frame(emp, 3)]
+    dialect_seeds("smuxb", {
+        "stream": begin + [frame(psh, 3, b"request" * 9), frame(psh, 3), frame(fin, 3), frame(psh, 3, b"late")],
+        "pauses": begin + pauses + [frame(syn, 5), frame(ful, 5), frame(fin, 5), frame(fin, 3)],
+        "answers": begin + [frame(ack, 1), frame(ack, 9), frame(nop, 2), frame(nop, 2), frame(nop, 2**32 - 1), frame(ack, 2, b"payload")],
+        "unknown": begin + [frame(psh, 7, b"nobody"), frame(ful, 7), frame(emp, 7), frame(fin, 7), frame(syn, 3), frame(7, 3)],
+        "two-ends": [frame(syn, 3) + frame(psh, 3, bytes(90)) + frame(syn, 5) + frame(psh, 5, b"x") + frame(fin, 3), frame(fin, 5)],
+    }, bytes([0, 1, 0, 50, 1, 7, 9, 138, 90, 131, 0, 9, 129, 0, 60, 2, 135, 8, 10, 99, 3, 0, 9, 13, 250, 7, 9, 138, 40, 135, 9, 10, 40,
+              1, 0, 255, 2, 7, 60, 138, 255, 135, 9, 10, 40, 131, 0, 255, 135, 9, 10, 40, 5, 0, 7, 5, 138, 99, 133, 0, 135, 3, 10, 99]))
+
+
+def yamux_seeds():
+    def frame(kind, flags, stream, length, payload=b""):
+        return struct.pack(">BBHII", 0, kind, flags, stream, length) + payload
+
+    def data(flags, stream, payload):
+        return frame(0, flags, stream, len(payload), payload)
+
+    syn, ack, fin, rst = 1, 2, 4, 8
+    open_stream = frame(1, syn, 1, 0)
+    dialect_seeds("yamux", {
+        "stream": [open_stream, data(0, 1, b"request" * 9), frame(1, 0, 1, 4096), data(fin, 1, b"end"), data(0, 1, b"late")],
+        "at-once": [data(syn, 1, b"first") + data(syn | fin, 3, b"both"), frame(1, ack, 1, 0), frame(1, fin, 1, 0)],
+        "resets": [open_stream, frame(1, rst, 1, 0), frame(1, rst, 9, 0), frame(1, syn, 1, 0), frame(1, syn | rst, 3, 0)],
+        "windows": [open_stream, frame(1, 0, 1, 2**32 - 1), frame(1, 0, 1, 2**32 - 1), frame(0, 0, 1, 2**20), bytes(200)],
+        "pings": [frame(2, syn, 0, 7), frame(2, ack, 0, 7), frame(2, syn, 0, 0), frame(3, 0, 0, 0), open_stream],
+        "away": [open_stream, frame(3, 0, 0, 1), frame(1, syn, 3, 0), frame(4, 0, 0, 0)],
+    }, bytes([0, 1, 0, 50, 1, 7, 9, 138, 90, 131, 0, 9, 129, 0, 60, 2, 135, 8, 10, 99, 3, 0, 9, 13, 250, 7, 9, 138, 40, 135, 9, 10, 40,
+              0, 1, 1, 255, 2, 7, 60, 138, 255, 134, 1, 135, 9, 10, 40, 22, 0, 7, 5, 138, 99, 133, 0, 135, 3, 10, 99]))
+
+
 def snappy_seeds():
     for at, case in enumerate(vectors("snappy")["cases"]):
         stream = b"".join(bytes.fromhex(part) for part in case["underlying_writes"] if "repeated" not in part and "." not in part)
@@ -152,5 +204,36 @@ def json_seeds():
         put("json_config", f"text-{at}", text.encode())
 
 
-for seeds in (seal_seeds, kcp_seeds, fec_seeds, smux_seeds, snappy_seeds, qpp_seeds, tunnel_seeds, session_seeds, json_seeds):
+def socks_seeds():
+    four, six, name = bytes([1, 127, 0, 0, 1]), bytes([4]) + bytes(15) + b"\1", bytes([3, 11]) + b"example.com"
+    for at, address in enumerate((four, six, name, bytes([3, 255]) + b"n" * 255, bytes([3, 7]) + b"1.2.3.4", bytes([3, 0]), bytes([9]))):
+        put("socks_request", f"connect-{at}", bytes([5, 1, 0]) + address + b"\0\x50" + b"early")
+    for at, text in enumerate(("127.0.0.1:80", "[::1]:443", "localhost:http", "example.com:https\r\nGET", "h:", "[::1", "", "h:99999", "n" * 330)):
+        put("socks_request", f"text-{at}", bytes([0, 0, 0, 5]) + text.encode())
+    for at, text in enumerate(("0.0.0.0/0,::/0", "127.0.0.0/8:80,[::1]:8080", "example.com:443,a.b", "::ffff:10.0.0.0/104", "10.0.0.0/33,x")):
+        put("socks_request", f"allow-{at}", text.encode())
+    for at, greeting in enumerate(([5, 1, 0], [5, 2, 0, 2], [5, 1, 2], [5, 0], [4, 1], [5, 255] + list(range(255)))):
+        put("socks_request", f"greeting-{at}", bytes(greeting))
+    put("socks_request", "password", b"\1\4user\4pass")
+    put("socks_request", "bind", bytes([5, 2, 0]) + four + b"\0\x50")
+
+
+def http_seeds():
+    heads = [
+        "CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\nProxy-Authorization: Basic dTpw\r\n\r\nearly",
+        "CONNECT [::1]:443 HTTP/1.0\n\n",
+        "GET http://user@Example.com?q=1 HTTP/1.1\r\nHost: other\r\nProxy-Connection: keep-alive\r\n\r\n",
+        "GET http://h/ HTTP/1.1\r\nUpgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: x\r\n\r\n",
+        "POST http://h:8080/p HTTP/1.1\r\nContent-Length: 5\r\n\r\nhelloGET http://h/ HTTP/1.1\r\n\r\n",
+        "POST http://h/ HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5;x=1\r\nhello\r\n00A\r\n0123456789\r\n0\r\nTrailer: 1\r\n\r\nnext",
+        "POST http://h/ HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n",
+        "POST http://h/ HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "GET / HTTP/1.1\r\n\r\n", "\r\n\r\nGET http://h HTTP/1.1\r\n\r\n", "GET http://[::1]/ HTTP/1.1\r\nX: a\r\n folded\r\n\r\n",
+        "GET http://h/ HTTP/1.1\r\n" + "A: b\r\n" * 130 + "\r\n", "\x16\x03\x01\x02", "BAD\n",
+    ]
+    for at, head in enumerate(heads):
+        put("http_head", f"head-{at}", head.encode())
+
+
+for seeds in (smuxb_seeds, yamux_seeds, socks_seeds, http_seeds, seal_seeds, kcp_seeds, fec_seeds, smux_seeds, snappy_seeds, qpp_seeds, tunnel_seeds, session_seeds, json_seeds):
     seeds()

@@ -29,6 +29,7 @@ mod plugin;
 #[cfg(feature = "profile")]
 mod profiles;
 mod proxies;
+mod proxy_body;
 mod replays;
 mod simulated;
 mod snapshots;

@@ -14,14 +14,28 @@ const LEVELS_MAX: usize = 256;
 #[unsafe(link_section = "__libfuzzer_extra_counters")]
 static LEVELS: [AtomicU8; LEVELS_MAX] = [const { AtomicU8::new(0) }; LEVELS_MAX];
 
-/// Acts out an input, lets the fuzzer know how much of the limit it took, and prints each new maximum.
+/// Acts out an input of the target of that name.
 pub fn run(name: &str, data: &[u8]) {
+    measured(data, bodies::target(name).body, |data| bodies::run(name, data));
+}
+
+/// Acts out an input of the programs' crate, whose parsers are linear: few steps for each byte.
+///
+/// # Panics
+/// As `body`, and when it takes too many steps.
+pub fn linear(body: fn(&[u8]), data: &[u8]) {
+    let limit = steps::Limit { reserve: 200_000, per_call: 0, per_byte: 2_000 };
+    measured(data, body, |data| steps::Meter::new(limit).call(data.len(), || body(data)));
+}
+
+/// Acts out an input, lets the fuzzer know how much of the limit it took, and prints each new maximum.
+fn measured(data: &[u8], body: fn(&[u8]), act: impl FnOnce(&[u8])) {
     static WARM: Once = Once::new();
     static MAX: AtomicU64 = AtomicU64::new(0);
     // Tables that are computed once are not the input's work.
-    WARM.call_once(|| (bodies::target(name).body)(&[]));
+    WARM.call_once(|| body(&[]));
     steps::take_share();
-    bodies::run(name, data);
+    act(data);
     let share = steps::take_share();
     LEVELS[share as usize * LEVELS_MAX / (steps::SHARE_WHOLE as usize + 1)].store(1, Relaxed);
     let percent = share * 100 / steps::SHARE_WHOLE;
