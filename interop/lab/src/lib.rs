@@ -7,6 +7,7 @@ pub mod contest;
 pub mod left_out;
 pub mod load;
 pub mod measure;
+pub mod mihomo;
 pub mod netns;
 pub mod pair;
 pub mod path;

@@ -1,5 +1,6 @@
 //! A tunnel of real programs: the client and the server of a peer on this machine, optionally with an emulated path between them.
 
+use crate::mihomo;
 use crate::path::Conditions;
 use crate::peers::Peer;
 use crate::ports::{Protocol, free_tcp, free_udp, local};
@@ -46,6 +47,7 @@ pub struct Pair {
     server_words: Vec<String>,
     server_port: u16,
     relay: Option<Relay>,
+    _folders: Vec<mihomo::Folder>,
     /// Address to which applications connect.
     pub entry: SocketAddr,
     /// Time from the start of a program until it listens: client, server.
@@ -65,22 +67,40 @@ impl Pair {
         };
         let remote = relay.as_ref().map_or(server_at, Relay::address);
         let addresses = Addresses { remote, server: server_at, client: client_at, target };
-        let flags = |side, more: &[String]| -> Vec<String> {
-            let own = addresses.flags(side).into_iter();
-            own.chain(setup.flags.iter().chain(more).chain(&setup.peer.extra).cloned()).collect()
+        let mut folders = Vec::new();
+        let mut start = |program: &Path, side, more: &[String]| {
+            let flags: Vec<String> =
+                setup.flags.iter().chain(more).chain(&setup.peer.extra).cloned().collect();
+            if !mihomo::is(program) {
+                let words = [&addresses.flags(side), &flags[..]].concat();
+                return io::Result::Ok((Process::start(program, &words, setup.core)?, words));
+            }
+            let folder = mihomo::Folder::new(side, addresses, &flags)?;
+            let words = folder.arguments();
+            let mut process = Process::start(program, &words, setup.core)?;
+            process.wait(|| folder.is_up(), Duration::from_millis(1))?;
+            folders.push(folder);
+            Ok((process, words))
         };
-        let server_words = flags(Side::Server, setup.server_flags);
-        let mut server = Process::start(&setup.peer.server, &server_words, setup.core)?;
+        let (mut server, server_words) = start(&setup.peer.server, Side::Server, setup.server_flags)?;
         let server_started = server.listens(Protocol::Udp, server_at.port())?;
-        let flags = flags(Side::Client, setup.client_flags);
-        let mut client = Process::start(&setup.peer.client, &flags, setup.core)?;
+        let (mut client, _) = start(&setup.peer.client, Side::Client, setup.client_flags)?;
         let client_started = match setup.timed {
             true => client.accepts(client_at)?,
             false => client.listens(Protocol::Tcp, client_at.port())?,
         };
         let started = [client_started, server_started];
         let server_port = server_at.port();
-        Ok(Self { client, server, server_words, server_port, relay, entry: client_at, started })
+        Ok(Self {
+            client,
+            server,
+            server_words,
+            server_port,
+            relay,
+            _folders: folders,
+            entry: client_at,
+            started,
+        })
     }
 
     /// Kills the server, and starts it again with the same flags after `pause`; returns when it listens.

@@ -140,7 +140,11 @@ impl Process {
         self.wait(|| TcpStream::connect(address).is_ok(), Duration::ZERO)
     }
 
-    fn wait(&mut self, is_ready: impl Fn() -> bool, interval: Duration) -> io::Result<Duration> {
+    /// Waits until `is_ready` returns true, which is called at that interval; returns the time since the start.
+    ///
+    /// # Errors
+    /// As [`Process::listens`].
+    pub(crate) fn wait(&mut self, is_ready: impl Fn() -> bool, interval: Duration) -> io::Result<Duration> {
         while !is_ready() {
             self.check()?;
             if self.started.elapsed() > LISTEN_LIMIT {

@@ -1,6 +1,7 @@
 //! One cell of the matrix: a client, a server, a setting, and a clean or impaired path.
 
 use super::{Program, Setting, Work, work};
+use lab::mihomo;
 use lab::pair::{Pair, Setup};
 use lab::path::Conditions;
 use lab::peers::Peer;
@@ -84,11 +85,18 @@ impl Cell {
             ..Conditions::default()
         });
         let setup = Setup { path: conditions.as_ref(), ..Setup::new(&peer, &flags) };
-        let mut pair =
-            Pair::start(setup, target.local_addr().map_err(io)?).map_err(|error| error.to_string())?;
+        let target_at = target.local_addr().map_err(io)?;
+        // One that mihomo writes and karst does not remove, or the other way round.
+        let head = mihomo::head(target_at);
+        let head = match [&self.client.path, &self.server.path].map(|path| mihomo::is(path)) {
+            [true, false] => work::Head { received: head.len(), ..Default::default() },
+            [false, true] => work::Head { sent: head, ..Default::default() },
+            _ => work::Head::default(),
+        };
+        let mut pair = Pair::start(setup, target_at).map_err(|error| error.to_string())?;
         let entry = pair.entry;
         let ended = || pair.check().err().map(|error| error.to_string());
-        let found = work::run(entry, target, self.work, ended);
+        let found = work::run(entry, target, self.work, head, ended);
         found.map_err(|why| format!("{why}\n{}", pair.output()))?;
         Ok(Passed {
             elapsed: start.elapsed(),

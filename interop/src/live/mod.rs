@@ -7,6 +7,7 @@ mod work;
 pub use cell::{Cell, Lost, Outcome, Passed};
 pub use table::Table;
 
+use lab::mihomo;
 use lab::peers::Peer;
 use sim::plan::{LinkPlan, LossPlan, ReorderPlan};
 use std::path::PathBuf;
@@ -57,6 +58,9 @@ pub const SETTINGS: &[Setting] = &[
     Setting { name: "aes-128", flags: &["--smuxver", "1", "--crypt", "aes-128"] },
     Setting { name: "none", flags: &["--smuxver", "1", "--crypt", "none"] },
 ];
+
+/// A setting that karst's word for mihomo determines.
+pub const MIHOMO: Setting = Setting { name: "compat", flags: &["--compat", "mihomo"] };
 
 /// Settings beyond [`SETTINGS`]: every cipher Debian's kcptun has, modes, sizes, shapes.
 pub const MORE_SETTINGS: &[Setting] = &[
@@ -131,5 +135,19 @@ pub fn matrix(clients: &[Program], servers: &[Program], settings: &[Setting], wo
             cells.extend(settings.first().map(|setting| cell(setting, Some(impaired()))));
         }
     }
+    cells
+}
+
+/// Settings that mihomo does not have: it always sends parity, and does not know sm4.
+const NOT_IN_MIHOMO: [&str; 2] = ["no-fec", "sm4"];
+
+/// Both programs of karst with `mihomo`, in every setting that it has.
+pub fn with_mihomo(karst: &Peer, mihomo: PathBuf, settings: &[Setting], work: Work) -> Vec<Cell> {
+    let mihomo = [Program { name: mihomo::NAME.into(), path: mihomo }];
+    let [clients, servers] = Program::of_peers(std::slice::from_ref(karst));
+    let has = |setting: &&Setting| !NOT_IN_MIHOMO.contains(&setting.name);
+    let settings: Vec<Setting> = [&[MIHOMO], settings].concat().iter().filter(has).copied().collect();
+    let mut cells = matrix(&clients, &mihomo, &settings, work);
+    cells.extend(matrix(&mihomo, &servers, &settings, work));
     cells
 }

@@ -16,10 +16,20 @@ const NUMBER_BYTES: usize = 8;
 /// Result of one end of one stream.
 type Finding = Result<(), String>;
 
+/// What stands in front of a stream and is not part of it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Head {
+    /// Bytes that the client end writes first.
+    pub(super) sent: Vec<u8>,
+    /// Number of the bytes that the target end skips.
+    pub(super) received: usize,
+}
+
 /// One end of the streams, with the deadline of all of them.
 struct Exchange {
     report: Sender<Finding>,
     work: Work,
+    head: Head,
     deadline: Instant,
 }
 
@@ -30,15 +40,16 @@ pub(super) fn run(
     entry: SocketAddr,
     target: TcpListener,
     work: Work,
+    head: Head,
     mut failed: impl FnMut() -> Option<String>,
 ) -> Finding {
     let (report, findings) = channel();
     let deadline = Instant::now() + work.limit;
     for number in 0..work.streams {
-        let exchange = Exchange { report: report.clone(), work, deadline };
+        let exchange = Exchange { report: report.clone(), work, head: head.clone(), deadline };
         std::thread::spawn(move || exchange.client(entry, number));
     }
-    std::thread::spawn(move || Exchange { report, work, deadline }.target(&target));
+    std::thread::spawn(move || Exchange { report, work, head, deadline }.target(&target));
     collect(&findings, work, deadline, &mut failed)
 }
 
@@ -69,7 +80,8 @@ fn collect(
 impl Exchange {
     fn client(&self, entry: SocketAddr, number: usize) {
         let finding = self.connect(entry).and_then(|mut stream| {
-            stream.write_all(&(number as u64).to_le_bytes()).map_err(|error| error.to_string())?;
+            let first = [&self.head.sent[..], &(number as u64).to_le_bytes()].concat();
+            stream.write_all(&first).map_err(|error| error.to_string())?;
             self.exchange(stream, number, 0)
         });
         let _ = self.report.send(finding.map_err(|why| format!("stream {number}, client end: {why}")));
@@ -109,7 +121,8 @@ impl Exchange {
     fn target_end(&self, mut stream: TcpStream) {
         let mut number = [0; NUMBER_BYTES];
         let _ = stream.set_read_timeout(Some(self.work.limit));
-        let number = match stream.read_exact(&mut number) {
+        let mut head = vec![0; self.head.received];
+        let number = match stream.read_exact(&mut head).and_then(|()| stream.read_exact(&mut number)) {
             Ok(()) => u64::from_le_bytes(number) as usize,
             Err(error) => {
                 let _ = self.report.send(Err(format!("target end: {error}")));

@@ -1,7 +1,8 @@
 //! Every client with every server of this machine. Missing programs are reported as SKIPPED, and are a failure if
 //! `KARST_REQUIRE_GO` is set.
 
-use interop::live::{Cell, Program, SETTINGS, Table, Work, matrix};
+use interop::live::{Cell, Program, SETTINGS, Table, Work, matrix, with_mihomo};
+use lab::mihomo;
 use lab::peers::Peer;
 use sim::plan::{LinkPlan, LossPlan};
 use std::io::Write;
@@ -18,6 +19,21 @@ fn every_pair_carries_every_byte() {
     let [clients, servers] = Program::of_peers(&found.peers);
     let cells = matrix(&clients, &servers, SETTINGS, Work::default());
     let table = Table::run(&cells, say);
+    assert_eq!(table.failures(), 0, "{}", table.summary());
+}
+
+/// mihomo's kcptun as client and as server.
+#[test]
+fn mihomo_carries_every_byte() {
+    let mihomo = match mihomo::find() {
+        Ok(mihomo) => mihomo,
+        Err(missing) => return say(&format!("SKIPPED live pairs with mihomo: {}", missing.reason)),
+    };
+    let found = Peer::find();
+    let Some(karst) = found.named("karst") else {
+        return say("SKIPPED live pairs with mihomo: no karst programs");
+    };
+    let table = Table::run(&with_mihomo(karst, mihomo, &SETTINGS[..3], Work::default()), say);
     assert_eq!(table.failures(), 0, "{}", table.summary());
 }
 
