@@ -19,7 +19,7 @@ pub use link::{
 };
 pub use timeline::Timeline;
 pub use work::{
-    BulkPlan, Content, EchoPlan, GameTicksPlan, HalfClosePlan, IdleThenBurstPlan, PagePlan,
+    BulkPlan, Content, EchoPlan, GameTicksPlan, HalfClosePlan, IdleThenBurstPlan, PagePlan, Proxy,
     RequestResponsePlan, ShortStreamsPlan, StalledReaderPlan, StormPlan, TypingPlan, WorkKind, WorkPlan,
 };
 

@@ -123,6 +123,9 @@ workloads! {
         request_bytes: u64,
         /// Bytes of its reply.
         response_bytes: u64,
+        /// Dialogue of each stream with a proxy in front of the target, before its request.
+        #[serde(default)]
+        proxy: Proxy,
     }
 
     /// Web pages: many objects requested at once, each on its own stream.
@@ -227,6 +230,30 @@ workloads! {
         burst_bytes: u64,
         /// Number of bursts.
         count: u64,
+    }
+}
+
+/// What a stream carries before its request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Proxy {
+    /// Nothing.
+    #[default]
+    None,
+    /// The request of `--ser socks5` and its answer; the client has answered the greeting (kcptunb.md section 6.2).
+    Socks5,
+    /// Greeting and request of an application of SOCKS5 (RFC 1928), whose proxy is behind a tunnel that knows nothing of it.
+    Socks5OverRaw,
+}
+
+impl Proxy {
+    /// Bytes of each message up, and of its answer, for an IPv4 destination.
+    pub const fn messages(self) -> &'static [(u64, u64)] {
+        match self {
+            Self::None => &[],
+            Self::Socks5 => &[(10, 10)],
+            Self::Socks5OverRaw => &[(3, 2), (10, 10)],
+        }
     }
 }
 

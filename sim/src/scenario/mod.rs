@@ -99,7 +99,7 @@ impl Scenario {
     /// | `bulk.content` | `random` (default) or `text`, which compresses |
     /// | `echo.message_bytes`, `echo.interval_ms` | size and period of the messages sent back by the server |
     /// | `request_response.request_bytes` (200), `.response_bytes`, `.think_ms` (0), `.count` | requests on one stream, each that long after the last reply; without `count` until the sources stop |
-    /// | `short_streams.interval_ms`, `.count`, `.request_bytes` (200), `.response_bytes` | a stream at an interval for one request and its reply |
+    /// | `short_streams.interval_ms`, `.count`, `.request_bytes` (200), `.response_bytes`, `.proxy` (`none`) | a stream at an interval for one request and its reply, behind the dialogue with a proxy: `none`, `socks5` (`--ser socks5`) or `socks5_over_raw` |
     /// | `page.objects` (60), `.request_bytes` (400), `.object_bytes_min`, `.object_bytes_max`, `.pages` (1), `.think_ms` (0) | objects asked for at once, each on its own stream |
     /// | `game_ticks.interval_ms`, `.up_bytes`, `.down_bytes` | messages both ways on one stream, timed one way |
     /// | `typing.interval_ms`, `.key_bytes` (36), `.echo_bytes` (52) | keystrokes at irregular times, echoed |

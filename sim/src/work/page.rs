@@ -4,7 +4,7 @@ use super::{Application, START};
 use crate::Side;
 use crate::ids::Stream;
 use crate::outcome::WorkOutcome;
-use crate::plan::PagePlan;
+use crate::plan::{PagePlan, Proxy};
 use crate::rng::below;
 use crate::transport::Port;
 use engine::{Entropy, Instant};
@@ -31,7 +31,7 @@ impl Page {
     fn draw(&mut self) -> Fetch {
         let PagePlan { request_bytes, object_bytes_min, object_bytes_max, .. } = self.plan;
         let extra = below(self.streams.dice(), object_bytes_max - object_bytes_min + 1);
-        Fetch { request_bytes, reply_bytes: object_bytes_min + extra }
+        Fetch { request_bytes, reply_bytes: object_bytes_min + extra, proxy: Proxy::None }
     }
 
     fn request(&mut self, port: &mut dyn Port, fetch: Fetch) {

@@ -23,7 +23,11 @@ impl ShortStreams {
     }
 
     fn fetch(&self) -> Fetch {
-        Fetch { request_bytes: self.plan.request_bytes, reply_bytes: self.plan.response_bytes }
+        Fetch {
+            request_bytes: self.plan.request_bytes,
+            reply_bytes: self.plan.response_bytes,
+            proxy: self.plan.proxy,
+        }
     }
 
     fn all_begun(&self) -> bool {

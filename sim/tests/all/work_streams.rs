@@ -25,6 +25,22 @@ fn every_short_stream_moves_its_bytes() {
     assert!(short.latency_us.count == 200 && short.stream_us.min >= short.latency_us.min);
 }
 
+/// CLI-113: the greeting of SOCKS5, which the client answers, is a round trip of the link less.
+#[test]
+fn socks5_takes_a_round_trip_less_than_over_a_raw_tunnel() {
+    let text = include_str!("../../../scenarios/workloads/socks.json");
+    let outcome = play(&serde_json::from_str(text).unwrap());
+    let p50_ms = |at: usize| {
+        let activity = outcome.workloads[at].activity().unwrap().1;
+        assert_eq!((activity.done, activity.begun), (40, 40), "{activity:?}");
+        activity.latency_us.p50 / 1000
+    };
+    let [direct, socks, over_raw] = [0, 1, 2].map(p50_ms);
+    assert!((95..110).contains(&(over_raw - socks)), "{direct} {socks} {over_raw}");
+    assert!((95..110).contains(&(socks - direct)), "{direct} {socks} {over_raw}");
+    assert!(outcome.ok, "{:?} {:?}", outcome.expectations, outcome.violations);
+}
+
 #[test]
 fn pages_are_timed_from_the_first_request_to_the_last_object() {
     let keys = json!({

@@ -35,6 +35,7 @@ pub(super) const KEYS_OF_SIDES_OFF: &[(&str, &str)] = &[
     ("crypt", "\"none\""),
     ("smuxver", "1"),
     ("no-announce", "true"),
+    ("mux", "\"smux\""),
 ];
 
 /// Keys whose numbers may be reduced without making a passing scenario fail.
@@ -94,7 +95,7 @@ const KEPT: &[&str] =
     &["/name", "/description", "/seed", "/duration_ms", "/drain_ms", "/links", "/workloads"];
 
 /// Options that must be equal on both sides, which are removed from both or neither.
-const COMMON: &[&str] = &["key", "crypt", "nocomp", "smuxver", "qpp", "qpp-count", "no-announce"];
+const COMMON: &[&str] = &["key", "crypt", "nocomp", "smuxver", "qpp", "qpp-count", "no-announce", "mux"];
 
 fn may_be_left_out(path: &str) -> bool {
     let common = |side: &str| path.strip_prefix(side).is_some_and(|key| COMMON.contains(&key));

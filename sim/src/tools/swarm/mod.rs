@@ -46,6 +46,8 @@ pub fn scenario(weights: &Weights, seed: u64) -> Value {
     let forgets = nat.get("timeout_ms").is_some() || faults::forget(&faults);
     let [mut client, mut server] =
         settings::sides(&mut dice("settings"), weights, crypt, (!forgets, frame.endless));
+    let sides = [&mut client, &mut server];
+    settings::multiplexer(&mut dice("mux"), &weights.settings, sides, frame.endless);
     settings::fit(&mut client, &up);
     settings::fit(&mut server, &down);
     let pace = work::Pace::new([&client, &server], [&up, &down]);

@@ -93,6 +93,44 @@ fn own(dice: &mut Dice, all: &Weights, keys: &mut Keys) {
     }
 }
 
+/// The multiplexer of both sides. A server that adopts the client's has a version and a compression of its own, which do not
+/// matter.
+pub(super) fn multiplexer(
+    dice: &mut Dice,
+    weights: &weights::Settings,
+    [client, server]: [&mut Keys; 2],
+    crowded: bool,
+) {
+    let mux = match (dice.percent(weights.smuxb), dice.percent(weights.yamux)) {
+        (true, _) => "smuxb",
+        (false, true) => "yamux",
+        (false, false) => "smux",
+    };
+    if mux != "smux" {
+        client.insert("mux".into(), json!(mux));
+        let pauses_not = mux == "smuxb" && dice.percent(30);
+        for side in [&mut *client, &mut *server] {
+            side.insert("no-announce".into(), json!(true));
+            if pauses_not {
+                side.insert("streambuf-en".into(), json!(false));
+            }
+            if crowded {
+                crowd(dice, side);
+            }
+        }
+    }
+    if dice.percent(weights.mux_given) {
+        server.insert("mux".into(), json!(mux));
+        return;
+    }
+    if dice.percent(50) {
+        server.insert("smuxver".into(), json!(dice.between(1, 2)));
+    }
+    if dice.percent(50) {
+        server.insert("nocomp".into(), json!(dice.percent(50)));
+    }
+}
+
 /// Buffers that a reader who stops soon fills.
 fn crowd(dice: &mut Dice, keys: &mut Keys) {
     let smuxbuf = dice.spread(4_096, 32_768);

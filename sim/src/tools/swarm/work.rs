@@ -87,7 +87,7 @@ fn workload(dice: &mut Dice, kind: &str, frame: &Frame, pace: &Pace) -> Value {
         }),
         "short_streams" => json!({
             "request_bytes": small(dice, 100), "response_bytes": small(dice, 20), "count": dice.spread(1, 30),
-            "interval_ms": interval_ms(dice),
+            "interval_ms": interval_ms(dice), "proxy": dice.pick(&["none", "none", "socks5", "socks5_over_raw"]),
         }),
         "page" => {
             let least = small(dice, 100);
