@@ -39,7 +39,7 @@ pub(super) fn check(mut job: Job<'_>, report: &mut Report) -> Result<(), ConfigE
         return Ok(());
     };
     check_ports(&mut job, &runtime, &range, &Arc::new(config), report);
-    check_target(&runtime, &target, report);
+    check_target(&runtime, &job.config.network(), &target, report);
     system::check(job.config, report);
     Ok(())
 }
@@ -151,12 +151,12 @@ fn local(range: &PortRange, port: u16) -> SocketAddr {
     SocketAddr::new(ip, port)
 }
 
-fn check_target(runtime: &Runtime, target: &Address, report: &mut Report) {
+fn check_target(runtime: &Runtime, network: &System, target: &Address, report: &mut Report) {
     let name = match target {
         Address::Unix(path) => format!("unix:{path}"),
         Address::Tcp(..) => target.to_string(),
     };
-    match runtime.block_on(Wire::connect(&System, target, CONNECT_LIMIT)) {
+    match runtime.block_on(Wire::connect(network, target, CONNECT_LIMIT)) {
         Ok(wire) => {
             wire.shutdown_write();
             report.ok("target", &format!("{name} accepts connections"));

@@ -173,7 +173,9 @@ fn malformed(text: &str, error: serde_json::Error) -> FileReason {
 fn value(flag: &Flag, key: &str, raw: &str) -> Result<Value, FileReason> {
     let wrong = |reason| FileReason::WrongType { key: key.into(), reason };
     let found = describe(raw);
+    let texts = || serde_json::from_str::<Vec<String>>(raw).ok().map(|texts| texts.join(","));
     let value = match found {
+        "an array" if flag.list => texts().map(|text| Value::Text(text.into())),
         "a string" => Some(Value::Text(text_of(unquote(raw).as_bytes()).into())),
         "a number" => raw.parse().ok().map(Value::Int),
         _ => raw.parse().ok().map(Value::Bool),

@@ -9,7 +9,10 @@ pub use json::{FileError, FileReason, JsonFile, parse as parse_json};
 pub use sip003::{PluginError, is_plugin};
 
 use crate::flags::{self, Program, Side, UsageError};
+use crate::net::address::Address;
+use crate::net::dns::Resolvers;
 use crate::net::forged;
+use crate::net::network::System;
 use crate::net::udp::SocketOptions;
 use crate::proxy::Ser;
 use crate::proxy::allow::AllowList;
@@ -21,6 +24,7 @@ use engine::settings::SettingsError;
 use engine::tunnel::MTU_MAX;
 use given::Origin;
 use std::io;
+use std::net::IpAddr;
 
 /// Where profiles are served unless told otherwise: kcptun's port, for this machine only (CLI-42).
 pub const PPROF_ADDRESS: &str = "127.0.0.1:6060";
@@ -156,6 +160,7 @@ pub fn load(
     config.check().map_err(|error| given.blame(&error))?;
     warnings.extend(given.unknown_mode());
     warnings.extend(config.weak_protection());
+    warnings.extend(config.open_proxy());
     warnings.extend(config.fit_memory());
     warnings.extend(config.weak_pads());
     warnings.extend(config.without_effect(&given));
@@ -208,6 +213,13 @@ impl Config {
         tcp.variant().map(|_| forged::Settings::checked(interface, *sockbuf, dscp)).transpose()
     }
 
+    /// The system's network, as the options set it up.
+    pub fn network(&self) -> System {
+        // What cannot be read was refused before.
+        let resolvers = Resolvers::parse(&self.program.dns).unwrap_or_default();
+        System { fast_open: self.program.tfo, resolvers }
+    }
+
     /// Bytes read from a connection at once.
     pub fn pipe_bytes(&self) -> usize {
         usize::try_from(self.program.pipebuf).unwrap_or(0).clamp(1, PIPE_BYTES_MAX)
@@ -219,6 +231,20 @@ impl Config {
             "" => self.program.pprof.then_some(PPROF_ADDRESS),
             address => Some(address),
         }
+    }
+
+    /// A warning about a proxy that other machines can use (CLI-113).
+    fn open_proxy(&self) -> Option<String> {
+        let Program { ser, ser_auth, localaddr, .. } = &self.program;
+        let is_proxy = matches!(ser, Ser::Socks5 | Ser::Http) && ser_auth.is_empty();
+        let Ok(Address::Tcp(host, _)) = Address::parse(localaddr) else { return None };
+        let is_local = host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+        (is_proxy && !is_local).then(|| {
+            format!(
+                "WARNING: every machine that reaches {localaddr} can use the proxy: \
+                 listen on 127.0.0.1, or set --ser-auth"
+            )
+        })
     }
 
     /// Warnings about a key or cipher that protects little (CLI-73).
@@ -341,7 +367,7 @@ impl Config {
     /// Refuses a proxy of the other side, and one that nothing could use, or anyone (CLI-113, CLI-114).
     fn check_proxy(&self) -> Result<(), SettingsError> {
         let refuse = |flag, reason: String| Err(SettingsError { flag, reason });
-        let Program { ser, ser_allow, ser_auth, .. } = &self.program;
+        let Program { ser, ser_allow, ser_auth, dns, .. } = &self.program;
         match (self.side, ser) {
             (Side::Client, Ser::Fast) => {
                 return refuse("ser", "must be raw, socks5 or http on a client; fast is the server's".into());
@@ -361,6 +387,7 @@ impl Config {
                           for example --ser-allow 0.0.0.0/0,::/0 for all public addresses";
             return refuse("ser", reason.into());
         }
+        Resolvers::parse(dns).map_err(|reason| SettingsError { flag: "dns", reason })?;
         if !ser_auth.is_empty() && !ser_auth.contains(':') {
             return refuse("ser-auth", "must be USER:PASSWORD".into());
         }

@@ -2,7 +2,7 @@
 
 use super::pipe::{Limits, PipeError, pipe};
 use super::stream::Stream;
-use crate::net::address::{Address, resolve};
+use crate::net::address::Address;
 use crate::net::network::Network;
 use crate::net::wire::Wire;
 use crate::proxy::Ser;
@@ -361,7 +361,7 @@ async fn read_answer(stream: &Stream) -> Option<[u8; ANSWER_BYTES]> {
 }
 
 /// Up to `max` bytes of a stream; none at its end.
-async fn read(stream: &Stream, max: usize) -> Result<Vec<u8>, ReadError> {
+pub(super) async fn read(stream: &Stream, max: usize) -> Result<Vec<u8>, ReadError> {
     loop {
         let mut piece = Vec::new();
         let taken = stream.read_with(|bytes| {
@@ -387,7 +387,7 @@ async fn write_stream(stream: &Stream, mut bytes: &[u8]) -> Result<(), PipeError
     Ok(())
 }
 
-async fn write_wire(wire: &Wire, mut bytes: &[u8]) -> io::Result<()> {
+pub(super) async fn write_wire(wire: &Wire, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match wire.try_write(bytes) {
             Ok(taken) => bytes = &bytes[taken..],
@@ -414,11 +414,11 @@ pub(super) async fn accept(
         }
         Err(None) => return Err("the stream ended before its request".into()),
     };
-    match connect(network, allow, &destination).await {
-        Ok(wire) => {
+    match connect(network, allow, &destination, &early).await {
+        Ok((wire, sent)) => {
             let answered = write_stream(stream, &request::answer(code::CONNECTED)).await;
             answered.map_err(|error| error.to_string())?;
-            write_wire(&wire, &early).await.map_err(|error| error.to_string())?;
+            write_wire(&wire, &early[sent..]).await.map_err(|error| error.to_string())?;
             Ok(wire)
         }
         Err((code, why)) => {
@@ -460,7 +460,8 @@ async fn connect(
     network: &dyn Network,
     allow: &AllowList,
     destination: &Destination,
-) -> Result<Wire, (u8, String)> {
+    early: &[u8],
+) -> Result<(Wire, usize), (u8, String)> {
     let until = Instant::now() + CONNECT_LIMIT;
     let failed = |error: io::Error| match error.kind() {
         io::ErrorKind::TimedOut => (code::TIMEOUT, error.to_string()),
@@ -469,7 +470,7 @@ async fn connect(
     let addresses: Vec<SocketAddr> = match destination {
         Destination::Address(address) => vec![*address],
         Destination::Name(name, port) => {
-            let found = tokio::time::timeout_at(until, resolve(name, *port)).await;
+            let found = tokio::time::timeout_at(until, network.resolve(name, *port)).await;
             found
                 .map_err(|_| (code::TIMEOUT, "looking up its name takes too long".to_owned()))?
                 .map_err(failed)?
@@ -483,7 +484,7 @@ async fn connect(
         let left = until.saturating_duration_since(Instant::now());
         let to = Address::Tcp(address.ip().to_string(), address.port());
         let share = left / (permitted.len() - at) as u32;
-        result = Wire::connect(network, &to, share).await.map_err(failed);
+        result = Wire::connect_with(network, &to, share, early).await.map_err(failed);
         if result.is_ok() {
             break;
         }

@@ -26,6 +26,12 @@ use tokio::sync::Semaphore;
 /// How long a target may take to accept.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
+/// How long a connection that may be opened with data waits for it.
+const FIRST_BYTES_LIMIT: Duration = Duration::from_millis(50);
+
+/// Most bytes of it: no more fit into a packet.
+const FIRST_BYTES_MAX: usize = 1400;
+
 /// Share of the process's descriptors that clients get which have acknowledged nothing yet.
 const EARLY_SHARE: usize = 4;
 
@@ -162,10 +168,23 @@ async fn connect(stream: &Stream, streams: &Streams) -> Result<Wire, String> {
     let Streams { network, target, .. } = streams;
     match &streams.allow {
         Some(allow) => proxy::accept(&**network, allow, stream).await.map_err(|why| format!("proxy: {why}")),
-        None => Wire::connect(&**network, target, CONNECT_LIMIT)
-            .await
-            .map_err(|error| DialError(target, &error).to_string()),
+        None => {
+            let early = match network.opens_fast() {
+                true => first_bytes(stream).await,
+                false => Vec::new(),
+            };
+            let connected = Wire::connect_with(&**network, target, CONNECT_LIMIT, &early).await;
+            let (wire, sent) = connected.map_err(|error| DialError(target, &error).to_string())?;
+            proxy::write_wire(&wire, &early[sent..]).await.map_err(|error| error.to_string())?;
+            Ok(wire)
+        }
     }
+}
+
+/// What a stream begins with, if that comes soon: a target may speak first, and is connected to without (CLI-119).
+async fn first_bytes(stream: &Stream) -> Vec<u8> {
+    let first = tokio::time::timeout(FIRST_BYTES_LIMIT, proxy::read(stream, FIRST_BYTES_MAX)).await;
+    first.map_or_else(|_| Vec::new(), Result::unwrap_or_default)
 }
 
 async fn forward(stream: Stream, streams: Rc<Streams>) {

@@ -14,7 +14,7 @@ use crate::log::{self, log_event, log_line};
 use crate::net::address::{Address, PortRange, bind_candidates, resolve};
 use crate::net::forged;
 use crate::net::hosts::Hosts;
-use crate::net::network::{Network, System};
+use crate::net::network::Network;
 use crate::net::udp::Datagrams;
 use crate::net::wire::{Listener, first_working};
 use crate::service;
@@ -95,7 +95,7 @@ fn start(side: Side, words: &[String]) -> Result<(), StartError> {
     let runtime =
         Builder::new_current_thread().enable_all().build().map_err(|error| system("runtime", error))?;
     let start = Start {
-        network: Rc::new(System),
+        network: Rc::new(config.network()),
         config: *config,
         given,
         warnings,

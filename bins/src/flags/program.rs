@@ -42,6 +42,13 @@ engine::declare_options! {
         /// Client: user and password of its proxy.
         ser_auth: String = flag("ser-auth", Addresses, NOTHING,
             "USER:PASSWORD that applications must give to the proxy, empty for none").only(Side::Client).since(KARST);
+        /// Server: resolvers besides that of the system.
+        dns: String = flag("dns", Addresses, NOTHING,
+            "resolvers IP[:PORT],... for names of targets, for when that of the system does not answer")
+            .only(Side::Server).since(KCPTUNB).list();
+        /// TCP fast open.
+        tfo: bool = flag("tfo", Addresses, Bool(false),
+            "TCP fast open: a client accepts data with connections, a server sends it with those to its targets").since(KCPTUNB);
         /// Client: number of sessions.
         conn: i64 = flag("conn", Addresses, Int(1), "set num of UDP connections to server")
             .only(Side::Client).auto(SLOTS_AUTO as i64).signed();

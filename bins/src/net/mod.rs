@@ -2,6 +2,8 @@
 
 pub mod address;
 pub mod carrier;
+pub mod dns;
+mod fast_open;
 pub mod forged;
 pub mod fragments;
 pub mod hosts;

@@ -1,5 +1,8 @@
 //! The source of a program's sockets: the system, or a simulated network in tests.
 
+use super::address;
+use super::dns::Resolvers;
+use super::fast_open;
 use super::forged;
 use super::udp::{Datagrams, SocketOptions, UdpSocket};
 use super::wire::{Listener, Wire};
@@ -61,6 +64,23 @@ pub trait Network: fmt::Debug {
 
     /// Connects to a TCP port. The future fails when the connection is refused or `peer` cannot be reached.
     fn connect(&self, peer: SocketAddr) -> Waiting<'_, Wire>;
+
+    /// Whether connections may be opened with data (CLI-119).
+    fn opens_fast(&self) -> bool {
+        false
+    }
+
+    /// As [`connect`](Self::connect), with the first bytes of the connection in its first packet where that is possible; how
+    /// many of them were sent.
+    fn connect_with<'a>(&'a self, peer: SocketAddr, early: &'a [u8]) -> Waiting<'a, (Wire, usize)> {
+        let _ = early;
+        Box::pin(async move { Ok((self.connect(peer).await?, 0)) })
+    }
+
+    /// Looks a name up, as [`address::resolve`] does.
+    fn resolve<'a>(&'a self, host: &'a str, port: u16) -> Waiting<'a, Vec<SocketAddr>> {
+        Box::pin(address::resolve(host, port))
+    }
 }
 
 /// A connection of a simulated network. Its methods do what those of [`Wire`] do.
@@ -91,8 +111,13 @@ pub trait Accept: fmt::Debug {
 }
 
 /// The operating system's network.
-#[derive(Clone, Copy, Debug)]
-pub struct System;
+#[derive(Clone, Debug, Default)]
+pub struct System {
+    /// TCP fast open, of connections in and out.
+    pub fast_open: bool,
+    /// Resolvers besides that of the system.
+    pub resolvers: Resolvers,
+}
 
 impl Network for System {
     fn bind_udp(&self, address: SocketAddr, options: SocketOptions) -> io::Result<Box<dyn Datagrams>> {
@@ -124,10 +149,31 @@ impl Network for System {
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
+        if self.fast_open {
+            fast_open::listen(&socket, BACKLOG);
+        }
         TcpListener::from_std(socket.into()).map(Listener::Tcp)
     }
 
     fn connect(&self, peer: SocketAddr) -> Waiting<'_, Wire> {
         Box::pin(async move { Ok(Wire::of_tcp(TcpStream::connect(peer).await?, peer)) })
+    }
+
+    fn opens_fast(&self) -> bool {
+        self.fast_open
+    }
+
+    fn connect_with<'a>(&'a self, peer: SocketAddr, early: &'a [u8]) -> Waiting<'a, (Wire, usize)> {
+        Box::pin(async move {
+            if !self.fast_open || early.is_empty() {
+                return Ok((self.connect(peer).await?, 0));
+            }
+            let (stream, sent) = fast_open::connect(peer, early).await?;
+            Ok((Wire::of_tcp(stream, peer), sent))
+        })
+    }
+
+    fn resolve<'a>(&'a self, host: &'a str, port: u16) -> Waiting<'a, Vec<SocketAddr>> {
+        Box::pin(self.resolvers.resolve(host, port))
     }
 }

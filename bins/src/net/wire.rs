@@ -1,6 +1,6 @@
 //! Local connections: TCP or unix sockets behind one type.
 
-use super::address::{Address, bind_candidates, resolve};
+use super::address::{Address, bind_candidates};
 use super::network::{Accept, Network, Stream};
 use crate::path_of;
 use engine::options::bytes_of;
@@ -41,20 +41,33 @@ impl Wire {
     /// # Errors
     /// The lookup or the connection failed, or took too long; of several addresses that of the first.
     pub async fn connect(network: &dyn Network, address: &Address, limit: Duration) -> io::Result<Self> {
+        Self::connect_with(network, address, limit, &[]).await.map(|(wire, _)| wire)
+    }
+
+    /// As [`connect`](Self::connect), with the first bytes of the connection; how many of them were sent (CLI-119).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn connect_with(
+        network: &dyn Network,
+        address: &Address,
+        limit: Duration,
+        early: &[u8],
+    ) -> io::Result<(Self, usize)> {
         let until = Instant::now() + limit;
         let (host, port) = match address {
             Address::Tcp(host, port) => (host, *port),
             Address::Unix(path) => {
-                return Ok(Self::Unix(within(until, connect_unix(path)).await?, path.clone()));
+                return Ok((Self::Unix(within(until, connect_unix(path)).await?, path.clone()), 0));
             }
         };
-        let peers = within(until, resolve(host, port)).await?;
+        let peers = within(until, network.resolve(host, port)).await?;
         let mut first_error = None;
         for (index, peer) in peers.iter().enumerate() {
             let now = Instant::now();
             let share = until.saturating_duration_since(now) / (peers.len() - index) as u32;
-            match within(now + share, network.connect(*peer)).await {
-                Ok(wire) => return Ok(wire),
+            match within(now + share, network.connect_with(*peer, early)).await {
+                Ok(connected) => return Ok(connected),
                 Err(error) => first_error = first_error.or(Some(error)),
             }
         }

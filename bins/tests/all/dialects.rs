@@ -87,8 +87,7 @@ fn a_client_with_another_multiplexer_is_named() {
 #[test]
 fn start_up_states_the_generation_and_what_it_chose() {
     let pair = Pair::start(target(echo), &["--compat", "kcptunb", "--streambuf", "131072"]);
-    let chosen =
-        "smuxver=1 framesize=32767 streambuf=131072 keepalivems=10000 keepalive-timeout=75000 pipebuf=262144";
+    let chosen = "smuxver=1 framesize=32767 streambuf=131072 keepalivems=10000 keepalive-timeout=75000 pipebuf=262144 tfo=true";
     pair.client.wait_for(&format!("compat: kcptunb mux=smuxb {chosen}\n"));
     pair.client.wait_for("mux: smuxb\n");
     pair.server.wait_for(&format!("compat: kcptunb {chosen}\n"));
@@ -144,6 +143,14 @@ fn kcptunb_options_have_its_keys() {
     assert_eq!((mux.keepalive_ms, mux.peer_timeout_ms, mux.stream_bytes_max), (250, 9000, 5000));
     assert!(!settings(Side::Server, "--streambuf-en=0").streambuf_en);
     assert_eq!(settings(Side::Server, "--maxframe 77").framesize, 77);
+    let text = r#"{"dns": ["1.1.1.1:53", "[::1]:54"], "tfo": true}"#;
+    let file = bins::config::parse_json(text, Side::Server).unwrap();
+    let mut config = bins::config::Config::new(Side::Server, engine::options::Mode::Fast, None);
+    for (flag, value) in &file.given {
+        config.set(flag, value).unwrap();
+    }
+    assert_eq!((config.program.dns.as_str(), config.program.tfo), ("1.1.1.1:53,[::1]:54", true));
+    assert!(bins::config::parse_json(r#"{"dns": [1]}"#, Side::Server).is_err());
     let refused = settings(Side::Client, "--keepalivems 40000").tunnel_config().unwrap_err();
     assert_eq!(refused.flag, "keepalivems");
 }

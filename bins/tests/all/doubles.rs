@@ -317,6 +317,45 @@ fn a_kcptunb_server_is_dialled_and_paused() {
     drop(reading.join().unwrap());
 }
 
+/// CLI-113, CLI-115: kcptunB's server reads a request as what one read returns, so nothing may follow it before its answer.
+#[test]
+fn a_kcptunb_server_gets_one_request_in_one_frame() {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let udp = socket.local_addr().unwrap();
+    let words = [WORDS, &["--compat", "kcptunb", "--ser", "socks5"]].concat();
+    let (_client, local) = start_client(udp, &words);
+    let mut app = connect(local);
+    let request = b"\x05\x01\0\x03\x0bexample.com\0\x50";
+    app.write_all(&[b"\x05\x01\0", &request[..], b"early"].concat()).unwrap();
+    let mut server = KcptunB::new(Link::accept(socket), true);
+    assert_eq!(server.frame(), (SYN, 3, Vec::new()));
+    assert_eq!(server.frame(), (PSH, 3, request.to_vec()));
+    server.idle(Duration::from_millis(300));
+    server.link.send(&smuxb(PSH, 3, b"\x05\0\0\x01\0\0\0\0\0\0"));
+    assert_eq!(server.bytes(3, 5), b"early");
+    let mut answers = [0; 12];
+    app.read_exact(&mut answers).unwrap();
+    assert_eq!(&answers, b"\x05\0\x05\0\0\x01\0\0\0\0\0\0");
+}
+
+/// CLI-115: the last digits of a request of kcptunB's HTTP client come in another datagram than the others.
+#[test]
+fn a_request_of_a_kcptunb_client_is_read_to_the_end_of_its_frame() {
+    let udp = free_udp();
+    let allow = ["--ser", "fast", "--ser-allow", "127.0.0.0/8"];
+    let _server = start_server("127.0.0.1:9".parse().unwrap(), udp, &[WORDS, &allow].concat());
+    let mut client = KcptunB::new(Link::dial(udp), true);
+    client.link.send(&smuxb(SYN, 3, b""));
+    let request = smuxb(PSH, 3, format!("\0\0\0\x05{}", greeter()).as_bytes());
+    let (first, rest) = request.split_at(request.len() - 2);
+    client.link.send(first);
+    client.link.pass(Duration::from_millis(300));
+    client.link.send(rest);
+    assert_eq!(client.bytes(3, 10), b"\x05\0\0\x01\0\0\0\0\0\0");
+    client.link.send(&smuxb(PSH, 3, b"hello"));
+    assert_eq!(client.frame(), (PSH, 3, b"world".to_vec()));
+}
+
 const DATA: u8 = 0;
 const UPDATE: u8 = 1;
 const PING: u8 = 2;

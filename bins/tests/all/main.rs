@@ -36,6 +36,7 @@ mod snapshots;
 mod stalled;
 mod startup;
 mod surface;
+mod targets;
 mod truncation;
 mod tunnel;
 mod udp;

@@ -41,7 +41,7 @@ crate::named! {
 }
 
 impl Compat {
-    /// The defaults that differ from those of 2026, by the names of the options; `pipebuf` is one of the programs. A server adopts the multiplexer of each
+    /// The defaults that differ from those of 2026, by the names of the options; `pipebuf` and `tfo` are of the programs. A server adopts the multiplexer of each
     /// client anyway, so only the client's is set.
     pub fn defaults(self, side: Side) -> Vec<(&'static str, Value)> {
         let int = |name, value| (name, Value::Int(value));
@@ -64,6 +64,7 @@ impl Compat {
                     int("keepalivems", 10_000),
                     int("keepalive-timeout", 75_000),
                     int("pipebuf", 262_144),
+                    ("tfo", Value::Bool(true)),
                 ];
                 mux("smuxb").into_iter().chain(others).collect()
             }

@@ -42,6 +42,8 @@ pub struct Flag {
     pub expert: bool,
     /// Whether the value names a file.
     pub file: bool,
+    /// Whether JSON files may have an array of texts, which commas separate in the value.
+    pub list: bool,
     /// Whether a negative number has a meaning, or an error of its own.
     pub signed: bool,
     /// Type of the value.
@@ -72,6 +74,7 @@ pub const fn flag(name: &'static str, group: Group, default: Value, meaning: &'s
         since: 2021,
         expert: false,
         file: false,
+        list: false,
         signed: false,
         kind: Kind::Text,
         meaning,
@@ -130,6 +133,12 @@ impl Flag {
     /// The value names a file.
     pub const fn file(mut self) -> Self {
         self.file = true;
+        self
+    }
+
+    /// The value is a list, which may be an array in JSON files.
+    pub const fn list(mut self) -> Self {
+        self.list = true;
         self
     }
 

@@ -48,14 +48,19 @@ impl Program {
 
     /// Runs a program with `hosts` as /etc/hosts; `None` if the system does not permit that.
     pub(crate) fn with_hosts(path: &str, words: &[&str], hosts: &std::path::Path) -> Option<Self> {
+        Self::with_file(path, words, hosts, "/etc/hosts")
+    }
+
+    /// Runs a program with `file` in the place of the system's `own`; `None` if the system does not permit that.
+    pub(crate) fn with_file(path: &str, words: &[&str], file: &std::path::Path, own: &str) -> Option<Self> {
         let alone = Command::new("unshare").args(["--mount", "true"]).stderr(Stdio::null()).status();
         if !alone.is_ok_and(|status| status.success()) {
-            skipped("names with several addresses", "no right to a mount namespace (root has it)");
+            skipped(&format!("programs with another {own}"), "no right to a mount namespace (root has it)");
             return None;
         }
-        let script = "mount --bind \"$0\" /etc/hosts && exec \"$@\"";
+        let script = "mount --bind \"$0\" \"$1\" && shift && exec \"$@\"";
         let mut command = Command::new("unshare");
-        command.args(["--mount", "sh", "-c", script]).arg(hosts).arg(path).args(words);
+        command.args(["--mount", "sh", "-c", script]).arg(file).args([own, path]).args(words);
         Some(Self::run(&mut command))
     }
 

@@ -7,7 +7,7 @@ mod double;
 mod judge;
 mod links;
 mod moves;
-mod net;
+pub(crate) mod net;
 mod wire;
 
 use crate::common::{PATIENCE, Program, echo, exchange, sample, skipped};

@@ -9,13 +9,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// A network namespace.
-pub(super) struct Space {
+pub(crate) struct Space {
     keeper: Child,
 }
 
 impl Space {
     /// None without the right to make one.
-    fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         let mut keeper = Command::new("unshare")
             .args(["--net", "setpriv", "--pdeathsig", "KILL", "sleep", "600"])
             .stdin(Stdio::null())
@@ -39,7 +39,7 @@ impl Space {
     }
 
     /// Runs a shell script in the namespace and returns what it prints.
-    pub(super) fn shell(&self, script: &str) -> String {
+    pub(crate) fn shell(&self, script: &str) -> String {
         let enter = format!("--net={}", self.path());
         let output = Command::new("nsenter").args([&enter, "sh", "-ec", script]).output().unwrap();
         let error = String::from_utf8_lossy(&output.stderr);
@@ -48,13 +48,13 @@ impl Space {
     }
 
     /// Starts a program in the namespace.
-    pub(super) fn start(&self, path: &str, words: &[&str]) -> Program {
+    pub(crate) fn start(&self, path: &str, words: &[&str]) -> Program {
         let enter = format!("--net={}", self.path());
         Program::start("nsenter", &[&[&*enter, path], words].concat())
     }
 
     /// Runs a function on a thread in the namespace; sockets that it returns stay there.
-    pub(super) fn run<T: Send + 'static>(&self, function: impl FnOnce() -> T + Send + 'static) -> T {
+    pub(crate) fn run<T: Send + 'static>(&self, function: impl FnOnce() -> T + Send + 'static) -> T {
         let file = File::open(self.path()).unwrap();
         let thread = thread::spawn(move || {
             // SAFETY: the descriptor is open during the call.
