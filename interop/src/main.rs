@@ -4,7 +4,9 @@ mod commands;
 
 use anyhow::Context;
 use clap::{ArgAction, Args, Parser, Subcommand};
-use commands::{DecodeArgs, JudgeArgs, MatrixArgs, NetnsArgs, RealityArgs, RelayArgs, RelayBenchArgs};
+use commands::{
+    DecodeArgs, DiffArgs, JudgeArgs, MatrixArgs, NetnsArgs, ProbeArgs, RealityArgs, RelayArgs, RelayBenchArgs,
+};
 use interop::golden::{Report, find};
 use interop::live::{MORE_SETTINGS, Program, SETTINGS, Table, Work, matrix, with_mihomo};
 use lab::mihomo;
@@ -41,6 +43,10 @@ enum Command {
     Matrix(Box<MatrixArgs>),
     /// Judge a tunnel whose programs run elsewhere, for launchers of `matrix`
     Judge(JudgeArgs),
+    /// Play one end against a server or a client, and judge the requirements that show
+    Probe(ProbeArgs),
+    /// Play generated conversations against several servers, and list what differs
+    Diff(DiffArgs),
     /// Forward UDP datagrams over the links of a scenario in real time
     Relay(RelayArgs),
     /// Benchmark the relay: datagrams per second, and added delay
@@ -96,6 +102,8 @@ fn main() -> ExitCode {
         Command::Decode(args) => args.run(),
         Command::Matrix(args) => args.run(),
         Command::Judge(args) => args.run(),
+        Command::Probe(args) => args.run(),
+        Command::Diff(args) => args.run(),
         Command::Relay(args) => args.run(),
         Command::RelayBench(args) => args.run(),
         Command::Netns(args) => args.run(),

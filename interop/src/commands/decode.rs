@@ -37,7 +37,7 @@ pub(crate) struct DecodeArgs {
     html: Option<PathBuf>,
 }
 
-fn cipher(name: &str) -> Result<Cipher, String> {
+pub(super) fn cipher(name: &str) -> Result<Cipher, String> {
     let names: Vec<&str> = Cipher::ALL.iter().map(|cipher| cipher.name()).collect();
     Cipher::from_name(name).ok_or_else(|| format!("one of {}", names.join(", ")))
 }

@@ -2,17 +2,21 @@
 
 mod decimals;
 mod decode;
+mod diff;
 mod judge;
 mod matrix;
 mod netns;
+mod probe;
 mod reality;
 mod relay;
 mod relay_bench;
 
 pub(crate) use decode::DecodeArgs;
+pub(crate) use diff::DiffArgs;
 pub(crate) use judge::JudgeArgs;
 pub(crate) use matrix::MatrixArgs;
 pub(crate) use netns::NetnsArgs;
+pub(crate) use probe::ProbeArgs;
 pub(crate) use reality::RealityArgs;
 pub(crate) use relay::RelayArgs;
 pub(crate) use relay_bench::RelayBenchArgs;

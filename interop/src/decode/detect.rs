@@ -177,7 +177,7 @@ fn starts(payload: &[u8]) -> bool {
 }
 
 /// The only shape that all packets fit; `None` if there is none, or no parity.
-fn shape(samples: &[(u32, bool)]) -> Option<Shape> {
+pub(super) fn shape(samples: &[(u32, bool)]) -> Option<Shape> {
     let of_total = |total: u32| {
         let place = |parity: bool| {
             let of_kind = samples.iter().filter(move |sample| sample.1 == parity);

@@ -15,15 +15,20 @@ mod way;
 pub use facts::{Fec, Flow, Half, InOrder, Rebuilt, Seen, SeenFrame, SeenSegment, Session, Stream, Totals};
 pub use source::{Record, Source, SourceError};
 
+use crate::golden::capture::fec::encode;
 use crate::golden::capture::pcap::Datagram;
-use engine::crypt::{Cipher, MasterKey};
+use engine::crypt::{Cipher, MasterKey, Suite};
+use engine::fec::{Kind, Shape, kind, seqid};
 use follow::Follow;
 use serde::Serialize;
 use sim::pcapng::{Pcapng, udp_headers};
 use sim::record::Recording;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, Write};
+use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Instant;
 
 /// Names of the interfaces of a written capture: who sent the packet.
 const INTERFACES: [&str; 2] = ["client", "server"];
@@ -131,6 +136,72 @@ impl Decode {
         let done = run.done;
         error.map_or(Ok(done), Err)
     }
+}
+
+/// Datagrams that two ends exchanged, in words: time, whether the kit sent it, sealed bytes.
+pub(crate) fn exchanged<'l>(
+    suite: &Suite,
+    shape: Option<Shape>,
+    [kit, other]: [SocketAddr; 2],
+    kit_is_client: bool,
+    log: impl Iterator<Item = (Instant, bool, &'l [u8])>,
+) -> Vec<String> {
+    let (client, server) = if kit_is_client { (kit, other) } else { (other, kit) };
+    let found = detect::Found { client, server, cipher: Some(suite.cipher()), shapes: [shape, shape] };
+    let mut survey = detect::Survey::default();
+    survey.flows.insert((kit.min(other), kit.max(other)), found);
+    let suites = [suite.clone()];
+    let mut follow = Follow::new(survey, &suites);
+    let (mut words, mut first) = (Vec::new(), None);
+    for (n, (at, sent, bytes)) in log.enumerate() {
+        let t = at.duration_since(*first.get_or_insert(at)).as_micros() as u64;
+        let (from, to) = if sent { (kit, other) } else { (other, kit) };
+        let datagram = Datagram { frame: n + 1, at_us: t, from, to, tos: 0, bytes };
+        words.extend(follow.datagram(n as u64 + 1, t, false, &datagram).as_ref().map(text::datagram));
+    }
+    words
+}
+
+/// Recomputes the parity of every whole group among FEC packets, and checks numbers and sizes; returns the number of parity
+/// packets that were compared.
+///
+/// # Errors
+/// The first difference.
+pub(crate) fn judge_parity<'p>(packets: impl Iterator<Item = &'p [u8]> + Clone) -> Result<usize, String> {
+    let kinds = packets.clone().map(|packet| (seqid(packet), kind(packet) == Some(Kind::Parity)));
+    let samples: Vec<(u32, bool)> = kinds.collect();
+    if !samples.iter().any(|sample| sample.1) {
+        return Ok(0);
+    }
+    let Some(shape) = detect::shape(&samples) else {
+        return Err("numbers and kinds of its FEC packets fit no shape".to_owned());
+    };
+    let total = shape.total() as u32;
+    let mut groups: BTreeMap<u32, BTreeMap<usize, &[u8]>> = BTreeMap::new();
+    for packet in packets {
+        let seqid = seqid(packet);
+        if kind(packet) == Some(Kind::Data) {
+            let size = packet.get(6..8).map_or(0, |two| usize::from(u16::from_le_bytes([two[0], two[1]])));
+            if size + 6 != packet.len() {
+                return Err(format!("data packet {seqid} of {} bytes has size {size}", packet.len()));
+            }
+        }
+        groups.entry(seqid / total).or_default().insert((seqid % total) as usize, packet);
+    }
+    let mut compared = 0;
+    for (number, group) in
+        groups.iter().filter(|(_, group)| group.range(..shape.data()).count() == shape.data())
+    {
+        let data: Vec<Vec<u8>> = group.range(..shape.data()).map(|(_, packet)| packet.to_vec()).collect();
+        let parity = encode(shape, &data);
+        for (at, packet) in group.range(shape.data()..) {
+            if parity.get(at - shape.data()).is_none_or(|own| own.get(4..) != packet.get(4..)) {
+                return Err(format!("parity shard {at} of group {number} is not that of its data"));
+            }
+            compared += 1;
+        }
+    }
+    Ok(compared)
 }
 
 fn open(path: &Path) -> Result<Source<BufReader<File>>, DecodeError> {

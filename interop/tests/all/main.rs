@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod decode;
+mod differ;
 mod fuzz_corpus;
 mod golden_captures;
 mod golden_fec;
@@ -11,6 +12,7 @@ mod left_out;
 mod live;
 mod matrix;
 mod netns_program;
+mod probe;
 mod relay_program;
 mod snapshots;
 mod work_per_frame;

@@ -16,7 +16,7 @@ fn karst_interop(args: &[&str]) -> String {
 #[test]
 fn help() {
     assert_snapshot!("help", karst_interop(&["--help"]));
-    for command in ["golden", "live", "matrix", "decode", "relay", "netns", "reality"] {
+    for command in ["golden", "live", "matrix", "decode", "probe", "diff", "relay", "netns", "reality"] {
         assert_snapshot!(format!("help_{command}"), karst_interop(&[command, "--help"]));
     }
 }

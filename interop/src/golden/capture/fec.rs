@@ -216,7 +216,7 @@ fn check_size(packet: &[u8]) -> Checked<()> {
 /// Parity shards of a group from its data.
 ///
 /// Encodes twice with a constant clock: the encoder skips parity after a pause, and with one data shard also at its start. Whether the recorded program did so is visible in `fec_complete_groups_without_parity`.
-fn encode(shape: Shape, data: &[Vec<u8>]) -> Vec<Vec<u8>> {
+pub(crate) fn encode(shape: Shape, data: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let mut encoder = Encoder::new(shape);
     let mut out = vec![0; PACKET_BYTES_MAX];
     let mut parity = Vec::new();

@@ -7,7 +7,7 @@ mod compare;
 mod content;
 mod crypt;
 mod direction;
-mod fec;
+pub(crate) mod fec;
 mod figures;
 mod file;
 mod kcp;

@@ -1,0 +1,240 @@
+//! Black-box conformance: one end of a session, played by this kit, against a server or a client of any origin.
+//!
+//! Each check is about a requirement that can be observed from outside, and keeps the datagrams that show its verdict. The kit
+//! knows the protocol and nothing of the program.
+
+mod client;
+mod parity;
+pub(crate) mod peer;
+mod report;
+mod server;
+pub(crate) mod target;
+
+use crate::decode;
+use engine::Entropy;
+use engine::crypt::{Cipher, MasterKey, Suite};
+use engine::fec::Shape;
+use peer::{Common, Peer};
+use sha2::{Digest, Sha256};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use target::Target;
+
+pub use report::{Case, Report};
+
+/// Checks that run at the same time.
+const AT_ONCE: usize = 4;
+
+/// Datagrams that a verdict shows.
+const SHOWN: usize = 10;
+
+/// Result of a check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// The program behaves as required.
+    Pass,
+    /// It does not.
+    Fail(String),
+    /// It does not take part in this extension.
+    Unsupported(String),
+    /// The program cannot be reached, or ended.
+    Error(String),
+    /// The settings of the run do not allow the check.
+    NotMeasured(String),
+}
+
+impl Verdict {
+    /// The verdict in a word.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail(_) => "fail",
+            Self::Unsupported(_) => "unsupported",
+            Self::Error(_) => "error",
+            Self::NotMeasured(_) => "not measured",
+        }
+    }
+
+    /// The reason; empty for pass.
+    pub fn why(&self) -> &str {
+        match self {
+            Self::Pass => "",
+            Self::Fail(why) | Self::Unsupported(why) | Self::Error(why) | Self::NotMeasured(why) => why,
+        }
+    }
+}
+
+/// Ends a check before its end.
+enum Stop {
+    Verdict(Verdict),
+    Io(io::Error),
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+type Checked = Result<(), Stop>;
+
+fn fail<T>(why: impl Into<String>) -> Result<T, Stop> {
+    Err(Stop::Verdict(Verdict::Fail(why.into())))
+}
+
+fn not_measured<T>(why: impl Into<String>) -> Result<T, Stop> {
+    Err(Stop::Verdict(Verdict::NotMeasured(why.into())))
+}
+
+fn unsupported<T>(why: impl Into<String>) -> Result<T, Stop> {
+    Err(Stop::Verdict(Verdict::Unsupported(why.into())))
+}
+
+fn require(holds: bool, otherwise: impl FnOnce() -> String) -> Checked {
+    if holds { Ok(()) } else { fail(otherwise()) }
+}
+
+/// What both ends share, as on the command line of kcptun.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The key.
+    pub key: Vec<u8>,
+    /// The cipher.
+    pub cipher: Cipher,
+    /// Version of smux.
+    pub smux: u8,
+    /// Without compression.
+    pub nocomp: bool,
+    /// Data and parity shards; `None` without FEC.
+    pub fec: Option<Shape>,
+}
+
+impl Settings {
+    fn common(&self) -> Common {
+        Common {
+            suite: Suite::new(self.cipher, &MasterKey::derive(&self.key)),
+            compressed: !self.nocomp,
+            smux: self.smux,
+            shape: self.fec,
+        }
+    }
+}
+
+/// A check of one requirement, or of more that are seen together.
+struct Check<S> {
+    ids: &'static [&'static str],
+    title: &'static str,
+    run: fn(&mut Bench<'_, S>) -> Checked,
+}
+
+/// The place of one running check.
+struct Bench<'b, S> {
+    subject: &'b S,
+    common: Common,
+    entropy: Entropy,
+    /// The ends whose datagrams are evidence.
+    shown: Vec<String>,
+    tokens: u32,
+}
+
+impl<S> Bench<'_, S> {
+    /// Keeps the last datagrams of an end as evidence.
+    fn show(&mut self, peer: &Peer, kit_is_client: bool) {
+        let Ok(local) = peer.local() else { return };
+        let all = peer.log.iter().map(|logged| (logged.at, logged.sent, logged.bytes.as_slice()));
+        let words =
+            decode::exchanged(&peer.common.suite, peer.common.shape, [local, peer.to], kit_is_client, all);
+        let from = words.len().saturating_sub(SHOWN);
+        self.shown.extend(words.into_iter().skip(from));
+    }
+
+    /// A name that no other connection of this run has, always of the same length.
+    fn token(&mut self) -> String {
+        self.tokens += 1;
+        format!("t{:08x}{:02x}", self.entropy.next_u32(), self.tokens)
+    }
+}
+
+/// A server under test.
+pub struct ServerSubject {
+    server: SocketAddr,
+    target: Option<Target>,
+}
+
+/// A client under test: a shell command with `{server}` and `{listen}` in the place of addresses.
+pub struct ClientSubject {
+    command: String,
+}
+
+/// Checks the server at `server`. Its connections to `target` reach this process, which listens there.
+///
+/// # Errors
+/// `target` cannot be bound.
+pub fn probe_server(
+    server: SocketAddr,
+    target: Option<SocketAddr>,
+    settings: &Settings,
+    only: &str,
+) -> io::Result<Report> {
+    let target = target.map(Target::listen).transpose()?;
+    let subject = ServerSubject { server, target };
+    Ok(run(&subject, &format!("server {server}"), server::CHECKS, settings, only))
+}
+
+/// Checks the client that `command` starts.
+pub fn probe_client(command: &str, settings: &Settings, only: &str) -> Report {
+    let subject = ClientSubject { command: command.to_owned() };
+    run(&subject, &format!("client {command}"), client::CHECKS, settings, only)
+}
+
+fn run<S: Sync>(subject: &S, name: &str, checks: &[Check<S>], settings: &Settings, only: &str) -> Report {
+    let wanted: Vec<&Check<S>> =
+        checks.iter().filter(|check| check.title.contains(only) || check.ids.contains(&only)).collect();
+    let next = AtomicUsize::new(0);
+    let cases = Mutex::new(Vec::new());
+    let common = settings.common();
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(check) = wanted.get(at) else { return };
+                    let case = run_one(subject, check, &common);
+                    cases.lock().unwrap_or_else(PoisonError::into_inner).push((at, case));
+                }
+            });
+        }
+    });
+    let mut cases = cases.into_inner().unwrap_or_else(PoisonError::into_inner);
+    cases.sort_by_key(|(at, _)| *at);
+    Report { subject: name.to_owned(), cases: cases.into_iter().map(|(_, case)| case).collect() }
+}
+
+fn run_one<S>(subject: &S, check: &Check<S>, common: &Common) -> Case {
+    let started = Instant::now();
+    let entropy = entropy(check.title);
+    let mut bench = Bench { subject, common: common.clone(), entropy, shown: Vec::new(), tokens: 0 };
+    let verdict = match (check.run)(&mut bench) {
+        Ok(()) => Verdict::Pass,
+        Err(Stop::Verdict(verdict)) => verdict,
+        Err(Stop::Io(error)) => Verdict::Error(error.to_string()),
+    };
+    Case {
+        ids: check.ids.iter().map(ToString::to_string).collect(),
+        title: check.title.to_owned(),
+        verdict,
+        time: started.elapsed(),
+        datagrams: bench.shown,
+    }
+}
+
+/// Random numbers of this process and check.
+pub(crate) fn entropy(name: &str) -> Entropy {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    let text = format!("{name} {} {}", std::process::id(), now.as_nanos());
+    Entropy::from_seed(Sha256::digest(text).into())
+}
