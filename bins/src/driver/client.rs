@@ -373,12 +373,13 @@ impl Client {
                 if !matches!(reason, CloseReason::Local | CloseReason::Rejected) {
                     let why = Why(reason, mismatch);
                     let local = hub.local_addr();
+                    let hint = self.mux_hint(reason, mismatch);
                     log_limited!(
                         peer.ip(),
                         Warn,
                         "session_failed",
                         [peer = peer, local = local, reason = why],
-                        "session {local} -> {peer} closed: {why}"
+                        "session {local} -> {peer} closed: {why}{hint}"
                     );
                 }
                 self.report_verdicts(peer);
@@ -391,6 +392,17 @@ impl Client {
                 self.trial_ended();
             }
             Notice::Accepted(_) | Notice::Spoken(..) => {}
+        }
+    }
+
+    /// A server ends a session whose multiplexer is not its own as if it had forgotten it (MUX-1). A client finds out versions of
+    /// smux only.
+    fn mux_hint(&self, reason: CloseReason, mismatch: Option<Mismatch>) -> String {
+        match (reason, mismatch, self.dialect) {
+            (CloseReason::PeerRestarted, None, dialect) if dialect != Dialect::Smux => {
+                format!(", or it does not have --mux {}", dialect.name())
+            }
+            _ => String::new(),
         }
     }
 

@@ -27,7 +27,7 @@ pub(super) fn line(server: SocketAddr, own: StreamFormat, verdict: Verdict) -> O
         // The end of the session named it.
         Verdict::Pads => None,
         _ => Some(format!(
-            "{server} ends every session at its first frame, with --smuxver 1 and 2, with and without --nocomp: is it a kcptun server?"
+            "{server} ends every session at its first frame, with --smuxver 1 and 2, with and without --nocomp: is it a kcptun server? Those of 2016 need --compat 2016"
         )),
     }
 }

@@ -6,6 +6,7 @@ use crate::common::{
 use bins::config::{Command, load};
 use bins::flags::Side;
 use engine::mux::DialectChoice;
+use std::io::Write;
 use std::thread;
 
 /// Bytes of each stream.
@@ -81,6 +82,22 @@ fn a_client_with_another_multiplexer_is_named() {
         let _stream = connect(local);
         server.wait_for(says);
     }
+}
+
+/// MUX-1: a client whose server ends its sessions names the multiplexer.
+#[test]
+fn a_server_with_another_multiplexer_is_named() {
+    let udp = free_udp();
+    let _server = start_server(target(echo), udp, &["--mux", "smux"]);
+    let (client, local) = start_client(udp, &["--mux", "yamux"]);
+    let mut stream = connect(local);
+    stream.write_all(b"anything").unwrap();
+    client.wait_for("or it does not have --mux yamux");
+    let udp = free_udp();
+    let _server = start_server(target(echo), udp, &["--mux", "yamux"]);
+    let (client, local) = start_client(udp, &[]);
+    let _stream = connect(local);
+    client.wait_for("Those of 2016 need --compat 2016");
 }
 
 /// CLI-111: start-up states what a generation chose.
