@@ -90,6 +90,8 @@ fn start(side: Side, words: &[String]) -> Result<(), StartError> {
     log::open(&config.program.log, config.program.log_format, config.program.log_level)
         .map_err(|error| system(&format!("--log {}: cannot be opened", config.program.log), error))?;
     let tunnel_config = config.settings.tunnel_config().map_err(|error| given.blame(&error))?;
+    #[cfg(feature = "planted")]
+    let tunnel_config = planted(tunnel_config);
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| system("random numbers", error))?;
     let runtime =
@@ -147,6 +149,15 @@ fn watch_memory(config: &Config, census: &Rc<Census>) {
     if let Some(limit_bytes) = config.memory_bytes_max() {
         tokio::task::spawn_local(memory::watch(limit_bytes, Rc::clone(census)));
     }
+}
+
+/// The bug that `KARST_PLANTED` names, for tests of tests: no shipped program has the feature.
+#[cfg(feature = "planted")]
+fn planted(mut config: TunnelConfig) -> TunnelConfig {
+    let name = std::env::var("KARST_PLANTED").unwrap_or_default();
+    let bug = engine::planted::Planted::ALL.iter().find(|bug| bug.name() == name).copied();
+    (config.planted, config.mux.planted) = (bug, bug);
+    config
 }
 
 /// What a program starts with.
