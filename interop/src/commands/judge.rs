@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use clap::Args;
-use interop::matrix::{Dialer, Order, Tunnel, judge, verdict};
+use interop::matrix::{Dialer, Head, Order, Tunnel, judge, verdict};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -41,7 +41,7 @@ impl JudgeArgs {
         while TcpStream::connect(self.entry).is_err() && begun.elapsed() < READY_LIMIT {
             std::thread::sleep(Duration::from_millis(20));
         }
-        let run = verdict(judge(order.task, &mut Elsewhere(self.entry), &target), None);
+        let run = verdict(judge(order.task, &Head::default(), &mut Elsewhere(self.entry), &target), None);
         let text = serde_json::to_string(&run)? + "\n";
         match &self.json {
             Some(path) => std::fs::write(path, text).with_context(|| path.display().to_string())?,

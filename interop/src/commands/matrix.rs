@@ -5,6 +5,7 @@ use anyhow::{Context, ensure};
 use clap::Args;
 use interop::matrix::{Case, Launcher, Matrix, Program, Progress, Ratchet, all, core, junit};
 use lab::conformance::{Conformance, Verdict};
+use lab::mihomo;
 use lab::netns::Network;
 use lab::path::Conditions;
 use lab::peers::Peer;
@@ -25,10 +26,10 @@ a cell of the ratchet did not pass, or the judge missed a fault.
 A case file is a JSON list such as [{\"crypt\": \"none\", \"work\": \"storm\", \"path\": \"loss-10\", \"flags\": [\"--sndwnd\", \"16\"]}];
 --print-cases prints the built-in ones in that form. Cases with forged TCP run as root, in network namespaces.")]
 pub(crate) struct MatrixArgs {
-    /// Client program; may be repeated [default: kcptun-client of the PATH, karst-client next to this program]
+    /// Client program; may be repeated [default: kcptun-client and mihomo of the PATH, karst-client next to this program]
     #[arg(long, value_name = "NAME=PATH[,FLAG...]")]
     client: Vec<String>,
-    /// Server program; may be repeated [default: kcptun-server of the PATH, karst-server next to this program]
+    /// Server program; may be repeated [default: kcptun-server and mihomo of the PATH, karst-server next to this program]
     #[arg(long, value_name = "NAME=PATH[,FLAG...]")]
     server: Vec<String>,
     /// Name of the client and server whose cells are the controls [default: kcptun, or the first client that is a server too]
@@ -159,9 +160,9 @@ impl MatrixArgs {
 
     /// The given programs, or those of this machine: the reference first.
     fn programs(&self) -> [Vec<Program>; 2] {
-        let found = Peer::find();
+        let (found, mihomo) = (Peer::find(), mihomo::find());
         if self.client.is_empty() || self.server.is_empty() {
-            for missing in &found.missing {
+            for missing in found.missing.iter().chain(mihomo.as_ref().err()) {
                 eprintln!("SKIPPED {}: {}", missing.name, missing.reason);
             }
         }
@@ -172,7 +173,12 @@ impl MatrixArgs {
                 path: path(peer).clone(),
                 flags: Vec::new(),
             };
-            found.peers.iter().map(one).collect()
+            let peers = found.peers.iter().map(one);
+            let mihomo = mihomo.as_ref().ok().map(|path| {
+                let name = mihomo::NAME.to_owned();
+                Program { name, path: path.clone(), flags: Vec::new() }
+            });
+            peers.chain(mihomo).collect()
         };
         let given = |texts: &[String], found: Vec<Program>| {
             if texts.is_empty() { found } else { texts.iter().map(|text| Program::parse(text)).collect() }

@@ -2,18 +2,19 @@
 
 use super::KEY;
 use super::case::Case;
-use super::judge::{Finding, Task, Why, judge};
+use super::judge::{Finding, Head, Task, Why, judge};
 use super::path;
 use super::placed::{NetPair, Placed};
 use super::program::Program;
 use lab::conformance::{CellRun, Verdict};
+use lab::mihomo;
 use lab::pair::{Pair, Setup};
 use lab::path::Conditions;
 use lab::peers::Peer;
 use lab::ports::local;
 use serde::{Deserialize, Serialize};
 use std::io::{self, ErrorKind};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 /// Starts of a cell whose ports another program took first.
@@ -96,6 +97,9 @@ impl Cell<'_> {
     /// Runs the cell. A program that exits before it listens does not support the case, if the programs start without its
     /// flags.
     pub fn run(&self) -> Ran {
+        if let Some(why) = self.lacks() {
+            return Ran::without(Verdict::Unsupported, why.to_owned());
+        }
         match self.start() {
             Ok((placed, target)) => self.judged(placed, &target),
             Err(error) => {
@@ -177,8 +181,33 @@ impl Cell<'_> {
         Pair::start(setup, local(9)).is_ok()
     }
 
+    /// What mihomo writes in front of each stream and other servers do not remove, or the other way round.
+    fn head(&self, target: SocketAddr) -> Head {
+        let head = mihomo::head(target);
+        match [&self.client.path, &self.server.path].map(|path| mihomo::is(path)) {
+            [true, false] => Head { skipped: head.len(), ..Head::default() },
+            [false, true] => Head { sent: head, ..Head::default() },
+            _ => Head::default(),
+        }
+    }
+
+    /// Why a program has no such case although it starts with its flags.
+    fn lacks(&self) -> Option<&'static str> {
+        let [client, server] = [&self.client.path, &self.server.path].map(|path| mihomo::is(path));
+        if !client && !server {
+            return None;
+        }
+        match self.case {
+            case if case.tcp => Some("mihomo has no forged TCP"),
+            case if case.fec == "0:0" => Some("mihomo always sends parity"),
+            case if case.crypt == "sm4" => Some("mihomo does not know sm4"),
+            _ => None,
+        }
+    }
+
     fn judged(&self, mut placed: Placed<'_>, target: &TcpListener) -> Ran {
-        let finding = judge(self.task(), &mut placed, target);
+        let head = target.local_addr().map(|at| self.head(at)).unwrap_or_default();
+        let finding = judge(self.task(), &head, &mut placed, target);
         let logs = placed.outputs().iter().map(|output| clipped(output)).collect();
         Ran { run: verdict(finding, placed.relayed()), commands: placed.commands(), logs }
     }

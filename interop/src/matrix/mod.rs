@@ -18,7 +18,7 @@ pub use case::Case;
 pub use cases::{all, core};
 pub use cell::{Cell, Fault, Ran, verdict};
 pub use cover::pairwise;
-pub use judge::{Dialer, Finding, Task, Tunnel, Ways, Why, Workload, dialer, judge};
+pub use judge::{Dialer, Finding, Head, Task, Tunnel, Ways, Why, Workload, dialer, judge};
 pub use junit::junit;
 pub use launcher::{Launcher, Order};
 pub use path::{MOVES, PATHS, conditions};

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, ensure};
 use lab::conformance::{ProgramFacts, Role};
+use lab::mihomo;
 use lab::peers::relative;
 use lab::process::Process;
 use sha2::{Digest, Sha256};
@@ -60,8 +61,8 @@ impl Program {
 
 /// The first line that `--version` prints within the limit.
 fn version(program: &Path) -> String {
-    let unknown = "unknown".to_owned();
-    let Ok(mut process) = Process::start(program, &["--version".to_owned()], None) else { return unknown };
+    let (unknown, flag) = ("unknown".to_owned(), if mihomo::is(program) { "-v" } else { "--version" });
+    let Ok(mut process) = Process::start(program, &[flag.to_owned()], None) else { return unknown };
     let begun = Instant::now();
     while process.ended().is_none() {
         if begun.elapsed() > VERSION_LIMIT {

@@ -93,8 +93,17 @@ pub struct Task {
     pub limit: Option<Duration>,
 }
 
+/// What stands in front of each stream and is not part of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Head {
+    /// Bytes that the client end writes first.
+    pub sent: Vec<u8>,
+    /// Number of bytes that the target end skips.
+    pub skipped: usize,
+}
+
 /// Sends the streams of `task` through the tunnel to `target`.
-pub fn judge(task: Task, tunnel: &mut dyn Tunnel, target: &TcpListener) -> Finding {
+pub fn judge(task: Task, head: &Head, tunnel: &mut dyn Tunnel, target: &TcpListener) -> Finding {
     let begun = Instant::now();
     let deadline = begun + task.limit.unwrap_or(task.work.limit());
     let mut finding = Finding { why: None, ending: Ending::Clean, bytes: 0, elapsed: Duration::ZERO };
@@ -106,8 +115,13 @@ pub fn judge(task: Task, tunnel: &mut dyn Tunnel, target: &TcpListener) -> Findi
         if finding.why.is_some() {
             break;
         }
-        let run =
-            PhaseRun { phase: &phase, first: number as u32 * 1_000, alters_byte: task.alters_byte, target };
+        let run = PhaseRun {
+            phase: &phase,
+            first: number as u32 * 1_000,
+            alters_byte: task.alters_byte,
+            head,
+            target,
+        };
         match phase.after {
             None => run.go(tunnel, deadline, &mut finding),
             Some(event) => run.retry(event, tunnel, deadline, &mut finding),
@@ -124,6 +138,7 @@ struct PhaseRun<'a> {
     /// Number of the first stream.
     first: u32,
     alters_byte: bool,
+    head: &'a Head,
     target: &'a TcpListener,
 }
 
@@ -200,7 +215,11 @@ impl PhaseRun<'_> {
         failures.retain(|(_, why)| !why.is_empty());
         finding.why = match ended {
             Err(why) => Some(Why::Program(why)),
-            Ok(()) => failures.into_iter().next().map(|(_, why)| Why::Stream(why)),
+            Ok(()) => {
+                // The end that received a wrong byte closes, and the other end may notice that first.
+                let wrong = failures.iter().position(|(ending, _)| *ending == Ending::Clean);
+                failures.into_iter().nth(wrong.unwrap_or(0)).map(|(_, why)| Why::Stream(why))
+            }
         };
         if finding.why.is_none() {
             finding.bytes += self.phase.streams.iter().map(Stream::bytes).sum::<u64>();
@@ -261,7 +280,7 @@ impl PhaseRun<'_> {
             return Ok(());
         }
         limit(&socket);
-        send(&mut socket, &number.to_le_bytes(), bounds)?;
+        send(&mut socket, &[&self.head.sent[..], &number.to_le_bytes()].concat(), bounds)?;
         let [out, expected] = self.contents(stream, number);
         let mut end = End::new(socket, out, expected, bounds);
         end.play(&stream.client)?;
@@ -289,7 +308,7 @@ impl PhaseRun<'_> {
     fn serve(&self, mut socket: TcpStream, bounds: &Bounds, findings: &Findings) {
         let _ = socket.set_nonblocking(false);
         limit(&socket);
-        let number = read_number(&mut socket, bounds);
+        let number = read_number(&mut socket, self.head.skipped, bounds);
         findings.unnamed.fetch_sub(1, Ordering::Relaxed);
         let Some(number) = number else { return };
         let at = number.wrapping_sub(self.first) as usize;
@@ -336,9 +355,9 @@ fn connect(dialer: &Dialer, bounds: &Bounds) -> Result<TcpStream, Failure> {
 }
 
 /// The number of an arrived stream; None if it ends before.
-fn read_number(socket: &mut TcpStream, bounds: &Bounds) -> Option<u32> {
-    let (mut number, mut got) = ([0; NUMBER_BYTES], 0);
-    while got < NUMBER_BYTES {
+fn read_number(socket: &mut TcpStream, skipped: usize, bounds: &Bounds) -> Option<u32> {
+    let (mut number, mut got) = (vec![0; skipped + NUMBER_BYTES], 0);
+    while got < number.len() {
         match socket.read(&mut number[got..]) {
             Ok(0) => return None,
             Ok(count) => got += count,
@@ -347,7 +366,7 @@ fn read_number(socket: &mut TcpStream, bounds: &Bounds) -> Option<u32> {
             Err(_) => return None,
         }
     }
-    Some(u32::from_le_bytes(number))
+    Some(u32::from_le_bytes(number[skipped..].try_into().ok()?))
 }
 
 #[cfg(test)]
@@ -407,7 +426,7 @@ mod tests {
     fn judged(task: Task, spoil: fn(&mut Vec<u8>)) -> Finding {
         let target = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut tunnel = Copier::start(target.local_addr().unwrap(), spoil);
-        judge(task, &mut tunnel, &target)
+        judge(task, &Head::default(), &mut tunnel, &target)
     }
 
     const QUICK: [Workload; 9] = [
@@ -458,7 +477,7 @@ mod tests {
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut tunnel = Copier { entry: silent.local_addr().unwrap() };
         let begun = Instant::now();
-        let finding = judge(Task { limit, ..task(Workload::Bulk) }, &mut tunnel, &target);
+        let finding = judge(Task { limit, ..task(Workload::Bulk) }, &Head::default(), &mut tunnel, &target);
         assert_eq!(finding.ending, Ending::Timeout, "{finding:?}");
         assert!(begun.elapsed() < Duration::from_secs(10));
     }
