@@ -25,7 +25,7 @@ const NUMBER_BYTES: usize = 4;
 const GRACE: Duration = Duration::from_secs(22);
 
 /// Limit of one attempt to use a restarted server, and of all attempts.
-const ATTEMPT: [Duration; 2] = [Duration::from_secs(3), Duration::from_secs(70)];
+const ATTEMPT: [Duration; 2] = [Duration::from_secs(3), Duration::from_secs(85)];
 
 /// Time for the other ends to notice a failure before everything is stopped.
 const AFTER_FAILURE: Duration = Duration::from_millis(500);
