@@ -73,6 +73,7 @@ impl Arq {
             datagram = rest;
         }
         self.core.observed.counters.in_segs += progress.segments;
+        self.distrust_outage(now, &progress);
         self.sample_rtt(now, source, &mut progress);
         self.sender.after_input(&mut self.core, now, &progress);
         self.check_invariants();
@@ -205,6 +206,15 @@ impl Arq {
         }
         if !new && source == Source::Regular {
             core.observed.counters.repeat_segs += 1;
+        }
+    }
+
+    /// KCP-46: what was sent before the end of an outage is acknowledged late, which says nothing about the path of now.
+    #[inline]
+    fn distrust_outage(&mut self, now: Instant, progress: &Progress) {
+        let Self { core, sender: Sender::Kcp(kcp), .. } = self else { return };
+        if progress.confirmed > 0 && kcp.ends_outage(core, now.ms()) {
+            core.rtt.trust_from_ms = Some(now.ms());
         }
     }
 

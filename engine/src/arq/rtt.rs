@@ -12,7 +12,7 @@ pub(super) struct Rtt {
     pub(super) rttvar_ms: i32,
     pub(super) rto_ms: u32,
     pub(super) rto_ms_min: u32,
-    /// Clock before which transmissions give no samples (KCP-25).
+    /// Clock before which transmissions give no samples (KCP-25, KCP-46).
     pub(super) trust_from_ms: Option<u32>,
 }
 

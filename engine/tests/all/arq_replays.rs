@@ -1,4 +1,4 @@
-//! Replayed and overtaken acknowledgements say nothing about the path or the peer of now (KCP-44, KCP-45).
+//! Replayed, overtaken and delayed acknowledgements say nothing about the path or the peer of now (KCP-44 to KCP-46).
 
 use engine::arq::{Arq, Flush, Source, Tuning};
 use engine::{Generation, Instant};
@@ -52,6 +52,25 @@ fn a_late_acknowledgement_of_the_last_segment_is_a_round_trip() {
     let mut arq = arq(true);
     arq.input(Instant::from_millis(3_000), &segment(ACK, 1, 0, 128), Source::Regular, false).unwrap();
     assert_eq!(arq.state().srtt_ms, 2_000);
+}
+
+// KCP-46
+#[test]
+fn acknowledgements_that_waited_for_a_stalled_peer_are_no_round_trips() {
+    let rto_ms = |watches: bool| {
+        let mut arq = arq(true);
+        if watches {
+            arq.watch_outages();
+        }
+        arq.input(Instant::from_millis(1_050), &segment(ACK, 0, 1, 128), Source::Regular, false).unwrap();
+        assert_eq!(arq.state().rto_ms, 150);
+        // The peer runs again, and acknowledges what its socket kept.
+        let late = Instant::from_millis(31_000);
+        arq.input(late, &segment(ACK, 1, 2, 128), Source::Regular, false).unwrap();
+        arq.state().rto_ms
+    };
+    assert_eq!(rto_ms(true), 150);
+    assert!(rto_ms(false) > 15_000, "kcp-go's estimator takes it");
 }
 
 // KCP-45

@@ -40,7 +40,8 @@ static BASE: LazyLock<TunnelConfig> = LazyLock::new(|| {
 
 /// The first byte picks the configuration; then operations on a server, its applications and one client.
 ///
-/// Everything is drained after every operation; sessions, streams and queues keep to their limits, and no timer spins.
+/// Everything is drained after every operation; sessions, streams and queues keep to their limits, and no timer spins. An
+/// address at which the peer is not gets at most three times the bytes that came from there (KCP-24).
 pub fn tunnel(data: &[u8]) {
     let mut script = Script::new(data);
     let mut world = World::new(&config(script.byte()));
@@ -87,6 +88,8 @@ struct World {
     client_app: App,
     sessions: BTreeMap<SessionId, App>,
     path: VecDeque<(bool, Vec<u8>)>,
+    /// Bytes received from each address, and bytes sent there while the peer was elsewhere.
+    addresses: BTreeMap<SocketAddr, (u64, u64)>,
 }
 
 impl World {
@@ -101,6 +104,7 @@ impl World {
             client_app: App::default(),
             sessions: BTreeMap::new(),
             path: VecDeque::new(),
+            addresses: BTreeMap::new(),
         }
     }
 
@@ -193,6 +197,7 @@ impl World {
 
     /// What a driver does with a datagram.
     fn arrive(&mut self, from: u8, mut datagram: Vec<u8>) {
+        self.addresses.entry(address(from)).or_default().0 += datagram.len() as u64;
         let received = self.server.handle_datagram(self.now, address(from), &mut datagram);
         if let Received::Accepted { id } = received {
             self.sessions.insert(id, App::default());
@@ -200,7 +205,7 @@ impl World {
         while let Some(replaced) = self.server.poll_closed() {
             let app = self.sessions.get_mut(&replaced).expect("the server has a session the driver lost");
             let tunnel = self.server.tunnel_mut(replaced).expect("a replaced session is drained");
-            End { app, tunnel }.drain(self.now, |_| {});
+            End { app, tunnel }.drain(self.now, |_, _| {});
             self.remove_closed();
         }
     }
@@ -261,7 +266,7 @@ impl World {
             }
             end.tunnel.handle_timeout(now);
             let blocked = std::mem::take(&mut end.app.blocked);
-            end.drain(now, |_| {});
+            end.drain(now, |_, _| {});
             end.app.blocked = blocked;
             let next = end.tunnel.poll_timeout();
             assert!(next.is_none_or(|deadline| deadline.at > now), "a timer spins: {next:?} at {now:?}");
@@ -282,15 +287,22 @@ impl World {
 
     fn drain_once(&mut self) {
         let now = self.now;
-        let mut sent = Vec::new();
+        let (mut sent, mut probes) = (Vec::new(), Vec::new());
         self.each(|to_server, mut end| {
-            let heard = to_server || end.tunnel.peer() == address(0);
-            end.drain(now, |datagram| {
-                if heard {
+            let peer = end.tunnel.peer();
+            end.drain(now, |to, datagram| {
+                if to != peer {
+                    probes.push((to_server, to, datagram.len() as u64));
+                } else if to_server || to == address(0) {
                     sent.push((to_server, datagram.to_vec()));
                 }
             });
         });
+        for (to_server, to, bytes) in probes {
+            let (received, probed) = self.addresses.entry(to).or_default();
+            *probed += bytes;
+            assert!(!to_server && *probed <= 3 * *received, "{probed} bytes to {to}, {received} from there");
+        }
         self.path.extend(sent);
         while self.path.len() > PATH_MAX {
             self.path.pop_front();
@@ -307,7 +319,7 @@ impl App {
 }
 
 impl End<'_> {
-    fn drain(&mut self, now: Instant, mut send: impl FnMut(&[u8])) {
+    fn drain(&mut self, now: Instant, mut send: impl FnMut(SocketAddr, &[u8])) {
         let mut out = [0; 6000];
         for count in 0.. {
             assert!(count < DRAIN_MAX, "poll_transmit does not end");
@@ -315,9 +327,8 @@ impl End<'_> {
                 break;
             }
             let Some(transmit) = self.tunnel.poll_transmit(now, &mut out) else { break };
-            assert_eq!(transmit.to, self.tunnel.peer());
             let segment = transmit.segment.map_or(transmit.len, |segment| usize::from(segment.get()));
-            out[..transmit.len].chunks(segment).for_each(&mut send);
+            out[..transmit.len].chunks(segment).for_each(|datagram| send(transmit.to, datagram));
         }
         while let Some(event) = self.tunnel.poll_event() {
             match event {

@@ -7,7 +7,7 @@
 //! | term | is | because |
 //! |---|---|---|
 //! | transfer | `outstanding * headers * parity / (1 - loss) * 2 / slowest rate` | every byte crosses the bottleneck, and fixed windows send each byte about twice where they overfill a queue |
-//! | windows | `ceil(outstanding / window) * (delay + retries * rto)` | at most one window is transferred per round trip, and a lost segment blocks it; without `nc` a window is two segments, the minimum of congestion control |
+//! | windows | `ceil(outstanding / window) * (delay + retries * rto)` | at most one window is transferred per round trip, and a lost segment blocks it; without `nc` a window is two segments, the minimum of congestion control; where streams have windows, it is half of one of those, if that is less |
 //! | losses | the waits before the `k`-th transmission, where one segment in 10^6 is lost `k` times in a row (bursts make that likely) | no later segment reveals the loss of the last segments |
 //! | closing | `4 * round trip` | a last request, its reply, and the two ends of the stream |
 //! | pauses | a stall of a reader, a late reply, the tick that closes streams | the workload itself waits |
@@ -328,7 +328,12 @@ fn window_bytes(from: &SidePlan, to: &SidePlan) -> u64 {
     let config = &from.config;
     let window = u64::from(config.snd_wnd.min(to.config.rcv_wnd));
     let window = if config.tuning.nc { window } else { window.min(CONGESTION_WINDOW_MIN) };
-    window * config.mss() as u64
+    let segments_bytes = window * config.mss() as u64;
+    let (sends, reads) = (&config.mux, &to.config.mux);
+    let per_stream = sends.version == 2 || (sends.announce && reads.announce);
+    // A reader reports what it read once that is half of its window.
+    let stream_bytes = if per_stream { reads.stream_bytes_max as u64 / 2 } else { u64::MAX };
+    segments_bytes.min(stream_bytes)
 }
 
 /// Bytes on the wire, and the payload in them.

@@ -10,11 +10,12 @@ pub use port::{Port, SidePort};
 
 use crate::Side;
 use crate::host::Alarm;
-use crate::ids::{PacketId, Stream};
+use crate::ids::{Node, PacketId, Stream};
 use crate::outcome::Outcome;
 use crate::plan::{FaultKind, Scenario};
 use engine::Instant;
 use engine::mux::{ReadError, WriteError};
+use std::collections::BTreeSet;
 
 /// A protocol that carries streams: its two sides and the network between them. Times are those of the run, not of a side's clock.
 ///
@@ -106,8 +107,8 @@ pub trait Transport {
         self.network().owners.len()
     }
 
-    /// Whether nothing is left to send or to acknowledge.
-    fn is_drained(&self) -> bool;
+    /// The tunnels that have something to send, or something that is not acknowledged.
+    fn busy(&self) -> BTreeSet<Node>;
 
     /// Bytes queued for sending or reading.
     fn queued_bytes(&self) -> u64 {

@@ -1,5 +1,5 @@
 use crate::check::{BYTES_EVERY_EVENTS, EVENTS_PER_INSTANT_MAX, SpinGuard, is_conserved};
-use crate::ids::{PacketId, Stream};
+use crate::ids::{Node, PacketId, Stream};
 use crate::link::Link;
 use crate::net::{Event, Key};
 use crate::outcome::{LivenessOutcome, Outcome, PerDirection, Rule, useful_bytes};
@@ -10,6 +10,7 @@ use crate::transport::{Notice, SidePort, Transport};
 use crate::work::{Application, START, application, is_all_done, is_finished};
 use crate::{Direction, Side};
 use engine::Instant;
+use std::collections::BTreeSet;
 
 /// One run over one transport.
 pub(super) struct Simulation<'s, T> {
@@ -25,6 +26,8 @@ pub(super) struct Simulation<'s, T> {
     phase: Phase,
     stopped_at: Option<Instant>,
     liveness: LivenessOutcome,
+    /// Tunnels that were never drained since all work was done; `None` before.
+    undrained: Option<BTreeSet<Node>>,
 }
 
 /// Progress of a run.
@@ -65,6 +68,7 @@ impl<'s, T: Transport> Simulation<'s, T> {
             phase: Phase::Offering,
             stopped_at: None,
             liveness: LivenessOutcome::default(),
+            undrained: None,
         }
     }
 
@@ -222,14 +226,24 @@ impl<'s, T: Transport> Simulation<'s, T> {
         if !self.transport.network().violations.is_empty() {
             self.phase = Phase::Over;
         }
-        match self.phase {
+        let phase = self.phase;
+        match phase {
             Phase::Offering if std::mem::take(&mut self.worked) && is_finished(&self.work) => self.stop(),
-            Phase::Draining if is_all_done(&self.work) && self.transport.is_drained() => {
+            Phase::Draining if is_all_done(&self.work) && self.is_drained() => {
                 self.phase = Phase::Over;
                 self.liveness.note_done(self.now);
             }
             _ => {}
         }
+    }
+
+    /// Whether each tunnel was drained at some time since all work was done. They need not be at the same time: of several
+    /// sessions over a long path, one always has a keepalive in flight.
+    fn is_drained(&mut self) -> bool {
+        let busy = self.transport.busy();
+        let undrained = self.undrained.get_or_insert_with(|| busy.clone());
+        undrained.retain(|node| busy.contains(node));
+        undrained.is_empty()
     }
 
     /// Stops the sources; from here on all data must arrive in a bounded time.

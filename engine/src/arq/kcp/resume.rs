@@ -22,15 +22,28 @@ impl KcpSender {
         }
     }
 
+    /// Whether a datagram that confirms something is the first one after an outage.
+    #[inline]
+    pub(in crate::arq) fn ends_outage(&self, core: &Conversation, now_ms: u32) -> bool {
+        self.outage.watched && self.is_outage(core, now_ms)
+    }
+
+    /// Whether nothing was confirmed for long, though something was in flight.
+    #[inline]
+    fn is_outage(&self, core: &Conversation, now_ms: u32) -> bool {
+        let quiet_ms = diff(now_ms, self.outage.progress_ms);
+        let outage_ms = (2 * core.rtt.rto_ms).max(OUTAGE_MS_MIN);
+        i64::from(quiet_ms) >= i64::from(outage_ms)
+    }
+
     /// `count` segments in flight were confirmed.
     #[inline]
     pub(super) fn note_confirmed(&mut self, core: &mut Conversation, now_ms: u32, count: u32) {
         if count == 0 || !self.outage.watched {
             return;
         }
-        let quiet_ms = diff(now_ms, std::mem::replace(&mut self.outage.progress_ms, now_ms));
-        let outage_ms = (2 * core.rtt.rto_ms).max(OUTAGE_MS_MIN);
-        let first = i64::from(quiet_ms) >= i64::from(outage_ms);
+        let first = self.is_outage(core, now_ms);
+        self.outage.progress_ms = now_ms;
         if first || self.outage.over {
             let due = if first { FIRST_SEGMENTS.max(2 * count) } else { 2 * count };
             self.outage.over = self.make_due(core, now_ms, due);

@@ -167,13 +167,16 @@ pub(super) fn wrap_after(dice: &mut Dice, weights: &weights::Settings) -> Value 
     keys.into()
 }
 
-/// Keeps the send window to some times what the link's queue holds: with fixed windows, hundreds of segments that are
+/// Keeps the send window to some times what the link's queue holds beside the parity: with fixed windows, hundreds of segments that are
 /// lost together and tried again together take minutes, with kcp-go as with karst.
 pub(super) fn fit(side: &mut Keys, link: &Keys) {
     let number = |keys: &Keys, key: &str| keys.get(key).and_then(Value::as_u64);
     let room = [number(link, "queue_bytes"), number(link, "police_burst_bytes")].into_iter().flatten().min();
     let Some(room) = room else { return };
-    let packets = room / number(side, "mtu").unwrap_or(1_350);
+    let [data, parity] = ["datashard", "parityshard"].map(|key| number(side, key));
+    let (data, parity) = (data.unwrap_or(10), parity.unwrap_or(3));
+    let data_room = if data > 0 { room * data / (data + parity) } else { room };
+    let packets = data_room / number(side, "mtu").unwrap_or(1_350);
     let window = number(side, "sndwnd").unwrap_or(1_024).min(8 * packets).max(16);
     side.insert("sndwnd".into(), json!(window));
 }

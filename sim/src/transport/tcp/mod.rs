@@ -11,7 +11,7 @@ mod host;
 use super::{Network, Notice, Transport};
 use crate::Side;
 use crate::host::Alarm;
-use crate::ids::{PacketId, Stream};
+use crate::ids::{Node, PacketId, Stream};
 use crate::link::Link;
 use crate::outcome::Outcome;
 use crate::plan::{Baseline, Scenario};
@@ -20,7 +20,7 @@ use crate::trace::Kind;
 use engine::Instant;
 use engine::mux::{ReadError, WriteError};
 use host::TcpHost;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 /// Room of a connection in each direction, bytes; about what Linux grows to.
 pub const BUFFER_BYTES: usize = 4 << 20;
@@ -172,8 +172,10 @@ impl Transport for Tcp {
         streams.flat_map(|&stream| [(Side::Client, stream), (Side::Server, stream)]).collect()
     }
 
-    fn is_drained(&self) -> bool {
-        self.hosts.iter().all(TcpHost::is_drained)
+    /// All connections count as one.
+    fn busy(&self) -> BTreeSet<Node> {
+        let drained = self.hosts.iter().all(TcpHost::is_drained);
+        (!drained).then_some(Node::Client(0)).into_iter().collect()
     }
 
     fn report(&self, _scenario: &Scenario, outcome: &mut Outcome) {

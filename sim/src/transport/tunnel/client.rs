@@ -144,9 +144,10 @@ impl Client {
         self.tunnels().any(|tunnel| tunnel.conv() == conv)
     }
 
-    /// Whether no tunnel has anything queued or unacknowledged.
-    pub fn is_drained(&self) -> bool {
-        self.tunnels().all(Tunnel::drained)
+    /// The tunnels that have anything queued or unacknowledged.
+    pub fn busy(&self) -> impl Iterator<Item = Node> {
+        let busy = self.sessions.tunnels().filter(|(_, tunnel)| !tunnel.drained());
+        busy.map(|(id, _)| node(id))
     }
 
     /// Counters of all tunnels there ever were.

@@ -23,6 +23,7 @@ use crate::{Direction, Side};
 use engine::mux::{ReadError, WriteError};
 use engine::{CloseReason, Event, Instant, Mark, Marks, Stats, StreamId, Tunnel};
 use resets::Resets;
+use std::collections::BTreeSet;
 
 /// The tunnels of both sides.
 #[derive(Debug)]
@@ -503,14 +504,14 @@ impl Transport for Tunnels {
         self.driver.network.owners.len().max(self.server.streams())
     }
 
-    fn is_drained(&self) -> bool {
+    fn busy(&self) -> BTreeSet<Node> {
         let Self { client, server, driver, .. } = self;
         // Sessions whose client is gone keep what they have until they time out.
-        client.is_drained()
-            && server.is_drained(|tunnel| {
-                let socket = driver.nat.place(tunnel.peer()).and_then(|place| driver.nat.socket_at(place));
-                client.has_conv(tunnel.conv()) && socket == driver.dials.get(&tunnel.conv()).copied()
-            })
+        let matters = |tunnel: &Tunnel| {
+            let socket = driver.nat.place(tunnel.peer()).and_then(|place| driver.nat.socket_at(place));
+            client.has_conv(tunnel.conv()) && socket == driver.dials.get(&tunnel.conv()).copied()
+        };
+        client.busy().chain(server.busy(matters)).collect()
     }
 
     /// Includes data that no application waits for any longer.

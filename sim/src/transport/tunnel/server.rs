@@ -218,9 +218,10 @@ impl Server {
         ))
     }
 
-    /// Whether no session that `matters` has anything queued or unacknowledged.
-    pub fn is_drained(&self, matters: impl Fn(&Tunnel) -> bool) -> bool {
-        self.tunnels().all(|tunnel| tunnel.drained() || !matters(tunnel))
+    /// The sessions that have anything queued or unacknowledged, of those that `matters` selects.
+    pub fn busy(&self, matters: impl Fn(&Tunnel) -> bool) -> impl Iterator<Item = Node> {
+        let busy = self.sessions.tunnels().filter(move |(_, tunnel)| !tunnel.drained() && matters(tunnel));
+        busy.map(|(id, _)| Node::Server(self.id(id)))
     }
 
     /// Counters of all sessions there ever were.
