@@ -161,7 +161,7 @@ weights! {
         reflect "reflect" 6 "Datagrams go back to their sender, where the cipher has a nonce."
         tamper "tamper" 5 "Copies with flipped bits, where the cipher notices."
         garbage "garbage" 5 "Random bytes, where the cipher notices."
-        relay "relay" 5 "Copies of all datagrams from an address of the adversary, which relays what the server sends there."
+        relay "relay" 0 "Copies of all datagrams from an address of the adversary, which relays what the server sends there."
     }
 }
 
