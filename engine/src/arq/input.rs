@@ -73,7 +73,7 @@ impl Arq {
             datagram = rest;
         }
         self.core.observed.counters.in_segs += progress.segments;
-        self.distrust_outage(now, &progress);
+        self.distrust_pause(now, &progress);
         self.sample_rtt(now, source, &mut progress);
         self.sender.after_input(&mut self.core, now, &progress);
         self.check_invariants();
@@ -209,11 +209,11 @@ impl Arq {
         }
     }
 
-    /// KCP-46: what was sent before the end of an outage is acknowledged late, which says nothing about the path of now.
+    /// KCP-46: what was sent before the end of a pause is acknowledged late, which says nothing about the path of now.
     #[inline]
-    fn distrust_outage(&mut self, now: Instant, progress: &Progress) {
+    fn distrust_pause(&mut self, now: Instant, progress: &Progress) {
         let Self { core, sender: Sender::Kcp(kcp), .. } = self else { return };
-        if progress.confirmed > 0 && kcp.ends_outage(core, now.ms()) {
+        if progress.confirmed > 0 && kcp.ends_pause(now.ms()) {
             core.rtt.trust_from_ms = Some(now.ms());
         }
     }

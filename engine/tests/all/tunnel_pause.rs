@@ -46,7 +46,7 @@ fn later_samples_count() {
     assert!(rto_ms(&pair) > before_ms + 200, "{} ms", rto_ms(&pair));
 }
 
-/// An answer that is late because the path was slow is a sample like any other.
+/// An answer that is late because the path was slow is a sample like any other (KCP-46).
 #[test]
 fn a_slow_path_is_a_round_trip() {
     let (mut pair, id) = sending();

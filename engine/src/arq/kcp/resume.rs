@@ -11,6 +11,9 @@ use crate::time::{Instant, diff};
 /// Time without a confirmation that is an outage, unless twice the RTO is longer.
 const OUTAGE_MS_MIN: u32 = 1_000;
 
+/// Time without a confirmation that is no round trip: on a path as slow as that, its samples would never count.
+const PAUSE_MS_MIN: i32 = 10_000;
+
 /// Segments that are due after the first confirmation, if more wait.
 const FIRST_SEGMENTS: u32 = 16;
 
@@ -22,18 +25,10 @@ impl KcpSender {
         }
     }
 
-    /// Whether a datagram that confirms something is the first one after an outage.
+    /// Whether a confirmation that arrives now ends a time without any that no path is as slow as (KCP-46).
     #[inline]
-    pub(in crate::arq) fn ends_outage(&self, core: &Conversation, now_ms: u32) -> bool {
-        self.outage.watched && self.is_outage(core, now_ms)
-    }
-
-    /// Whether nothing was confirmed for long, though something was in flight.
-    #[inline]
-    fn is_outage(&self, core: &Conversation, now_ms: u32) -> bool {
-        let quiet_ms = diff(now_ms, self.outage.progress_ms);
-        let outage_ms = (2 * core.rtt.rto_ms).max(OUTAGE_MS_MIN);
-        i64::from(quiet_ms) >= i64::from(outage_ms)
+    pub(in crate::arq) fn ends_pause(&self, now_ms: u32) -> bool {
+        self.outage.watched && diff(now_ms, self.outage.progress_ms) >= PAUSE_MS_MIN
     }
 
     /// `count` segments in flight were confirmed.
@@ -42,8 +37,9 @@ impl KcpSender {
         if count == 0 || !self.outage.watched {
             return;
         }
-        let first = self.is_outage(core, now_ms);
-        self.outage.progress_ms = now_ms;
+        let quiet_ms = diff(now_ms, std::mem::replace(&mut self.outage.progress_ms, now_ms));
+        let outage_ms = (2 * core.rtt.rto_ms).max(OUTAGE_MS_MIN);
+        let first = i64::from(quiet_ms) >= i64::from(outage_ms);
         if first || self.outage.over {
             let due = if first { FIRST_SEGMENTS.max(2 * count) } else { 2 * count };
             self.outage.over = self.make_due(core, now_ms, due);
