@@ -42,7 +42,7 @@ run() {
   mkdir -p "$work/$target" "$folder/corpus/$target"
   rm -rf "$work/artifacts-$target" && mkdir "$work/artifacts-$target"
   "$(program "$target")" "$work/$target" "$folder/corpus/$target" \
-    -max_total_time="$seconds" -max_len="$(longest "$target")" -rss_limit_mb=512 -timeout=20 -print_final_stats=1 \
+    -max_total_time="$seconds" -max_len="$(longest "$target")" -rss_limit_mb=512 -timeout=120 -print_final_stats=1 \
     -artifact_prefix="$work/artifacts-$target/" >"$log" 2>&1 || status=$?
   crashes=$(find "$work/artifacts-$target" -type f ! -name 'slow-unit-*' | wc -l)
   printf '%-14s %11s %8s %6s %6s %9s %7s %8s\n' "$target" "$(last "$log" number_of_executed_units)" \
