@@ -124,7 +124,10 @@ fn general(header: &Header) -> Values {
     Values::from([
         ((0, String::new()), header.scenario.clone()),
         ((1, "seed".into()), header.seed.to_string()),
-        ((2, "over".into()), header.transport.name().into()),
+        (
+            (2, "over".into()),
+            format!("{}{}", header.transport.name(), if header.capture { ", captured" } else { "" }),
+        ),
     ])
 }
 
