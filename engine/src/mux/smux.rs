@@ -125,11 +125,6 @@ impl Smux {
         }
     }
 
-    /// SMUX-33: anything that a server sent before the client's first frame would precede its announcement.
-    fn awaits_client(&self) -> bool {
-        self.role == Role::Server && !self.peer_identified
-    }
-
     /// The stream as the application knows it.
     fn known(&mut self, id: StreamId) -> Option<&mut Stream> {
         self.streams.get_mut(&id).filter(|stream| !stream.closed)
@@ -305,7 +300,7 @@ impl Smux {
         let first = !std::mem::replace(&mut self.peer_announced, true);
         self.settings.half_close = true;
         match self.role {
-            Role::Server if first => self.turns.push_front(Turn::Announcement),
+            Role::Server if first => self.turns.push_back(Turn::Announcement),
             Role::Client if first => {
                 self.peer_pads = Some(pads);
                 if pads != self.settings.pads {
@@ -625,9 +620,6 @@ impl Mux for Smux {
     }
 
     fn poll_frame(&mut self, out: &mut Vec<u8>) -> bool {
-        if self.awaits_client() {
-            return false;
-        }
         let Some(turn) = self.next_turn() else { return false };
         match turn {
             Turn::Stream(id, _) => self.put_stream_frame(id, out),
@@ -646,7 +638,7 @@ impl Mux for Smux {
     }
 
     fn has_frames(&self) -> bool {
-        self.turns.len() > self.given_up && !self.awaits_client()
+        self.turns.len() > self.given_up
     }
 
     fn poll_event(&mut self) -> Option<Event> {

@@ -183,23 +183,6 @@ fn a_server_announces_before_its_first_keepalive() {
     assert_eq!(carry(&mut ends, 1), [(NOP, 0)]);
 }
 
-/// SMUX-33: a client that heard another frame first would take the mark of a reset for nothing, and its end for a complete one.
-#[test]
-fn a_server_announces_before_frames_of_its_own_streams() {
-    for version in [1, 2] {
-        let mut ends = ends(version, true, true);
-        let id = ends[1].open().unwrap();
-        assert_eq!(ends[1].write(id, b"part"), Ok(4));
-        assert!(!ends[1].has_frames());
-        assert_eq!(carry(&mut ends, 1), []);
-        carry(&mut ends, 0);
-        ends[1].reset(id);
-        settle(&mut ends);
-        assert_eq!(read(&mut ends[0], id), Ok(b"part".to_vec()));
-        assert_eq!(read(&mut ends[0], id), Err(ReadError::Reset));
-    }
-}
-
 /// SMUX-33: a peer that announced nothing sees no frame that it does not know.
 #[test]
 fn a_peer_without_half_close_reads_an_end() {
