@@ -7,3 +7,9 @@ pub mod golden;
 pub mod live;
 pub mod matrix;
 pub mod probe;
+
+mod content;
+mod junit;
+mod program;
+
+pub use program::Program;

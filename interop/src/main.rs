@@ -7,8 +7,9 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use commands::{
     DecodeArgs, DiffArgs, JudgeArgs, MatrixArgs, NetnsArgs, ProbeArgs, RealityArgs, RelayArgs, RelayBenchArgs,
 };
+use interop::Program;
 use interop::golden::{Report, find};
-use interop::live::{MORE_SETTINGS, Program, SETTINGS, Table, Work, matrix, with_mihomo};
+use interop::live::{MORE_SETTINGS, SETTINGS, Table, Work, matrix, with_mihomo};
 use lab::mihomo;
 use lab::peers::Peer;
 use serde_json::Value;
@@ -70,10 +71,10 @@ struct GoldenArgs {
 #[derive(Args)]
 struct LiveArgs {
     /// Client program; may be repeated [default: kcptun-client and mihomo of the PATH, karst-client next to this program]
-    #[arg(long, value_name = "NAME=PATH")]
+    #[arg(long, value_name = "NAME=PATH[,FLAG...]")]
     client: Vec<String>,
     /// Server program; may be repeated [default: kcptun-server and mihomo of the PATH, karst-server next to this program]
-    #[arg(long, value_name = "NAME=PATH")]
+    #[arg(long, value_name = "NAME=PATH[,FLAG...]")]
     server: Vec<String>,
     /// Run all settings (ciphers, modes, sizes) instead of the six of the tests
     #[arg(long)]
@@ -128,9 +129,6 @@ fn golden(args: &GoldenArgs) -> anyhow::Result<ExitCode> {
 fn live(args: &LiveArgs) -> anyhow::Result<ExitCode> {
     let found = Peer::find();
     let [clients, servers] = Program::of_peers(&found.peers);
-    let given = |texts: &[String], found: Vec<Program>| {
-        if texts.is_empty() { found } else { texts.iter().map(|text| Program::parse(text)).collect() }
-    };
     let mihomo = mihomo::find();
     if args.client.is_empty() || args.server.is_empty() {
         for missing in found.missing.iter().chain(mihomo.as_ref().err()) {
@@ -143,7 +141,12 @@ fn live(args: &LiveArgs) -> anyhow::Result<ExitCode> {
         limit: Duration::from_secs(args.limit),
     };
     let settings = if args.all { [SETTINGS, MORE_SETTINGS].concat() } else { SETTINGS.to_vec() };
-    let mut cells = matrix(&given(&args.client, clients), &given(&args.server, servers), &settings, work);
+    let mut cells = matrix(
+        &Program::given(&args.client, clients),
+        &Program::given(&args.server, servers),
+        &settings,
+        work,
+    );
     if let (Some(karst), Ok(mihomo), true, true) =
         (found.named("karst"), mihomo, args.client.is_empty(), args.server.is_empty())
     {

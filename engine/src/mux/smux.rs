@@ -460,6 +460,9 @@ impl Mux for Smux {
         if self.closed {
             return Err(OpenError::Closed);
         }
+        if self.role == Role::Server && !self.peer_identified {
+            return Err(OpenError::Refused); // SMUX-33
+        }
         if self.streams.len() >= self.settings.streams_max {
             return Err(OpenError::TooManyStreams);
         }

@@ -1,6 +1,6 @@
 //! Between two ends that half-close, a stream that was cut short ends with an error, never as if it were complete
 //! (SMUX-33). Any other peer reads an ordinary end.
-use engine::mux::{Mux, ReadError, Role, Settings, Smux, WriteError};
+use engine::mux::{Mux, OpenError, ReadError, Role, Settings, Smux, WriteError};
 use engine::{Event, Instant, StreamId};
 
 const NOP: u8 = 3;
@@ -211,6 +211,26 @@ fn a_refused_stream_is_reset() {
     settle(&mut ends);
     for id in refused {
         assert!(events(&mut ends[0]).contains(&Event::Reset(id)));
+        assert_eq!(read(&mut ends[0], id), Err(ReadError::Reset));
+    }
+}
+
+/// SMUX-33: a client that heard another frame first would take the mark of a reset for nothing, and its end for a complete one. A
+/// probe is sent all the same: the client of a lossy path may send its first frame only once something was acknowledged.
+#[test]
+fn a_server_opens_no_stream_before_its_announcement() {
+    for version in [1, 2] {
+        let mut ends = ends(version, true, true);
+        assert_eq!(ends[1].open(), Err(OpenError::Refused));
+        ends[1].probe();
+        assert!(ends[1].has_frames());
+        carry(&mut ends, 0);
+        let id = ends[1].open().unwrap();
+        assert_eq!(ends[1].write(id, b"part"), Ok(4));
+        settle(&mut ends);
+        ends[1].reset(id);
+        settle(&mut ends);
+        assert_eq!(read(&mut ends[0], id), Ok(b"part".to_vec()));
         assert_eq!(read(&mut ends[0], id), Err(ReadError::Reset));
     }
 }

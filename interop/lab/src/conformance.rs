@@ -3,7 +3,7 @@
 //! A cell is one case between one client and one server. Totals and colours are not stored: readers compute them from the
 //! cells.
 
-use crate::results::{Machine, Skipped};
+use crate::results::{Machine, Skipped, has_format};
 use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -254,18 +254,12 @@ impl CellResult {
 }
 
 impl Conformance {
-    /// Whether the `format` key of a file is that of a result file.
+    /// Whether a file is a result file of `matrix`.
     ///
     /// # Errors
     /// The file cannot be read.
     pub fn is_one(path: &Path) -> anyhow::Result<bool> {
-        #[derive(Deserialize)]
-        struct Head {
-            format: String,
-        }
-        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-        let head: Result<Head, _> = serde_json::from_str(&text);
-        Ok(head.is_ok_and(|head| head.format.starts_with("karst-conformance/")))
+        has_format(path, &["karst-conformance/"])
     }
 
     /// Reads a result file.

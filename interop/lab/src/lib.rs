@@ -17,4 +17,5 @@ pub mod process;
 pub mod reality;
 pub mod relay;
 pub mod results;
+pub mod shell;
 pub mod sys;

@@ -71,16 +71,9 @@ impl Pair {
         let mut start = |program: &Path, side, more: &[String]| {
             let flags: Vec<String> =
                 setup.flags.iter().chain(more).chain(&setup.peer.extra).cloned().collect();
-            if !mihomo::is(program) {
-                let words = [&addresses.flags(side), &flags[..]].concat();
-                return io::Result::Ok((Process::start(program, &words, setup.core)?, words));
-            }
-            let folder = mihomo::Folder::new(side, addresses, &flags)?;
-            let words = folder.arguments();
-            let mut process = Process::start(program, &words, setup.core)?;
-            process.wait(|| folder.is_up(), Duration::from_millis(1))?;
-            folders.push(folder);
-            Ok((process, words))
+            let Started { process, words, folder } = addresses.start(program, side, &flags, setup.core)?;
+            folders.extend(folder);
+            io::Result::Ok((process, words))
         };
         let (mut server, server_words) = start(&setup.peer.server, Side::Server, setup.server_flags)?;
         let server_started = server.listens(Protocol::Udp, server_at.port())?;
@@ -178,15 +171,52 @@ impl Pair {
 
 /// Addresses of the parts of a tunnel.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Addresses {
+pub struct Addresses {
     /// Destination of the client: the server, or the relay in front of it.
-    pub(crate) remote: SocketAddr,
-    pub(crate) server: SocketAddr,
-    pub(crate) client: SocketAddr,
-    pub(crate) target: SocketAddr,
+    pub remote: SocketAddr,
+    /// Where the server receives datagrams.
+    pub server: SocketAddr,
+    /// Where the client takes connections.
+    pub client: SocketAddr,
+    /// Where the server connects.
+    pub target: SocketAddr,
+}
+
+/// A process of one end of a tunnel.
+#[derive(Debug)]
+pub struct Started {
+    /// The process.
+    pub process: Process,
+    /// Its command line, without the program.
+    pub words: Vec<String>,
+    /// Its configuration, which has to outlive it; None for programs with kcptun's flags.
+    pub folder: Option<mihomo::Folder>,
 }
 
 impl Addresses {
+    /// Starts the program of a side with kcptun's `flags`; mihomo gets a configuration made of them, and is waited for, because it
+    /// listens before it takes connections.
+    ///
+    /// # Errors
+    /// It cannot be started, or ends.
+    pub fn start(
+        self,
+        program: &Path,
+        side: Side,
+        flags: &[String],
+        core: Option<usize>,
+    ) -> io::Result<Started> {
+        if !mihomo::is(program) {
+            let words = [&self.flags(side), flags].concat();
+            return Ok(Started { process: Process::start(program, &words, core)?, words, folder: None });
+        }
+        let folder = mihomo::Folder::new(side, self, flags)?;
+        let words = folder.arguments();
+        let mut process = Process::start(program, &words, core)?;
+        process.wait(|| folder.is_up(), Duration::from_millis(1))?;
+        Ok(Started { process, words, folder: Some(folder) })
+    }
+
     /// The address flags of a program.
     pub(crate) fn flags(&self, side: Side) -> [String; 4] {
         let [(first, one), (second, other)] = match side {

@@ -1,8 +1,13 @@
 //! Pairs of tunnel programs, found on this machine or given on the command line.
 
+use crate::mihomo;
+use crate::process::Process;
 use crate::results::{DIRECT, PeerFacts, Skipped};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Time limit for a program to print its version.
+const VERSION_LIMIT: Duration = Duration::from_secs(3);
 
 /// A client and a server of one implementation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,11 +126,18 @@ pub fn relative(program: &Path) -> String {
     program.strip_prefix(here).unwrap_or(program).display().to_string()
 }
 
-/// The first line that `--version` prints.
-fn version(program: &Path) -> String {
-    let output = Command::new(program).arg("--version").stdin(Stdio::null()).output();
-    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-    text.lines().next().unwrap_or("unknown").trim().to_owned()
+/// The first line that `--version` prints within [`VERSION_LIMIT`], or `unknown`.
+pub fn version(program: &Path) -> String {
+    let (unknown, flag) = ("unknown".to_owned(), if mihomo::is(program) { "-v" } else { "--version" });
+    let Ok(mut process) = Process::start(program, &[flag.to_owned()], None) else { return unknown };
+    let begun = Instant::now();
+    while process.ended().is_none() {
+        if begun.elapsed() > VERSION_LIMIT {
+            return unknown;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    process.output().lines().next().map_or(unknown, |line| line.trim().to_owned())
 }
 
 #[cfg(test)]

@@ -180,20 +180,27 @@ fn rounded(value: f64) -> f64 {
     (value * scale).round() / scale
 }
 
+/// Whether the `format` key of a file begins with one of `names`, whatever its version.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn has_format(path: &Path, names: &[&str]) -> anyhow::Result<bool> {
+    #[derive(Deserialize)]
+    struct Head {
+        format: String,
+    }
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let head: Result<Head, _> = serde_json::from_str(&text);
+    Ok(head.is_ok_and(|head| names.iter().any(|name| head.format.starts_with(name))))
+}
+
 impl Measurements {
-    /// Whether the `format` key of a file is that of a result file.
+    /// Whether a file is a result file of `bench` or `lines`.
     ///
     /// # Errors
     /// The file cannot be read.
     pub fn is_one(path: &Path) -> anyhow::Result<bool> {
-        #[derive(Deserialize)]
-        struct Head {
-            format: String,
-        }
-        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-        let head: Result<Head, _> = serde_json::from_str(&text);
-        let ours = |format: &str| format.starts_with("karst-bench/") || format.starts_with("karst-lines/");
-        Ok(head.is_ok_and(|head| ours(&head.format)))
+        has_format(path, &["karst-bench/", "karst-lines/"])
     }
 
     /// Reads a result file.

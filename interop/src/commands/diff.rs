@@ -2,7 +2,8 @@
 
 use anyhow::{Context, ensure};
 use clap::Args;
-use interop::differ::{Conversation, Difference, Differences, EXPLAINED, Plan, Program};
+use interop::Program;
+use interop::differ::{Conversation, Difference, Differences, EXPLAINED, Plan};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -34,8 +35,7 @@ pub(crate) struct DiffArgs {
 
 impl DiffArgs {
     pub(crate) fn run(&self) -> anyhow::Result<ExitCode> {
-        let servers: Vec<Program> =
-            self.server.iter().map(|text| Program::parse(text)).collect::<Result<_, _>>()?;
+        let servers = Program::given(&self.server, Vec::new());
         ensure!(servers.len() > 1, "two servers at least are compared");
         let (first, count, jobs) = (self.seed, self.conversations, self.jobs);
         let plan = Plan { servers, first, count, jobs, explained: EXPLAINED };

@@ -3,12 +3,14 @@
 use super::read_scenario;
 use anyhow::{Context, ensure};
 use clap::Args;
-use interop::matrix::{Case, Launcher, Matrix, Program, Progress, Ratchet, all, core, junit};
+use interop::Program;
+use interop::matrix::{Case, Launcher, Matrix, Progress, Ratchet, all, core, junit};
 use lab::conformance::{Conformance, Verdict};
 use lab::mihomo;
 use lab::netns::Network;
 use lab::path::Conditions;
 use lab::peers::Peer;
+use lab::shell::{own_command, quoted};
 use lab::sys;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -152,7 +154,7 @@ impl MatrixArgs {
             can_forge,
             launcher: self.launcher.clone().map(Launcher),
             title: self.title.clone(),
-            command: command(std::env::args().skip(1)),
+            command: own_command("karst-interop"),
             replay: self.replay(),
             limit: self.limit.map(Duration::from_secs),
         })
@@ -166,27 +168,17 @@ impl MatrixArgs {
                 eprintln!("SKIPPED {}: {}", missing.name, missing.reason);
             }
         }
-        let of_peers = |path: fn(&Peer) -> &PathBuf| {
-            let one = |peer: &Peer| Program {
-                // The name of the program, not of its language.
-                name: if peer.name == "go" { "kcptun".to_owned() } else { peer.name.clone() },
-                path: path(peer).clone(),
-                flags: Vec::new(),
+        let [clients, servers] = Program::of_peers(&found.peers);
+        let of_role = |programs: Vec<Program>| {
+            // The name of the program, not of its language.
+            let named = |program: Program| match program.name.as_str() {
+                "go" => Program { name: "kcptun".into(), ..program },
+                _ => program,
             };
-            let peers = found.peers.iter().map(one);
-            let mihomo = mihomo.as_ref().ok().map(|path| {
-                let name = mihomo::NAME.to_owned();
-                Program { name, path: path.clone(), flags: Vec::new() }
-            });
-            peers.chain(mihomo).collect()
+            let mihomo = mihomo.as_ref().ok().map(|path| Program::new(mihomo::NAME, path));
+            programs.into_iter().map(named).chain(mihomo).collect()
         };
-        let given = |texts: &[String], found: Vec<Program>| {
-            if texts.is_empty() { found } else { texts.iter().map(|text| Program::parse(text)).collect() }
-        };
-        [
-            given(&self.client, of_peers(|peer| &peer.client)),
-            given(&self.server, of_peers(|peer| &peer.server)),
-        ]
+        [Program::given(&self.client, of_role(clients)), Program::given(&self.server, of_role(servers))]
     }
 
     /// The arguments that determine a cell, besides its programs and case; with a space at the end.
@@ -262,19 +254,4 @@ fn summarize(found: &Conformance, broken: &[String]) {
 
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))
-}
-
-/// A command line that a shell reads.
-fn command(words: impl Iterator<Item = String>) -> String {
-    let words = std::iter::once("karst-interop".to_owned()).chain(words);
-    words.map(|word| quoted(&word)).collect::<Vec<_>>().join(" ")
-}
-
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./,:+%@".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
 }

@@ -8,8 +8,8 @@ mod programs;
 pub use conversation::{Conversation, Odd, Step, Target};
 pub use explained::{EXPLAINED, Explained};
 pub use play::{Observed, ObservedStream};
-pub use programs::Program;
 
+use crate::Program;
 use crate::probe::{entropy, target};
 use explained::explain;
 use programs::Server;

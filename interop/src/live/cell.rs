@@ -1,6 +1,7 @@
 //! One cell of the matrix: a client, a server, a setting, and a clean or impaired path.
 
-use super::{Program, Setting, Work, work};
+use super::{Setting, Work, work};
+use crate::Program;
 use lab::mihomo;
 use lab::pair::{Pair, Setup};
 use lab::path::Conditions;
@@ -84,7 +85,12 @@ impl Cell {
             seed: 1,
             ..Conditions::default()
         });
-        let setup = Setup { path: conditions.as_ref(), ..Setup::new(&peer, &flags) };
+        let setup = Setup {
+            client_flags: &self.client.flags,
+            server_flags: &self.server.flags,
+            path: conditions.as_ref(),
+            ..Setup::new(&peer, &flags)
+        };
         let target_at = target.local_addr().map_err(io)?;
         // One that mihomo writes and karst does not remove, or the other way round.
         let head = mihomo::head(target_at);

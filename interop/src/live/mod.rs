@@ -7,38 +7,12 @@ mod work;
 pub use cell::{Cell, Lost, Outcome, Passed};
 pub use table::Table;
 
+use crate::Program;
 use lab::mihomo;
 use lab::peers::Peer;
 use sim::plan::{LinkPlan, LossPlan, ReorderPlan};
 use std::path::PathBuf;
 use std::time::Duration;
-
-/// A client or a server program.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Program {
-    /// Name in tables.
-    pub name: String,
-    /// The executable.
-    pub path: PathBuf,
-}
-
-impl Program {
-    /// Reads `NAME=PATH`; a bare path is named after its file.
-    pub fn parse(text: &str) -> Self {
-        let (name, path) = text.split_once('=').unwrap_or(("", text));
-        let path = PathBuf::from(path);
-        let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        Self { name: if name.is_empty() { file } else { name.to_owned() }, path }
-    }
-
-    /// The client programs, and the server programs, of `peers`.
-    pub fn of_peers(peers: &[Peer]) -> [Vec<Self>; 2] {
-        let all = |path: fn(&Peer) -> &PathBuf| {
-            peers.iter().map(|peer| Self { name: peer.name.clone(), path: path(peer).clone() }).collect()
-        };
-        [all(|peer| &peer.client), all(|peer| &peer.server)]
-    }
-}
 
 /// Flags that both programs get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,7 +117,7 @@ const NOT_IN_MIHOMO: [&str; 2] = ["no-fec", "sm4"];
 
 /// Both programs of karst with `mihomo`, in every setting that it has.
 pub fn with_mihomo(karst: &Peer, mihomo: PathBuf, settings: &[Setting], work: Work) -> Vec<Cell> {
-    let mihomo = [Program { name: mihomo::NAME.into(), path: mihomo }];
+    let mihomo = [Program::new(mihomo::NAME, mihomo)];
     let [clients, servers] = Program::of_peers(std::slice::from_ref(karst));
     let has = |setting: &&Setting| !NOT_IN_MIHOMO.contains(&setting.name);
     let settings: Vec<Setting> = [&[MIHOMO], settings].concat().iter().filter(has).copied().collect();

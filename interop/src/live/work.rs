@@ -1,7 +1,7 @@
 //! The streams of a cell: this process has both ends and checks all bytes.
 
 use super::Work;
-use engine::Entropy;
+use crate::content::content;
 use sha2::{Digest, Sha256};
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -134,21 +134,21 @@ impl Exchange {
     }
 
     /// Sends the bytes of `direction` while reading those of the other.
-    fn exchange(&self, mut stream: TcpStream, number: usize, direction: usize) -> Finding {
+    fn exchange(&self, mut stream: TcpStream, number: usize, direction: u8) -> Finding {
         let left = self.deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
         stream.set_read_timeout(Some(left)).map_err(|error| error.to_string())?;
         stream.set_write_timeout(Some(left)).map_err(|error| error.to_string())?;
         let mut sink = stream.try_clone().map_err(|error| error.to_string())?;
         let bytes = self.work.stream_bytes;
         std::thread::scope(|scope| {
-            let sender = scope.spawn(move || sink.write_all(&content(number, direction, bytes)));
+            let sender = scope.spawn(move || sink.write_all(&content(number as u32, direction, bytes)));
             let received = receive(&mut stream, bytes);
             if received.is_err() {
                 let _ = stream.shutdown(Shutdown::Both);
             }
             let sent = sender.join().map_err(|_| "sender panicked".to_owned())?;
             sent.map_err(|error| format!("sending: {error}"))?;
-            compare(&received?, &content(number, 1 - direction, bytes))
+            compare(&received?, &content(number as u32, 1 - direction, bytes))
         })?;
         self.linger(&mut stream);
         Ok(())
@@ -185,20 +185,4 @@ fn compare(received: &[u8], sent: &[u8]) -> Finding {
         sent.len(),
         received.len()
     ))
-}
-
-/// The bytes of a stream in one direction: a random half, then a half that compresses.
-fn content(number: usize, direction: usize, bytes: usize) -> Vec<u8> {
-    let mut seed = [0; 32];
-    seed[0] = direction as u8;
-    seed[8..16].copy_from_slice(&(number as u64).to_le_bytes());
-    let mut entropy = Entropy::from_seed(seed);
-    let mut content = vec![0; bytes];
-    let (random, text) = content.split_at_mut(bytes / 2);
-    entropy.fill(random);
-    for (at, line) in text.chunks_mut(32).enumerate() {
-        let words = format!("{at:8} of stream {number:3} to {direction:2}\n");
-        line.iter_mut().zip(words.bytes().cycle()).for_each(|(byte, word)| *byte = word);
-    }
-    content
 }

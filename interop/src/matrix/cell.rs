@@ -5,7 +5,7 @@ use super::case::Case;
 use super::judge::{Finding, Head, Task, Why, judge};
 use super::path;
 use super::placed::{NetPair, Placed};
-use super::program::Program;
+use crate::Program;
 use lab::conformance::{CellRun, Verdict};
 use lab::mihomo;
 use lab::pair::{Pair, Setup};

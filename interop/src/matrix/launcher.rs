@@ -5,7 +5,7 @@
 
 use super::cell::{Cell, Ran, clipped};
 use super::judge::Task;
-use super::program::Program;
+use crate::Program;
 use anyhow::{Context, ensure};
 use lab::conformance::{ProgramFacts, Role, Verdict};
 use lab::process::Running;

@@ -10,7 +10,6 @@ mod junit;
 mod launcher;
 mod path;
 mod placed;
-mod program;
 mod ratchet;
 mod run;
 
@@ -22,7 +21,6 @@ pub use judge::{Dialer, Finding, Head, Task, Tunnel, Ways, Why, Workload, dialer
 pub use junit::junit;
 pub use launcher::{Launcher, Order};
 pub use path::{MOVES, PATHS, conditions};
-pub use program::Program;
 pub use ratchet::Ratchet;
 pub use run::{Matrix, Progress};
 

@@ -4,7 +4,7 @@ use super::case::Case;
 use super::cell::{Cell, Fault, Ran};
 use super::judge::Workload;
 use super::launcher::Launcher;
-use super::program::{Program, check_names};
+use crate::program::{Program, check_names};
 use anyhow::{Context, ensure};
 use lab::conformance::{CellResult, CellRun, Conformance, FORMAT, Placement, Role, Sabotaged, Verdict};
 use lab::measure::machine::{commit, machine};
@@ -40,7 +40,7 @@ pub struct Matrix {
     pub seed: u64,
     /// Whether forged TCP can be used here.
     pub can_forge: bool,
-    /// Runs the cells in the place of this program.
+    /// Runs the cells instead of this program.
     pub launcher: Option<Launcher>,
     /// Title of the run, for the page.
     pub title: Option<String>,

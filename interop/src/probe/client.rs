@@ -3,10 +3,11 @@
 use super::peer::{Common, FIN, NOP, PSH, Peer, is_idle};
 use super::server::{FIRST, HALF_CLOSE, WINDOW_AT_START, judge_parity};
 use super::target::pattern;
-use super::{Bench, Check, Checked, ClientSubject, Stop, Verdict, fail, not_measured, parity, require};
+use super::{Bench, Check, Checked, ClientSubject, Stop, fail, not_measured, parity, require};
 use engine::arq::Header;
 use engine::crypt::Cipher;
 use engine::fec::{HEADER_LEN, Kind, kind};
+use lab::conformance::Verdict;
 use lab::ports;
 use lab::process::Process;
 use std::io::{self, Read, Write};
@@ -76,7 +77,7 @@ impl Place<'_> {
         let flags = ["-c".to_owned(), format!("exec {command}")];
         let mut process = Process::start(Path::new("/bin/sh"), &flags, None)?;
         if let Err(error) = process.listens(ports::Protocol::Tcp, listen.port()) {
-            return Err(Stop::Verdict(Verdict::Error(format!("the client does not listen: {error}"))));
+            return Err(Stop::Verdict(Verdict::Error, format!("the client does not listen: {error}")));
         }
         let mut app = TcpStream::connect(listen)?;
         app.set_read_timeout(Some(Duration::from_millis(100)))?;
@@ -166,7 +167,7 @@ impl Pair {
     }
 
     fn runs(&mut self) -> Checked {
-        self.process.check().map_err(|error| Stop::Verdict(Verdict::Error(error.to_string())))
+        self.process.check().map_err(|error| Stop::Verdict(Verdict::Error, error.to_string()))
     }
 }
 
@@ -405,12 +406,7 @@ fn ends(bench: &mut Place<'_>) -> Checked {
     let mut pair = bench.plain(b"hello")?;
     bench.request(&mut pair, b"hello")?;
     let answer = pattern("ends", 30_000);
-    for part in answer.chunks(10_000) {
-        let frame = pair.peer.frame(PSH, FIRST, part);
-        pair.peer.send(&frame)?;
-    }
-    let end = pair.peer.frame(FIN, FIRST, &[]);
-    pair.peer.send(&end)?;
+    pair.peer.send_to_end(FIRST, &answer)?;
     let (bytes, ended) = pair.read(usize::MAX, Duration::from_secs(5))?;
     bench.show(&pair.peer, false);
     require(bytes == answer, || format!("{} of 30,000 bytes arrive before the end", bytes.len()))?;
@@ -427,12 +423,7 @@ fn half_close(bench: &mut Place<'_>) -> Checked {
     bench.request(&mut pair, b"the whole request")?;
     pair.peer.run(Duration::from_millis(400))?;
     let answer = pattern("half-close", 65_536);
-    for part in answer.chunks(16_384) {
-        let frame = pair.peer.frame(PSH, FIRST, part);
-        pair.peer.send(&frame)?;
-    }
-    let end = pair.peer.frame(FIN, FIRST, &[]);
-    pair.peer.send(&end)?;
+    pair.peer.send_to_end(FIRST, &answer)?;
     let (bytes, ended) = pair.read(usize::MAX, Duration::from_secs(5))?;
     bench.show(&pair.peer, false);
     require(bytes == answer && ended, || {

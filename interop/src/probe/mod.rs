@@ -14,6 +14,7 @@ use crate::decode;
 use engine::Entropy;
 use engine::crypt::{Cipher, MasterKey, Suite};
 use engine::fec::Shape;
+use lab::conformance::Verdict;
 use peer::{Common, Peer};
 use sha2::{Digest, Sha256};
 use std::io;
@@ -31,46 +32,10 @@ const AT_ONCE: usize = 4;
 /// Datagrams that a verdict shows.
 const SHOWN: usize = 10;
 
-/// Result of a check.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Verdict {
-    /// The program behaves as required.
-    Pass,
-    /// It does not.
-    Fail(String),
-    /// It does not take part in this extension.
-    Unsupported(String),
-    /// The program cannot be reached, or ended.
-    Error(String),
-    /// The settings of the run do not allow the check.
-    NotMeasured(String),
-}
-
-impl Verdict {
-    /// The verdict in a word.
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Pass => "pass",
-            Self::Fail(_) => "fail",
-            Self::Unsupported(_) => "unsupported",
-            Self::Error(_) => "error",
-            Self::NotMeasured(_) => "not measured",
-        }
-    }
-
-    /// The reason; empty for pass.
-    pub fn why(&self) -> &str {
-        match self {
-            Self::Pass => "",
-            Self::Fail(why) | Self::Unsupported(why) | Self::Error(why) | Self::NotMeasured(why) => why,
-        }
-    }
-}
-
 /// Ends a check before its end.
 enum Stop {
-    Verdict(Verdict),
+    /// The verdict, and why.
+    Verdict(Verdict, String),
     Io(io::Error),
 }
 
@@ -83,15 +48,15 @@ impl From<io::Error> for Stop {
 type Checked = Result<(), Stop>;
 
 fn fail<T>(why: impl Into<String>) -> Result<T, Stop> {
-    Err(Stop::Verdict(Verdict::Fail(why.into())))
+    Err(Stop::Verdict(Verdict::Fail, why.into()))
 }
 
 fn not_measured<T>(why: impl Into<String>) -> Result<T, Stop> {
-    Err(Stop::Verdict(Verdict::NotMeasured(why.into())))
+    Err(Stop::Verdict(Verdict::NotMeasured, why.into()))
 }
 
 fn unsupported<T>(why: impl Into<String>) -> Result<T, Stop> {
-    Err(Stop::Verdict(Verdict::Unsupported(why.into())))
+    Err(Stop::Verdict(Verdict::Unsupported, why.into()))
 }
 
 fn require(holds: bool, otherwise: impl FnOnce() -> String) -> Checked {
@@ -165,7 +130,7 @@ pub struct ServerSubject {
     target: Option<Target>,
 }
 
-/// A client under test: a shell command with `{server}` and `{listen}` in the place of addresses.
+/// A client under test: a shell command with `{server}` and `{listen}` for addresses.
 pub struct ClientSubject {
     command: String,
 }
@@ -218,15 +183,16 @@ fn run_one<S>(subject: &S, check: &Check<S>, common: &Common) -> Case {
     let started = Instant::now();
     let entropy = entropy(check.title);
     let mut bench = Bench { subject, common: common.clone(), entropy, shown: Vec::new(), tokens: 0 };
-    let verdict = match (check.run)(&mut bench) {
-        Ok(()) => Verdict::Pass,
-        Err(Stop::Verdict(verdict)) => verdict,
-        Err(Stop::Io(error)) => Verdict::Error(error.to_string()),
+    let (verdict, why) = match (check.run)(&mut bench) {
+        Ok(()) => (Verdict::Pass, String::new()),
+        Err(Stop::Verdict(verdict, why)) => (verdict, why),
+        Err(Stop::Io(error)) => (Verdict::Error, error.to_string()),
     };
     Case {
         ids: check.ids.iter().map(ToString::to_string).collect(),
         title: check.title.to_owned(),
         verdict,
+        why,
         time: started.elapsed(),
         datagrams: bench.shown,
     }

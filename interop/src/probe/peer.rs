@@ -175,6 +175,16 @@ impl Peer {
         self.raw_frame(self.common.smux, command, payload.len() as u16, stream, payload)
     }
 
+    /// Sends the last bytes of a stream, in frames of 10,000 bytes at most, and its end.
+    pub(crate) fn send_to_end(&mut self, stream: u32, bytes: &[u8]) -> io::Result<()> {
+        for part in bytes.chunks(10_000) {
+            let frame = self.frame(PSH, stream, part);
+            self.send(&frame)?;
+        }
+        let end = self.frame(FIN, stream, &[]);
+        self.send(&end)
+    }
+
     /// A frame whose fields need not fit each other.
     pub(crate) fn raw_frame(
         &self,

@@ -1,6 +1,7 @@
 //! `diff`: conversations against kcptun and karst differ only where a rule explains it, and a planted difference is found.
 
-use interop::differ::{Conversation, EXPLAINED, Odd, Plan, Program, Step, Target};
+use interop::Program;
+use interop::differ::{Conversation, EXPLAINED, Odd, Plan, Step, Target};
 use lab::peers::Peer;
 use std::io::Write;
 
@@ -11,9 +12,8 @@ fn servers() -> Option<Vec<Program>> {
             writeln!(std::io::stderr(), "SKIPPED differential runs: {}: {}", missing.name, missing.reason);
         return None;
     }
-    let program =
-        |peer: &Peer| Program { name: peer.name.clone(), path: peer.server.clone(), flags: Vec::new() };
-    Some(found.peers.iter().map(program).collect())
+    let [_, servers] = Program::of_peers(&found.peers);
+    Some(servers)
 }
 
 /// FEC-16, CLI-23, SMUX-9: 60 conversations.
@@ -42,7 +42,7 @@ fn a_program_does_not_differ_from_itself() {
 /// A server that cannot be spoken to is an error, and no list of differences.
 #[test]
 fn a_program_that_is_no_server_is_named() {
-    let program = Program { name: "shell".into(), path: "/bin/sh".into(), flags: Vec::new() };
+    let program = Program::new("shell", "/bin/sh");
     let plan =
         Plan { servers: vec![program.clone(), program], first: 1, count: 1, jobs: 1, explained: EXPLAINED };
     let error = format!("{:#}", plan.run(|_| {}).unwrap_err());

@@ -1,7 +1,8 @@
 //! Every client with every server of this machine. Missing programs are reported as SKIPPED, and are a failure if
 //! `KARST_REQUIRE_GO` is set.
 
-use interop::live::{Cell, Program, SETTINGS, Table, Work, matrix, with_mihomo};
+use interop::Program;
+use interop::live::{Cell, SETTINGS, Table, Work, matrix, with_mihomo};
 use lab::mihomo;
 use lab::peers::Peer;
 use sim::plan::{LinkPlan, LossPlan};
@@ -83,7 +84,7 @@ pub(crate) fn say(line: &str) {
 }
 
 fn cell(client: &str, server: &str) -> Cell {
-    let program = |path: &str| Program { name: "test".to_owned(), path: path.into() };
+    let program = |path: &str| Program::new("test", path);
     Cell {
         client: program(client),
         server: program(server),

@@ -2,7 +2,8 @@
 //! Programs are wrappers around kcptun; without it, the tests are reported as SKIPPED.
 
 use crate::live::say;
-use interop::matrix::{Case, Matrix, Program, Ratchet, Workload, junit};
+use interop::Program;
+use interop::matrix::{Case, Matrix, Ratchet, Workload, junit};
 use lab::conformance::{Conformance, Verdict};
 use lab::peers::Peer;
 use std::os::unix::fs::PermissionsExt;
@@ -15,11 +16,11 @@ fn wrapper(name: &str, kcptun: &Path, script: &str) -> Program {
     let text = format!("#!/bin/sh\n{script}\nexec {} \"$@\"\n", kcptun.display());
     std::fs::write(&path, text).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-    Program { name: name.to_owned(), path, flags: Vec::new() }
+    Program::new(name, path)
 }
 
 fn program(path: &Path) -> Program {
-    Program { name: "kcptun".to_owned(), path: path.to_path_buf(), flags: Vec::new() }
+    Program::new("kcptun", path)
 }
 
 /// Runs two short cases of kcptun, and of a client that runs `script` first.

@@ -1,12 +1,13 @@
 //! The arguments of `karst-report lines`.
 
-use super::{command, create, point};
+use super::{create, point};
 use crate::performance::{aligned, goal_rows, lossy};
 use anyhow::{Context, ensure};
 use clap::Args;
 use lab::measure::lossy::{Lines, LossyPath};
 use lab::peers::Peer;
 use lab::results::Measurements;
+use lab::shell::own_command;
 use lab::sys;
 use std::path::PathBuf;
 
@@ -69,7 +70,9 @@ impl LinesArgs {
         let is_selected = !lines.paths.is_empty() || self.shared;
         ensure!(is_selected, "no links to measure: give scenarios, or points of a curve");
         let results =
-            lines.run(command(), &Peer::find().karst_first(), &mut |results| self.write(results))?;
+            lines.run(own_command("karst-report"), &Peer::find().karst_first(), &mut |results| {
+                self.write(results)
+            })?;
         print!("{}", aligned(&lossy::link_rows(&results)));
         print!("\n{}", aligned(&goal_rows(&lossy::verdicts(&results))));
         Ok(results.is_complete())

@@ -7,6 +7,7 @@ use anyhow::{Context, bail, ensure};
 use lab::measure::{Amount, Bench, Row, Selection};
 use lab::peers::{Found, Peer};
 use lab::results::{FORMAT, Measurements, forges};
+use lab::shell::own_command;
 use lab::sys;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -113,7 +114,8 @@ impl Args {
         };
         ensure!(!bench.plan.is_empty(), "no row to measure");
         let peers = bench.peers.iter().map(Peer::facts).collect();
-        let mut results = Measurements::begin(FORMAT, command(), self.runs, self.seconds, peers);
+        let mut results =
+            Measurements::begin(FORMAT, own_command("karst-report"), self.runs, self.seconds, peers);
         found.missing.iter().for_each(|missing| results.skip(&missing.name, &missing.reason));
         bench.run(&mut results, &mut |results| self.write(results))?;
         println!("{}", aligned(&figure_rows(&results, &figures(&results))));
@@ -158,21 +160,6 @@ fn create(json: Option<&Path>) -> anyhow::Result<()> {
     std::fs::write(path, "").with_context(|| path.display().to_string())
 }
 
-/// The command line, without the folder of this program.
-fn command() -> String {
-    let words = std::iter::once("karst-report".to_owned()).chain(std::env::args().skip(1));
-    words.map(|word| quoted(&word)).collect::<Vec<_>>().join(" ")
-}
-
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./,:+%@".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
 /// `bench-sink`: the target of the row `scale`, in a separate process.
 #[derive(clap::Args)]
 pub(crate) struct SinkArgs {
@@ -196,13 +183,5 @@ mod tests {
         assert_eq!((point("2.5"), point("x")), (Ok(2.5), Err("\"x\" is not a number".into())));
         assert!(control("bbr").is_ok() && control("bbr; reboot").is_err() && control("").is_err());
         assert!(point("-1").is_err() && point("NaN").is_err());
-    }
-
-    #[test]
-    fn the_command_can_be_pasted() {
-        assert_eq!(
-            ["a=b/c,--d", "two words", "it's", ""].map(quoted),
-            ["a=b/c,--d", "'two words'", r"'it'\''s'", "''"]
-        );
     }
 }

@@ -51,7 +51,7 @@ impl Program {
         Self::with_file(path, words, hosts, "/etc/hosts")
     }
 
-    /// Runs a program with `file` in the place of the system's `own`; `None` if the system does not permit that.
+    /// Runs a program that sees `file` instead of the system's `own`; `None` if the system does not permit that.
     pub(crate) fn with_file(path: &str, words: &[&str], file: &std::path::Path, own: &str) -> Option<Self> {
         let alone = Command::new("unshare").args(["--mount", "true"]).stderr(Stdio::null()).status();
         if !alone.is_ok_and(|status| status.success()) {

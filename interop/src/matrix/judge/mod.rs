@@ -1,13 +1,12 @@
 //! The judge: it has both ends of every stream, sends scripted bytes through a tunnel, and compares what arrives. It knows
 //! nothing about the tunnel except the address at which the client accepts.
 
-mod content;
 mod end;
 mod script;
 
 pub use script::{Ways, Workload};
 
-use content::content;
+use crate::content::content;
 use end::{Bounds, End, Failure, is_pending, limit, send};
 use lab::conformance::Ending;
 use script::{Event, Phase, Step, Stream};

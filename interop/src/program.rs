@@ -1,16 +1,10 @@
-//! The programs of a matrix.
+//! Client and server programs under test.
 
 use anyhow::{Context, ensure};
 use lab::conformance::{ProgramFacts, Role};
-use lab::mihomo;
-use lab::peers::relative;
-use lab::process::Process;
+use lab::peers::{Peer, relative, version};
 use sha2::{Digest, Sha256};
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
-
-/// Time limit for a program to print its version.
-const VERSION_LIMIT: Duration = Duration::from_secs(3);
+use std::path::PathBuf;
 
 /// A client or a server program.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,11 +13,32 @@ pub struct Program {
     pub name: String,
     /// The executable.
     pub path: PathBuf,
-    /// Flags after those of each case.
+    /// Flags after all others.
     pub flags: Vec<String>,
 }
 
 impl Program {
+    /// Without flags of its own.
+    pub fn new(name: &str, path: impl Into<PathBuf>) -> Self {
+        Self { name: name.to_owned(), path: path.into(), flags: Vec::new() }
+    }
+
+    /// The client programs, and the server programs, of `peers`.
+    pub fn of_peers(peers: &[Peer]) -> [Vec<Self>; 2] {
+        let all = |path: fn(&Peer) -> &PathBuf| {
+            peers
+                .iter()
+                .map(|peer| Self { flags: peer.extra.clone(), ..Self::new(&peer.name, path(peer)) })
+                .collect()
+        };
+        [all(|peer| &peer.client), all(|peer| &peer.server)]
+    }
+
+    /// The programs that `texts` name, or `found` without any.
+    pub fn given(texts: &[String], found: Vec<Self>) -> Vec<Self> {
+        if texts.is_empty() { found } else { texts.iter().map(|text| Self::parse(text)).collect() }
+    }
+
     /// Reads `NAME=PATH[,FLAG...]`; a bare path is named after its file.
     pub fn parse(text: &str) -> Self {
         let mut parts = text.split(',');
@@ -59,25 +74,11 @@ impl Program {
     }
 }
 
-/// The first line that `--version` prints within the limit.
-fn version(program: &Path) -> String {
-    let (unknown, flag) = ("unknown".to_owned(), if mihomo::is(program) { "-v" } else { "--version" });
-    let Ok(mut process) = Process::start(program, &[flag.to_owned()], None) else { return unknown };
-    let begun = Instant::now();
-    while process.ended().is_none() {
-        if begun.elapsed() > VERSION_LIMIT {
-            return unknown;
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    process.output().lines().next().map_or(unknown, |line| line.trim().to_owned())
-}
-
 /// Checks that no two programs of a role have the same name.
 ///
 /// # Errors
 /// Two have.
-pub(super) fn check_names(programs: &[Program]) -> anyhow::Result<()> {
+pub(crate) fn check_names(programs: &[Program]) -> anyhow::Result<()> {
     for (at, program) in programs.iter().enumerate() {
         let is_new = programs[..at].iter().all(|other| other.name != program.name);
         ensure!(is_new, "two programs have the name {:?}", program.name);

@@ -3,7 +3,7 @@
 use engine::Entropy;
 
 /// The bytes of stream `number` in one direction (0: from the client's end): a random half, then a half that compresses.
-pub(super) fn content(number: u32, direction: u8, bytes: usize) -> Vec<u8> {
+pub(crate) fn content(number: u32, direction: u8, bytes: usize) -> Vec<u8> {
     let mut seed = [0; 32];
     seed[0] = direction;
     seed[8..12].copy_from_slice(&number.to_le_bytes());
