@@ -584,7 +584,8 @@ struct Seen {
     on_trial: bool,
     stream_bytes: bool,
     is_karst: bool,
-    smux_version: u8,
+    /// Dialect, and version if it is smux.
+    spoken: Option<(Dialect, u8)>,
     rtt_ms: i32,
     silent_for: Duration,
 }
@@ -596,7 +597,7 @@ impl Seen {
             on_trial: tunnel.on_trial(),
             stream_bytes: tunnel.stats().bytes_received > 0,
             is_karst: tunnel.peer_half_closes(),
-            smux_version: tunnel.smux_version(),
+            spoken: tunnel.spoken(),
             rtt_ms: tunnel.arq().state().srtt_ms,
             silent_for: tunnel.silent_for(now),
         }
@@ -610,7 +611,12 @@ impl Seen {
     /// CLI-105
     fn log_connected(&self, to: SocketAddr, session: SessionId, carrier: Carrier) {
         let server = if self.is_karst { "karst" } else { "kcptun" };
-        let Self { rtt_ms, smux_version, .. } = self;
+        let rtt_ms = self.rtt_ms;
+        let (dialect, version) = self.spoken.unwrap_or_default();
+        let mux = match dialect {
+            Dialect::Smux => format!("smux={version}"),
+            other => format!("mux={}", other.name()),
+        };
         log_event!(
             Info,
             "connected",
@@ -619,10 +625,11 @@ impl Seen {
                 session = session.0,
                 server = server,
                 rtt_ms = rtt_ms,
-                smux = smux_version,
+                mux = dialect.name(),
+                smux = version,
                 carrier = carrier
             ],
-            "connected to {to}: rtt={rtt_ms} ms server={server} smux={smux_version} carrier={carrier}"
+            "connected to {to}: rtt={rtt_ms} ms server={server} {mux} carrier={carrier}"
         );
     }
 }

@@ -63,8 +63,9 @@ fn both_other_dialects_survive_loss() {
         let path = relay(udp, move |_, _| {
             !(counts.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1).is_multiple_of(9)
         });
-        let (_client, local) = start_client(path, &["--mux", mux, "--closewait", "1"]);
+        let (client, local) = start_client(path, &["--mux", mux, "--closewait", "1"]);
         carries(local, 5);
+        client.wait_for(&format!(" mux={mux} carrier=udp\n"));
     }
 }
 

@@ -43,6 +43,7 @@ use crate::congestion::{ControlState, Controller};
 use crate::observe::{Histogram, Marks, Notes};
 use crate::time::{Instant, diff};
 use conversation::Conversation;
+use core::ops::Range;
 use datagram::Datagram;
 use kcp::{KcpSender, UpdateClock};
 use paced::PacedSender;
@@ -186,6 +187,12 @@ impl Arq {
     /// Segments queued or in flight; a session writes while this is below the send window (KCP-5).
     pub fn waitsnd(&self) -> usize {
         self.core.outgoing.waiting()
+    }
+
+    /// Serial numbers of the segments that wait, in flight or queued.
+    pub(crate) fn serials_waiting(&self) -> Range<u32> {
+        let una = self.core.outgoing.una;
+        una..una.wrapping_add(self.waitsnd() as u32)
     }
 
     /// Whether segments were sent that are not acknowledged.

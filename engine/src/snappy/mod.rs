@@ -50,11 +50,14 @@ impl Encoder {
     /// stream identifier (SNAP-1, SNAP-2). Nothing is held back. An empty frame appends nothing.
     pub fn encode(&mut self, frame: &[u8], out: &mut Vec<u8>) {
         for block in frame.chunks(BLOCK_BYTES_MAX) {
-            if !std::mem::replace(&mut self.started, true) {
-                out.extend_from_slice(&STREAM_ID);
-            }
+            out.extend_from_slice(self.begin().unwrap_or_default());
             self.put_chunk(block, out);
         }
+    }
+
+    /// The stream identifier, unless the stream has begun: a reader takes it as no data (SNAP-1).
+    pub fn begin(&mut self) -> Option<&'static [u8]> {
+        (!std::mem::replace(&mut self.started, true)).then_some(&STREAM_ID)
     }
 
     /// Appends header and data together (SNAP-12); compressed only if that saves an eighth (SNAP-4).

@@ -232,14 +232,12 @@ impl Tunnel {
         if !greets || self.is_closed() {
             return;
         }
-        self.greeted = true;
         if !self.is_validated() && self.paths.received < PLENTY_BYTES {
             self.arq.hold_acks();
         }
-        if self.arq.waitsnd() == 0 {
-            self.mux.probe();
-            self.settle(now);
+        if self.arq.waitsnd() > 0 || self.queue_greeting(now) {
+            self.greeted = true;
+            self.arq.seal_last();
         }
-        self.arq.seal_last();
     }
 }

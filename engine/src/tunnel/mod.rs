@@ -41,6 +41,7 @@ use crate::mux::{self, Dialect, Mux, OpenError, ReadError, Role, WriteError};
 use crate::nonce::Nonces;
 use crate::observe::{Mark, Marks, Note, Stats};
 use crate::time::{Deadline, Instant, Timer};
+use core::ops::Range;
 use core::time::Duration;
 use flush_timer::FlushTimer;
 use health::Health;
@@ -205,11 +206,6 @@ impl Tunnel {
         self.arq.conv()
     }
 
-    /// The smux version in use.
-    pub fn smux_version(&self) -> u8 {
-        self.config.mux.version
-    }
-
     /// The peer's address.
     pub fn peer(&self) -> SocketAddr {
         self.peer
@@ -228,6 +224,12 @@ impl Tunnel {
     /// Whether every byte that was written has been acknowledged.
     pub fn drained(&self) -> bool {
         self.arq.waitsnd() == 0 && !self.mux.has_frames()
+    }
+
+    /// Serial numbers of the segments that are not acknowledged, those in the queue included; `None` while frames wait for
+    /// room in it.
+    pub fn unacknowledged(&self) -> Option<Range<u32>> {
+        (!self.mux.has_frames()).then(|| self.arq.serials_waiting())
     }
 
     /// Whether, moreover, no stream has bytes, an end or a reset left to send.

@@ -47,11 +47,16 @@ impl Outbound {
             }
             None => &self.frame,
         };
-        for piece in bytes.chunks(arq.mss()) {
-            let queued = arq.send(piece);
-            debug_assert!(queued.is_ok(), "a non-empty piece of at most one mss is always taken");
-        }
-        bytes.len()
+        queue(bytes, arq)
+    }
+
+    /// Queues the identifier with which a compressed stream begins, alone; the bytes queued, 0 without compression or when it
+    /// was sent before.
+    pub(super) fn queue_identifier(&mut self, arq: &mut Arq) -> usize {
+        self.compressor
+            .as_mut()
+            .and_then(snappy::Encoder::begin)
+            .map_or(0, |identifier| queue(identifier, arq))
     }
 
     /// One datagram of at most `bytes_max` with an empty crypt header: what the previous run had no room for, then parity, then the ARQ's.
@@ -101,4 +106,12 @@ impl Outbound {
             || self.encoder.as_ref().is_some_and(|encoder| encoder.parity_pending().is_some());
         if waits { room.min(limiter.allowance(now, config.mtu)) } else { room }
     }
+}
+
+fn queue(bytes: &[u8], arq: &mut Arq) -> usize {
+    for piece in bytes.chunks(arq.mss()) {
+        let queued = arq.send(piece);
+        debug_assert!(queued.is_ok(), "a non-empty piece of at most one mss is always taken");
+    }
+    bytes.len()
 }

@@ -1,8 +1,10 @@
 //! A server that adopts what each client speaks (MUX-1, MUX-2): it sends no stream data before the client's first bytes
-//! have shown multiplexer and compression, or its first keepalive is due.
+//! have shown multiplexer and compression.
 
 use super::Tunnel;
+use crate::arq::Flush;
 use crate::mux::{self, RECOGNISED_BYTES};
+use crate::time::Instant;
 
 impl Tunnel {
     /// Adopts the client's compression, given its first byte: that of snappy's stream identifier, or of a frame (MUX-2).
@@ -18,13 +20,26 @@ impl Tunnel {
         }
     }
 
-    /// Whether stream data may be sent. A client that is not recognised by the time of this side's first keepalive gets it in the
-    /// configured dialect, and is not adopted any more.
-    pub(super) fn may_speak(&mut self) -> bool {
-        if self.mux.has_frames() {
-            self.recognition = None;
-        }
+    /// Whether frames may be sent.
+    pub(super) const fn may_speak(&self) -> bool {
         self.recognition.is_none()
+    }
+
+    /// Queues something that the client acknowledges, whatever it speaks: a frame, or before its multiplexer is known the
+    /// identifier of a compressed stream. `false` if nothing is known yet.
+    pub(super) fn queue_greeting(&mut self, now: Instant) -> bool {
+        if self.may_speak() {
+            self.mux.probe();
+        } else {
+            let bytes = self.outbound.queue_identifier(&mut self.arq);
+            if bytes == 0 {
+                return false;
+            }
+            self.reports.stats.bytes_sent += bytes as u64;
+            self.arq.flush(now, Flush::Full);
+        }
+        self.settle(now);
+        true
     }
 
     /// Whether the multiplexer is known; adopts the client's once its first bytes are there.

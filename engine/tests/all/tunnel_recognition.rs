@@ -68,6 +68,27 @@ fn an_unrecognised_client_gets_no_stream_data() {
     assert!(pair.accepted().spoken().is_some() || sent == 0, "{sent} bytes");
 }
 
+/// MUX-2: a client whose first segment holds less than a frame is greeted with what every multiplexer accepts.
+#[test]
+fn a_client_that_waits_for_an_acknowledgement_is_recognised() {
+    for (client, spoken) in clients().into_iter().filter(|(client, _)| !client.nocomp) {
+        let mut settings = both(|settings| settings.nocomp = true);
+        settings.0 = Settings {
+            mtu: 60,
+            mode: engine::options::Mode::Manual,
+            nc: 0,
+            datashard: 0,
+            parityshard: 0,
+            ..client
+        };
+        settings.1 = Settings { datashard: 0, parityshard: 0, ..settings.1 };
+        let mut pair = Pair::new(settings);
+        let data = pattern(300);
+        assert!(pair.upload(&data, LIMIT) == data, "{spoken:?}");
+        assert_eq!(pair.accepted().spoken(), Some(spoken));
+    }
+}
+
 /// MUX-1: with one dialect given, any other ends the session.
 #[test]
 fn a_server_with_a_given_dialect_does_not_adopt() {

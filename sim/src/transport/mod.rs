@@ -13,9 +13,10 @@ use crate::host::Alarm;
 use crate::ids::{Node, PacketId, Stream};
 use crate::outcome::Outcome;
 use crate::plan::{FaultKind, Scenario};
+use core::ops::Range;
 use engine::Instant;
 use engine::mux::{ReadError, WriteError};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 /// A protocol that carries streams: its two sides and the network between them. Times are those of the run, not of a side's clock.
 ///
@@ -107,8 +108,8 @@ pub trait Transport {
         self.network().owners.len()
     }
 
-    /// The tunnels that have something to send, or something that is not acknowledged.
-    fn busy(&self) -> BTreeSet<Node>;
+    /// The tunnels that have something to send, or something that is not acknowledged: the serial numbers of that, if known.
+    fn busy(&self) -> BTreeMap<Node, Option<Range<u32>>>;
 
     /// Bytes queued for sending or reading.
     fn queued_bytes(&self) -> u64 {

@@ -10,7 +10,7 @@ use crate::transport::{Notice, SidePort, Transport};
 use crate::work::{Application, START, application, is_all_done, is_finished};
 use crate::{Direction, Side};
 use engine::Instant;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 /// One run over one transport.
 pub(super) struct Simulation<'s, T> {
@@ -26,8 +26,8 @@ pub(super) struct Simulation<'s, T> {
     phase: Phase,
     stopped_at: Option<Instant>,
     liveness: LivenessOutcome,
-    /// Tunnels that were never drained since all work was done; `None` before.
-    undrained: Option<BTreeSet<Node>>,
+    /// Tunnels that were never drained since all work was done, with the end of what was queued then; `None` before.
+    undrained: Option<BTreeMap<Node, Option<u32>>>,
 }
 
 /// Progress of a run.
@@ -237,12 +237,17 @@ impl<'s, T: Transport> Simulation<'s, T> {
         }
     }
 
-    /// Whether each tunnel was drained at some time since all work was done. They need not be at the same time: of several
-    /// sessions over a long path, one always has a keepalive in flight.
+    /// Whether what each tunnel had queued when all work was done is acknowledged. A tunnel need not be empty: over a long
+    /// path, one keepalive follows another.
     fn is_drained(&mut self) -> bool {
         let busy = self.transport.busy();
-        let undrained = self.undrained.get_or_insert_with(|| busy.clone());
-        undrained.retain(|node| busy.contains(node));
+        let undrained = self.undrained.get_or_insert_with(|| busy.keys().map(|&node| (node, None)).collect());
+        undrained.retain(|node, end| {
+            let Some(waiting) = busy.get(node) else { return false };
+            let Some(waiting) = waiting else { return true };
+            let end = *end.get_or_insert(waiting.end);
+            waiting.start.wrapping_sub(end).cast_signed() < 0
+        });
         undrained.is_empty()
     }
 

@@ -17,10 +17,11 @@ use crate::outcome::Outcome;
 use crate::plan::{Baseline, Scenario};
 use crate::rng::Seed;
 use crate::trace::Kind;
+use core::ops::Range;
 use engine::Instant;
 use engine::mux::{ReadError, WriteError};
 use host::TcpHost;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 /// Room of a connection in each direction, bytes; about what Linux grows to.
 pub const BUFFER_BYTES: usize = 4 << 20;
@@ -173,9 +174,9 @@ impl Transport for Tcp {
     }
 
     /// All connections count as one.
-    fn busy(&self) -> BTreeSet<Node> {
+    fn busy(&self) -> BTreeMap<Node, Option<Range<u32>>> {
         let drained = self.hosts.iter().all(TcpHost::is_drained);
-        (!drained).then_some(Node::Client(0)).into_iter().collect()
+        (!drained).then_some((Node::Client(0), None)).into_iter().collect()
     }
 
     fn report(&self, _scenario: &Scenario, outcome: &mut Outcome) {

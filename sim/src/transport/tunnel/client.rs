@@ -3,6 +3,7 @@ use crate::Side;
 use crate::host::Alarm;
 use crate::ids::{Node, Stream};
 use crate::plan::SidePlan;
+use core::ops::Range;
 use engine::client::SLOTS_AUTO;
 use engine::mux::OpenError;
 use engine::{
@@ -145,9 +146,9 @@ impl Client {
     }
 
     /// The tunnels that have anything queued or unacknowledged.
-    pub fn busy(&self) -> impl Iterator<Item = Node> {
+    pub fn busy(&self) -> impl Iterator<Item = (Node, Option<Range<u32>>)> {
         let busy = self.sessions.tunnels().filter(|(_, tunnel)| !tunnel.drained());
-        busy.map(|(id, _)| node(id))
+        busy.map(|(id, tunnel)| (node(id), tunnel.unacknowledged()))
     }
 
     /// Counters of all tunnels there ever were.

@@ -20,10 +20,11 @@ use crate::record::{Element, Transit};
 use crate::rng::Seed;
 use crate::trace::Kind;
 use crate::{Direction, Side};
+use core::ops::Range;
 use engine::mux::{ReadError, WriteError};
 use engine::{CloseReason, Event, Instant, Mark, Marks, Stats, StreamId, Tunnel};
 use resets::Resets;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 /// The tunnels of both sides.
 #[derive(Debug)]
@@ -504,7 +505,7 @@ impl Transport for Tunnels {
         self.driver.network.owners.len().max(self.server.streams())
     }
 
-    fn busy(&self) -> BTreeSet<Node> {
+    fn busy(&self) -> BTreeMap<Node, Option<Range<u32>>> {
         let Self { client, server, driver, .. } = self;
         // Sessions whose client is gone keep what they have until they time out.
         let matters = |tunnel: &Tunnel| {

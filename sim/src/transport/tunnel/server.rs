@@ -4,6 +4,7 @@ use crate::host::Alarm;
 use crate::ids::{Node, ServerId, Stranger, Stream};
 use crate::outcome::Rule;
 use crate::plan::SidePlan;
+use core::ops::Range;
 use engine::{
     Deadline, DropReason, Entropy, Handled, Instant, Marks, Received, ServerLimits, SessionId, Stats,
     StreamId, Tunnel, TunnelConfig,
@@ -219,9 +220,12 @@ impl Server {
     }
 
     /// The sessions that have anything queued or unacknowledged, of those that `matters` selects.
-    pub fn busy(&self, matters: impl Fn(&Tunnel) -> bool) -> impl Iterator<Item = Node> {
+    pub fn busy(
+        &self,
+        matters: impl Fn(&Tunnel) -> bool,
+    ) -> impl Iterator<Item = (Node, Option<Range<u32>>)> {
         let busy = self.sessions.tunnels().filter(move |(_, tunnel)| !tunnel.drained() && matters(tunnel));
-        busy.map(|(id, _)| Node::Server(self.id(id)))
+        busy.map(|(id, tunnel)| (Node::Server(self.id(id)), tunnel.unacknowledged()))
     }
 
     /// Counters of all sessions there ever were.
