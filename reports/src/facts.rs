@@ -26,19 +26,28 @@ pub(crate) fn facts(run: &Outcome) -> Facts {
     run.workloads.iter().for_each(|work| work_rows(&mut rows, work));
     link_rows(&mut rows, "up", &run.links.up, run.useful_bytes.up);
     link_rows(&mut rows, "down", &run.links.down, run.useful_bytes.down);
-    side_rows(&mut rows, "client", &run.client, &run.hosts.client);
-    side_rows(&mut rows, "server", &run.server, &run.hosts.server);
-    rows.push(("sessions".into(), sessions(&run.sessions)));
+    if run.counts_segments() {
+        side_rows(&mut rows, "client", &run.client);
+        side_rows(&mut rows, "server", &run.server);
+    }
+    // Direct TCP has no limited hosts and no sessions.
+    if run.transport == Transport::Karst {
+        host_row(&mut rows, "client", &run.hosts.client);
+        host_row(&mut rows, "server", &run.hosts.server);
+        rows.push(("sessions".into(), sessions(&run.sessions)));
+    }
     if !run.adversary.is_idle() {
         rows.push(("adversary".into(), nonzero(&json!(run.adversary))));
     }
     rows.extend(run.faults.iter().map(fault_row));
     rows.push(("time".into(), time(run)));
     rows.push(("drained".into(), drained(run.stopped_us, &run.liveness)));
-    rows.push(("coverage marks".into(), listed(run.marks.iter().map(|mark| mark.name().into()))));
+    if run.transport == Transport::Karst {
+        rows.push(("coverage marks".into(), listed(run.marks.iter().map(|mark| mark.name().into()))));
+    }
     rows.push(("trace hash".into(), format!("{:016x}", run.trace_hash)));
     rows.extend(run.expectations.iter().map(expectation_row));
-    rows.push(("checks".into(), verdict(run.passed()).into()));
+    rows.push(("checks".into(), run.verdict().name().into()));
     for violation in &run.violations {
         let at = millis(violation.at_us);
         rows.push((
@@ -118,7 +127,7 @@ pub(crate) fn summary(run: &Outcome) -> [String; SUMMARY_HEADS.len()] {
         echo.map_or_else(|| "-".into(), |latency| millis(latency.p50)),
         echo.map_or_else(|| "-".into(), |latency| millis(latency.p99)),
         format!("{down}, {up}"),
-        verdict(run.passed()).into(),
+        run.verdict().name().into(),
     ]
 }
 
@@ -135,11 +144,13 @@ fn work_rows(rows: &mut Vec<(String, String)>, work: &WorkOutcome) {
 }
 
 fn bulk_row(bulk: &BulkOutcome) -> (String, String) {
-    let BulkOutcome { name, direction, bytes_written, bytes_read, complete, start_us, end_us, .. } = bulk;
-    let elapsed = seconds(end_us.saturating_sub(*start_us));
+    let BulkOutcome { name, direction, bytes_written, bytes_read, complete, start_us, .. } = bulk;
+    let (measured_bytes, measured_us) = bulk.measured();
+    let drained = bytes_read.saturating_sub(measured_bytes);
     let unread = bytes_written.saturating_sub(*bytes_read);
     let notes = [
         (*start_us > 0).then(|| format!(", from {} on", seconds(*start_us))),
+        (drained > 0).then(|| format!(", {} after the sources stopped", megabytes(drained))),
         (unread > 0).then(|| {
             format!(", {} of {} written did not arrive", megabytes(unread), megabytes(*bytes_written))
         }),
@@ -147,9 +158,10 @@ fn bulk_row(bulk: &BulkOutcome) -> (String, String) {
         resets(bulk.streams_reset),
     ];
     let value = format!(
-        "{} Mbit/s: {} in {elapsed}{}",
+        "{} Mbit/s: {} in {}{}",
         mbit(bulk.goodput_kbit),
-        megabytes(*bytes_read),
+        megabytes(measured_bytes),
+        seconds(measured_us),
         notes.into_iter().flatten().collect::<String>()
     );
     (format!("goodput {}, {name}", direction.name()), value)
@@ -222,7 +234,7 @@ fn link_rows(rows: &mut Vec<(String, String)>, name: &str, link: &Counters, usef
     rows.push((format!("dropped and impaired {name}"), format!("{impaired}; the queue held up to {queue}")));
 }
 
-fn side_rows(rows: &mut Vec<(String, String)>, name: &str, side: &SideOutcome, host: &HostCounters) {
+fn side_rows(rows: &mut Vec<(String, String)>, name: &str, side: &SideOutcome) {
     let stats = &side.stats;
     let retransmissions = format!(
         "timeout {}, fast {}, early {} of {} segments",
@@ -237,6 +249,9 @@ fn side_rows(rows: &mut Vec<(String, String)>, name: &str, side: &SideOutcome, h
         format!("counters of the {name}"),
         listed(counters.map(|(field, count)| format!("{field} {count}"))),
     ));
+}
+
+fn host_row(rows: &mut Vec<(String, String)>, name: &str, host: &HostCounters) {
     let HostCounters { dropped_socket, socket_peak_bytes, cpu_busy_us, clock_offset_us } = host;
     let host = format!(
         "{dropped_socket} datagrams dropped by the socket, which held up to {}; busy {}; clock offset {}",
@@ -319,10 +334,6 @@ fn expectation_row(expectation: &ExpectationOutcome) -> (String, String) {
 fn listed(parts: impl Iterator<Item = String>) -> String {
     let parts: Vec<String> = parts.collect();
     if parts.is_empty() { "none".into() } else { parts.join(", ") }
-}
-
-const fn verdict(ok: bool) -> &'static str {
-    if ok { "ok" } else { "FAILED" }
 }
 
 fn per_useful(link: &Counters, useful: u64) -> String {

@@ -165,7 +165,7 @@ fn head(recordings: &[Recording], labels: &[String]) -> String {
         let verdict = match recording.outcome() {
             Some(run) if run.passed() => "",
             None if recording.header.capture => "",
-            Some(_) => " <span class=\"failed\">checks FAILED</span>",
+            Some(run) => &format!(" <span class=\"failed\">checks {}</span>", run.verdict()),
             None => " <span class=\"failed\">cut off</span>",
         };
         let words = if recordings.len() > 1 {

@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use settings::Setting;
 use sim::Side;
 use sim::record::Recording;
-use sim::tools::explain::{Only, Subject, explain};
+use sim::tools::explain::{Only, Subject, contents, explain};
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -59,8 +59,12 @@ pub(crate) fn main(args: &Args) -> anyhow::Result<bool> {
         Selector { at, .. } => Subject::Moment { at_us: at.unwrap_or(0), around_us: args.around },
     };
     let only = Only { side: args.side, session: args.session };
-    let text = explain(&recording(args)?, subject, only);
-    to_stdout(&text.with_context(|| format!("{}: the run does not contain it", args.run.display()))?)?;
+    let recording = recording(args)?;
+    let text = explain(&recording, subject, only).with_context(|| {
+        let contents = contents(&recording, subject, only);
+        format!("{}: the run does not contain it; {contents}", args.run.display())
+    });
+    to_stdout(&text?)?;
     Ok(true)
 }
 

@@ -61,7 +61,9 @@ pub(crate) fn figures(run: &Value) -> Vec<(Figure, u64)> {
         add(format!("bytes {direction} per useful byte"), Unit::Thousandths, per_useful);
     }
     for side in ["client", "server"] {
-        add(format!("{side} retransmissions"), Unit::Count, run[side]["retrans_segs"].as_u64());
+        let counted = run[side]["out_segs"].as_u64().is_some_and(|segments| segments > 0);
+        let retransmitted = run[side]["retrans_segs"].as_u64().filter(|_| counted);
+        add(format!("{side} retransmissions"), Unit::Count, retransmitted);
     }
     for (fault, of) in run["faults"].as_array().into_iter().flatten().enumerate() {
         for direction in ["up", "down"] {

@@ -4,6 +4,7 @@ use super::pool::Jobs;
 use super::{load, scenario_files, to_stdout};
 use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
+use sim::outcome::Verdict;
 use sim::scenario::prefix;
 use sim::tools::gate::{self, Divergence};
 use sim::{Outcome, ScenarioFile};
@@ -81,9 +82,9 @@ fn read(path: &Path) -> anyhow::Result<BTreeMap<String, Pin>> {
     Ok(pins.pins)
 }
 
-type Verdict = Result<Outcome, Divergence>;
+type Played = Result<Outcome, Divergence>;
 
-fn played(file: &ScenarioFile, once: bool) -> anyhow::Result<Verdict> {
+fn played(file: &ScenarioFile, once: bool) -> anyhow::Result<Played> {
     let (seed, scenario) = (file.seed(), file.draw(file.seed())?);
     Ok(if once { Ok(sim::play(&scenario, seed)) } else { gate::play_twice(&scenario, seed) })
 }
@@ -103,7 +104,7 @@ fn compare(
     args: &Args,
     folder: &Path,
     pinned: &BTreeMap<String, Pin>,
-    verdicts: &[(&str, &Verdict)],
+    verdicts: &[(&str, &Played)],
 ) -> anyhow::Result<bool> {
     let mut good = 0;
     for (name, verdict) in verdicts {
@@ -128,7 +129,7 @@ fn compare(
     Ok(complete && good == verdicts.len() && good > 0)
 }
 
-fn complaint(pinned: Option<&Pin>, verdict: &Verdict) -> Option<String> {
+fn complaint(pinned: Option<&Pin>, verdict: &Played) -> Option<String> {
     let outcome = match verdict {
         Ok(outcome) => outcome,
         Err(divergence) => return Some(format!("two runs with one seed differ: {divergence}")),
@@ -151,12 +152,15 @@ fn failure(outcome: &Outcome) -> Option<String> {
     if let Some(violation) = outcome.violations.first() {
         return Some(format!("FAILED {}: {}", violation.rule, violation.detail));
     }
+    if outcome.verdict() == Verdict::Incomplete {
+        return Some(format!("{}: not everything arrived in time", Verdict::Incomplete));
+    }
     let unmet = outcome.expectations.iter().find(|expectation| !expectation.ok)?;
     Some(format!("FAILED expectation: {}", unmet.quantity))
 }
 
 /// Writes the pins, one line each. A file whose runs differ or fail is not pinned.
-fn update(args: &Args, verdicts: &[(&str, &Verdict)]) -> anyhow::Result<bool> {
+fn update(args: &Args, verdicts: &[(&str, &Played)]) -> anyhow::Result<bool> {
     let mut lines = Vec::new();
     let mut passed = true;
     for (name, verdict) in verdicts {

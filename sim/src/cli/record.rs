@@ -3,6 +3,7 @@
 use super::timed;
 use anyhow::{Context, ensure};
 use engine::Instant;
+use sim::plan::Transport;
 use sim::record::{Files, Header, Recording};
 use sim::{Outcome, ScenarioFile, World};
 use std::fs::File;
@@ -34,6 +35,11 @@ impl Outputs {
     /// Plays `file` with the random values of `seed`, and writes the recordings.
     pub(super) fn play(&self, file: &ScenarioFile, seed: u64) -> anyhow::Result<Outcome> {
         let scenario = file.draw(seed)?;
+        ensure!(
+            self.pcap_clear.is_none() || scenario.transport() == Transport::Karst,
+            "--pcap-clear: {} is not encrypted; --pcap captures its datagrams as they are",
+            scenario.transport()
+        );
         let header = Header::new(&scenario, seed);
         let [events, pcap, clear] = [&self.events, &self.pcap, &self.pcap_clear].map(create);
         let mut files = Files::begin(&header, events?, pcap?, clear?)?;

@@ -19,7 +19,7 @@ pub use rule::{Rule, Violation};
 use crate::plan::{Expectation, FaultName, Limit, Scenario, Transport};
 use crate::{Direction, term};
 use engine::observe::Counter;
-use engine::{Instant, Mark, Marks, Stats};
+use engine::{Instant, Mark, Marks, Stats, terms};
 use hdrhistogram::Histogram;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -163,14 +163,43 @@ impl Outcome {
         }
     }
 
-    /// Whether no rule was broken and every expectation is met.
+    /// Whether no rule was broken, all data arrived, and every expectation is met.
     pub fn passed(&self) -> bool {
-        self.ok && self.expectations.iter().all(|expectation| expectation.ok)
+        self.verdict() == Verdict::Ok
+    }
+
+    /// The verdict on the run, the first that applies.
+    pub fn verdict(&self) -> Verdict {
+        // Without a limit the sources did not stop, or the file is of a version that did not write it.
+        let arrived = self.liveness.needed_us.is_some() || self.liveness.limit_us == 0;
+        match (self.ok, arrived, self.expectations.iter().all(|expectation| expectation.ok)) {
+            (false, ..) => Verdict::Failed,
+            (true, false, _) => Verdict::Incomplete,
+            (true, true, false) => Verdict::Unmet,
+            (true, true, true) => Verdict::Ok,
+        }
+    }
+
+    /// Whether the run counted the segments and repairs of its transport: a tunnel does, direct TCP only if it has a
+    /// counter that moved.
+    pub const fn counts_segments(&self) -> bool {
+        matches!(self.transport, Transport::Karst)
+            || self.client.stats.out_segs + self.server.stats.out_segs > 0
     }
 
     /// Evaluates the expectations of the scenario from the other fields.
     pub fn judge(&mut self, expectations: &[Expectation]) {
         self.expectations = expectations.iter().map(|one| ExpectationOutcome::new(one, self)).collect();
+    }
+}
+
+terms! {
+    /// Verdicts on a run.
+    pub enum Verdict {
+        Ok "ok" "No rule was broken, all data arrived, every expectation is met."
+        Failed "FAILED" "A rule was broken."
+        Incomplete "INCOMPLETE" "Data did not arrive within the time allowed; direct TCP has no rule against it."
+        Unmet "expectation not met" "An expectation is not met."
     }
 }
 
@@ -383,11 +412,28 @@ pub struct BulkOutcome {
     pub start_us: u64,
     /// Time at which the last byte was read.
     pub end_us: u64,
-    /// Goodput: bytes read over elapsed time, kbit/s.
+    /// Bytes that goodput counts: an endless transfer's until the sources stopped, without what its buffers still held.
+    #[serde(default)]
+    pub measured_bytes: u64,
+    /// Time in which they were read, from `start_us` on.
+    #[serde(default)]
+    pub measured_us: u64,
+    /// Goodput: `measured_bytes` over `measured_us`, kbit/s.
     pub goodput_kbit: u64,
     /// Streams reset because their session ended.
     #[serde(default)]
     pub streams_reset: u64,
+}
+
+impl BulkOutcome {
+    /// The bytes that goodput counts, and the time in which they were read, microseconds. Files of versions that did not
+    /// write them counted all bytes until the last one.
+    pub const fn measured(&self) -> (u64, u64) {
+        match self.measured_us {
+            0 => (self.bytes_read, self.end_us.saturating_sub(self.start_us)),
+            us => (self.measured_bytes, us),
+        }
+    }
 }
 
 /// Messages echoed by the server.
@@ -506,8 +552,10 @@ impl SideOutcome {
     }
 }
 
+/// Without segments nothing but datagrams was counted: what is zero then was not measured, and is left out.
 fn counters_to_map<S: Serializer>(stats: &Stats, to: S) -> Result<S::Ok, S::Error> {
-    to.collect_map(stats.counters())
+    let counts = stats.out_segs + stats.in_segs > 0;
+    to.collect_map(stats.counters().filter(|(_, count)| counts || *count > 0))
 }
 
 /// Counters that older files lack are 0.
@@ -525,9 +573,8 @@ fn counters_schema(_: &mut SchemaGenerator) -> Schema {
         let schema = json!({ "type": "integer", "minimum": 0, "description": counter.meaning });
         (counter.field.to_owned(), schema)
     };
-    let names: Vec<&str> = Stats::COUNTERS.iter().map(|counter| counter.field).collect();
     let properties: Map<String, Value> = Stats::COUNTERS.iter().map(property).collect();
-    json_schema!({ "type": "object", "properties": properties, "required": names })
+    json_schema!({ "type": "object", "properties": properties })
 }
 
 fn to_hex<S: Serializer>(hash: &u64, to: S) -> Result<S::Ok, S::Error> {

@@ -75,10 +75,20 @@ fn sorted(numbers: &[u32]) -> Vec<u64> {
 
 fn ordinal(number: u32) -> String {
     match number {
+        1 => "first".into(),
         2 => "second".into(),
         3 => "third".into(),
         4 => "fourth".into(),
-        _ => format!("{number}th"),
+        _ => {
+            let ending = match (number % 10, number % 100) {
+                (_, 11..=13) => "th",
+                (1, _) => "st",
+                (2, _) => "nd",
+                (3, _) => "rd",
+                _ => "th",
+            };
+            format!("{number}{ending}")
+        }
     }
 }
 
@@ -151,6 +161,15 @@ mod tests {
     use super::*;
     use crate::Side;
     use crate::record::Shard;
+
+    #[test]
+    fn ordinals_are_english() {
+        let words = [1, 2, 5, 11, 12, 13, 21, 22, 103, 111].map(ordinal);
+        assert_eq!(
+            words,
+            ["first", "second", "5th", "11th", "12th", "13th", "21st", "22nd", "103rd", "111th"]
+        );
+    }
 
     #[test]
     fn reasons_and_datagrams_as_text() {

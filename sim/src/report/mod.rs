@@ -8,7 +8,6 @@ use crate::outcome::Counters;
 use crate::outcome::{
     BulkOutcome, ExpectationOutcome, FaultOutcome, Outcome, Percentiles, SideOutcome, Unit, WorkOutcome,
 };
-use crate::plan::Transport;
 use std::fmt::{self, Display, Formatter};
 
 const WIDTH: usize = 100;
@@ -26,7 +25,8 @@ impl Display for Report<'_> {
         links(out, outcome)?;
         adversary(out, outcome)?;
         hosts(out, outcome)?;
-        if outcome.transport == Transport::Karst {
+        sessions(out, outcome)?;
+        if outcome.counts_segments() {
             sides(out, [&outcome.client, &outcome.server])?;
         }
         faults(out, &outcome.faults)?;
@@ -37,7 +37,7 @@ impl Display for Report<'_> {
             let at = ms(violation.at_us);
             writeln!(out, "  FAILED      {} at {at} ms: {}", violation.rule, violation.detail)?;
         }
-        writeln!(out, "  checks      {}", if outcome.ok { "ok" } else { "FAILED" })
+        writeln!(out, "  checks      {}", outcome.verdict())
     }
 }
 
@@ -68,12 +68,12 @@ fn workloads(out: &mut Formatter<'_>, workloads: &[WorkOutcome]) -> fmt::Result 
 }
 
 fn bulk_row(bulk: &BulkOutcome) -> [String; 6] {
-    let elapsed_us = bulk.end_us.saturating_sub(bulk.start_us);
+    let (bytes, elapsed_us) = bulk.measured();
     [
         format!("  {}", bulk.name),
         bulk.direction.name().into(),
         format!("{:.2}", bulk.goodput_kbit as f64 / 1e3),
-        format!("{:.2}", bulk.bytes_read as f64 / 1e6),
+        format!("{:.2}", bytes as f64 / 1e6),
         format!("{:.2}", elapsed_us as f64 / 1e6),
         if bulk.complete { String::new() } else { "INCOMPLETE".into() },
     ]
@@ -115,12 +115,12 @@ fn stream_row(work: &WorkOutcome) -> Option<[String; 7]> {
 
 fn links(out: &mut Formatter<'_>, outcome: &Outcome) -> fmt::Result {
     let row = |name: &str, link: &Counters, useful: u64| {
-        let per_useful = if useful == 0 { 0.0 } else { link.sent_bytes as f64 / useful as f64 };
+        let per_useful = link.sent_bytes as f64 / useful as f64;
         [
             format!("  {name}"),
             link.sent_packets.to_string(),
             format!("{:.2}", link.sent_bytes as f64 / 1e6),
-            format!("{per_useful:.3}"),
+            if useful == 0 { "-".into() } else { format!("{per_useful:.3}") },
             format!("{:.1}", link.queue_peak_bytes as f64 / 1e3),
             drops(link),
         ]
@@ -177,6 +177,16 @@ fn hosts(out: &mut Formatter<'_>, outcome: &Outcome) -> fmt::Result {
         }
     }
     Ok(())
+}
+
+/// Datagrams that neither a link nor a socket dropped.
+fn sessions(out: &mut Formatter<'_>, outcome: &Outcome) -> fmt::Result {
+    let of = &outcome.sessions;
+    if of.dropped_nat + of.dropped_down == 0 {
+        return Ok(());
+    }
+    let (nat, down) = (of.dropped_nat, of.dropped_down);
+    writeln!(out, "  also dropped: {nat} datagrams to an old address, {down} to a stopped process")
 }
 
 fn sides(out: &mut Formatter<'_>, sides: [&SideOutcome; 2]) -> fmt::Result {

@@ -54,12 +54,9 @@ impl ScenarioFile {
     /// A path that leads nowhere, or a value that is impossible there.
     pub fn with(&self, path: &str, value: Value) -> Result<Self, ScenarioError> {
         let mut tree = self.tree.clone();
-        let changed = json::tree(&value.to_string()).and_then(|value| match place(&mut tree, path) {
-            Some(place) => {
-                *place = value;
-                Self::new(&self.file, tree)
-            }
-            None => Err((path.into(), "there is no such place in the file".into())),
+        let changed = json::tree(&value.to_string()).and_then(|value| {
+            *place(&mut tree, path).map_err(|reason| (path.to_owned(), reason))? = value;
+            Self::new(&self.file, tree)
         });
         changed.map_err(|refusal| refused(&self.file, refusal))
     }
@@ -102,15 +99,36 @@ pub(super) fn refused(file: &str, (path, reason): Refusal) -> ScenarioError {
     ScenarioError { file: file.into(), path, reason }
 }
 
-/// The place that `path` names.
-fn place<'t>(tree: &'t mut Value, path: &str) -> Option<&'t mut Value> {
+/// The place that `path` names; otherwise what is at the part of the path that exists.
+fn place<'t>(tree: &'t mut Value, path: &str) -> Result<&'t mut Value, String> {
     path.split('.').try_fold(tree, |parent, step| {
         let (key, indices) = step.split_at(step.find('[').unwrap_or(step.len()));
         if parent.is_null() {
             *parent = Value::Object(Map::new());
         }
-        let entry = parent.as_object_mut()?.entry(key).or_insert(Value::Null);
+        let has = contents(parent);
+        let object =
+            parent.as_object_mut().ok_or_else(|| format!("`{key}` does not exist: there is {has}"))?;
+        let entry = object.entry(key).or_insert(Value::Null);
         let mut indices = indices.split_terminator(']');
-        indices.try_fold(entry, |list, index| list.get_mut(index.strip_prefix('[')?.parse::<usize>().ok()?))
+        indices.try_fold(entry, |list, index| {
+            let missing = format!("`{key}{index}]` does not exist: there is {}", contents(list));
+            let number = index.strip_prefix('[').and_then(|index| index.parse::<usize>().ok());
+            number.and_then(|number| list.get_mut(number)).ok_or(missing)
+        })
     })
+}
+
+/// The entries of a value, in words.
+fn contents(value: &Value) -> String {
+    match value {
+        Value::Array(list) if list.is_empty() => "an array without entries".into(),
+        Value::Array(list) => format!("an array with the entries 0 to {}", list.len() - 1),
+        Value::Object(object) => {
+            let keys: Vec<&str> = object.keys().map(String::as_str).collect();
+            format!("an object with the keys {}", keys.join(", "))
+        }
+        Value::Null => "nothing".into(),
+        other => format!("the value {other}"),
+    }
 }

@@ -15,7 +15,8 @@ pub struct Bulk {
     plan: BulkPlan,
     dice: Entropy,
     stream: Option<(Stream, Flow)>,
-    stopped: bool,
+    /// When the sources stopped, and the bytes read until then.
+    stopped: Option<(Instant, u64)>,
     /// Bytes read, and written, on streams that were reset.
     read_before: u64,
     written_before: u64,
@@ -32,7 +33,7 @@ impl Bulk {
             plan: *plan,
             dice,
             stream: None,
-            stopped: false,
+            stopped: None,
             read_before: 0,
             written_before: 0,
             streams_reset: 0,
@@ -47,12 +48,12 @@ impl Bulk {
         let mut flow = Flow::new(pattern.clone(), pattern, port.now());
         let half = flow.half(self.plan.direction);
         half.reader.tampered_at = self.plan.tampered_at.filter(|_| self.streams_reset == 0);
-        half.offered = match (self.stopped, self.plan.bytes) {
+        half.offered = match (self.stopped.is_some(), self.plan.bytes) {
             (_, Some(bytes)) => bytes.saturating_sub(self.read_before),
             (false, None) => u64::MAX,
             (true, None) => 0,
         };
-        half.ends = self.stopped || self.plan.bytes.is_some();
+        half.ends = self.stopped.is_some() || self.plan.bytes.is_some();
         self.stream = Some((stream, flow));
         self.advance(port, stream);
     }
@@ -63,6 +64,20 @@ impl Bulk {
         // More when a server that came back read again what it had read before.
         let all = self.plan.bytes.is_none_or(|bytes| bytes <= self.read_before + half.reader.read);
         half.reader.ended && half.reader.read == half.writer.written && all
+    }
+
+    /// An endless transfer that was to start after the sources stopped.
+    const fn never_started(&self) -> bool {
+        self.stopped.is_some() && self.stream.is_none() && self.plan.bytes.is_none()
+    }
+
+    /// Bytes, and when the last of them was read, that goodput counts. An endless transfer is measured until the sources
+    /// stop: after that its buffers drain, which is no transfer at the rate of the path.
+    fn measured(&self) -> (u64, Option<Instant>) {
+        match (self.plan.bytes, self.stopped) {
+            (None, Some((at, bytes_read))) => (bytes_read, Some(at)),
+            _ => (self.moved().0, self.last_read_at),
+        }
     }
 
     /// Bytes read and written on all streams.
@@ -77,7 +92,7 @@ impl Bulk {
 
 impl Application for Bulk {
     fn tick(&mut self, port: &mut dyn Port, _tag: u64) {
-        if !self.stopped || self.plan.bytes.is_some() {
+        if self.stopped.is_none() || self.plan.bytes.is_some() {
             self.started_at = Some(port.now());
             self.open(port);
         }
@@ -87,7 +102,7 @@ impl Application for Bulk {
         let direction = self.plan.direction;
         let Some((_, flow)) = self.stream.as_mut().filter(|(known, _)| *known == stream) else { return };
         let half = flow.half(direction);
-        if self.stopped && !half.ends {
+        if self.stopped.is_some() && !half.ends {
             (half.offered, half.ends) = (half.writer.written, true);
         }
         let before = half.reader.read;
@@ -123,8 +138,8 @@ impl Application for Bulk {
         self.open(port);
     }
 
-    fn stop(&mut self) {
-        self.stopped = true;
+    fn stop(&mut self, now: Instant) {
+        self.stopped = Some((now, self.moved().0));
     }
 
     fn is_finite(&self) -> bool {
@@ -132,9 +147,8 @@ impl Application for Bulk {
     }
 
     fn is_done(&self) -> bool {
-        let never_started = self.stopped && self.stream.is_none() && self.plan.bytes.is_none();
         let over = self.stream.as_ref().is_some_and(|(_, flow)| flow.is_over());
-        never_started || (over && self.is_complete())
+        self.never_started() || (over && self.is_complete())
     }
 
     fn owed_bytes(&self) -> u64 {
@@ -145,17 +159,20 @@ impl Application for Bulk {
     fn outcome(&self) -> WorkOutcome {
         let us = |at: Option<Instant>| at.map_or(0, Instant::as_micros);
         let (start_us, end_us) = (us(self.started_at), us(self.last_read_at));
-        let elapsed_us = end_us.saturating_sub(start_us);
         let (bytes_read, bytes_written) = self.moved();
+        let (measured_bytes, measured_until) = self.measured();
+        let measured_us = us(measured_until.filter(|_| self.started_at.is_some())).saturating_sub(start_us);
         WorkOutcome::Bulk(BulkOutcome {
             name: self.name.clone(),
             direction: self.plan.direction,
             bytes_written,
             bytes_read,
-            complete: self.is_complete(),
+            complete: self.never_started() || self.is_complete(),
             start_us,
             end_us,
-            goodput_kbit: (bytes_read * 8_000).checked_div(elapsed_us).unwrap_or(0),
+            measured_bytes,
+            measured_us,
+            goodput_kbit: (measured_bytes * 8_000).checked_div(measured_us).unwrap_or(0),
             streams_reset: self.streams_reset,
         })
     }

@@ -110,7 +110,7 @@ impl Application for Echo {
         self.dice = self.dice.fork();
     }
 
-    fn stop(&mut self) {
+    fn stop(&mut self, _now: Instant) {
         self.stopped = true;
     }
 

@@ -179,7 +179,7 @@ macro_rules! exchange_application {
             fn reset(&mut self, port: &mut dyn $crate::transport::Port, stream: $crate::ids::Stream) {
                 self.0.reset(port, stream);
             }
-            fn stop(&mut self) {
+            fn stop(&mut self, _now: engine::Instant) {
                 self.0.stop();
             }
             fn is_finite(&self) -> bool {

@@ -113,7 +113,7 @@ impl Application for GameTicks {
         }
     }
 
-    fn stop(&mut self) {
+    fn stop(&mut self, _now: Instant) {
         self.streams.stopped = true;
     }
 

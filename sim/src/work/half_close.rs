@@ -107,7 +107,7 @@ impl Application for HalfClose {
         }
     }
 
-    fn stop(&mut self) {
+    fn stop(&mut self, _now: Instant) {
         self.streams.stopped = true;
     }
 

@@ -37,6 +37,7 @@ use crate::outcome::WorkOutcome;
 use crate::plan::{WorkKind, WorkPlan};
 use crate::rng::Seed;
 use crate::transport::Port;
+use engine::Instant;
 
 /// The tag of an application's first tick.
 pub const START: u64 = 0;
@@ -50,8 +51,8 @@ pub trait Application {
     fn advance(&mut self, port: &mut dyn Port, stream: Stream);
     /// The session of the stream ended on that side: the stream can no longer be read or written there.
     fn reset(&mut self, port: &mut dyn Port, stream: Stream);
-    /// Starts no new work, and ends endless work. [`Application::advance`] is called on both sides of every stream afterwards.
-    fn stop(&mut self);
+    /// Starts no new work, and ends endless work, at `now`. [`Application::advance`] is called on both sides of every stream afterwards.
+    fn stop(&mut self, now: Instant);
     /// Whether it ends by itself.
     fn is_finite(&self) -> bool;
     /// Whether a finite one has moved all its bytes, or any was stopped and everything written has arrived and both

@@ -6,7 +6,7 @@ use crate::ids::Stream;
 use crate::outcome::WorkOutcome;
 use crate::plan::ShortStreamsPlan;
 use crate::transport::Port;
-use engine::Entropy;
+use engine::{Entropy, Instant};
 use std::time::Duration;
 
 /// Both ends of all of them. A stream that is reset is not tried again: another follows soon.
@@ -68,7 +68,7 @@ impl Application for ShortStreams {
         }
     }
 
-    fn stop(&mut self) {
+    fn stop(&mut self, _now: Instant) {
         self.streams.stopped = true;
     }
 

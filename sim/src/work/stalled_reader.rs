@@ -131,7 +131,7 @@ impl Application for StalledReader {
         }
     }
 
-    fn stop(&mut self) {
+    fn stop(&mut self, _now: Instant) {
         self.streams.stopped = true;
     }
 

@@ -5,7 +5,7 @@ use crate::ids::Stream;
 use crate::outcome::WorkOutcome;
 use crate::plan::StormPlan;
 use crate::transport::Port;
-use engine::Entropy;
+use engine::{Entropy, Instant};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -74,7 +74,7 @@ impl Application for Storm {
         }
     }
 
-    fn stop(&mut self) {
+    fn stop(&mut self, _now: Instant) {
         self.streams.stopped = true;
     }
 

@@ -258,7 +258,7 @@ impl<'s, T: Transport> Simulation<'s, T> {
         }
         self.phase = Phase::Draining;
         self.stopped_at = Some(self.now);
-        self.work.iter_mut().for_each(|work| work.stop());
+        self.work.iter_mut().for_each(|work| work.stop(self.now));
         for (side, stream) in self.transport.ends() {
             self.advance(side, stream);
         }

@@ -149,7 +149,7 @@ fn settings_are_replaced_and_compared() {
     refused(&["compare", path, "--set", "client.mod=fast"], "client.mod: unknown field");
     refused(
         &["run", path, "--set", "workloads[9].bulk.bytes=1"],
-        "workloads[9].bulk.bytes: there is no such place",
+        "`workloads[9]` does not exist: there is an array with the entries 0 to",
     );
     refused(&["run", path, "--set", "client.mode"], "PATH=VALUE");
 }

@@ -10,6 +10,7 @@ mod determinism;
 mod expect;
 mod explain;
 mod faults;
+mod figures;
 mod gate;
 mod hosts;
 mod limits;

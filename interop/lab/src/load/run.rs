@@ -252,8 +252,9 @@ impl<'a> Run<'a> {
         if !done && self.start.elapsed() < self.load.duration {
             return;
         }
-        self.stopped_at = Some(self.now());
-        self.work.iter_mut().for_each(|work| work.stop());
+        let now = self.now();
+        self.stopped_at = Some(now);
+        self.work.iter_mut().for_each(|work| work.stop(now));
         for side in SIDES {
             if self.running[index(side)] {
                 self.advance_all(carrier, side);

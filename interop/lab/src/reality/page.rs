@@ -195,6 +195,8 @@ mod tests {
             complete: true,
             start_us: 0,
             end_us: 1,
+            measured_bytes: 1,
+            measured_us: 1,
             goodput_kbit,
             streams_reset: 0,
         })]

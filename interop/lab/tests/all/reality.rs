@@ -118,6 +118,8 @@ fn run(goodput_kbit: u64) -> Run {
         complete: true,
         start_us: 0,
         end_us: 1,
+        measured_bytes: 1000,
+        measured_us: 1,
         goodput_kbit,
         streams_reset: 0,
     });

@@ -1,10 +1,13 @@
 //! Explanations as text: the events of a segment, of a stream or around a moment of a recorded run, with their causes.
 
+mod contents;
 mod index;
 mod lines;
 mod moment;
 mod segment;
 mod stream;
+
+pub use contents::contents;
 
 use crate::Side;
 use crate::record::Recording;
