@@ -184,6 +184,9 @@ step "swarm: two thousand random scenarios, every coverage mark of the engine"
 step "determinism: every scenario twice, the short ones without optimisation, too"
 ci/determinism.sh --built || failed+=(determinism)
 
+step "tables of figures: played again"
+KARST_SIM="$KARST_BIN_DIR/karst-sim" ci/tables.py || failed+=(tables)
+
 finish_beside "live pairs" || failed+=("live pairs")
 
 step "matrix: the core cases between all programs, controls and deliberate faults"

@@ -56,7 +56,7 @@ pub fn left_out(scenario: &Scenario, scope: Scope) -> Vec<LeftOut> {
             found.add(format!("{at}.generation"), "the build of a program determines its generation");
         }
     }
-    if scenario.baseline.is_some() {
+    if scope == Scope::Programs && scenario.baseline.is_some() {
         found.add("baseline".to_owned(), "the baseline is simulated; netns measures kernel TCP instead");
     }
     if !scenario.expect.is_empty() {

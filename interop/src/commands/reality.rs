@@ -47,10 +47,10 @@ impl RealityArgs {
             .as_deref()
             .map(|path| std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display())));
         let mut page = Page { notes: notes.transpose()?.unwrap_or_default(), ..Page::default() };
-        let contestants = self.contestants()?;
+        let files = self.files()?;
         sys::watch_signals();
-        for file in self.files()? {
-            page.comparisons.push(self.compare(&file, &contestants)?);
+        for file in files {
+            page.comparisons.push(self.compare(&file)?);
         }
         match &self.out {
             Some(path) => std::fs::write(path, page.to_string())
@@ -61,13 +61,18 @@ impl RealityArgs {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn compare(&self, file: &std::path::Path, contestants: &[Contestant]) -> anyhow::Result<Comparison> {
+    /// Compares with the kernel's TCP if the scenario names a baseline, otherwise with tunnels.
+    fn compare(&self, file: &std::path::Path) -> anyhow::Result<Comparison> {
         let (scenario, _) = read_scenario(file, None)?;
+        let contestants = match scenario.baseline {
+            Some(baseline) => vec![Contestant::Tcp(baseline.name().to_owned())],
+            None => self.tunnels()?,
+        };
         eprintln!("{}: simulating", scenario.name);
         let mut comparison = Comparison::simulate(&scenario, self.seeds).map_err(anyhow::Error::msg)?;
         print_left_out(file, &comparison.left_out);
         for seed in 1..=self.repeats {
-            for contestant in contestants {
+            for contestant in &contestants {
                 eprintln!("{}: {}, run {seed} of {}", scenario.name, contestant.name(), self.repeats);
                 comparison.add_real(&scenario, contestant, seed);
                 if sys::is_stopping() {
@@ -78,7 +83,7 @@ impl RealityArgs {
         Ok(comparison)
     }
 
-    fn contestants(&self) -> anyhow::Result<Vec<Contestant>> {
+    fn tunnels(&self) -> anyhow::Result<Vec<Contestant>> {
         let mut contestants = if self.peer.is_empty() {
             found_tunnels()
         } else {

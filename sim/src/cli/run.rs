@@ -23,7 +23,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PATH=VALUE")]
     set: Vec<Setting>,
     /// Also play the same workloads over direct TCP.
-    #[arg(long, value_name = "cubic|reno", num_args = 0..=1, require_equals = true, default_missing_value = "cubic")]
+    #[arg(long, value_name = "cubic|bbr|reno", num_args = 0..=1, require_equals = true, default_missing_value = "cubic")]
     tcp: Option<String>,
     /// Also write the results as JSON.
     #[arg(long, value_name = "FILE")]

@@ -32,6 +32,7 @@ terms! {
     pub enum Transport {
         Karst "karst" "The tunnel."
         TcpCubic "tcp-cubic" "Direct TCP with CUBIC congestion control."
+        TcpBbr "tcp-bbr" "Direct TCP with BBR congestion control."
         TcpReno "tcp-reno" "Direct TCP with Reno congestion control."
     }
 }
@@ -134,15 +135,27 @@ pub struct SidePlan {
 pub enum Baseline {
     /// As Linux has it by default.
     Cubic,
+    /// BBR, version 1 as in Linux.
+    Bbr,
     /// As it was before.
     Reno,
 }
 
 impl Baseline {
+    /// `cubic`, `bbr` or `reno`, as in scenario files and in Linux.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cubic => "cubic",
+            Self::Bbr => "bbr",
+            Self::Reno => "reno",
+        }
+    }
+
     /// The transport that it is.
     pub const fn transport(self) -> Transport {
         match self {
             Self::Cubic => Transport::TcpCubic,
+            Self::Bbr => Transport::TcpBbr,
             Self::Reno => Transport::TcpReno,
         }
     }

@@ -58,6 +58,7 @@ pub(super) struct WrapKeys {
 #[serde(rename_all = "snake_case")]
 pub(super) enum BaselineKey {
     Cubic,
+    Bbr,
     Reno,
 }
 
@@ -87,6 +88,7 @@ pub(super) fn build(file: File) -> Result<Scenario, Refusal> {
         work,
         baseline: file.baseline.map(|key| match key {
             BaselineKey::Cubic => Baseline::Cubic,
+            BaselineKey::Bbr => Baseline::Bbr,
             BaselineKey::Reno => Baseline::Reno,
         }),
         planted: None,

@@ -57,7 +57,7 @@ impl Scenario {
     /// | `adversary` | array of `{"replay": {...}}` and so on, see below: a machine without the key that observes the datagrams of both links and sends its own |
     /// | `wrap_after.segments`, `.shards` (0) | that many numbers are left before those of KCP's segments, and of FEC's shards, wrap; both sides begin there, where kcptun begins at 0 |
     /// | `workloads` | array of `{"bulk": {...}}`, `{"echo": {...}}` and so on, see below |
-    /// | `baseline` | the same work over direct TCP instead of the tunnel: `"cubic"` or `"reno"`, see [`crate::transport::tcp`] |
+    /// | `baseline` | the same work over direct TCP instead of the tunnel: `"cubic"`, `"bbr"` or `"reno"`, see [`crate::transport::tcp`] |
     /// | `expect` | what the run must measure, see below |
     ///
     /// Any value of a link may instead be a schedule over time, an array of `[at_ms, value]` pairs that starts at 0:

@@ -43,7 +43,7 @@ impl<'s> World<'s> {
                 Over::Tunnels(Box::new(Simulation::new(scenario, seed, tunnels)))
             }
             Some(baseline) => {
-                let tcp = Tcp::new(scenario, baseline, network, dice);
+                let tcp = Tcp::new(baseline, network, dice);
                 Over::Tcp(Box::new(Simulation::new(scenario, seed, tcp)))
             }
         };

@@ -23,7 +23,7 @@ fn goodput_kbit(outcome: &Outcome) -> u64 {
 
 #[test]
 fn all_data_arrives_through_every_fault() {
-    for baseline in ["cubic", "reno"] {
+    for baseline in ["cubic", "bbr", "reno"] {
         let outcome = over_tcp(&rough(), baseline);
         assert_eq!(outcome.useful_bytes.down - outcome.useful_bytes.up, 300_000, "{outcome:?}");
         let WorkOutcome::Bulk(bulk) = &outcome.workloads[0] else { panic!("the first workload is a bulk") };
@@ -66,6 +66,25 @@ fn every_kind_of_work_is_carried() {
         let (kind, activity) = workload.activity().expect("none of them is a transfer");
         assert!(activity.begun > 0 && activity.done == activity.begun, "{kind}: {activity:?}");
     }
+}
+
+/// TCP-19: loss that halves the window of CUBIC again and again costs BBR little.
+#[test]
+fn bbr_fills_a_lossy_line_and_keeps_its_queue_short() {
+    let mut file = rough();
+    let line =
+        |loss: &str| json!({ "rate_kbit": 20000, "queue_bytes": 9000000, "delay_ms": 20, "loss_pct": loss });
+    file["duration_ms"] = json!(10_000);
+    file["links"] = json!({ "up": line("0"), "down": line("2") });
+    file["workloads"] = json!([
+        { "bulk": { "name": "download", "direction": "down" } },
+        { "echo": { "name": "echo", "message_bytes": 64, "interval_ms": 20 } }
+    ]);
+    let [cubic, bbr] = ["cubic", "bbr"].map(|baseline| over_tcp(&file, baseline));
+    assert!(goodput_kbit(&bbr) > 16_000, "{}", goodput_kbit(&bbr));
+    assert!(goodput_kbit(&bbr) > 3 * goodput_kbit(&cubic), "{}", goodput_kbit(&cubic));
+    let WorkOutcome::Echo(echo) = &bbr.workloads[1] else { panic!("the second workload is an echo") };
+    assert!(echo.latency_us.p50 < 60_000, "{:?}", echo.latency_us);
 }
 
 #[test]

@@ -30,6 +30,7 @@ mod scenario;
 mod schema;
 mod shrink;
 mod snapshots;
+mod tcp;
 mod work_keys;
 mod work_requests;
 mod work_streams;

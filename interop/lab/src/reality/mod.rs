@@ -5,7 +5,7 @@ mod page;
 pub use page::Page;
 
 use crate::contest::useful;
-use crate::contest::{Contestant, Row, TrialOutcome, over_relay};
+use crate::contest::{Contestant, Row, TrialOutcome, over_network, over_relay};
 use crate::left_out::{LeftOut, Scope, left_out};
 use crate::load::{data_path, goodput_kbit, latency_us};
 use crate::path::index;
@@ -27,6 +27,9 @@ impl Default for Tolerance {
         Self { goodput: 10, latency: 20 }
     }
 }
+
+/// Name in tables of the kernel's TCP, with the congestion control of the scenario.
+const KERNEL: &str = "kernel";
 
 /// A scenario, simulated and with real programs.
 #[derive(Debug, Clone)]
@@ -159,20 +162,22 @@ impl Comparison {
             simulated.push(Run::from(&outcome));
         }
         let (name, description) = (scenario.name.clone(), scenario.description.clone());
-        let left_out = left_out(scenario, Scope::Programs);
+        let scope = if scenario.baseline.is_some() { Scope::KernelTcp } else { Scope::Programs };
+        let left_out = left_out(scenario, scope);
         Ok(Self { scenario: name, description, simulated, rows: Vec::new(), left_out })
     }
 
-    /// Adds a run of a contestant through a relay.
+    /// Adds a run of a contestant: of programs through a relay, of the kernel's TCP between two namespaces.
     pub fn add_real(&mut self, scenario: &Scenario, contestant: &Contestant, seed: u64) {
-        let name = contestant.name();
+        let is_kernel = matches!(contestant, Contestant::Tcp(_));
+        let name = if is_kernel { KERNEL.to_owned() } else { contestant.name() };
         let at = self.rows.iter().position(|row| row.name == name).unwrap_or_else(|| {
             self.rows.push(Row { name, trials: Vec::new() });
             self.rows.len() - 1
         });
-        self.rows[at]
-            .trials
-            .push((seed, over_relay(scenario, contestant, seed).map(TrialOutcome::without_progress)));
+        let run = if is_kernel { over_network } else { over_relay };
+        let trial = run(scenario, contestant, seed).map(TrialOutcome::without_progress);
+        self.rows[at].trials.push((seed, trial));
     }
 
     /// Values of a quantity in the simulated runs, ascending.

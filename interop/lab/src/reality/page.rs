@@ -75,8 +75,8 @@ impl fmt::Display for Page {
         writeln!(f, "# Simulation against reality\n")?;
         writeln!(
             f,
-            "The same scenario files in the simulator and with real programs, whose datagrams pass `karst-interop relay`: the same\n\
-             links in real time. Medians, with the smallest and the largest run; differences are those of the medians from\n\
+            "The same scenario files in the simulator and with real programs over the same links in real time: tunnels through\n\
+             `karst-interop relay`, the kernel's TCP between two network namespaces. Medians, with the smallest and the largest run; differences are those of the medians from\n\
              the simulator's. Aim: goodput within {goodput} %, latencies within {latency} %; larger differences are in bold.\n"
         )?;
         self.table(f)?;

@@ -1,11 +1,6 @@
-//! Direct TCP for comparison: the same links, seed, applications and report, with smoltcp's TCP instead of the tunnel and a
-//! connection instead of each stream.
-//!
-//! smoltcp has congestion control by RFC (CUBIC or Reno, fast retransmit, a retransmission timeout of at least a
-//! second), but no selective acknowledgements: on lossy lines Linux does better. Applications write without Nagle's
-//! delay into buffers of [`BUFFER_BYTES`]. Machines have no limits here; scenarios with faults are refused.
+//! Direct TCP for comparison: the same links, seed, applications and report, with the TCP of [`crate::tcp`] instead of the
+//! tunnel and a connection instead of each stream. Machines have no limits here; scenarios with faults are refused.
 
-mod device;
 mod host;
 
 use super::{Network, Notice, Transport};
@@ -23,9 +18,6 @@ use engine::mux::{ReadError, WriteError};
 use host::TcpHost;
 use std::collections::{BTreeMap, VecDeque};
 
-/// Room of a connection in each direction, bytes; about what Linux grows to.
-pub const BUFFER_BYTES: usize = 4 << 20;
-
 /// The TCP of both sides; a stream is a connection.
 pub struct Tcp {
     network: Network,
@@ -41,12 +33,10 @@ pub struct Tcp {
 
 impl Tcp {
     /// Two hosts without connections. Links take their packets as they are, with headers.
-    pub fn new(scenario: &Scenario, baseline: Baseline, mut network: Network, seed: Seed) -> Self {
+    pub fn new(baseline: Baseline, mut network: Network, seed: Seed) -> Self {
         network.links = network.links.map(Link::for_ip_packets);
-        let host = |side: Side| {
-            let random_seed = seed.stream(&format!("tcp.{}", side.name())).next_u64();
-            TcpHost::new(side, baseline, mtu(scenario), random_seed)
-        };
+        let seed = seed.stream("tcp").next_u64();
+        let host = |side: Side| TcpHost::new(side, baseline, seed);
         Self {
             network,
             hosts: [host(Side::Client), host(Side::Server)],
@@ -87,8 +77,8 @@ impl Transport for Tcp {
     fn open(&mut self, now: Instant) -> Result<Stream, String> {
         let stream = Stream(self.opened);
         self.opened += 1;
-        self.host(Side::Server).open(stream)?;
-        self.host(Side::Client).open(stream)?;
+        self.host(Side::Server).open(now, stream);
+        self.host(Side::Client).open(now, stream);
         self.settle(now, Side::Client);
         Ok(stream)
     }
@@ -108,7 +98,7 @@ impl Transport for Tcp {
     }
 
     fn consume(&mut self, now: Instant, side: Side, stream: Stream, n: usize) {
-        self.host(side).consume(stream, n);
+        self.host(side).consume(now, stream, n);
         self.settle(now, side);
     }
 
@@ -119,14 +109,14 @@ impl Transport for Tcp {
     }
 
     fn close(&mut self, now: Instant, side: Side, stream: Stream) {
-        self.host(side).close(stream);
+        self.host(side).close(now, stream);
         self.settle(now, side);
     }
 
     fn deliver(&mut self, now: Instant, side: Side, id: PacketId) {
-        let mut packet = self.network.net.packets.take(id);
+        let packet = self.network.net.packets.take(id);
         self.network.received(now, side, id, &packet);
-        self.host(side).take(std::mem::take(&mut packet.bytes));
+        self.host(side).take(now, &packet.bytes);
         self.network.net.packets.restore(id, packet);
         self.settle(now, side);
     }
@@ -143,9 +133,9 @@ impl Transport for Tcp {
         self.settle(now, side);
     }
 
-    fn arm(&mut self, now: Instant) {
+    fn arm(&mut self, _now: Instant) {
         for host in &mut self.hosts {
-            let deadline = host.deadline(now);
+            let deadline = host.deadline();
             host.alarm.arm(&mut self.network.net.schedule, deadline);
         }
     }
@@ -183,11 +173,4 @@ impl Transport for Tcp {
         let [client, server] = &self.hosts;
         (outcome.client, outcome.server) = (client.outcome(), server.outcome());
     }
-}
-
-/// The result of path MTU discovery: the smaller mtu of both links at the beginning, at most Ethernet's.
-fn mtu(scenario: &Scenario) -> usize {
-    let links = [&scenario.up, &scenario.down];
-    let mtus = links.into_iter().filter_map(|link| Some(link.mtu_bytes.as_ref()?.at(Instant::ZERO)));
-    mtus.min().map_or(1_500, |mtu| mtu.min(1_500) as usize)
 }
