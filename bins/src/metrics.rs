@@ -252,7 +252,7 @@ impl Snapshot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use engine::options::{Mode, Side};
+    use engine::options::{Governor, Mode, Side};
     use engine::{Entropy, Instant, Settings};
     use std::sync::Arc;
 
@@ -274,6 +274,8 @@ mod tests {
         let auto = shown(Settings::new(Side::Client, Mode::Auto));
         assert_eq!(auto["controller"]["phase"], "startup");
         assert!(auto["controller"]["pacing_bytes_s"].as_u64().is_some_and(|rate| rate > 0), "{auto}");
-        assert!(shown(Settings::client()).get("controller").is_none());
+        assert_eq!(shown(Settings::client())["controller"]["phase"], "startup");
+        let kcptun = Settings { governor: Governor::Off, ..Settings::client() };
+        assert!(shown(kcptun).get("controller").is_none());
     }
 }

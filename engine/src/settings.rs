@@ -5,7 +5,7 @@ use crate::arq::{self, Tuning};
 use crate::crypt::{MasterKey, Suite};
 use crate::fec::Shape;
 use crate::mux::{self, DialectChoice};
-use crate::options::{Compat, Mode, Settings, Side, bytes_of};
+use crate::options::{Compat, Governor, Mode, Settings, Side, bytes_of};
 use crate::qpp::Pads;
 use crate::tunnel::{MTU_MAX, TunnelConfig};
 
@@ -63,6 +63,7 @@ impl Settings {
             suite,
             generation: self.compat.map_or(Generation::Go2026, Compat::generation),
             tuning: self.tuning(),
+            governed: self.is_governed()?,
             auto: self.mode == Mode::Auto,
             snd_wnd: window("sndwnd", self.sndwnd, &mut warnings),
             rcv_wnd: window("rcvwnd", self.rcvwnd, &mut warnings),
@@ -86,6 +87,16 @@ impl Settings {
         };
         self.set_mtu(&mut config);
         Ok(config)
+    }
+
+    /// The mode `auto` is nothing but congestion control.
+    fn is_governed(&self) -> Result<bool, SettingsError> {
+        let governed = self.governor == Governor::On;
+        if !governed && self.mode == Mode::Auto {
+            let reason = "off needs another mode than auto, for example fast".into();
+            return Err(SettingsError { flag: "governor", reason });
+        }
+        Ok(governed)
     }
 
     fn tuning(&self) -> Tuning {

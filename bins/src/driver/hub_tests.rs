@@ -3,6 +3,7 @@
 use super::*;
 use crate::net::udp::Datagrams;
 use engine::crypt::Cipher;
+use engine::options::Governor;
 use engine::{Choice, ClientLimits, Entropy, Settings};
 use std::cell::Cell;
 use std::io;
@@ -80,7 +81,8 @@ fn serial_numbers(datagrams: &[Vec<u8>]) -> Vec<u32> {
 fn a_blocked_socket_delays_datagrams_but_loses_none() {
     let wire = Rc::new(Wire::default());
     let mut settings = Settings { crypt: Cipher::Null, datashard: 0, nocomp: true, ..Settings::client() };
-    settings.keepalive = 30;
+    // kcptun's sender, which writes at once what the window permits.
+    (settings.keepalive, settings.governor) = (30, Governor::Off);
     let config = Arc::new(settings.tunnel_config().unwrap());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let test = async {

@@ -329,6 +329,7 @@ const CLIENT_LINES: &[&str] = &[
     "QPP",
     "QPP Count",
     "nodelay parameters:",
+    "governor",
     "remote address:",
     "sndwnd:",
     "compression:",
@@ -358,6 +359,7 @@ const SERVER_LINES: &[&str] = &[
     "target",
     "encryption:",
     "nodelay parameters:",
+    "governor",
     "sndwnd:",
     "compression:",
     "mtu",
@@ -392,6 +394,7 @@ pub fn parameters(config: &Config, tunnel: &TunnelConfig, listening: &str) -> Ve
             "nodelay parameters: {}",
             settings.nodelay_parameters().map(|number| number.to_string()).join(" ")
         ),
+        "governor" => format!("governor: {}", sender(tunnel)),
         "remote address:" => format!("remote address: {}", config.program.remoteaddr),
         "sndwnd:" => format!("sndwnd: {} rcvwnd: {}", tunnel.snd_wnd, tunnel.rcv_wnd),
         "mtu" => format!("mtu: {}", tunnel.mtu),
@@ -408,6 +411,14 @@ pub fn parameters(config: &Config, tunnel: &TunnelConfig, listening: &str) -> Ve
     let compat = settings.compat.map(|compat| format!("compat: {}{}", compat.name(), chosen(config, compat)));
     let tail = ["initiating key derivation", "key derivation done"].map(String::from);
     head.into_iter().chain(compat).chain(order.iter().map(line)).chain(tail).collect()
+}
+
+/// Which sender is active.
+const fn sender(tunnel: &TunnelConfig) -> &'static str {
+    match tunnel.governed {
+        true => "on (paced, and no more in flight than the path holds)",
+        false => "off (kcptun's own sender: as much in flight as sndwnd allows)",
+    }
 }
 
 /// The options whose defaults a generation changes, with the values in use.

@@ -39,13 +39,15 @@ fn start(server_flags: &[&str]) -> (Program, Program, SocketAddr, SocketAddr) {
         }
     });
     let target = target.to_string();
+    // kcptun's sender fills the whole window.
     let words = ["-t", &target, "-l", &udp, "--metrics", "127.0.0.1:0", "--nocomp", "--sndwnd", "8192"];
-    let server = Program::server(&[&words, server_flags].concat());
+    let words = [&words[..], &["--governor", "off"]].concat();
+    let server = Program::server(&[&words[..], server_flags].concat());
     let metrics = address_after(&server.wait_for("metrics on: "), "metrics on: ");
     server.wait_for("key derivation done");
     let words =
         ["-r", &udp, "-l", "127.0.0.1:0", "--conn", "16", "--nocomp", "--rcvwnd", "8192", "--sndwnd", "8192"];
-    let client = Program::client(&words);
+    let client = Program::client(&[&words[..], &["--governor", "off"]].concat());
     let local = address_after(&client.wait_for("key derivation done"), "listening on: ");
     (server, client, metrics, local)
 }

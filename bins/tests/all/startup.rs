@@ -123,17 +123,19 @@ fn lines(side: Side, words: &[&str]) -> Vec<String> {
 #[test]
 fn start_up_lines_are_kcptuns() {
     let expected = "smux version: 2|listening on: ADDRESS|encryption: aes|QPP: false|QPP Count: 61\
-        |nodelay parameters: 0 30 2 1|remote address: vps:29900|sndwnd: 128 rcvwnd: 512|compression: true|mtu: 1350\
+        |nodelay parameters: 0 30 2 1\
+        |governor: on (paced, and no more in flight than the path holds)|remote address: vps:29900|sndwnd: 128 rcvwnd: 512|compression: true|mtu: 1350\
         |ratelimit: 0|datashard: 10 parityshard: 3|acknodelay: false|dscp: 0|sockbuf: 4194304|smuxbuf: 4194304\
         |framesize: 8192|streambuf: 2097152|keepalive: 10|conn: 1|autoexpire: 0|scavengettl: 600|snmplog: \
         |snmpperiod: 60|quiet: false|tcp: false|pprof: false|initiating key derivation|key derivation done";
     assert_eq!(lines(Side::Client, &[])[1..].join("|"), expected);
     let expected = "smux version: 1|listening on: ADDRESS|target: 127.0.0.1:12948|encryption: null\
-        |nodelay parameters: 1 40 0 1|sndwnd: 1024 rcvwnd: 1024|compression: false|mtu: 1200|ratelimit: 0\
+        |nodelay parameters: 1 40 0 1\
+        |governor: off (kcptun's own sender: as much in flight as sndwnd allows)|sndwnd: 1024 rcvwnd: 1024|compression: false|mtu: 1200|ratelimit: 0\
         |datashard: 10 parityshard: 3|acknodelay: false|dscp: 0|sockbuf: 4194304|smuxbuf: 4194304|framesize: 8192\
         |streambuf: 2097152|keepalive: 10|snmplog: |snmpperiod: 60|pprof: false|quiet: true|tcp: false\
         |initiating key derivation|key derivation done";
-    let words = "-mode manual -nodelay 1 -interval 40 -nc 1 -quiet -nocomp -mtu 1200 -crypt null -smuxver 1";
+    let words = "-mode manual -nodelay 1 -interval 40 -nc 1 -quiet -nocomp -mtu 1200 -crypt null -smuxver 1 -governor off";
     let words: Vec<&str> = words.split(' ').collect();
     assert_eq!(lines(Side::Server, &words)[1..].join("|"), expected);
     assert_eq!(lines(Side::Server, &[])[0], format!("version: {}", bins::VERSION));

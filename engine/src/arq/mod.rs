@@ -15,6 +15,7 @@
 //! Differences between kcp-go generations follow [`Generation`].
 
 mod conversation;
+mod cwnd;
 mod datagram;
 mod input;
 mod kcp;
@@ -34,6 +35,7 @@ mod window;
 pub use conversation::{Flush, MTU_MIN, State, Tuning};
 pub use input::{InputError, Source};
 pub use observed::Counters;
+pub use paced::Recovery;
 pub use receiver::{ACKS_MAX, RecvError};
 pub use segment::{Command, Header, OVERHEAD};
 pub use send_buffer::SendError;
@@ -92,9 +94,11 @@ impl Arq {
         }
     }
 
-    /// Puts a congestion controller in charge of sending, instead of the reference sender. Only before the first segment.
-    pub fn set_controller(&mut self, controller: Box<dyn Controller>) {
-        self.sender = Sender::Paced(Box::new(PacedSender::new(controller)));
+    /// Puts a congestion controller in charge of sending, instead of the reference sender. Only before the first segment, and
+    /// after [`Arq::set_tuning`].
+    pub fn set_controller(&mut self, controller: Box<dyn Controller>, recovery: Recovery) {
+        self.sender =
+            Sender::Paced(Box::new(PacedSender::new(controller, recovery, self.core.params.tuning)));
     }
 
     /// Stream mode: writes fill up the last unnumbered segment and carry no fragment count.

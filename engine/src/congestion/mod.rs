@@ -1,6 +1,8 @@
 //! Congestion control: how much may be in flight and how fast it may leave, decided by one replaceable part behind a small
 //! trait.
 //!
+//! Every mode is under a controller unless the option `governor` is off (CC-17, CC-19).
+//!
 //! Without a [`Controller`] an [`Arq`](crate::arq::Arq) is the reference: kcp-go's windows, flushes and timeouts, byte for byte.
 //! With one, its sender is paced, and reports the fate of every transmission to the controller. Nothing of this is on the
 //! wire: segments, acknowledgements and windows mean what they always mean, so the peer may be any KCP.

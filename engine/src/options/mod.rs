@@ -14,7 +14,7 @@ mod value;
 pub use bytes::{bytes_of, text_of};
 pub use compat::Compat;
 pub use flag::{Flag, Group, KARST, KCPTUNB, Side, flag};
-pub use mode::Mode;
+pub use mode::{Governor, Mode};
 pub use table::Settings;
 pub use value::{Kind, Typed, Value, one_of};
 

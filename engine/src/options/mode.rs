@@ -1,4 +1,4 @@
-//! Profiles of retransmission and congestion control (overview section 4).
+//! Profiles of retransmission and congestion control (overview section 4), and who decides how much is in flight.
 
 /// A profile: kcptun's presets of nodelay, interval, resend and nc, and karst's controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,5 +38,22 @@ impl Mode {
             Self::Fast3 | Self::Auto => Some([1, 10, 2, 1]),
             Self::Manual => None,
         }
+    }
+}
+
+/// Whether congestion control bounds the sender of a profile ([`crate::congestion`]).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Governor {
+    /// Paced, and never more in flight than the path holds.
+    #[default]
+    On,
+    /// kcp-go's own sender, byte for byte: as much in flight as the windows allow.
+    Off,
+}
+
+crate::named! {
+    Governor {
+        On = "on",
+        Off = "off",
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Group::{Security, Streams, Transport};
 use super::Value::{Bool, Int};
-use super::{Compat, KARST, KCPTUNB, Mode, Side, Value, flag};
+use super::{Compat, Governor, KARST, KCPTUNB, Mode, Side, Value, flag};
 use crate::crypt::Cipher;
 use crate::mux::DialectChoice;
 
@@ -23,6 +23,9 @@ crate::declare_options! {
             .json(Some("qpp-count")).since(2026);
         /// Preset of the four numbers below; [`Mode::Manual`] keeps them.
         mode: Mode = flag("mode", Transport, Value::text("fast"), "profiles");
+        /// Congestion control of every mode; off for kcp-go's own sender.
+        governor: Governor = flag("governor", Transport, Value::text("on"),
+            "pace every mode and keep no more in flight than the path holds; off for the sender of kcptun").since(KARST);
         /// Largest UDP payload, bytes.
         mtu: i64 = flag("mtu", Transport, Int(1350), "set maximum transmission unit for UDP packets");
         /// Bytes per second sent at most; 0 and less for no limit.

@@ -19,7 +19,10 @@ pub struct TunnelConfig {
     pub generation: Generation,
     /// ARQ tuning numbers.
     pub tuning: Tuning,
-    /// Congestion control paces segments, instead of the tuning numbers ([`crate::congestion`]).
+    /// Congestion control paces segments and bounds what is in flight ([`crate::congestion`]); otherwise kcp-go's sender.
+    pub governed: bool,
+    /// Congestion control chooses the timing of acknowledgements and of retransmissions, too, instead of the tuning numbers,
+    /// and sends no parity. Only with `governed`.
     pub auto: bool,
     /// Send window, segments.
     pub snd_wnd: u32,

@@ -33,7 +33,7 @@ pub use mismatch::Mismatch;
 pub(crate) use receive::admit;
 pub use transmit::Transmit;
 
-use crate::arq::{Arq, Flush};
+use crate::arq::{Arq, Flush, Recovery};
 use crate::congestion::Auto;
 use crate::entropy::Entropy;
 use crate::event::{CloseReason, Event, StreamId};
@@ -166,15 +166,16 @@ impl Tunnel {
         if config.distrust_peer {
             arq.distrust_peer();
         }
-        if config.probe && !config.auto {
+        if config.probe && !config.governed {
             arq.watch_outages();
         }
         if role == Role::Server && config.distrust_peer {
             arq.require_validation(entropy.next_u32());
         }
-        if config.auto {
+        if config.governed {
             let segment_bytes = config.segment_bytes_max();
-            arq.set_controller(Box::new(Auto::new(segment_bytes, config.rate_bytes_s)));
+            let recovery = if config.auto { Recovery::Timed } else { Recovery::Tuned };
+            arq.set_controller(Box::new(Auto::new(segment_bytes, config.rate_bytes_s)), recovery);
         }
         // In phase, so that the keepalives of many sessions fall together.
         let ticks_from = now.ms_multiple_after(config.mux.keepalive_ms / 5);
@@ -509,7 +510,7 @@ impl Tunnel {
             self.arq.trim();
         }
         self.arq.handle_timeout(now);
-        if !self.config.auto && self.flush.start(now, self.arq.interval_ms()) {
+        if !self.config.governed && self.flush.start(now, self.arq.interval_ms()) {
             self.arq.flush(now, Flush::Full);
         }
         self.settle(now);
@@ -630,7 +631,7 @@ impl Tunnel {
     fn arm_flush(&mut self, now: Instant) {
         match self.is_closed() {
             true => self.flush.disarm(),
-            false => self.flush.arm(now, &self.arq, self.config.auto),
+            false => self.flush.arm(now, &self.arq, self.config.governed),
         }
         if self.starved {
             self.flush.defer(now);

@@ -131,7 +131,7 @@ impl Tunnel {
         if silent_for >= liveness::silence(self.arq.state().rto_ms) {
             self.arq.peer_is_back(now);
         }
-        if self.config.auto && self.mux.peer_half_closes() {
+        if self.config.governed && self.mux.peer_half_closes() {
             self.arq.repeat_acks(true);
         }
         self.settle(now);

@@ -30,7 +30,7 @@ impl Tunnel {
     /// size follow each other, ready for segmentation offload; a shorter one ends the run.
     pub fn poll_transmit(&mut self, now: Instant, out: &mut [u8]) -> Option<Transmit> {
         assert!(out.len() >= self.config.mtu, "poll_transmit needs room for one mtu");
-        if self.config.auto && !self.is_closed() {
+        if self.config.governed && !self.is_closed() {
             self.pump_out(now);
             self.collect_events();
         }
@@ -90,7 +90,7 @@ impl Tunnel {
     /// Under a controller, what is due waits for the rate limit: its own deadlines would pass again and again.
     fn await_rate(&mut self) {
         let resume_at = self.outbound.limiter.as_ref().and_then(RateLimiter::resume_at);
-        if let Some(at) = resume_at.filter(|_| self.config.auto) {
+        if let Some(at) = resume_at.filter(|_| self.config.governed) {
             self.flush.defer_to(at);
         }
     }

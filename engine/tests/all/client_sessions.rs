@@ -1,9 +1,8 @@
 //! Which session of a client the next stream uses, and when replaced sessions end (CLI-51, CLI-56).
 
-use crate::pair::listen;
+use crate::pair::{listen, reference};
 use engine::{
-    Choice, Client, ClientLimits, CloseReason, Entropy, Instant, Retired, Server, SessionId, Settings,
-    StreamId, Timer,
+    Choice, Client, ClientLimits, CloseReason, Entropy, Instant, Retired, Server, SessionId, StreamId, Timer,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +11,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const START: Instant = Instant::from_millis(1000);
 
 fn client(slots: usize, lifetime: Option<Duration>) -> Client {
-    let config = Arc::new(Settings::client().tunnel_config().unwrap());
+    let config = Arc::new(reference().0.tunnel_config().unwrap());
     Client::new(config, ClientLimits { slots, lifetime, grace: 30 * SECOND })
 }
 
@@ -83,7 +82,7 @@ fn a_session_that_leaves_data_unanswered_is_replaced() {
 #[test]
 fn an_expired_session_without_streams_ends_without_a_new_stream() {
     let mut client = client(1, Some(5 * SECOND));
-    let mut server = listen(Arc::new(Settings::server().tunnel_config().unwrap()), [2; 32]);
+    let mut server = listen(Arc::new(reference().1.tunnel_config().unwrap()), [2; 32]);
     let first = open(&mut client, START);
     client.tunnel_mut(first).unwrap().close_stream(START, StreamId(3));
     exchange(&mut client, &mut server, START);
@@ -100,7 +99,7 @@ fn an_expired_session_without_streams_ends_without_a_new_stream() {
 #[test]
 fn an_expired_session_accepts_no_streams_and_ends_with_its_last_one() {
     let mut client = client(1, Some(5 * SECOND));
-    let mut server = listen(Arc::new(Settings::server().tunnel_config().unwrap()), [2; 32]);
+    let mut server = listen(Arc::new(reference().1.tunnel_config().unwrap()), [2; 32]);
     let first = open(&mut client, START);
     client.tunnel_mut(first).unwrap().close_stream(START, StreamId(3));
     exchange(&mut client, &mut server, START);

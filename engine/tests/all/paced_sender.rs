@@ -1,6 +1,6 @@
 //! The sender under a controller: loss detection by time, pacing, window, silence, acknowledgements, redundant copies.
 
-use engine::arq::{Arq, Command, Flush, Header, OVERHEAD, Source};
+use engine::arq::{Arq, Command, Flush, Header, OVERHEAD, Recovery, Source, Tuning};
 use engine::congestion::{AckEvent, ControlState, Controller, Load};
 use engine::{Generation, Instant};
 use std::collections::VecDeque;
@@ -34,11 +34,11 @@ impl Controller for Fixed {
 
 fn arq(control: Option<Fixed>) -> Arq {
     let mut arq = Arq::new(1, Generation::Go2026);
-    arq.set_tuning(engine::arq::Tuning { nodelay: true, interval_ms: 10, resend: 2, nc: true });
+    arq.set_tuning(Tuning { nodelay: true, interval_ms: 10, resend: 2, nc: true });
     arq.set_windows(4_096, 4_096);
     assert!(arq.set_mtu(MTU));
     if let Some(control) = control {
-        arq.set_controller(Box::new(control));
+        arq.set_controller(Box::new(control), Recovery::Timed);
     }
     arq
 }
@@ -46,6 +46,16 @@ fn arq(control: Option<Fixed>) -> Arq {
 fn paced(bytes_s: u64, window_bytes: u64) -> Arq {
     arq(Some(Fixed { bytes_s, window_bytes }))
 }
+
+/// As [`paced`], with those tuning numbers.
+fn tuned(bytes_s: u64, window_bytes: u64, tuning: Tuning) -> Arq {
+    let mut arq = arq(None);
+    arq.set_tuning(tuning);
+    arq.set_controller(Box::new(Fixed { bytes_s, window_bytes }), Recovery::Tuned);
+    arq
+}
+
+const FAST: Tuning = Tuning { nodelay: false, interval_ms: 30, resend: 2, nc: true };
 
 /// Two ends, and the datagrams on their way between them.
 struct Line {
@@ -235,6 +245,63 @@ fn acknowledgements_wait_four_milliseconds_or_for_32() {
     assert_eq!(acks(&mut receiver, now), 32);
 }
 
+// CC-17
+#[test]
+fn acknowledgements_of_tuned_senders_wait_for_their_interval() {
+    let mut line = Line::new(paced(1_000_000, 100_000), tuned(1_000_000, 100_000, FAST));
+    line.ends[0].send(&full()).unwrap();
+    let mut acks = Vec::new();
+    let began = line.now;
+    for _ in 0..100 {
+        let now = line.now;
+        line.run(1, |side, _| {
+            if side == 1 {
+                acks.push(now.since(began).as_millis());
+            }
+            true
+        });
+    }
+    assert!(matches!(acks[..], [79..=82]), "{acks:?}: a delay of 50 ms, and the interval of 30 ms");
+}
+
+// CC-17
+#[test]
+fn tuned_senders_retransmit_as_resend_says() {
+    let again_after = |resend| {
+        let mut line =
+            Line::new(tuned(2_000_000, 500_000, Tuning { resend, interval_ms: 100, ..FAST }), arq(None));
+        (0..200).for_each(|_| line.ends[0].send(&full()).unwrap());
+        let mut lost = false;
+        line.run(1_500, |side, datagram| {
+            let first = side == 0 && !lost && pushes(datagram).contains(&100);
+            lost |= first;
+            !first
+        });
+        let of_lost: Vec<u64> = line.sent.iter().filter(|(_, sn)| *sn == 100).map(|(at, _)| *at).collect();
+        assert_eq!(line.read, 200 * full().len());
+        of_lost[1] - of_lost[0]
+    };
+    let (early, by_timeout) = (again_after(2), again_after(0));
+    assert!(early < 140_000, "{early} us: a round trip of 110 ms and its eighth");
+    assert!(by_timeout > 180_000, "{by_timeout} us: the timeout, a round trip and the interval");
+}
+
+// CC-18
+#[test]
+fn without_nc_the_congestion_window_is_a_further_bound() {
+    let in_first_trips = |nc| {
+        let mut line = Line::new(tuned(10_000_000, 1_000_000, Tuning { nc, ..FAST }), arq(None));
+        (0..500).for_each(|_| line.ends[0].send(&full()).unwrap());
+        line.run(100, |_, _| true);
+        line.sent.len()
+    };
+    assert_eq!(
+        (in_first_trips(true), in_first_trips(false)),
+        (32, 1),
+        "the peer's first window, or one segment"
+    );
+}
+
 // CC-7
 #[test]
 fn redundant_acknowledgements_prevent_retransmissions() {
@@ -274,6 +341,18 @@ fn datagrams_of_small_messages_carry_copies_of_the_ones_before() {
             assert_eq!(line.read, (n - 1) * 60, "after message {n}");
         }
     }
+}
+
+/// Tuned senders have parity, if the user wants any.
+// CC-17
+#[test]
+fn tuned_senders_send_no_copies() {
+    let mut line = Line::new(tuned(1_000_000, 300_000, FAST), arq(None));
+    for n in 0..20_u8 {
+        line.ends[0].send(&[n; 60]).unwrap();
+        line.run(20, |_, _| true);
+    }
+    assert_eq!(line.sent.len(), 20);
 }
 
 /// The twin of the above.

@@ -1,6 +1,6 @@
 //! Datagrams that an attacker without the key sends back to the process that sent them.
 
-use crate::pair::{Pair, both, listen, pattern};
+use crate::pair::{Pair, both, listen, pattern, reference};
 use engine::crypt::Cipher;
 use engine::{DropReason, Entropy, Handled, Instant, Received, Settings, Tunnel};
 use std::sync::Arc;
@@ -31,7 +31,7 @@ fn marked() -> impl Iterator<Item = Cipher> {
 }
 
 fn with(crypt: Cipher) -> Settings {
-    Settings { crypt, nocomp: true, ..Settings::client() }
+    Settings { crypt, nocomp: true, ..reference().0 }
 }
 
 // CRYPT-18

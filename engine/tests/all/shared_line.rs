@@ -1,6 +1,6 @@
 //! Fairness of two senders under the controller of `--mode auto` that share a bottleneck.
 
-use engine::arq::{Arq, Flush, Source, Tuning};
+use engine::arq::{Arq, Flush, Recovery, Source, Tuning};
 use engine::congestion::Auto;
 use engine::{Generation, Instant};
 use std::collections::VecDeque;
@@ -18,7 +18,7 @@ fn arq(conv: u32) -> Arq {
     arq.set_tuning(Tuning { nodelay: true, interval_ms: 10, resend: 2, nc: true });
     arq.set_windows(8_192, 8_192);
     assert!(arq.set_mtu(MTU));
-    arq.set_controller(Box::new(Auto::new(MTU, 0)));
+    arq.set_controller(Box::new(Auto::new(MTU, 0)), Recovery::Timed);
     arq
 }
 

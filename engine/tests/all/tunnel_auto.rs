@@ -1,8 +1,9 @@
 //! Tunnels in the mode `auto`: with each other, with other modes, and their limits.
 
 use crate::pair::{Pair, pattern};
-use engine::Settings;
-use engine::options::{Mode, Side};
+use engine::options::{Governor, Mode, Side};
+use engine::{Entropy, Instant, Settings, Tunnel};
+use std::sync::Arc;
 use std::time::Duration;
 
 fn auto(side: Side) -> Settings {
@@ -81,4 +82,23 @@ fn deadlines_wait_for_the_rate_limit() {
         let deadline = pair.client.poll_timeout().unwrap();
         assert!(deadline.at > pair.now, "{deadline:?} at {:?}", pair.now);
     }
+}
+
+// CC-17, CC-19
+#[test]
+fn every_mode_is_governed_by_default_and_auto_cannot_be_without() {
+    let fast = Settings::client();
+    let kcptun = Settings { governor: Governor::Off, ..fast.clone() };
+    let (governed, reference) = (fast.tunnel_config().unwrap(), kcptun.tunnel_config().unwrap());
+    assert!(governed.governed && !governed.auto && !reference.governed);
+    assert_eq!(governed.segment_bytes_max(), reference.segment_bytes_max(), "both send shards");
+    let control = |config| {
+        let to = "192.0.2.1:29900".parse().unwrap();
+        Tunnel::connect(&Arc::new(config), Instant::ZERO, to, Entropy::from_seed([1; 32]))
+            .arq()
+            .control_state()
+    };
+    assert!(control(governed).is_some() && control(reference).is_none());
+    let refused = Settings { governor: Governor::Off, ..auto(Side::Client) }.tunnel_config().unwrap_err();
+    assert_eq!(refused.flag, "governor");
 }

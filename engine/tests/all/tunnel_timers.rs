@@ -1,5 +1,6 @@
 //! Deadlines are in the future, independent of the session's last actions.
 
+use crate::pair::reference;
 use engine::crypt::Cipher;
 use engine::{Entropy, Handled, Instant, Settings, Tunnel};
 use std::sync::Arc;
@@ -14,7 +15,7 @@ fn drain(tunnel: &mut Tunnel, now: Instant) {
 // KCP-9, KCP-12
 #[test]
 fn writing_to_a_closed_window_waits_for_the_next_flush() {
-    let settings = Settings { crypt: Cipher::Null, datashard: 0, ..Settings::client() };
+    let settings = Settings { crypt: Cipher::Null, datashard: 0, ..reference().0 };
     let config = Arc::new(settings.tunnel_config().unwrap());
     let to = "192.0.2.1:29900".parse().unwrap();
     let mut now = Instant::from_millis(1000);

@@ -59,6 +59,8 @@ pub(super) fn config(choice: u8) -> Arc<TunnelConfig> {
     config.mux.version = if bit(2) { 1 } else { 2 };
     config.qpp = config.qpp.filter(|_| bit(3));
     config.ack_nodelay = bit(4);
+    // A session that behaves like kcp-go of 2021 has its sender.
+    config.governed = !bit(5);
     config.generation = if bit(5) { Generation::Go2021 } else { Generation::Go2026 };
     config.rate_bytes_s = if bit(6) { 20_000 } else { 0 };
     config.migrate = !bit(7);
@@ -245,7 +247,11 @@ impl World {
     }
 
     fn next_deadline(&mut self) {
-        let tunnels = std::iter::once(&self.client).chain(self.server.tunnels().map(|(_, tunnel)| tunnel));
+        // What is due at a blocked socket waits for the socket, as in the driver.
+        let is_free = |app: Option<&App>| app.is_none_or(|app| !app.blocked);
+        let client = Some(&self.client).filter(|_| is_free(Some(&self.client_app)));
+        let sessions = self.server.tunnels().filter(|(id, _)| is_free(self.sessions.get(id)));
+        let tunnels = client.into_iter().chain(sessions.map(|(_, tunnel)| tunnel));
         let next = tunnels.filter_map(Tunnel::poll_timeout).min_by_key(|deadline| deadline.at);
         let Some(next) = next else { return };
         assert!(next.at > self.now, "{next:?} lies in the past of {:?}", self.now);

@@ -75,7 +75,7 @@ impl World {
     fn new(choice: u8, plant: fn(&mut TunnelConfig)) -> Option<Self> {
         let bit = |n: u8| choice >> n & 1 == 1;
         let mut config = BASE.clone();
-        config.auto = bit(0);
+        (config.governed, config.auto) = (bit(0), bit(0));
         config.fec = config.fec.filter(|_| bit(1));
         config.mux.version = if bit(2) { 1 } else { 2 };
         config.mux.announce = true;

@@ -3,7 +3,7 @@
 use super::Refusal;
 use super::file::WrapKeys;
 use crate::plan::SidePlan;
-use engine::options::{Kind, Mode, Side, Typed, Value};
+use engine::options::{Governor, Kind, Mode, Side, Typed, Value};
 use engine::{Generation, Settings};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
@@ -57,6 +57,10 @@ pub(super) fn plan(at: &str, options: &Options, side: Side, wrap: WrapKeys) -> R
     let compat = given.iter().find(|(flag, _)| flag.name == "compat").map(|(_, value)| Option::read(value));
     let compat = compat.transpose().map_err(|reason| refuse("compat", reason))?.flatten();
     let mut settings = Settings::toward(side, mode.unwrap_or(Mode::Fast), compat);
+    // An end that behaves like a kcp-go has its sender.
+    if generation.is_some() && settings.mode != Mode::Auto {
+        settings.governor = Governor::Off;
+    }
     for (flag, value) in &given {
         settings.set(flag, value).map_err(|reason| refuse(flag.name, reason))?;
     }

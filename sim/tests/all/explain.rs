@@ -11,7 +11,8 @@ use std::process::{Command, Output};
 fn upload(drop_packets: &[u64], parity: u64) -> Value {
     let up =
         json!({ "delay_ms": 20, "rate_kbit": 20000, "queue_bytes": 200000, "drop_packets": drop_packets });
-    let side = json!({ "mode": "fast3", "datashard": 10, "parityshard": parity, "nocomp": true });
+    let side =
+        json!({ "mode": "fast3", "governor": "off", "datashard": 10, "parityshard": parity, "nocomp": true });
     json!({
         "name": "upload", "description": "One upload.", "seed": 1, "duration_ms": 5000,
         "links": { "up": up, "down": { "delay_ms": 20 } },

@@ -9,9 +9,10 @@ const EVENTS_MAX: u64 = 1_000_000;
 
 /// One message every 100 ms, which exceeds its limit when its packet is lost or delayed.
 fn late_echo(link: &Value) -> Value {
+    let side = json!({ "parityshard": 0, "governor": "off" });
     json!({
         "name": "late", "description": "Late.", "seed": 8, "duration_ms": 4000,
-        "links": { "up": link, "down": link }, "client": { "parityshard": 0 }, "server": { "parityshard": 0 },
+        "links": { "up": link, "down": link }, "client": side, "server": side,
         "workloads": [
             { "echo": { "name": "echo", "message_bytes": 100, "interval_ms": 100 } },
             { "request_response": { "name": "api", "response_bytes": 5000, "think_ms": 200 } }

@@ -36,7 +36,10 @@ pub(super) async fn echo(mut stream: TcpStream) -> io::Result<()> {
 pub(super) async fn echo_at_end(mut stream: TcpStream) -> io::Result<()> {
     let got = read_all(&mut stream).await?;
     stream.write_all(&got).await?;
-    stream.shutdown().await
+    stream.shutdown().await?;
+    // The shim discards what a dropped socket has not sent, unlike a kernel.
+    sleep(Duration::from_secs(1)).await;
+    Ok(())
 }
 
 /// As [`echo`], at `step` per buffer.

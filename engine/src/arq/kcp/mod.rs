@@ -3,7 +3,6 @@
 //! A flush freezes a plan, which is written out datagram by datagram. A caller that stops polling loses nothing; the plan
 //! waits, and the next flush extends it.
 
-mod cwnd;
 mod flush;
 mod outage;
 mod overtaken;
@@ -14,12 +13,12 @@ mod update;
 pub(super) use update::UpdateClock;
 
 use super::conversation::{Conversation, Flush, Tuning};
+use super::cwnd::CongestionWindow;
 use super::progress::Progress;
 use super::segment::OVERHEAD;
 use crate::Generation;
 use crate::observe::{Mark, Note};
 use crate::time::{Instant, diff};
-use cwnd::CongestionWindow;
 use outage::Outage;
 use overtaken::Overtaken;
 use plan::{Plan, Scan};

@@ -9,8 +9,8 @@ use crate::time::{Instant, diff};
 use core::time::Duration;
 use std::collections::VecDeque;
 
-/// Longest delay of an acknowledgement.
-const DELAY: Duration = Duration::from_millis(4);
+/// Longest delay of an acknowledgement, unless the tuning numbers set it.
+pub(super) const DELAY: Duration = Duration::from_millis(4);
 
 /// Pending acknowledgements are flushed at this count, or when they fill a datagram.
 const PENDING_MAX: usize = 32;
@@ -25,8 +25,10 @@ const CALM_ADJUSTMENTS: u32 = 64;
 const DISTANCES: [usize; 2] = [1, 4];
 
 /// When pending acknowledgements leave, and which leave again.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct AckSchedule {
+    /// Longest delay of an acknowledgement.
+    delay: Duration,
     /// When pending acknowledgements must leave.
     pub(super) due_at: Option<Instant>,
     pub(super) redundancy: Redundancy,
@@ -35,13 +37,17 @@ pub(super) struct AckSchedule {
 }
 
 impl AckSchedule {
+    pub(super) fn new(delay: Duration) -> Self {
+        Self { delay, due_at: None, redundancy: Redundancy::default(), may_repeat: false }
+    }
+
     /// `pending` acknowledgements wait, of which a datagram holds `datagram_max`.
     pub(super) fn wait(&mut self, now: Instant, pending: usize, datagram_max: usize, nodelay: bool) {
         if pending == 0 {
             return;
         }
         let at_once = nodelay || pending >= PENDING_MAX.min(datagram_max);
-        let due_at = if at_once { now } else { now + DELAY };
+        let due_at = if at_once { now } else { now + self.delay };
         self.due_at = Some(self.due_at.map_or(due_at, |at| at.min(due_at)));
     }
 

@@ -12,18 +12,29 @@ mod rate;
 mod sent;
 mod write;
 
-use super::conversation::{Conversation, Flush};
+use super::conversation::{Conversation, Flush, Tuning};
+use super::cwnd::CongestionWindow;
 use super::progress::Progress;
 use super::segment::OVERHEAD;
 use crate::congestion::{AckEvent, ControlState, Controller};
 use crate::time::{Instant, diff};
 use acks::AckSchedule;
+use core::time::Duration;
 use pacer::Pacer;
 use probe_timer::ProbeTimer;
 use sent::Sent;
 
 /// Queued segments for which more data is always wanted.
 const QUEUED_SEGMENTS_MIN: usize = 32;
+
+/// Who sets the timing of acknowledgements and of retransmissions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recovery {
+    /// The sender: both follow the measured path.
+    Timed,
+    /// The tuning numbers, as far as they are promises to the user (CC-17).
+    Tuned,
+}
 
 /// State of a paced sender.
 #[derive(Debug)]
@@ -33,12 +44,20 @@ pub(super) struct PacedSender {
     pacer: Pacer,
     timer: ProbeTimer,
     acks: AckSchedule,
+    /// kcp-go's congestion window, as a further bound (CC-17).
+    cwnd: Option<CongestionWindow>,
+    /// Segments are lost only after an RTO.
+    by_rto_only: bool,
+    /// Small datagrams carry copies (CC-8).
+    copies: bool,
     /// The timer wants an answer: one segment leaves, whatever window and pacer allow.
     probe: bool,
 }
 
 impl PacedSender {
-    pub(super) fn new(controller: Box<dyn Controller>) -> Self {
+    pub(super) fn new(controller: Box<dyn Controller>, recovery: Recovery, tuning: Tuning) -> Self {
+        let tuned = recovery == Recovery::Tuned;
+        let interval = Duration::from_millis(tuning.interval_ms.into());
         let mut pacer = Pacer::default();
         pacer.set(controller.pacing_bytes_s());
         Self {
@@ -46,7 +65,10 @@ impl PacedSender {
             sent: Sent::default(),
             pacer,
             timer: ProbeTimer::default(),
-            acks: AckSchedule::default(),
+            acks: AckSchedule::new(if tuned { interval } else { acks::DELAY }),
+            cwnd: (tuned && !tuning.nc).then(CongestionWindow::new),
+            by_rto_only: tuned && tuning.resend == 0,
+            copies: !tuned,
             probe: false,
         }
     }
@@ -90,13 +112,16 @@ impl PacedSender {
         core.schedule_probe(now);
         let awaits_delivery = self.awaits_delivery();
         if self.sent.rack.overdue_at.is_some_and(|at| at <= now) {
-            self.sent.detect_losses(now);
+            self.detect_losses(core, now);
             self.report(now);
         }
         if awaits_delivery && self.timer.expires_at().is_some_and(|at| at <= now) {
             self.probe = true;
             if self.timer.expire(now) > 1 {
                 self.sent.lose_all();
+                if let Some(cwnd) = &mut self.cwnd {
+                    cwnd.collapse(core.send_window().min(cwnd.segments), core.params.mss() as u32);
+                }
                 self.controller.on_timeout();
                 self.report(now);
             }
@@ -115,7 +140,7 @@ impl PacedSender {
 
     /// Whether there is a segment to send: a lost one, or a new one with room in the peer's window.
     fn has_sendable(&self, core: &Conversation) -> bool {
-        self.sent.first_lost().is_some() || may_number(core)
+        self.sent.first_lost().is_some() || self.may_number(core)
     }
 
     /// Whether the controller lets more be in flight.
@@ -153,8 +178,21 @@ impl PacedSender {
                 self.timer.stop();
             }
         }
-        self.sent.detect_losses(now);
+        if let Some(cwnd) = self.cwnd.as_mut().filter(|_| progress.una_moved) {
+            cwnd.grow(core.window.segments, core.params.mss() as u32);
+        }
+        self.detect_losses(core, now);
         self.report(now);
+    }
+
+    /// Marks overdue segments as lost, which halves kcp-go's congestion window, if it applies.
+    fn detect_losses(&mut self, core: &Conversation, now: Instant) {
+        let rto = Duration::from_millis(core.rtt.rto_ms.into());
+        let lost = self.sent.detect_losses(now, if self.by_rto_only { rto } else { Duration::ZERO });
+        if let Some(cwnd) = self.cwnd.as_mut().filter(|_| lost) {
+            let in_flight = core.outgoing.segments.len() as u32;
+            cwnd.halve(in_flight, core.params.tuning.resend, core.params.mss() as u32);
+        }
     }
 
     /// Gives the controller what became known since the last time.
@@ -181,10 +219,11 @@ impl PacedSender {
         self.sent.check_invariants(core.outgoing.segments.len());
         self.acks.redundancy.check_invariants();
     }
-}
 
-/// Whether a queued segment may be numbered.
-fn may_number(core: &Conversation) -> bool {
-    let end = core.outgoing.una.wrapping_add(core.send_window());
-    !core.outgoing.queue.is_empty() && diff(core.outgoing.nxt, end) < 0 && core.outgoing.may_number()
+    /// Whether a queued segment may be numbered.
+    fn may_number(&self, core: &Conversation) -> bool {
+        let bound = self.cwnd.as_ref().map_or(u32::MAX, |cwnd| cwnd.segments.max(1));
+        let end = core.outgoing.una.wrapping_add(core.send_window().min(bound));
+        !core.outgoing.queue.is_empty() && diff(core.outgoing.nxt, end) < 0 && core.outgoing.may_number()
+    }
 }

@@ -225,12 +225,14 @@ impl Sent {
         self.rack.delivered(sent_at, rtt_us);
     }
 
-    /// Marks overdue segments as lost, after all of a datagram was taken in.
-    pub(super) fn detect_losses(&mut self, now: Instant) {
+    /// Marks overdue segments as lost, after all of a datagram was taken in; none sooner than `wait_min` after it was sent.
+    /// Whether any was.
+    pub(super) fn detect_losses(&mut self, now: Instant, wait_min: Duration) -> bool {
         let spurious = std::mem::take(&mut self.unreported.spurious);
         self.rack.adapt(spurious, self.unreported.tallies.iter().map(|tally| tally.delivered).sum());
         self.rack.overdue_at = None;
-        let timeout = self.rack.timeout();
+        let timeout = self.rack.timeout().max(wait_min);
+        let mut any = false;
         while let Some(&(place, number)) = self.order.front() {
             let index = place.checked_sub(self.passed).map(|index| index as usize);
             let record = index.and_then(|index| self.records.get_mut(index));
@@ -241,17 +243,19 @@ impl Sent {
                 continue;
             };
             if record.sent_at >= self.rack.sent_at {
-                return;
+                return any;
             }
             let due = record.sent_at + timeout;
             if now < due {
                 self.rack.overdue_at = Some(due);
-                return;
+                return any;
             }
             lose(record, &mut self.unreported, &mut self.in_flight_bytes);
             self.lost.insert(place);
             self.order.pop_front();
+            any = true;
         }
+        any
     }
 
     /// Marks everything in flight as lost: nothing was heard for long.

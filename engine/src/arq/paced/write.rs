@@ -1,6 +1,6 @@
 //! Datagrams of a paced sender.
 
-use super::{PacedSender, may_number};
+use super::PacedSender;
 use crate::arq::conversation::Conversation;
 use crate::arq::datagram::{Datagram, Transmission};
 use crate::arq::receiver::Ack;
@@ -72,7 +72,7 @@ impl PacedSender {
         while self.window_has_room(core) {
             let (index, cause) = match self.sent.first_lost() {
                 Some(index) => (index, Some(Cause::Overdue)),
-                None if may_number(core) => {
+                None if self.may_number(core) => {
                     let next = core.outgoing.queue.front();
                     if !next.is_some_and(|next| datagram.fits(next.data.len())) {
                         return;
@@ -129,7 +129,7 @@ impl PacedSender {
         data_at: usize,
         datagram: &mut Datagram<'_>,
     ) {
-        if datagram.len() - data_at > SMALL_DATAGRAM_BYTES || !self.sent.has_several() {
+        if !self.copies || datagram.len() - data_at > SMALL_DATAGRAM_BYTES || !self.sent.has_several() {
             return;
         }
         let copies = match self.controller.state().loss_ppm {

@@ -6,6 +6,7 @@
     reason = "shared by tests, each of which uses its own part"
 )]
 
+use engine::options::Governor;
 use engine::{
     Deadline, Entropy, Event, Instant, Received, Server, ServerLimits, SessionId, Settings, StreamId, Tunnel,
     TunnelConfig,
@@ -61,9 +62,15 @@ pub fn listen(config: Arc<TunnelConfig>, seed: [u8; 32]) -> Server {
     Server::new(config, ServerLimits { sessions_max: 4 }, Entropy::from_seed(seed))
 }
 
+/// The default settings of both sides, with kcp-go's own sender.
+pub fn reference() -> (Settings, Settings) {
+    let off = Governor::Off;
+    (Settings { governor: off, ..Settings::client() }, Settings { governor: off, ..Settings::server() })
+}
+
 /// Settings of both sides, with one change applied to each.
 pub fn both(change: impl Fn(&mut Settings)) -> (Settings, Settings) {
-    let (mut client, mut server) = (Settings::client(), Settings::server());
+    let (mut client, mut server) = reference();
     change(&mut client);
     change(&mut server);
     (client, server)

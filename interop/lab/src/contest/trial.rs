@@ -12,6 +12,7 @@ use crate::ports::{self, Protocol, local};
 use crate::process::Process;
 use crate::relay::Relay;
 use crate::results::DIRECT;
+use engine::options::Governor;
 use serde::Serialize;
 use sim::outcome::WorkOutcome;
 use sim::{Direction, Scenario, Side, useful_bytes};
@@ -283,11 +284,16 @@ fn programs(peer: &Peer) -> [&Path; 2] {
     [&peer.client, &peer.server]
 }
 
-/// Flags of client and server: addresses, the scenario's settings, those of the peer.
+/// Flags of client and server: addresses, the scenario's settings, those of the peer. Only karst's programs know `--governor`,
+/// of which kcptun's sender is the value `off`.
 fn all_flags(addresses: &Addresses, scenario: &Scenario, peer: &Peer) -> [Vec<String>; 2] {
     [(Side::Client, &scenario.client), (Side::Server, &scenario.server)].map(|(side, plan)| {
         let own = addresses.flags(side).into_iter();
-        own.chain(flags(&plan.settings)).chain(peer.extra.iter().cloned()).collect()
+        let mut settings = plan.settings.clone();
+        if !peer.name.starts_with("karst") {
+            settings.governor = Governor::On;
+        }
+        own.chain(flags(&settings)).chain(peer.extra.iter().cloned()).collect()
     })
 }
 

@@ -9,6 +9,7 @@ use super::pcap::Datagram;
 use super::{Checked, broken, differs};
 use engine::crypt::Cipher;
 use engine::mux::Dialect;
+use engine::options::Governor;
 use engine::{
     Entropy, Event, Generation, Instant, Received, Server, ServerLimits, SessionId, Settings, Tunnel,
 };
@@ -51,6 +52,7 @@ fn settings(side: &Side) -> Checked<Settings> {
         return broken(format!("cipher {:?} is unknown", side.crypt));
     };
     Ok(Settings {
+        governor: Governor::Off,
         key: side.key.clone(),
         crypt,
         rcvwnd: side.rcvwnd,

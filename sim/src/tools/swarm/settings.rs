@@ -88,6 +88,9 @@ fn own(dice: &mut Dice, all: &Weights, keys: &mut Keys) {
     if dice.percent(weights.ratelimit) {
         set("ratelimit", json!(dice.spread(10_000, 1_000_000)));
     }
+    if dice.percent(weights.no_governor) && mode != "auto" {
+        set("governor", json!("off"));
+    }
     if dice.percent(weights.generation) {
         set("generation", json!("2021"));
     }

@@ -186,6 +186,7 @@ weights! {
         no_probe "no-probe" 15 "The client does not probe."
         no_migrate "no-migrate" 15 "The server does not follow."
         no_announce "no-announce" 20 "Neither side steers single streams."
+        no_governor "no-governor" 30 "kcp-go's own sender, of each side that is not in the mode auto."
         generation "generation" 20 "The generation of 2021, of each side."
         segment_wrap "segment-wrap" 10 "The numbers of segments wrap."
         shard_wrap "shard-wrap" 15 "The numbers of shards wrap."

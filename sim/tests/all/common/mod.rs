@@ -16,8 +16,8 @@ pub(crate) fn rough() -> Value {
     json!({
         "name": "rough", "description": "Every fault at once.", "seed": 1, "duration_ms": 20000,
         "links": { "up": link.clone(), "down": link },
-        "client": { "mode": "fast3", "sndwnd": 128 },
-        "server": { "mode": "fast3", "sndwnd": 128 },
+        "client": { "mode": "fast3", "governor": "off", "sndwnd": 128 },
+        "server": { "mode": "fast3", "governor": "off", "sndwnd": 128 },
         "workloads": [
             { "bulk": { "name": "download", "direction": "down", "bytes": 600_000, "content": "text" } },
             { "bulk": { "name": "upload", "direction": "up", "bytes": 300_000, "start_ms": 20 } },

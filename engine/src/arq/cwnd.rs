@@ -8,19 +8,19 @@ const SSTHRESH_MIN: u32 = 2;
 /// A window in segments and, for its growth, in bytes.
 #[derive(Debug)]
 pub(in crate::arq) struct CongestionWindow {
-    pub(super) segments: u32,
+    pub(in crate::arq) segments: u32,
     ssthresh: u32,
     /// The window in bytes.
     incr: u32,
 }
 
 impl CongestionWindow {
-    pub(super) const fn new() -> Self {
+    pub(in crate::arq) const fn new() -> Self {
         Self { segments: 0, ssthresh: SSTHRESH_MIN, incr: 0 }
     }
 
     /// Slow start and congestion avoidance, once per datagram that moves una.
-    pub(super) fn grow(&mut self, rmt_wnd: u32, mss: u32) {
+    pub(in crate::arq) fn grow(&mut self, rmt_wnd: u32, mss: u32) {
         if self.segments >= rmt_wnd {
             return;
         }
@@ -41,20 +41,20 @@ impl CongestionWindow {
     }
 
     /// A flush retransmitted early: half of what is in flight, and `resend` more.
-    pub(super) fn halve(&mut self, in_flight: u32, resend: u32, mss: u32) {
+    pub(in crate::arq) fn halve(&mut self, in_flight: u32, resend: u32, mss: u32) {
         self.ssthresh = (in_flight / 2).max(SSTHRESH_MIN);
         self.segments = self.ssthresh.wrapping_add(resend);
         self.incr = self.segments.wrapping_mul(mss);
     }
 
     /// A flush retransmitted after a timeout: one segment. `window` is the window that the flush began with.
-    pub(super) fn collapse(&mut self, window: u32, mss: u32) {
+    pub(in crate::arq) fn collapse(&mut self, window: u32, mss: u32) {
         self.ssthresh = (window / 2).max(SSTHRESH_MIN);
         (self.segments, self.incr) = (1, mss);
     }
 
     /// The end of a flush: at least one segment.
-    pub(super) fn raise(&mut self, mss: u32) {
+    pub(in crate::arq) fn raise(&mut self, mss: u32) {
         if self.segments < 1 {
             (self.segments, self.incr) = (1, mss);
         }
@@ -64,7 +64,7 @@ impl CongestionWindow {
         State { cwnd: self.segments, ssthresh: self.ssthresh, incr: self.incr, ..state }
     }
 
-    pub(super) fn check_invariants(&self) {
+    pub(in crate::arq) fn check_invariants(&self) {
         assert!(self.ssthresh >= SSTHRESH_MIN, "slow-start threshold");
     }
 }
