@@ -150,6 +150,8 @@ fn bulk_row(bulk: &BulkOutcome) -> (String, String) {
     let unread = bytes_written.saturating_sub(*bytes_read);
     let notes = [
         (*start_us > 0).then(|| format!(", from {} on", seconds(*start_us))),
+        // The last byte of a transfer of known size ends the measured time.
+        (bulk.measured_us > 0).then(|| format!(", the last byte at {}", seconds(bulk.end_us))),
         (drained > 0).then(|| format!(", {} after the sources stopped", megabytes(drained))),
         (unread > 0).then(|| {
             format!(", {} of {} written did not arrive", megabytes(unread), megabytes(*bytes_written))

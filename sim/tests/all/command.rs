@@ -108,7 +108,8 @@ fn an_unmet_expectation_is_exit_code_1_and_shown() {
     let output = karst_sim(&[file("unmet.json", &content).to_str().unwrap()]);
     let report = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1), "{report}");
-    assert_eq!((report.matches("FAILED").count(), report.matches(" met\n").count()), (1, 2), "{report}");
+    assert_eq!((report.matches("FAILED").count(), report.matches("  met\n").count()), (1, 2), "{report}");
+    assert!(report.contains("checks      expectation not met"), "{report}");
     assert!(report.contains("goodput of upload"), "{report}");
 }
 
