@@ -338,9 +338,11 @@ fn curve(work: &str, mut times: Vec<u64>) -> Value {
     let count = times.len();
     let nines = (count.max(2) as f64).log10();
     let rank = |step: usize| 1.0 - 10_f64.powf(-nines * step as f64 / QUANTILES as f64);
-    let at = |share: f64| times.get(((count as f64 * share) as usize).min(count.saturating_sub(1))).copied();
+    let at = |share: f64| sim::stats::quantile_rounded(&times, share);
+    // The curve ends with the slowest.
+    let value = |step: usize| at(if step == QUANTILES { 1.0 } else { rank(step) });
     let points: Vec<(f64, u64)> =
-        (0..=QUANTILES).filter_map(|step| Some((rank(step), at(rank(step))?))).collect();
+        (0..=QUANTILES).filter_map(|step| Some((rank(step), value(step)?))).collect();
     let shares: Vec<f64> = points.iter().map(|(share, _)| (share * 1e6).round() / 1e6).collect();
     let values: Vec<u64> = points.iter().map(|(_, value)| *value).collect();
     json!({ "work": work, "count": count, "q": shares, "v": values })

@@ -25,6 +25,7 @@ pub mod rng;
 pub mod scenario;
 pub mod schema;
 mod side;
+pub mod stats;
 pub mod tcp;
 pub mod term;
 pub mod tools;

@@ -35,8 +35,9 @@ pub(crate) fn measured(run: &Conformance) -> Vec<Measured> {
             let runs = cells.flat_map(|cell| &cell.runs).filter(|one| one.verdict == Verdict::Pass);
             let mut times: Vec<u64> = runs.map(|one| one.elapsed_ms).collect();
             times.sort_unstable();
-            if let (Some(min_ms), Some(max_ms)) = (times.first(), times.last()) {
-                let (n, median_ms) = (times.len(), times[times.len() / 2]);
+            let median_ms = sim::stats::median_rounded(&times);
+            if let (Some(min_ms), Some(median_ms), Some(max_ms)) = (times.first(), median_ms, times.last()) {
+                let n = times.len();
                 let work = work.to_owned();
                 rows.push(Measured { work, pairing, n, median_ms, min_ms: *min_ms, max_ms: *max_ms });
             }

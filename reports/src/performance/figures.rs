@@ -107,8 +107,7 @@ fn spread_of(mut values: Vec<f64>) -> Option<Spread> {
 
 /// Median of sorted values; the mean of the middle two for an even number.
 fn median(sorted: &[f64]) -> f64 {
-    let middle = sorted.len() / 2;
-    if sorted.len() % 2 == 1 { sorted[middle] } else { (sorted[middle - 1] + sorted[middle]) / 2.0 }
+    sim::stats::quantile(sorted, 0.5).unwrap_or(0.0)
 }
 
 /// A curve of a contestant: at each x the median over its runs.

@@ -9,6 +9,7 @@ use super::{load, play, save, to_stdout};
 use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 use sim::report::table;
+use sim::stats::Paired;
 use sim::{Outcome, ScenarioFile};
 use std::path::{Path, PathBuf};
 
@@ -94,21 +95,42 @@ fn shown(files: &[Runs; 2]) -> String {
     }
     out.push('\n');
     let [first, second] = files.each_ref().map(|side| spreads(&side.runs));
-    let rows: Vec<[String; 7]> = first.iter().filter_map(|spread| row(spread, &second)).collect();
-    out.push_str(&table(&["median", "A", "B", "", "B / A", "A 5 % .. 95 %", "B 5 % .. 95 %"], &rows));
+    let rows: Vec<[String; 9]> = first.iter().filter_map(|spread| row(spread, &second)).collect();
+    out.push_str(&table(
+        &["", "median A", "B", "", "B / A", "mean B - A", "95 % interval of it", "pairs", "verdict"],
+        &rows,
+    ));
+    out.push_str(
+        "\n  Pairs have the same seed. The verdict is that of a sign-flip test at an error rate of 5 % for each row;\n  \
+         fewer than six pairs cannot show a difference.\n",
+    );
     out
 }
 
 /// A row of a figure that both files have.
-fn row(first: &Spread, others: &[Spread]) -> Option<[String; 7]> {
+fn row(first: &Spread, others: &[Spread]) -> Option<[String; 9]> {
     let second = others.iter().find(|other| other.figure == first.figure)?;
-    let ([a, a_spread], [b, b_spread]) = (first.numbers(), second.numbers());
-    let ratio = match first.median() {
-        0 => "-".into(),
-        median => format!("{:.2}", second.median() as f64 / median as f64),
-    };
     let Figure { name, unit } = &first.figure;
-    Some([name.clone(), a, b, unit.name().into(), ratio, a_spread, b_spread])
+    let (a, b) = (first.median(), second.median());
+    let ratio = if a == 0.0 { "-".into() } else { format!("{:.2}", b / a) };
+    let both = |(key, &a): (&(u64, usize), &f64)| Some((a, *second.values.get(key)?));
+    let pairs: Vec<(f64, f64)> = first.values.iter().filter_map(both).collect();
+    let [difference, interval, count, verdict] = match Paired::new(&pairs) {
+        None => ["-".into(), "-".into(), "0".into(), "no common seed".into()],
+        Some(paired) => {
+            let verdict = match (paired.is_seen(), paired.difference > 0.0) {
+                (false, _) => "no difference seen",
+                (true, true) => "B higher",
+                (true, false) => "B lower",
+            };
+            let interval =
+                paired.interval.map(|found| [found.low, found.high].map(|end| unit.signed(end)).join(" .. "));
+            let interval = interval.unwrap_or_else(|| "-".into());
+            [unit.signed(paired.difference), interval, paired.pairs.to_string(), verdict.into()]
+        }
+    };
+    let [a, b] = [a, b].map(|median| unit.number(median));
+    Some([name.clone(), a, b, unit.name().into(), ratio, difference, interval, count, verdict])
 }
 
 fn passed(run: &Value) -> bool {

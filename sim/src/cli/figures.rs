@@ -19,12 +19,22 @@ pub(crate) enum Unit {
 
 impl Unit {
     /// The figure without its unit.
-    pub(crate) fn number(self, value: u64) -> String {
-        let thousandth = value as f64 / 1e3;
+    pub(crate) fn number(self, value: f64) -> String {
+        let (value, decimals) = self.scaled(value);
+        format!("{value:.decimals$}")
+    }
+
+    /// The figure with its sign.
+    pub(crate) fn signed(self, value: f64) -> String {
+        let (value, decimals) = self.scaled(value);
+        format!("{value:+.decimals$}")
+    }
+
+    fn scaled(self, value: f64) -> (f64, usize) {
         match self {
-            Self::Kbit | Self::Thousandths => format!("{thousandth:.3}"),
-            Self::Us => format!("{thousandth:.1}"),
-            Self::Count => value.to_string(),
+            Self::Kbit | Self::Thousandths => (value / 1e3, 3),
+            Self::Us => (value / 1e3, 1),
+            Self::Count => (value, usize::from(value.fract() != 0.0)),
         }
     }
 

@@ -1,52 +1,67 @@
 //! Figures of many runs: medians and spread.
 
-use super::figures::{Figure, figures};
+use super::figures::{Figure, Unit, figures};
 use sim::report::{table, wrapped};
+use sim::stats::{Interval, median_interval, quantile};
 use sim::{Outcome, ScenarioFile};
 use std::collections::BTreeMap;
 
 /// One figure over many runs.
 pub(crate) struct Spread {
     pub(crate) figure: Figure,
-    values: Vec<u64>,
+    /// Values by seed, and by the position among the runs of that seed.
+    pub(crate) values: BTreeMap<(u64, usize), f64>,
 }
 
 impl Spread {
     /// Median over the runs.
-    pub(crate) fn median(&self) -> u64 {
-        self.quantile(50)
+    pub(crate) fn median(&self) -> f64 {
+        self.quantile(0.5)
     }
 
-    fn quantile(&self, percent: usize) -> u64 {
-        self.values.get((self.values.len().max(1) - 1) * percent / 100).copied().unwrap_or(0)
+    fn quantile(&self, share: f64) -> f64 {
+        quantile(&self.ascending(), share).unwrap_or(0.0)
     }
 
-    /// Median, and the range between the 5th and 95th percentile.
-    pub(crate) fn numbers(&self) -> [String; 2] {
-        let [median, low, high] = [50, 5, 95].map(|percent| self.figure.unit.number(self.quantile(percent)));
-        [median, format!("{low} .. {high}")]
+    fn ascending(&self) -> Vec<f64> {
+        let mut values: Vec<f64> = self.values.values().copied().collect();
+        values.sort_by(f64::total_cmp);
+        values
     }
+
+    /// Median, its 95 % interval, and the range between the 5th and 95th percentile.
+    pub(crate) fn numbers(&self) -> [String; 3] {
+        let unit = self.figure.unit;
+        let [median, low, high] = [0.5, 0.05, 0.95].map(|share| unit.number(self.quantile(share)));
+        let interval = words(unit, median_interval(&self.ascending()));
+        [median, interval, format!("{low} .. {high}")]
+    }
+}
+
+/// An interval; `-` if too few values have none.
+pub(crate) fn words(unit: Unit, interval: Option<Interval>) -> String {
+    let words = |Interval { low, high }| format!("{} .. {}", unit.number(low), unit.number(high));
+    interval.map_or_else(|| "-".into(), words)
 }
 
 /// Spreads of all figures, in the order of [`figures`].
 pub(crate) fn spreads(runs: &[serde_json::Value]) -> Vec<Spread> {
-    let mut order: Vec<Figure> = Vec::new();
-    let mut values: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    let mut spreads: Vec<Spread> = Vec::new();
+    let mut times: BTreeMap<u64, usize> = BTreeMap::new();
     for run in runs {
+        let seed = run["seed"].as_u64().unwrap_or(0);
+        let nth = times.entry(seed).or_default();
         for (figure, value) in figures(run) {
-            let of_name = values.entry(figure.name.clone()).or_default();
-            if of_name.is_empty() {
-                order.push(figure);
-            }
-            of_name.push(value);
+            let known = spreads.iter().position(|spread| spread.figure == figure);
+            let known = known.unwrap_or_else(|| {
+                spreads.push(Spread { figure, values: BTreeMap::new() });
+                spreads.len() - 1
+            });
+            spreads[known].values.insert((seed, *nth), value as f64);
         }
+        *nth += 1;
     }
-    let spread = |figure: Figure| {
-        let mut values = values.remove(&figure.name).unwrap_or_default();
-        values.sort_unstable();
-        Spread { figure, values }
-    };
-    order.into_iter().map(spread).collect()
+    spreads
 }
 
 /// Summary of many runs of one file as text.
@@ -61,10 +76,14 @@ pub(crate) fn summary(file: &ScenarioFile, runs: &[Outcome]) -> anyhow::Result<S
     }
     out.push('\n');
     let rows = spreads(&json).into_iter().map(|spread| {
-        let ([median, most], unit) = (spread.numbers(), spread.figure.unit.name().into());
-        [spread.figure.name, median, most, unit]
+        let ([median, interval, most], unit) = (spread.numbers(), spread.figure.unit.name().into());
+        let count = spread.values.len().to_string();
+        [spread.figure.name, median, interval, most, count, unit]
     });
-    out.push_str(&table(&["", "median", "5 % .. 95 %", ""], rows.collect::<Vec<_>>().as_slice()));
+    out.push_str(&table(
+        &["", "median", "95 % interval of it", "5 % .. 95 %", "n", ""],
+        rows.collect::<Vec<_>>().as_slice(),
+    ));
     out.push_str(&match failed.as_slice() {
         [] => "\n  all passed\n\n".into(),
         seeds => format!("\n  FAILED: {} runs, seeds {}\n\n", seeds.len(), seeds.join(" ")),

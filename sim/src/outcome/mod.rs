@@ -17,7 +17,7 @@ pub use expect::Unit;
 pub use rule::{Rule, Violation};
 
 use crate::plan::{Expectation, FaultName, Limit, Scenario, Transport};
-use crate::{Direction, term};
+use crate::{Direction, stats, term};
 use engine::observe::Counter;
 use engine::{Instant, Mark, Marks, Stats, terms};
 use hdrhistogram::Histogram;
@@ -498,15 +498,31 @@ impl Latency {
         if histogram.is_empty() {
             return Percentiles::default();
         }
+        let [p50, p90, p99, p999] = [0.5, 0.9, 0.99, 0.999].map(|share| self.quantile(share));
         Percentiles {
             count: histogram.len(),
             min: histogram.min(),
-            p50: histogram.value_at_quantile(0.5),
-            p90: histogram.value_at_quantile(0.9),
-            p99: histogram.value_at_quantile(0.99),
-            p999: histogram.value_at_quantile(0.999),
+            p50,
+            p90,
+            p99,
+            p999,
             max: histogram.max(),
         }
+    }
+
+    fn quantile(&self, share: f64) -> u64 {
+        let Self(histogram) = self;
+        let at = |rank: u64| {
+            let mut before = 0;
+            let reached = histogram.iter_recorded().find(|bucket| {
+                before += bucket.count_since_last_iteration();
+                before > rank
+            });
+            reached.map_or(0, |bucket| bucket.value_iterated_to().min(histogram.max())) as f64
+        };
+        let found = stats::interpolated(histogram.len(), share, at).unwrap_or(0.0);
+        // No percentile is outside the range of the samples.
+        (found.round() as u64).clamp(histogram.min(), histogram.max())
     }
 }
 

@@ -133,10 +133,24 @@ fn settings_are_replaced_and_compared() {
     ]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let table = String::from_utf8(output.stdout).unwrap();
+    let echo = table.lines().find(|line| line.contains("echo p50")).unwrap();
+    assert!(echo.ends_with(" 3  no difference seen"), "three pairs cannot show a difference: {table}");
     assert!(table.contains("B  links.up.delay_ms=200 links.down.delay_ms=200, 3 runs"), "{table}");
     let json: Value = serde_json::from_str(&std::fs::read_to_string(results).unwrap()).unwrap();
     let p50 = |run: usize| json["runs"][run]["workloads"][2]["latency_us"]["p50"].as_u64().unwrap();
     assert!(json["runs"].as_array().unwrap().len() == 6 && p50(0) < 200_000 && p50(3) > 400_000);
+    let seeds = |set: &str| {
+        let output = karst_sim(&["compare", path, "--set", set, "--seeds", "1..6"]);
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let slower = seeds("links.up.delay_ms=200");
+    let echo = slower.lines().find(|line| line.contains("echo p50")).unwrap();
+    assert!(echo.contains(" +") && echo.ends_with(" 6  B higher"), "{slower}");
+    let same = seeds("links.up.delay_ms=15");
+    assert!(
+        same.contains("no difference seen") && !same.contains("B higher") && !same.contains("B lower"),
+        "{same}"
+    );
     let two_files = karst_sim(&["compare", results, results]);
     assert_eq!(two_files.status.code(), Some(0));
     assert!(String::from_utf8(two_files.stdout).unwrap().contains("6 runs"));

@@ -6,6 +6,7 @@ use crate::load;
 use serde_json::{Value, json};
 use sim::Direction;
 use sim::outcome::Percentiles;
+use sim::stats::median_rounded;
 use std::fmt;
 
 /// All trials of one contestant.
@@ -31,8 +32,7 @@ pub struct Summary {
 impl Row {
     /// Median of `figure` over the trials; None when no trial has it.
     pub fn median(&self, figure: impl Fn(&TrialOutcome) -> Option<u64>) -> Option<u64> {
-        let values = self.values(figure);
-        values.get(values.len() / 2).copied()
+        median_rounded(&self.values(figure))
     }
 
     /// Values of `figure` in the trials, ascending.
@@ -154,9 +154,12 @@ impl fmt::Display for Summary {
 }
 
 fn spread(values: &[u64]) -> String {
-    let (Some(low), Some(high)) = (values.first(), values.last()) else { return "-".to_owned() };
+    let (Some(median), Some(low), Some(high)) = (median_rounded(values), values.first(), values.last())
+    else {
+        return "-".to_owned();
+    };
     let mbit = |kbit: u64| kbit as f64 / 1000.0;
-    format!("{:.2} ({:.2}-{:.2})", mbit(values[values.len() / 2]), mbit(*low), mbit(*high))
+    format!("{:.2} ({:.2}-{:.2})", mbit(median), mbit(*low), mbit(*high))
 }
 
 fn thousandths(value: Option<u64>, decimals: usize, unit: &str) -> String {

@@ -224,7 +224,7 @@ fn start(setup: Setup<'_>) -> anyhow::Result<(Trial, Vec<String>)> {
     let mut trial = Trial::default();
     for (name, times) in ["client_start_ms", "server_start_ms"].into_iter().zip(&mut times) {
         times.sort_by(f64::total_cmp);
-        trial.record(name, times[STARTS / 2]);
+        trial.record(name, sim::stats::quantile(times, 0.5).unwrap_or(0.0));
     }
     Ok((trial, commands))
 }

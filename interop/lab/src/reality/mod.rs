@@ -190,5 +190,5 @@ impl Comparison {
 
 /// The median of ascending values.
 pub(crate) fn median(values: &[u64]) -> Option<u64> {
-    values.get(values.len() / 2).copied()
+    sim::stats::median_rounded(values)
 }

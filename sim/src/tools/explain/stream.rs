@@ -6,6 +6,7 @@ use super::lines::{Lines, ms};
 use crate::Side;
 use crate::record::words::{grouped, ranges, why};
 use crate::record::{At, Element, EventKind, Span};
+use crate::stats::quantile_rounded;
 use engine::Cause;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -150,11 +151,12 @@ impl<'i, 'r> Direction<'i, 'r> {
             self.deliveries.iter().filter_map(|(&sn, delivery)| Some((delivery.took()?, sn))).collect();
         took.sort_unstable();
         if let Some(&(worst, sn)) = took.last() {
-            let at = |percent: usize| ms(took[(took.len() - 1) * percent / 100].0);
+            let delays: Vec<u64> = took.iter().map(|(us, _)| *us).collect();
+            let at = |share: f64| ms(quantile_rounded(&delays, share).unwrap_or(0));
             out.push_str(&format!(
                 "  delay until in order: p50 {} ms, p99 {} ms, maximum {} ms (segment {sn})\n",
-                at(50),
-                at(99),
+                at(0.5),
+                at(0.99),
                 ms(worst)
             ));
         }

@@ -81,7 +81,7 @@ impl<'a> Window<'a> {
     fn median(&self, value: impl Fn(&Moment) -> u64) -> f64 {
         let mut values: Vec<u64> = self.moments.iter().map(value).collect();
         values.sort_unstable();
-        values[values.len() / 2] as f64
+        sim::stats::median_rounded(&values).unwrap_or(0) as f64
     }
 }
 
