@@ -74,7 +74,7 @@ fn a_client_that_waits_for_an_acknowledgement_is_recognised() {
     for (client, spoken) in clients().into_iter().filter(|(client, _)| !client.nocomp) {
         let mut settings = both(|settings| settings.nocomp = true);
         settings.0 = Settings {
-            mtu: 60,
+            mtu: 70,
             mode: engine::options::Mode::Manual,
             nc: 0,
             datashard: 0,

@@ -135,8 +135,12 @@ impl Bbr {
 
     /// The same with room for segments that wait in trains.
     fn inflight(&self, bandwidth: u64, gain: u64) -> u64 {
-        let room = self.product(bandwidth, gain) + 3 * burst(self.pacing_rate);
-        let room = room.next_multiple_of(2);
+        self.with_room(self.product(bandwidth, gain))
+    }
+
+    /// Room for trains beside `segments`, and for two more while bandwidth is probed.
+    fn with_room(&self, segments: u64) -> u64 {
+        let room = (segments + 3 * burst(self.pacing_rate)).next_multiple_of(2);
         let is_probing = self.state == State::ProbeBandwidth { phase: 0 };
         if is_probing { room + 2 } else { room }
     }
@@ -347,7 +351,7 @@ impl Bbr {
     fn update_window(&mut self, flow: &mut Flow, ack: &Ack) {
         let (_, gain) = self.gains();
         if ack.delivered > 0 && !self.recovers(flow, ack) {
-            let target = self.inflight_with_extra(gain);
+            let target = self.with_room(self.product(self.bandwidth(), gain) + self.extra());
             if self.is_full() {
                 flow.cwnd = (flow.cwnd + ack.delivered).min(target);
             } else if flow.cwnd < target || flow.delivered < WINDOW_INITIAL {
@@ -358,11 +362,6 @@ impl Bbr {
         if matches!(self.state, State::ProbeRtt { .. }) {
             flow.cwnd = flow.cwnd.min(WINDOW_MIN);
         }
-    }
-
-    fn inflight_with_extra(&self, gain: u64) -> u64 {
-        let product = self.product(self.bandwidth(), gain) + self.extra() + 3 * burst(self.pacing_rate);
-        product.next_multiple_of(2) + if self.state == (State::ProbeBandwidth { phase: 0 }) { 2 } else { 0 }
     }
 
     /// In the first round of recovery as much leaves as was delivered; afterwards the window is restored.

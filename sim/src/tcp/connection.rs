@@ -146,10 +146,10 @@ impl Connection {
         let now_us = now.as_micros();
         match self.state {
             State::Listening => None,
-            State::Dialling { due_us, tries, first_us } => (due_us <= now_us).then(|| {
+            State::Dialling { due_us, tries, .. } => (due_us <= now_us).then(|| {
                 let wait_us = SYN_TIMEOUT_US << tries.saturating_sub(4).min(6);
                 // The round trip of a SYN that was sent twice is unknown.
-                let first_us = (tries == 0).then_some(now_us).or(first_us.filter(|_| false));
+                let first_us = (tries == 0).then_some(now_us);
                 self.state = State::Dialling { due_us: now_us + wait_us, tries: tries + 1, first_us };
                 self.packet(now_us, Outgoing { seq: 0, len: 0, fin: false }, true)
             }),

@@ -58,6 +58,26 @@ pub(super) struct Ack {
 }
 
 impl Flow {
+    /// At the start of a connection, with the threshold beyond any window.
+    pub(super) const fn new(cwnd: u64) -> Self {
+        Self {
+            now_us: 0,
+            cwnd,
+            ssthresh: u32::MAX as u64,
+            phase: Phase::Open,
+            smoothed_us: None,
+            min_rtt_us: None,
+            in_flight: 0,
+            delivered: 0,
+            delivered_us: 0,
+            lost: 0,
+            una: 1,
+            nxt: 1,
+            is_limited: false,
+            is_app_limited: false,
+        }
+    }
+
     pub(super) const fn is_in_slow_start(&self) -> bool {
         self.cwnd < self.ssthresh
     }

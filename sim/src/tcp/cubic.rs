@@ -168,25 +168,17 @@ fn cube_root(value: u128) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::control::Phase;
     use super::*;
 
     fn flow(now_us: u64, cwnd: u64) -> Flow {
         Flow {
             now_us,
-            cwnd,
             ssthresh: 2,
-            phase: Phase::Open,
             smoothed_us: Some(100_000),
             min_rtt_us: Some(100_000),
             in_flight: cwnd,
-            delivered: 0,
-            delivered_us: 0,
-            lost: 0,
-            una: 0,
-            nxt: 0,
             is_limited: true,
-            is_app_limited: false,
+            ..Flow::new(cwnd)
         }
     }
 

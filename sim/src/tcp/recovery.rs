@@ -183,19 +183,12 @@ mod tests {
     fn flow(now_us: u64) -> Flow {
         Flow {
             now_us,
-            cwnd: 100,
-            ssthresh: u64::MAX,
-            phase: Phase::Open,
             smoothed_us: Some(40_000),
             min_rtt_us: Some(40_000),
             in_flight: 100,
-            delivered: 0,
-            delivered_us: 0,
-            lost: 0,
-            una: 0,
             nxt: 1_000,
             is_limited: true,
-            is_app_limited: false,
+            ..Flow::new(100)
         }
     }
 

@@ -108,22 +108,6 @@ pub(super) struct Outgoing {
 
 impl Sender {
     pub(super) fn new(control: Box<dyn Control>) -> Self {
-        let flow = Flow {
-            now_us: 0,
-            cwnd: INITIAL_WINDOW,
-            ssthresh: u64::from(u32::MAX),
-            phase: Phase::Open,
-            smoothed_us: None,
-            min_rtt_us: None,
-            in_flight: 0,
-            delivered: 0,
-            delivered_us: 0,
-            lost: 0,
-            una: 1,
-            nxt: 1,
-            is_limited: false,
-            is_app_limited: false,
-        };
         Self {
             data: VecDeque::new(),
             end: 1,
@@ -137,7 +121,7 @@ impl Sender {
             recovery: Recovery::default(),
             rate: Rate::default(),
             rtt: Rtt::default(),
-            flow,
+            flow: Flow::new(INITIAL_WINDOW),
             control,
             timeout_us: None,
             early: None,
@@ -261,16 +245,7 @@ impl Sender {
         let len = MSS.min(self.end - seq).min(self.edge.saturating_sub(seq));
         // The FIN goes with the last data.
         let fin = self.is_finished && seq + len == self.end;
-        let mut sent = Sent {
-            len: len + u64::from(fin),
-            at_us: now_us,
-            is_retransmitted: false,
-            is_fin: fin,
-            delivered: 0,
-            delivered_us: 0,
-            flight_us: 0,
-            app_limited: false,
-        };
+        let mut sent = Sent { len: len + u64::from(fin), at_us: now_us, is_fin: fin, ..Sent::default() };
         let is_first = self.board.outstanding() == 0;
         self.rate.stamp(now_us, is_first, &mut sent);
         self.board.insert(seq, sent);
