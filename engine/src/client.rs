@@ -8,6 +8,7 @@ mod detect;
 
 pub use detect::{Given, StreamFormat, Verdict};
 
+use crate::congestion::Path;
 use crate::entropy::Entropy;
 use crate::event::{CloseReason, SessionId};
 use crate::time::{Deadline, Instant, Timer};
@@ -15,7 +16,7 @@ use crate::tunnel::{Burden, DropReason, Handled, Tunnel, TunnelConfig};
 use core::time::Duration;
 use detect::{Detection, OnTrial};
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// Slots of a client under a controller, unless the user configures a number (CC-12).
@@ -101,6 +102,8 @@ pub struct Client {
     /// No trial begins before this time; until then streams wait, or are refused.
     pause: Option<(Instant, Choice)>,
     verdicts: VecDeque<Verdict>,
+    /// The path to the host dialled last (CC-20).
+    path: Option<(IpAddr, Path)>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -146,6 +149,7 @@ impl Client {
             trial: None,
             pause: None,
             verdicts: VecDeque::new(),
+            path: None,
         }
     }
 
@@ -226,6 +230,7 @@ impl Client {
         self.next_id += 1;
         let config = self.config.with_stream_format(self.stream_format());
         let mut tunnel = Tunnel::connect(&config, now, to, entropy);
+        tunnel.set_path(self.path_to(to.ip()));
         if self.in_doubt() {
             tunnel.begin_trial(now);
             self.trial = Some(OnTrial { id, until: now + FIRST_ANSWER_MAX });
@@ -240,6 +245,13 @@ impl Client {
         }
         self.check();
         id
+    }
+
+    /// The path to a host: one, as long as sessions are dialled to the same one.
+    fn path_to(&mut self, host: IpAddr) -> Path {
+        let known = self.path.take().filter(|(of, _)| *of == host);
+        let (_, path) = self.path.insert(known.unwrap_or_else(|| (host, Path::default())));
+        path.clone()
     }
 
     fn keep_old(&mut self, now: Instant, id: SessionId) {

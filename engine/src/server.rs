@@ -5,6 +5,7 @@
 //! unless it may be a replay (KCP-33). A session is validated once its peer has acknowledged something (KCP-34); only then
 //! it replaces others at its address (KCP-22).
 
+use crate::congestion::Path;
 use crate::crypt::OpenError;
 use crate::entropy::Entropy;
 use crate::event::{CloseReason, SessionId};
@@ -15,7 +16,7 @@ use crate::time::{Instant, diff};
 use crate::tunnel::{DropReason, Handled, Identity, Incoming, Tunnel, TunnelConfig, admit};
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// Sessions at one address, and of one conversation id.
@@ -71,6 +72,10 @@ pub struct Server {
     routed: BTreeMap<SessionId, SocketAddr>,
     /// Those that were not validated when they were looked at last.
     unvalidated: BTreeSet<SessionId>,
+    /// Paths to the hosts of validated sessions, and how many share them (CC-20).
+    paths: BTreeMap<IpAddr, (Path, usize)>,
+    /// The routed sessions that were validated, with the host whose path they share.
+    hosts: BTreeMap<SessionId, IpAddr>,
     /// The routed sessions, and closed ones that were not removed yet.
     tunnels: BTreeMap<SessionId, Tunnel>,
     ended: Ended,
@@ -91,6 +96,8 @@ impl Server {
             config,
             limits,
             by_address: AddressMap::new(&mut entropy),
+            paths: BTreeMap::new(),
+            hosts: BTreeMap::new(),
             nonces: entropy.nonces(),
             entropy,
             by_conv: BTreeMap::new(),
@@ -292,6 +299,7 @@ impl Server {
     /// After a session handled a datagram: it may have moved, or proven that its peer is at its address.
     fn follow(&mut self, now: Instant, id: SessionId) {
         self.write_address(id);
+        self.share_path(id);
         let Some(tunnel) = self.tunnels.get(&id) else { return };
         let Some(sharing) = self.by_address.find(tunnel.peer()).filter(|sharing| sharing.len() > 1) else {
             return;
@@ -317,6 +325,41 @@ impl Server {
         }
     }
 
+    /// CC-20: a validated session shares what is known of the path to its host, which changes when it moves. Others share
+    /// nothing: their datagrams may be replays from forged addresses.
+    fn share_path(&mut self, id: SessionId) {
+        let Some(tunnel) = self.tunnels.get(&id).filter(|tunnel| tunnel.is_validated()) else { return };
+        let host = tunnel.peer().ip();
+        if self.hosts.get(&id) == Some(&host) {
+            return;
+        }
+        self.leave_path(id);
+        if !self.routed.contains_key(&id) {
+            return;
+        }
+        self.hosts.insert(id, host);
+        let (path, sessions) = self.paths.entry(host).or_default();
+        *sessions += 1;
+        let path = path.clone();
+        if let Some(tunnel) = self.tunnels.get_mut(&id) {
+            tunnel.set_path(path);
+        }
+    }
+
+    /// Forgets the path once no session shares it.
+    fn leave_path(&mut self, id: SessionId) {
+        let Some(host) = self.hosts.remove(&id) else { return };
+        if let Some(tunnel) = self.tunnels.get_mut(&id) {
+            tunnel.set_path(Path::default());
+        }
+        if let Some((_, sessions)) = self.paths.get_mut(&host) {
+            *sessions -= 1;
+            if *sessions == 0 {
+                self.paths.remove(&host);
+            }
+        }
+    }
+
     fn close(&mut self, now: Instant, id: SessionId, reason: CloseReason) {
         if let Some(tunnel) = self.tunnels.get_mut(&id) {
             tunnel.close(now, reason);
@@ -327,6 +370,7 @@ impl Server {
 
     fn stop_routing(&mut self, id: SessionId) {
         self.unvalidated.remove(&id);
+        self.leave_path(id);
         let Some(address) = self.routed.remove(&id) else { return };
         self.by_address.take_out(address, id);
         let Some(conv) = self.tunnels.get(&id).map(Tunnel::conv) else { return };
@@ -401,6 +445,8 @@ impl Server {
         debug_assert!(self.by_conv.len() <= self.routed.len(), "every conversation has a session");
         debug_assert!(self.routed.len() <= self.tunnels.len(), "every routed session has a tunnel");
         debug_assert!(self.unvalidated.len() <= self.routed.len(), "only routed sessions are evicted");
+        debug_assert!(self.hosts.len() <= self.routed.len(), "only routed sessions share paths");
+        debug_assert!(self.paths.len() <= self.hosts.len(), "every path has a session");
         debug_assert!(self.session_count() <= self.limits.sessions_max.max(1), "more sessions than allowed");
     }
 }

@@ -63,19 +63,23 @@ pub(super) struct Transmission {
 
 impl Conversation {
     /// KCP-10: acknowledgements below `rcv_nxt` are redundant with una, except the last one, which carries the RTT sample.
+    /// Those of small segments are kept if `each_small` is set, one for each clock value (CC-21).
     /// `false` when the datagram is full; `last` is the acknowledgement written last; `written` is called with each one.
     #[inline]
     pub(super) fn write_acks(
         &mut self,
         last: &mut Ack,
         datagram: &mut Datagram<'_>,
+        each_small: bool,
         mut written: impl FnMut(Ack),
     ) -> bool {
         if self.receiver.una_held.is_some() {
             return true;
         }
         while let Some(&ack) = self.receiver.acks.front() {
-            if diff(ack.sn, self.receiver.nxt) >= 0 || self.receiver.acks.len() == 1 {
+            let next = self.receiver.acks.get(1);
+            let kept = each_small && ack.small && next.is_some_and(|next| next.ts != ack.ts);
+            if diff(ack.sn, self.receiver.nxt) >= 0 || next.is_none() || kept {
                 if !datagram.fits(0) {
                     return false;
                 }
@@ -119,7 +123,7 @@ impl Conversation {
     pub(super) fn write_control(
         &mut self,
         command: Command,
-        Ack { sn, ts }: Ack,
+        Ack { sn, ts, .. }: Ack,
         datagram: &mut Datagram<'_>,
     ) {
         datagram.push(&Header { ts, sn, ..self.header(command) }, &[]);

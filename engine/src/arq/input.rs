@@ -136,6 +136,9 @@ impl Arq {
         match command {
             Command::Ack if !confirms => {}
             Command::Ack => {
+                if let Sender::Paced(paced) = &mut self.sender {
+                    paced.echoed(header.sn, header.ts);
+                }
                 self.ack_in(header.sn, header.ts, now, progress);
                 progress.sample_ts = Some(header.ts);
             }

@@ -41,7 +41,7 @@ pub use segment::{Command, Header, OVERHEAD};
 pub use send_buffer::SendError;
 
 use crate::Generation;
-use crate::congestion::{ControlState, Controller};
+use crate::congestion::{ControlState, Controller, Path};
 use crate::observe::{Histogram, Marks, Notes};
 use crate::time::{Instant, diff};
 use conversation::Conversation;
@@ -99,6 +99,22 @@ impl Arq {
     pub fn set_controller(&mut self, controller: Box<dyn Controller>, recovery: Recovery) {
         self.sender =
             Sender::Paced(Box::new(PacedSender::new(controller, recovery, self.core.params.tuning)));
+    }
+
+    /// Makes a sender under a controller share what it learns of the path with other conversations to the same peer, and use
+    /// what they learned (CC-20). What it knew alone is forgotten.
+    pub fn set_path(&mut self, path: Path) {
+        if let Sender::Paced(paced) = &mut self.sender {
+            paced.path = path;
+        }
+    }
+
+    /// What is known of the path, if a controller is in charge.
+    pub fn path(&self) -> Option<&Path> {
+        match &self.sender {
+            Sender::Kcp(_) => None,
+            Sender::Paced(paced) => Some(&paced.path),
+        }
     }
 
     /// Stream mode: writes fill up the last unnumbered segment and carry no fragment count.

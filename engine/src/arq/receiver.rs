@@ -10,6 +10,9 @@ use std::collections::VecDeque;
 /// Acknowledgements kept while the socket takes none; the peer repeats what was not acknowledged.
 pub const ACKS_MAX: usize = 1 << 16;
 
+/// Largest payload of a small segment.
+const SMALL_BYTES: usize = 512;
+
 /// Why `recv` returned nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -27,6 +30,8 @@ pub enum RecvError {
 pub(super) struct Ack {
     pub(super) sn: u32,
     pub(super) ts: u32,
+    /// Of a small segment, of which there may be copies.
+    pub(super) small: bool,
 }
 
 /// The receiving half of a conversation.
@@ -122,7 +127,8 @@ impl Receiver {
             self.acks.clear();
         }
         if self.acks.len() < ACKS_MAX {
-            self.acks.push_back(Ack { sn: header.sn, ts: header.ts });
+            let small = payload.len() <= SMALL_BYTES;
+            self.acks.push_back(Ack { sn: header.sn, ts: header.ts, small });
         }
         let Ok(index) = usize::try_from(offset) else { return false };
         if index >= self.reordered.len() {

@@ -22,9 +22,9 @@ pub(super) struct LossRate {
 impl LossRate {
     /// Takes in transmissions by load.
     pub(super) fn add(&mut self, tallies: &[Tally; 3]) {
-        add(&mut self.below, tallies[Load::Below as usize]);
-        add(&mut self.at, tallies[Load::At as usize]);
-        tallies.iter().for_each(|tally| add(&mut self.all, *tally));
+        fade(&mut self.below, tallies[Load::Below as usize]);
+        fade(&mut self.at, tallies[Load::At as usize]);
+        tallies.iter().for_each(|tally| fade(&mut self.all, *tally));
     }
 
     /// Begins a new measurement of the loss below the estimated bandwidth.
@@ -62,7 +62,8 @@ impl LossRate {
     }
 }
 
-fn add(sum: &mut Tally, more: Tally) {
+/// Adds to a tally in which older transmissions count less.
+pub(super) const fn fade(sum: &mut Tally, more: Tally) {
     sum.add(more);
     if sum.total() > MEMORY_SEGMENTS {
         sum.delivered /= 2;

@@ -14,12 +14,14 @@ mod auto;
 mod delivery;
 mod loss;
 mod max_filter;
+mod path;
 mod policer;
 mod probe_up;
 mod rtt;
 mod startup;
 
 pub use auto::{Auto, Phase};
+pub use path::Path;
 
 use crate::time::Instant;
 
@@ -111,7 +113,7 @@ pub struct ControlState {
     pub window_bytes: u64,
     /// Bytes in flight.
     pub in_flight_bytes: u64,
-    /// Loss rate of all transmissions, parts per million.
+    /// Loss rate of all transmissions to the peer, parts per million (CC-20).
     pub loss_ppm: u32,
 }
 
@@ -132,6 +134,6 @@ pub trait Controller: core::fmt::Debug + Send {
     /// Bytes that may be in flight.
     fn window_bytes(&self) -> u64;
 
-    /// View of the path; the caller fills in the bytes in flight.
+    /// View of the path; the caller fills in the bytes in flight, and the loss rate that sessions share.
     fn state(&self) -> ControlState;
 }

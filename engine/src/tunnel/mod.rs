@@ -34,7 +34,7 @@ pub(crate) use receive::admit;
 pub use transmit::Transmit;
 
 use crate::arq::{Arq, Flush, Recovery};
-use crate::congestion::Auto;
+use crate::congestion::{Auto, Path};
 use crate::entropy::Entropy;
 use crate::event::{CloseReason, Event, StreamId};
 use crate::mux::{self, Dialect, Mux, OpenError, ReadError, Role, WriteError};
@@ -271,6 +271,11 @@ impl Tunnel {
     /// Streams held by the multiplexer.
     pub fn stream_count(&self) -> usize {
         self.mux.stream_count()
+    }
+
+    /// See [`Arq::set_path`].
+    pub(crate) fn set_path(&mut self, path: Path) {
+        self.arq.set_path(path);
     }
 
     /// The ARQ, for status pages and checks.

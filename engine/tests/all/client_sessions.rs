@@ -1,8 +1,10 @@
 //! Which session of a client the next stream uses, and when replaced sessions end (CLI-51, CLI-56).
 
 use crate::pair::{listen, reference};
+use engine::congestion::Tally;
 use engine::{
-    Choice, Client, ClientLimits, CloseReason, Entropy, Instant, Retired, Server, SessionId, StreamId, Timer,
+    Choice, Client, ClientLimits, CloseReason, Entropy, Instant, Retired, Server, SessionId, Settings,
+    StreamId, Timer,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,6 +78,23 @@ fn a_session_that_leaves_data_unanswered_is_replaced() {
     assert_ne!(second, first);
     assert!(!client.tunnel(first).unwrap().is_closed(), "its streams continue");
     assert_eq!(open(&mut client, START + 10 * SECOND), second);
+}
+
+// CC-20
+#[test]
+fn sessions_to_one_server_share_their_path() {
+    let config = Arc::new(Settings::client().tunnel_config().unwrap());
+    let mut client = Client::new(config, ClientLimits { slots: 3, lifetime: None, grace: SECOND });
+    let mut dial = |to: &str| {
+        let Choice::Dial(slot) = client.choose(START) else { panic!("a slot without a session") };
+        let id = client.dial(START, slot, to.parse().unwrap(), Entropy::from_seed([1; 32]));
+        client.tunnel(id).unwrap().arq().path().unwrap().clone()
+    };
+    let first = dial("192.0.2.1:29900");
+    first.add(Tally { delivered: 90, lost: 10 });
+    assert!(dial("192.0.2.1:29901").is(&first), "another port of the same host");
+    let elsewhere = dial("192.0.2.2:29900");
+    assert!(!elsewhere.is(&first) && elsewhere.tally().total() == 0);
 }
 
 // CLI-77

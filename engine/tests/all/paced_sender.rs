@@ -343,6 +343,43 @@ fn datagrams_of_small_messages_carry_copies_of_the_ones_before() {
     }
 }
 
+/// The loss rate of the path, percent, as known after an echo of small messages of which every tenth datagram is lost in both
+/// directions.
+fn loss_of_small_messages(receiver: Arq) -> u32 {
+    let mut sender = paced(1_000_000, 300_000);
+    sender.repeat_acks(true);
+    let mut line = Line::new(sender, receiver);
+    let mut counts = [0; 2];
+    for n in 0..800 {
+        line.ends[0].send(&[n as u8; 60]).unwrap();
+        line.ends[1].send(&[n as u8; 60]).unwrap();
+        line.run(20, |side, _| {
+            counts[side] += 1;
+            // Not the same ones in both directions, and not in step with the messages.
+            (counts[side] * 7 + side * 3 + n / 10) % 10 != 0
+        });
+        while line.ends[0].take().is_some() {}
+    }
+    line.ends[0].path().unwrap().tally().loss_ppm() / 10_000
+}
+
+// CC-21
+#[test]
+fn copies_do_not_hide_the_loss_of_datagrams() {
+    let mut receiver = paced(1_000_000, 300_000);
+    receiver.repeat_acks(true);
+    let percent = loss_of_small_messages(receiver);
+    assert!((8..=13).contains(&percent), "{percent} %");
+}
+
+/// kcp-go's receiver acknowledges a part of what arrives only.
+// CC-21
+#[test]
+fn a_peer_that_leaves_acknowledgements_out_does_not_feign_loss() {
+    let percent = loss_of_small_messages(arq(None));
+    assert!(percent <= 13, "{percent} %");
+}
+
 /// Tuned senders have parity, if the user wants any.
 // CC-17
 #[test]

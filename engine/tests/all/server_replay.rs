@@ -1,5 +1,6 @@
 //! Replayed datagrams of clients, from the attacker's address or from the client's: what they may start, and for how long.
 
+use engine::congestion::{Path, Tally};
 use engine::{
     CloseReason, DropReason, Entropy, Handled, Instant, Received, Server, ServerLimits, SessionId, Settings,
     StreamId, Tunnel, TunnelConfig,
@@ -288,4 +289,59 @@ fn a_server_that_accepts_nothing_still_serves_its_sessions() {
     tunnel.write(NOW, stream, b"more").unwrap();
     let used = Received::Session(session, Handled::Used);
     assert_eq!(receive(&mut server, NOW, CLIENT, &datagrams(&mut tunnel, NOW).remove(0).1), used);
+}
+
+/// The path that a session shares.
+fn path_of(server: &Server, id: SessionId) -> &Path {
+    server.tunnel(id).unwrap().arq().path().unwrap()
+}
+
+// CC-20
+#[test]
+fn validated_sessions_of_one_host_share_their_path_until_they_are_gone() {
+    let mut server = listen(8, 2);
+    let mut sessions = Vec::new();
+    for (seed, from) in [(1, CLIENT), (2, "198.51.100.7:2"), (3, "203.0.113.9:1")] {
+        let (mut tunnel, _, first) = client(seed);
+        let id = accepted(receive(&mut server, NOW, from, &first));
+        converse(&mut server, NOW, id, from, &mut tunnel);
+        sessions.push(id);
+    }
+    let [first, second, other] = sessions[..] else { panic!("three sessions") };
+    let path = path_of(&server, first).clone();
+    path.add(Tally { delivered: 300, lost: 100 });
+    assert!(path.is(path_of(&server, second)) && path_of(&server, second).tally().loss_ppm() > 240_000);
+    assert!(!path.is(path_of(&server, other)) && path_of(&server, other).tally().lost == 0);
+    server.remove(NOW, first);
+    assert!(path.is(path_of(&server, second)));
+    server.remove(NOW, second);
+    drop(path);
+    let (mut tunnel, _, first) = client(4);
+    let id = accepted(receive(&mut server, NOW, CLIENT, &first));
+    converse(&mut server, NOW, id, CLIENT, &mut tunnel);
+    assert_eq!(path_of(&server, id).tally().lost, 0, "nothing is kept of a host without sessions");
+}
+
+/// Replayed datagrams from the client's host start a session whose transmissions nobody acknowledges.
+// CC-20
+#[test]
+fn replays_do_not_change_what_is_known_of_a_path() {
+    let mut server = listen(8, 2);
+    let (mut recorded, _, first_recorded) = client(1);
+    let id = accepted(receive(&mut server, NOW, CLIENT, &first_recorded));
+    let replays = converse(&mut server, NOW, id, CLIENT, &mut recorded);
+
+    let mut server = listen(8, 3);
+    let (mut tunnel, _, first) = client(2);
+    let genuine = accepted(receive(&mut server, NOW, CLIENT, &first));
+    converse(&mut server, NOW, genuine, CLIENT, &mut tunnel);
+    let before = path_of(&server, genuine).tally();
+    let spoofed = "198.51.100.7:666";
+    let replayed = accepted(receive(&mut server, after(10), spoofed, &first_recorded));
+    for datagram in &replays {
+        let _ = receive(&mut server, after(20), spoofed, datagram);
+    }
+    run(&mut server, replayed, after(5_000));
+    assert!(!path_of(&server, replayed).is(path_of(&server, genuine)));
+    assert_eq!(path_of(&server, genuine).tally(), before);
 }

@@ -49,7 +49,7 @@ impl KcpSender {
         let Some(mut plan) = self.plan.take() else { return };
         let acks_only = plan.kind == Flush::AckOnly;
         let no_probes = acks_only && core.params.generation == Generation::Go2021;
-        let done = core.write_acks(&mut plan.last_ack, datagram, |_| {})
+        let done = core.write_acks(&mut plan.last_ack, datagram, false, |_| {})
             && (no_probes || core.write_probes(plan.last_ack, datagram))
             && (acks_only || self.write_segments(core, &mut plan, now.ms(), datagram));
         if done {

@@ -2,7 +2,8 @@
 //!
 //! KCP acknowledges out-of-order data only once: una covers what arrived in order, and beyond a gap each segment has one
 //! acknowledgement. When that is lost, the sender takes the segment for lost. Duplicates that arrive show how often this
-//! happens, and redundant acknowledgements prevent it.
+//! happens, and redundant acknowledgements prevent it. Each datagram of small segments is acknowledged, in order or not, and
+//! that is repeated, so that the sender learns which of its copies arrived ([`super::arrivals`]).
 
 use crate::arq::receiver::Ack;
 use crate::time::{Instant, diff};
@@ -103,7 +104,7 @@ impl Redundancy {
     fn repeated(&self, rcv_nxt: u32, room: usize) -> Vec<Ack> {
         let batches =
             DISTANCES[..self.level].iter().rev().filter_map(|distance| self.recent.get(distance - 1));
-        batches.flatten().filter(|ack| diff(ack.sn, rcv_nxt) > 0).take(room).copied().collect()
+        batches.flatten().filter(|ack| ack.small || diff(ack.sn, rcv_nxt) > 0).take(room).copied().collect()
     }
 
     /// A datagram carries these for the first time.

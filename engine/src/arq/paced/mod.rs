@@ -5,6 +5,7 @@
 //! what the receiver waits for.
 
 mod acks;
+mod arrivals;
 mod pacer;
 mod probe_timer;
 mod rack;
@@ -16,9 +17,10 @@ use super::conversation::{Conversation, Flush, Tuning};
 use super::cwnd::CongestionWindow;
 use super::progress::Progress;
 use super::segment::OVERHEAD;
-use crate::congestion::{AckEvent, ControlState, Controller};
+use crate::congestion::{AckEvent, ControlState, Controller, Path, Tally};
 use crate::time::{Instant, diff};
 use acks::AckSchedule;
+use arrivals::Arrivals;
 use core::time::Duration;
 use pacer::Pacer;
 use probe_timer::ProbeTimer;
@@ -40,7 +42,10 @@ pub enum Recovery {
 #[derive(Debug)]
 pub(super) struct PacedSender {
     controller: Box<dyn Controller>,
+    /// What all sessions to the peer know of the path.
+    pub(super) path: Path,
     pub(super) sent: Sent,
+    arrivals: Arrivals,
     pacer: Pacer,
     timer: ProbeTimer,
     acks: AckSchedule,
@@ -62,7 +67,9 @@ impl PacedSender {
         pacer.set(controller.pacing_bytes_s());
         Self {
             controller,
+            path: Path::default(),
             sent: Sent::default(),
+            arrivals: Arrivals::default(),
             pacer,
             timer: ProbeTimer::default(),
             acks: AckSchedule::new(if tuned { interval } else { acks::DELAY }),
@@ -88,7 +95,11 @@ impl PacedSender {
 
     /// See [`super::Arq::control_state`].
     pub(super) fn control_state(&self) -> ControlState {
-        ControlState { in_flight_bytes: self.sent.in_flight_bytes(), ..self.controller.state() }
+        ControlState {
+            in_flight_bytes: self.sent.in_flight_bytes(),
+            loss_ppm: self.path.tally().loss_ppm(),
+            ..self.controller.state()
+        }
     }
 
     /// Queued segments above which no more data is wanted: what the controller lets go in 5 ms.
@@ -119,6 +130,9 @@ impl PacedSender {
             self.probe = true;
             if self.timer.expire(now) > 1 {
                 self.sent.lose_all();
+                // An outage is no sample of loss.
+                self.sent.unreported.of_path = Tally::default();
+                self.arrivals.forget();
                 if let Some(cwnd) = &mut self.cwnd {
                     cwnd.collapse(core.send_window().min(cwnd.segments), core.params.mss() as u32);
                 }
@@ -156,6 +170,11 @@ impl PacedSender {
         let acks = !core.receiver.acks.is_empty() && self.acks.is_due(now);
         let data = self.has_sendable(core) && self.window_has_room(core) && self.pacer.may_send(now);
         acks || data || self.probe || core.window.has_probes()
+    }
+
+    /// The peer acknowledged the segment `sn`, which una may have passed, with the clock value `ts`.
+    pub(super) fn echoed(&mut self, sn: u32, ts: u32) {
+        self.arrivals.echoed(sn, ts);
     }
 
     /// A data segment arrived.
@@ -199,6 +218,8 @@ impl PacedSender {
     fn report(&mut self, now: Instant) {
         let rate = self.sent.take_rate();
         let unreported = std::mem::take(&mut self.sent.unreported);
+        self.path.add(unreported.of_path);
+        self.path.add(self.arrivals.take(now, self.sent.rack.timeout()));
         if unreported.is_empty() {
             return;
         }

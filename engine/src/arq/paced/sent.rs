@@ -30,6 +30,8 @@ struct Record {
     fate: Fate,
     load: Load,
     retransmitted: bool,
+    /// Its fate is a sample of the path's loss.
+    samples_loss: bool,
     bytes: u32,
     /// Clock value in the header.
     ts: u32,
@@ -62,6 +64,8 @@ pub(in crate::arq) struct Sent {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Unreported {
     pub(super) tallies: [Tally; 3],
+    /// Those that are samples of the path's loss.
+    pub(super) of_path: Tally,
     pub(super) delivered_bytes: u64,
     /// Shortest round trip.
     pub(super) rtt_us: Option<u64>,
@@ -116,7 +120,7 @@ impl Sent {
     }
 
     /// The segment at `index` leaves; a segment that was not sent before has the next index.
-    pub(super) fn sent(&mut self, index: usize, now: Instant, bytes: usize, load: Load) {
+    pub(super) fn sent(&mut self, index: usize, now: Instant, bytes: usize, load: Load, samples_loss: bool) {
         if self.in_flight_bytes == 0 {
             self.rate.restart(now);
         }
@@ -125,6 +129,7 @@ impl Sent {
             fate: Fate::InFlight,
             load,
             retransmitted: index < self.records.len(),
+            samples_loss,
             bytes: bytes as u32,
             ts: now.ms(),
             number: self.transmissions,
@@ -190,6 +195,9 @@ impl Sent {
             // A bundled copy was delivered, and the transmission lost.
             let tally = &mut self.unreported.tallies[record.load as usize];
             (tally.delivered, tally.lost) = (tally.delivered - 1, tally.lost + 1);
+            let sample = u32::from(record.samples_loss);
+            self.unreported.of_path.delivered -= sample;
+            self.unreported.of_path.lost += sample;
         }
     }
 
@@ -215,6 +223,7 @@ impl Sent {
         self.rate.delivered(bytes, now);
         self.unreported.delivered_bytes += bytes;
         self.unreported.tallies[record.load as usize].delivered += 1;
+        self.unreported.of_path.delivered += u32::from(record.samples_loss);
         let newer = self.unreported.newest.is_none_or(|newest| record.number > newest.number);
         if by_last && record.sent_at >= self.trust_from && newer {
             self.unreported.newest = Some(*record);
@@ -306,4 +315,5 @@ fn lose(record: &mut Record, unreported: &mut Unreported, in_flight_bytes: &mut 
     record.fate = Fate::Lost;
     *in_flight_bytes -= u64::from(record.bytes);
     unreported.tallies[record.load as usize].lost += 1;
+    unreported.of_path.lost += u32::from(record.samples_loss);
 }

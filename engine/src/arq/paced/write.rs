@@ -40,6 +40,9 @@ impl PacedSender {
                 self.write_acks(core, &mut last_ack, datagram);
             }
             self.write_copies(core, now, data_at, datagram);
+            if datagram.len() - data_at <= SMALL_DATAGRAM_BYTES {
+                self.arrivals.sent(now);
+            }
         }
         core.write_probes(last_ack, datagram);
     }
@@ -57,7 +60,7 @@ impl PacedSender {
         }
         // No more than fit the datagram, however many wait.
         let mut written = Vec::with_capacity(pending.min(datagram.headers_left()));
-        let all = core.write_acks(last, datagram, |ack| written.push(ack));
+        let all = core.write_acks(last, datagram, self.acks.may_repeat, |ack| written.push(ack));
         self.acks.redundancy.sent(written);
         if all {
             self.acks.due_at = None;
@@ -113,7 +116,8 @@ impl PacedSender {
             return false;
         }
         core.write_data(index, transmission(core, cause, now), datagram);
-        self.sent.sent(index, now, OVERHEAD + len, self.controller.load());
+        let counted = len <= COPY_BYTES_MAX && self.arrivals.are_known();
+        self.sent.sent(index, now, OVERHEAD + len, self.controller.load(), !counted);
         self.timer.sent(now);
         self.pacer.set(self.controller.pacing_bytes_s());
         self.pacer.sent(now, OVERHEAD + len);
@@ -132,7 +136,7 @@ impl PacedSender {
         if !self.copies || datagram.len() - data_at > SMALL_DATAGRAM_BYTES || !self.sent.has_several() {
             return;
         }
-        let copies = match self.controller.state().loss_ppm {
+        let copies = match self.path.expected_loss_ppm() {
             0..20_000 => 1,
             20_000..120_000 => 2,
             _ => 3,
