@@ -2,7 +2,7 @@
 # Lists requirement ids that no test cites, and citations of ids that do not exist. Either makes it fail.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-ids='\b(TCP|CC|CRYPT|FEC|KCP|MUX|SMUX|SMUXB|YAMUX|SNAP|QPP|CLI|FTCP)-[0-9]+\b'
+ids='\b(TCP|CC|CRYPT|FEC|KCP|MUX|SMUX|SMUXB|YAMUX|SNAP|QPP|CLI|FTCP|PLAT)-[0-9]+\b'
 defined=$(grep -hoE "^- $ids" engine/requirements/*.md | cut -c3- | sort -u)
 in_tests=$(git ls-files '*/tests/*.rs' | xargs grep -hoE "$ids" | sort -u)
 inline=$(git ls-files '*/src/*.rs' | xargs awk '/#\[cfg\(test\)\]/ { on = 1 } FNR == 1 { on = 0 } on' | grep -oE "$ids" | sort -u || true)

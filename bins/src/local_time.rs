@@ -1,5 +1,6 @@
 //! Moments in the local time zone, and Go's way of writing them into file names (CLI-32; Go time/format.go).
 
+use crate::platform::calendar::Calendar;
 use std::fmt::{self, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -39,35 +40,12 @@ impl LocalTime {
         Self::at(i64::try_from(since.as_secs()).unwrap_or(0), since.subsec_nanos())
     }
 
-    /// A moment in the process's time zone.
+    /// A moment in the process's time zone; in UTC where the system cannot convert it (PLAT-3).
     pub fn at(unix_s: i64, nanos: u32) -> Self {
-        // SAFETY: `tm` is plain data for which all zeros is a valid value; both pointers are to live locals.
-        let tm = unsafe {
-            let mut tm: libc::tm = std::mem::zeroed();
-            libc::localtime_r(&unix_s, &mut tm);
-            tm
-        };
-        let number = |value: libc::c_int| u32::try_from(value).unwrap_or(0);
-        let zone = if tm.tm_zone.is_null() {
-            String::new()
-        } else {
-            // SAFETY: localtime_r points tm_zone to a string of the zone data, which lives as long as the process.
-            unsafe { std::ffi::CStr::from_ptr(tm.tm_zone) }.to_string_lossy().into_owned()
-        };
-        Self {
-            unix_s,
-            nanos,
-            year: tm.tm_year + 1900,
-            month: number(tm.tm_mon) + 1,
-            day: number(tm.tm_mday),
-            hour: number(tm.tm_hour),
-            minute: number(tm.tm_min),
-            second: number(tm.tm_sec),
-            weekday: number(tm.tm_wday),
-            day_of_year: number(tm.tm_yday) + 1,
-            offset_s: tm.tm_gmtoff,
-            zone,
-        }
+        let calendar = Calendar::local(unix_s).unwrap_or_else(|| Calendar::utc(unix_s));
+        let Calendar { year, month, day, hour, minute, second, weekday, day_of_year, offset_s, zone } =
+            calendar;
+        Self { unix_s, nanos, year, month, day, hour, minute, second, weekday, day_of_year, offset_s, zone }
     }
 
     /// The moment in a layout of Go's time package.

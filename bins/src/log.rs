@@ -12,7 +12,7 @@ pub use record::{Level, Record};
 pub(crate) use record::{log_event, log_limited};
 
 use crate::local_time::LocalTime;
-use crate::path_of;
+use crate::platform::text::path_of;
 use queue::Queue;
 use std::fmt;
 use std::fs::{File, OpenOptions};

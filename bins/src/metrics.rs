@@ -1,14 +1,13 @@
 //! What `--metrics` shows: Prometheus text about the process, JSON that also lists sessions, and whether it is healthy (CLI-36).
 
-mod process;
 mod prometheus;
 
-use crate::net::carrier::Carrier;
+use crate::datagrams::Carrier;
 use crate::net::http::Page;
+use crate::platform::process::Process;
 use crate::snmp::Totals;
 use engine::congestion::ControlState;
 use engine::{Stats, Tunnel};
-use process::Process;
 use serde::Serialize;
 use std::net::SocketAddr;
 

@@ -2,13 +2,11 @@
 //!
 //! Only in builds with the feature `profile`: the profiler keeps the names of all functions, some 100 MB, until the program ends.
 
-#[cfg(feature = "profile")]
-mod recorder;
-
 use crate::net::http::Page;
+use crate::platform;
 
 /// Whether profiles can be taken.
-pub const AVAILABLE: bool = cfg!(feature = "profile");
+pub const AVAILABLE: bool = platform::profile::AVAILABLE;
 
 /// What Go's profiler assumes when no duration is given.
 const SECONDS_DEFAULT: u64 = 30;
@@ -30,10 +28,10 @@ pub async fn page(target: &str) -> Page {
     }
 }
 
-#[cfg(feature = "profile")]
-use recorder::record;
-
-#[cfg(not(feature = "profile"))]
-async fn record(_seconds: u64) -> Page {
-    Page::text("501 Not Implemented", "this build has no profiler: build with --features profile")
+async fn record(seconds: u64) -> Page {
+    match platform::profile::record(seconds).await {
+        Ok(body) => Page { status: "200 OK", kind: "application/octet-stream", body },
+        Err(error) if AVAILABLE => Page::text("503 Service Unavailable", &error),
+        Err(error) => Page::text("501 Not Implemented", &error),
+    }
 }

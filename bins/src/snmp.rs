@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use crate::local_time::LocalTime;
-use crate::path_of;
+use crate::platform::text::path_of;
 
 /// Counters of the process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -111,7 +111,7 @@ pub fn check_writable(path: &str, now: &LocalTime) -> io::Result<()> {
 
 fn file_name(path: &str, now: &LocalTime) -> PathBuf {
     let (folder, layout) = path
-        .rsplit_once('/')
+        .rsplit_once(std::path::is_separator)
         .map_or(("", path), |(folder, name)| (if folder.is_empty() { "/" } else { folder }, name));
     path_of(folder).join(path_of(&now.format(layout)))
 }

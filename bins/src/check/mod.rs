@@ -17,12 +17,11 @@ pub use report::Fault;
 
 use crate::config::{Command, Config, Given, load};
 use crate::flags::Side;
+use crate::platform::text::of_system;
 use engine::Entropy;
-use engine::options::text_of;
 use report::Report;
 use socket::Via;
 use std::io::{self, Write};
-use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 
 /// The first word of a command line that requests a check.
@@ -31,7 +30,7 @@ pub const WORD: &str = "check";
 /// Checks with the options in `words`, which follow [`WORD`], and prints the result. The exit status is 0 if everything works, that of
 /// the first [`Fault`] otherwise, and 1 or 2 if the options do not permit a start (CLI-8).
 pub fn run(side: Side, words: &[String]) -> ExitCode {
-    let environment = |name: &str| std::env::var_os(name).map(|value| text_of(value.as_bytes()));
+    let environment = |name: &str| std::env::var_os(name).map(|value| of_system(&value));
     let refuse = |text: String, code| {
         // Standard error may be closed.
         let _ = writeln!(io::stderr(), "{}: {}", side.program(), text.replace(['\n', '\r'], " "));

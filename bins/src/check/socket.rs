@@ -1,8 +1,8 @@
 //! A socket for one peer that a thread reads and writes without a driver: UDP, or forged TCP as the options have it.
 
-use crate::net::forged;
-use crate::net::fragments::forbid_fragments;
-use crate::net::udp::{Datagrams, RecvBatch};
+use crate::datagrams::{Datagrams, RecvBatch};
+use crate::platform::forbid_fragments;
+use crate::platform::forged;
 use engine::Entropy;
 use engine::forged::Variant;
 use std::collections::VecDeque;

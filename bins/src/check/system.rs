@@ -2,8 +2,8 @@
 
 use super::report::{Fault, Report};
 use crate::config::Config;
-use rustix::process::{Resource, getrlimit};
-use std::fs;
+use crate::platform::limits;
+use crate::platform::process::kernel_setting;
 
 /// Descriptors below which a program is of little use, and a number that serves some thousand streams.
 const DESCRIPTORS_MIN: u64 = 256;
@@ -21,7 +21,7 @@ pub(super) fn check(config: &Config, report: &mut Report) {
 
 /// Each stream and each port has a descriptor; the program raises the soft limit itself (CLI-78).
 fn check_descriptors(report: &mut Report) {
-    let hard = getrlimit(Resource::Nofile).maximum;
+    let hard = limits::descriptors_max();
     let text = hard.map_or("unlimited".into(), |hard| hard.to_string());
     let next =
         "raise it: LimitNOFILE= of the systemd unit, or `ulimit -Hn` in the shell that starts the program";
@@ -39,7 +39,7 @@ fn check_descriptors(report: &mut Report) {
 /// Buffers of the UDP sockets: the system grants at most its own limit, and drops what does not fit.
 fn check_buffers(wanted: i64, report: &Report) {
     for (direction, key) in [("receive", "net/core/rmem_max"), ("send", "net/core/wmem_max")] {
-        let Some(granted) = number(key) else { continue };
+        let Some(granted) = kernel_setting(key) else { continue };
         let name = key.replace('/', ".");
         if granted >= wanted.unsigned_abs() {
             report.ok("sysctl", &format!("{name} = {granted} grants --sockbuf {wanted}"));
@@ -56,7 +56,8 @@ fn check_buffers(wanted: i64, report: &Report) {
 }
 
 fn check_tracking(report: &mut Report) {
-    let table = number("net/netfilter/nf_conntrack_count").zip(number("net/netfilter/nf_conntrack_max"));
+    let table = kernel_setting("net/netfilter/nf_conntrack_count")
+        .zip(kernel_setting("net/netfilter/nf_conntrack_max"));
     let Some((count, max)) = table.filter(|(_, max)| *max > 0) else { return };
     if count * 100 / max >= TRACKED_PERCENT_MAX {
         report.fault(
@@ -67,9 +68,4 @@ fn check_tracking(report: &mut Report) {
             "raise net.netfilter.nf_conntrack_max",
         );
     }
-}
-
-/// A number below /proc/sys, where the system has it.
-fn number(key: &str) -> Option<u64> {
-    fs::read_to_string(format!("/proc/sys/{key}")).ok()?.trim().parse().ok()
 }

@@ -1,7 +1,7 @@
 //! The JSON file, read as Go's encoding/json reads it (CLI-10 to CLI-13, cli.md section 3).
 
 use crate::flags::{self, Side};
-use crate::path_of;
+use crate::platform::text::path_of;
 use engine::options::{Flag, Value, text_of};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};

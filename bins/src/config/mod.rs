@@ -8,12 +8,12 @@ pub use given::Given;
 pub use json::{FileError, FileReason, JsonFile, parse as parse_json};
 pub use sip003::{PluginError, is_plugin};
 
+use crate::datagrams::SocketOptions;
 use crate::flags::{self, Program, Side, UsageError};
 use crate::net::address::Address;
 use crate::net::dns::Resolvers;
-use crate::net::forged;
 use crate::net::network::System;
-use crate::net::udp::SocketOptions;
+use crate::platform::forged;
 use crate::proxy::Ser;
 use crate::proxy::allow::AllowList;
 use engine::Settings;

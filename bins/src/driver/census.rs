@@ -1,10 +1,11 @@
 //! Every session of the program: how many there are, and the sum of their counters (CLI-7).
 
 use super::hub::Hub;
+use crate::datagrams::Carrier;
 use crate::flags::Side;
-use crate::heap::{heap_bytes, memory_bytes};
+use crate::heap::heap_bytes;
 use crate::metrics::{Ratios, SESSIONS_LISTED_MAX, Session, Snapshot, Worst};
-use crate::net::carrier::Carrier;
+use crate::platform::process::memory_bytes;
 use crate::snmp::Totals;
 use engine::Stats;
 use std::cell::{Cell, RefCell};

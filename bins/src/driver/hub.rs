@@ -6,9 +6,9 @@ use super::diagnose::Diagnose;
 use super::stop::Stopping;
 use super::stream::{Signals, Stream};
 use super::tunnels::Tunnels;
+use crate::datagrams::Carrier;
+use crate::datagrams::{Datagrams, RecvBatch};
 use crate::log::{log_event, log_limited};
-use crate::net::carrier::Carrier;
-use crate::net::udp::{Datagrams, RecvBatch};
 use engine::mux::{Dialect, OpenError};
 use engine::{
     Client, CloseReason, DropReason, Event, Handled, Instant, Mismatch, Received, Server, SessionId, Stats,

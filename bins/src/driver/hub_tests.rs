@@ -1,7 +1,7 @@
 //! A hub over a socket that blocks on command.
 
 use super::*;
-use crate::net::udp::Datagrams;
+use crate::datagrams::Datagrams;
 use engine::crypt::Cipher;
 use engine::options::Governor;
 use engine::{Choice, ClientLimits, Entropy, Settings};

@@ -5,9 +5,9 @@
 //! share are ended, the fullest first, so that sessions that do not move do not lock out others; above the limit at once.
 
 use super::census::Census;
-use crate::heap;
 use crate::heap::heap_bytes;
 use crate::log::log_line;
+use crate::platform::memory;
 use engine::CloseReason;
 use std::rc::Rc;
 use std::time::Duration;
@@ -37,7 +37,7 @@ pub(crate) async fn trim_after_load() {
         let worth_it = high_bytes / 2 >= used_bytes && high_bytes - used_bytes >= TRIM_BYTES_MIN;
         looks = if worth_it { looks + 1 } else { 0 };
         if looks >= TRIM_LOOKS {
-            heap::trim();
+            memory::trim();
             (high_bytes, looks) = (used_bytes, 0);
         }
     }

@@ -7,11 +7,11 @@ use crate::log::{self, log_event, log_limited, log_line};
 use crate::net::hosts::Hosts;
 use crate::net::http;
 use crate::net::wire::Listener;
+use crate::platform::signals::{self, Requests};
 use crate::{profile, snmp};
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::spawn_local;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
@@ -40,8 +40,8 @@ pub(crate) fn start(config: &Config, census: &Rc<Census>, pages: Pages) -> io::R
         }
         spawn_local(http::serve(listener, hosts, async |target: &str| profile::page(target).await));
     }
-    spawn_local(dump(signal(SignalKind::user_defined1())?, Rc::clone(census)));
-    spawn_local(reopen(signal(SignalKind::hangup())?, !config.program.log.is_empty()));
+    spawn_local(dump(signals::dump()?, Rc::clone(census)));
+    spawn_local(reopen(signals::reopen()?, !config.program.log.is_empty()));
     if let (false, Ok(period_s @ 1..)) =
         (config.program.snmplog.is_empty(), u64::try_from(config.program.snmpperiod))
     {
@@ -55,8 +55,8 @@ pub(crate) fn start(config: &Config, census: &Rc<Census>, pages: Pages) -> io::R
 }
 
 /// CLI-104. Rows of counters open their file anyway.
-async fn reopen(mut signal: Signal, has_file: bool) {
-    while signal.recv().await.is_some() {
+async fn reopen(mut requests: Requests, has_file: bool) {
+    while requests.next().await.is_some() {
         if has_file {
             log::reopen();
             log_event!(Info, "log_reopened", [], "SIGHUP: log file opened again");
@@ -67,8 +67,8 @@ async fn reopen(mut signal: Signal, has_file: bool) {
 }
 
 /// CLI-33
-async fn dump(mut signal: Signal, census: Rc<Census>) {
-    while signal.recv().await.is_some() {
+async fn dump(mut requests: Requests, census: Rc<Census>) {
+    while requests.next().await.is_some() {
         log_line!("{}", census.totals().dump());
     }
 }

@@ -9,12 +9,13 @@ use super::proxy;
 use super::stop::{self, Stop};
 use super::stream::Stream;
 use crate::config::Config;
+use crate::datagrams::Carrier;
+use crate::datagrams::Datagrams;
 use crate::log::{log_event, log_limited};
 use crate::net::address::Address;
-use crate::net::carrier::Carrier;
 use crate::net::network::Network;
-use crate::net::udp::Datagrams;
 use crate::net::wire::{DialError, Wire};
+use crate::platform::limits;
 use crate::proxy::Ser;
 use crate::proxy::allow::AllowList;
 use engine::{Entropy, ServerLimits, TunnelConfig};
@@ -242,7 +243,5 @@ async fn forward(stream: Stream, streams: Rc<Streams>) {
 
 /// Descriptors that the process may have open.
 fn descriptors_max() -> usize {
-    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
-    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(usize::MAX)
+    limits::descriptors().and_then(|count| usize::try_from(count).ok()).unwrap_or(usize::MAX)
 }

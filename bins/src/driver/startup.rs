@@ -8,25 +8,23 @@ use super::server::Server;
 use super::stop::Stop;
 use crate::check;
 use crate::config::{Command, Config, ConfigError, Given, is_plugin, load};
+use crate::datagrams::Datagrams;
 use crate::flags::{self, Program, Side};
 use crate::local_time::LocalTime;
 use crate::log::{self, log_event, log_line};
 use crate::net::address::{Address, PortRange, bind_candidates, resolve};
-use crate::net::forged;
 use crate::net::hosts::Hosts;
 use crate::net::network::Network;
-use crate::net::udp::Datagrams;
 use crate::net::wire::{Listener, first_working};
-use crate::service;
+use crate::platform::calendar::Calendar;
+use crate::platform::text::of_system;
+use crate::platform::{forged, limits, service};
 use crate::snmp;
-use engine::options::{Compat, text_of};
+use engine::options::Compat;
 use engine::settings::SettingsError;
 use engine::{Entropy, TunnelConfig};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::fmt::Display;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::process::parent_id;
 use std::process::ExitCode;
 use std::rc::Rc;
 use tokio::runtime::Builder;
@@ -44,7 +42,7 @@ enum StartError {
 
 /// Runs one of the programs with the process's own command line and environment.
 pub fn run(side: Side) -> ExitCode {
-    let words: Vec<String> = std::env::args_os().skip(1).map(|word| text_of(word.as_bytes())).collect();
+    let words: Vec<String> = std::env::args_os().skip(1).map(|word| of_system(&word)).collect();
     if let Some((check::WORD, words)) = words.split_first().map(|(word, words)| (word.as_str(), words)) {
         return check::run(side, words);
     }
@@ -69,8 +67,8 @@ pub fn run(side: Side) -> ExitCode {
 }
 
 fn start(side: Side, words: &[String]) -> Result<(), StartError> {
-    let parent = parent_id();
-    let environment = |name: &str| std::env::var_os(name).map(|value| text_of(value.as_bytes()));
+    let parent = service::parent_id();
+    let environment = |name: &str| std::env::var_os(name).map(|value| of_system(&value));
     let (config, given, warnings) = match load(side, words, environment)? {
         Command::Print(text) => {
             return match io::Write::write_all(&mut io::stdout(), text.as_bytes()) {
@@ -81,7 +79,8 @@ fn start(side: Side, words: &[String]) -> Result<(), StartError> {
         }
         Command::Run(config, given, warnings) => (config, given, warnings),
     };
-    raise_descriptor_limit();
+    // Each stream and each port has one.
+    limits::raise_descriptors();
     if !config.program.snmplog.is_empty() {
         snmp::check_writable(&config.program.snmplog, &LocalTime::now()).map_err(|error| {
             system(&format!("--snmplog {}: cannot be written", config.program.snmplog), error)
@@ -111,13 +110,6 @@ fn start(side: Side, words: &[String]) -> Result<(), StartError> {
         }
         start.run(stop).await
     })
-}
-
-/// Raises the limit of open descriptors to what the system allows, as Go's runtime does: each stream and each port has one.
-fn raise_descriptor_limit() {
-    let limit = getrlimit(Resource::Nofile);
-    // Without more descriptors the program works with those it has.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }
 
 /// Runs one of the programs as a task of a host of `network` until `stop` is notified, with the command line `words` and no
@@ -307,6 +299,9 @@ impl Start {
     fn log(&self, listening: &str) {
         for warning in self.warnings.iter().chain(&self.tunnel_config.warnings) {
             log_event!(Warn, "option", [], "{warning}");
+        }
+        if Calendar::local(LocalTime::now().unix_s).is_none() {
+            log_event!(Warn, "utc", [], "this system does not report local time: times are UTC");
         }
         for line in parameters(&self.config, &self.tunnel_config, listening) {
             log_event!(Info, "option", [], "{line}");

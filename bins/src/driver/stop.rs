@@ -1,11 +1,10 @@
 //! The end of a program (CLI-25).
 
 use super::hub::{Hub, Scratch};
-use crate::service;
+use crate::platform::{service, signals};
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep};
 
@@ -23,27 +22,19 @@ const STEP: Duration = Duration::from_millis(5);
 /// Waits for SIGTERM and SIGINT, or for the simulated host that ends the program.
 #[derive(Debug)]
 pub(crate) enum Stop {
-    Signals { terminate: Signal, interrupt: Signal },
+    Signals(signals::Ends),
     Requests(Rc<Notify>),
 }
 
 impl Stop {
-    /// Installs the handlers of all signals that a running program takes: one that comes early must not end it.
+    /// From now on, no signal that a running program takes ends it without delay.
     pub(crate) fn new() -> io::Result<Self> {
-        for early in [SignalKind::hangup(), SignalKind::user_defined1()] {
-            drop(signal(early)?);
-        }
-        let (terminate, interrupt) = (SignalKind::terminate(), SignalKind::interrupt());
-        Ok(Self::Signals { terminate: signal(terminate)?, interrupt: signal(interrupt)? })
+        signals::Ends::new().map(Self::Signals)
     }
 
     pub(crate) async fn requested(&mut self) {
         match self {
-            Self::Signals { terminate, interrupt } => tokio::select! {
-                biased;
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            },
+            Self::Signals(ends) => ends.next().await,
             Self::Requests(requests) => requests.notified().await,
         }
         service::stopping();

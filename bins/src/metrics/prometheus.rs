@@ -1,8 +1,8 @@
 //! Prometheus text, format 0.0.4 (CLI-36, CLI-93, CLI-94).
 
-use super::process::Process;
 use super::{Snapshot, fec_wasted};
-use crate::net::carrier::Carrier;
+use crate::datagrams::Carrier;
+use crate::platform::process::Process;
 use engine::observe::Histogram;
 use std::fmt::Write;
 

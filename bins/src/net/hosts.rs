@@ -3,6 +3,7 @@
 //! A browser can be made to request any address under any name: a page of another site has its own name resolved to this machine and
 //! reads the answer as its own. The name is in the request, so it is enough to refuse foreign ones. An address is not a name.
 
+use crate::platform::host;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Names that requests may carry, besides addresses and `localhost`.
@@ -12,7 +13,7 @@ pub struct Hosts(Vec<String>);
 impl Hosts {
     /// The machine's own name, and `names`.
     pub fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
-        let own = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let own = host::name();
         let names = names.into_iter().map(normal).chain([normal(&own)]);
         Self(names.filter(|name| !name.is_empty()).collect())
     }

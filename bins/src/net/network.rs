@@ -2,10 +2,10 @@
 
 use super::address;
 use super::dns::Resolvers;
-use super::fast_open;
-use super::forged;
-use super::udp::{Datagrams, SocketOptions, UdpSocket};
 use super::wire::{Listener, Wire};
+use crate::datagrams::{Datagrams, SocketOptions};
+use crate::log::log_line;
+use crate::platform::{UdpSocket, fast_open, forged, host};
 use engine::Entropy;
 use engine::forged::Variant;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -121,7 +121,14 @@ pub struct System {
 
 impl Network for System {
     fn bind_udp(&self, address: SocketAddr, options: SocketOptions) -> io::Result<Box<dyn Datagrams>> {
-        Ok(Box::new(UdpSocket::bind(address, options)?))
+        let socket = UdpSocket::bind(address, options)?;
+        // As in kcptun, a system that refuses is no reason not to start.
+        if options.dscp != 0
+            && let Err(error) = socket.set_dscp(options.dscp)
+        {
+            log_line!("SetDSCP: {error}");
+        }
+        Ok(Box::new(socket))
     }
 
     fn forge(
@@ -145,7 +152,7 @@ impl Network for System {
         if address.is_ipv6() {
             socket.set_only_v6(!address.ip().is_unspecified())?;
         }
-        socket.set_reuse_address(true)?;
+        host::share_port(&socket)?;
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;

@@ -2,19 +2,16 @@
 
 use super::address::{Address, bind_candidates};
 use super::network::{Accept, Network, Stream};
-use crate::path_of;
-use engine::options::bytes_of;
+use crate::platform::sockets::{self, UnixListener, UnixStream};
+use crate::platform::text::path_of;
+use crate::platform::{errors, tcp};
 use socket2::SockRef;
 use std::fmt;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::fs::FileTypeExt;
-use std::os::unix::net as unix;
 use std::time::Duration;
 use tokio::io::Interest;
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep};
 
 /// Interval at which a connection is checked for bytes without acknowledgement.
@@ -58,7 +55,7 @@ impl Wire {
         let (host, port) = match address {
             Address::Tcp(host, port) => (host, *port),
             Address::Unix(path) => {
-                return Ok((Self::Unix(within(until, connect_unix(path)).await?, path.clone()), 0));
+                return Ok((Self::Unix(within(until, sockets::connect(path)).await?, path.clone()), 0));
             }
         };
         let peers = within(until, network.resolve(host, port)).await?;
@@ -125,28 +122,30 @@ impl Wire {
 
     /// Waits until the peer resets the connection.
     pub async fn broken(&self) {
-        let _ = self.ready(Interest::ERROR).await;
+        match tcp::RESET {
+            Some(reset) => drop(self.ready(reset).await),
+            None => self.ended(|ends| ends.both).await,
+        }
     }
 
     /// Waits until the peer has left: it closed or reset the connection, or ended its direction `half_closed_max` ago. Bytes that
     /// wait to be read do not matter. Never returns in a simulated network.
     pub async fn left(&self, half_closed_max: Duration) {
         let mut ended_at = None;
-        loop {
-            let state = match self {
-                Self::Tcp(stream, _) => hangup(stream.as_fd()),
-                Self::Unix(stream, _) => hangup(stream.as_fd()),
-                Self::Simulated(..) => return std::future::pending().await,
-            };
-            if state & (libc::POLLHUP | libc::POLLERR) != 0 {
-                return;
-            }
-            if state & libc::POLLRDHUP != 0 {
-                let ended_at = *ended_at.get_or_insert_with(Instant::now);
-                if ended_at.elapsed() >= half_closed_max {
-                    return;
-                }
-            }
+        let has_left = |ends: tcp::Ends| {
+            ends.both || ends.half && ended_at.get_or_insert_with(Instant::now).elapsed() >= half_closed_max
+        };
+        self.ended(has_left).await;
+    }
+
+    /// Waits for ends of the connection, without end in a simulated network.
+    async fn ended(&self, mut suffice: impl FnMut(tcp::Ends) -> bool) {
+        let socket = match self {
+            Self::Tcp(stream, _) => SockRef::from(stream),
+            Self::Unix(stream, _) => SockRef::from(stream),
+            Self::Simulated(..) => return std::future::pending().await,
+        };
+        while !suffice(tcp::ends(&socket)) {
             sleep(LEFT_STEP).await;
         }
     }
@@ -184,7 +183,7 @@ impl Wire {
     /// Waits until the peer's system has acknowledged everything written, which a reset would discard.
     pub async fn acknowledged(&self) {
         while let Self::Tcp(stream, _) = self {
-            if unacknowledged_bytes(stream.as_fd()) == 0 {
+            if tcp::unacknowledged_bytes(&SockRef::from(stream)) == 0 {
                 return;
             }
             sleep(ACKNOWLEDGED_STEP).await;
@@ -200,22 +199,6 @@ impl fmt::Display for Wire {
             Self::Unix(_, path) => f.write_str(path),
         }
     }
-}
-
-/// Bytes that the peer's system has not acknowledged, the end included; 0 for a connection that is gone.
-fn unacknowledged_bytes(socket: BorrowedFd<'_>) -> libc::c_int {
-    let mut bytes = 0;
-    // SAFETY: the descriptor is open, and the call writes one int.
-    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
-    if result == 0 { bytes } else { 0 }
-}
-
-/// The ends of a socket that have come, as bits of poll.
-fn hangup(socket: BorrowedFd<'_>) -> libc::c_short {
-    let mut poll = libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLRDHUP, revents: 0 };
-    // SAFETY: the descriptor is open, and the call reads and writes one entry.
-    let count = unsafe { libc::poll(&raw mut poll, 1, 0) };
-    if count > 0 { poll.revents } else { 0 }
 }
 
 async fn within<T>(until: Instant, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
@@ -266,7 +249,7 @@ impl Listener {
                 let candidates = bind_candidates(host, *port).await?;
                 first_working(&candidates, |address| network.listen(address))
             }
-            Address::Unix(path) => Ok(Self::Unix(listen_unix(path)?, path.clone())),
+            Address::Unix(path) => Ok(Self::Unix(sockets::listen(path)?, path.clone())),
         }
     }
 
@@ -283,43 +266,6 @@ impl Listener {
             Self::Simulated(listener, _) => listener.accept().await,
         }
     }
-}
-
-/// The name of a Unix socket: `@NAME` is an abstract one, as in Go.
-fn unix_name(path: &str) -> io::Result<unix::SocketAddr> {
-    match path.strip_prefix('@') {
-        Some(name) => unix::SocketAddr::from_abstract_name(bytes_of(name)),
-        None => unix::SocketAddr::from_pathname(path_of(path)),
-    }
-}
-
-/// Listens on a Unix socket. A socket that no process listens on was left behind by one that was killed, and is replaced; a
-/// live socket and any other file are not (CLI-76).
-fn listen_unix(path: &str) -> io::Result<UnixListener> {
-    let name = unix_name(path)?;
-    let bound = unix::UnixListener::bind_addr(&name).or_else(|error| {
-        let is_left_behind = error.kind() == io::ErrorKind::AddrInUse
-            && name.as_pathname().is_some_and(|path| {
-                std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket())
-            })
-            && unix::UnixStream::connect_addr(&name)
-                .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
-        let Some(path) = name.as_pathname().filter(|_| is_left_behind) else { return Err(error) };
-        std::fs::remove_file(path)?;
-        unix::UnixListener::bind_addr(&name)
-    })?;
-    bound.set_nonblocking(true)?;
-    UnixListener::from_std(bound)
-}
-
-/// Connects to a Unix socket; that never waits for a peer longer than its queue is full.
-async fn connect_unix(path: &str) -> io::Result<UnixStream> {
-    if !path.starts_with('@') {
-        return UnixStream::connect(path_of(path)).await;
-    }
-    let stream = unix::UnixStream::connect_addr(&unix_name(path)?)?;
-    stream.set_nonblocking(true)?;
-    UnixStream::from_std(stream)
 }
 
 impl fmt::Display for Listener {
@@ -355,13 +301,7 @@ pub fn first_working<T>(
     let mut result = Err(io::Error::new(io::ErrorKind::NotFound, "no address"));
     for address in candidates {
         result = open(*address);
-        let missing = |error: &io::Error| {
-            matches!(
-                error.raw_os_error(),
-                Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL | libc::EPROTONOSUPPORT)
-            )
-        };
-        if !result.as_ref().err().is_some_and(missing) {
+        if !result.as_ref().err().is_some_and(errors::lacks_family) {
             break;
         }
     }
@@ -376,7 +316,8 @@ mod tests {
     #[test]
     fn failed_dials_read_as_gos() {
         let address = Address::Tcp("127.0.0.1".into(), 9);
-        let refused = io::Error::from_raw_os_error(libc::ECONNREFUSED);
+        // Linux' number.
+        let refused = io::Error::from_raw_os_error(111);
         let text = DialError(&address, &refused).to_string();
         assert_eq!(text, "dial tcp 127.0.0.1:9: connect: connection refused");
         let late = io::Error::new(io::ErrorKind::TimedOut, "i/o timeout");

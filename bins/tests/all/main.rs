@@ -25,6 +25,7 @@ mod memory;
 mod monitoring;
 mod package;
 mod peers;
+mod platforms;
 mod plugin;
 #[cfg(feature = "profile")]
 mod profiles;

@@ -1,6 +1,7 @@
 //! The socket layer: runs of datagrams keep their boundaries, on both families, with and without system support (CLI-26).
 use crate::common::skipped;
-use bins::net::udp::{Datagrams, RecvBatch, SocketOptions, UdpSocket};
+use bins::datagrams::{Datagrams, RecvBatch, SocketOptions};
+use bins::platform::UdpSocket;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::future::poll_fn;
 use std::net::SocketAddr;

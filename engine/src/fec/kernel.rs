@@ -301,7 +301,7 @@ mod tests {
     }
 
     fn noise(len: usize, seed: usize) -> Vec<u8> {
-        (0..len).map(|i| (((i + 1) * 2_654_435_761 + seed * 40_503) >> 7) as u8).collect()
+        (0..len as u64).map(|i| (((i + 1) * 2_654_435_761 + seed as u64 * 40_503) >> 7) as u8).collect()
     }
 
     // FEC-8

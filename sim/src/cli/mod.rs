@@ -34,6 +34,12 @@ fn load(path: &Path) -> anyhow::Result<ScenarioFile> {
     Ok(ScenarioFile::parse(&name, &text)?)
 }
 
+/// A path below `folder` as the documents name it: with slashes, also where the system has other separators (PLAT-5).
+fn name_below(path: &Path, folder: &Path) -> String {
+    let parts = path.strip_prefix(folder).unwrap_or(path).iter().map(|part| part.to_string_lossy());
+    parts.collect::<Vec<_>>().join("/")
+}
+
 /// Scenario files below `folder`, sorted by path. Files with a `format` or a `$schema`, and the folder of recordings, are
 /// skipped.
 fn scenario_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
@@ -81,4 +87,18 @@ fn save(path: Option<&PathBuf>, runs: Vec<Outcome>) -> anyhow::Result<()> {
     let mut json = serde_json::to_string_pretty(&Results::new(runs)).context("results")?;
     json.push('\n');
     std::fs::write(path, json).with_context(|| path.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // PLAT-5
+    #[test]
+    fn names_of_scenarios_have_slashes() {
+        let folder: PathBuf = ["scenarios"].iter().collect();
+        let path: PathBuf = ["scenarios", "hostile", "race.json"].iter().collect();
+        assert_eq!(name_below(&path, &folder), "hostile/race.json");
+        assert_eq!(name_below(&path, Path::new("elsewhere")), "scenarios/hostile/race.json");
+    }
 }

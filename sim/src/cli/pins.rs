@@ -1,7 +1,7 @@
 //! `karst-sim pins`: the determinism gate.
 
 use super::pool::Jobs;
-use super::{load, scenario_files, to_stdout};
+use super::{load, name_below, scenario_files, to_stdout};
 use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
 use sim::outcome::Verdict;
@@ -56,7 +56,7 @@ pub(crate) fn main(args: &Args) -> anyhow::Result<bool> {
         if has_own_pins(&path, folder, &args.pins) {
             continue;
         }
-        let name = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
+        let name = name_below(&path, folder);
         let is_short = |pin: &Pin| args.events_max.is_none_or(|most| pin.events <= most);
         if pinned.get(&name).is_none_or(is_short) {
             files.push((name, load(&path)?));

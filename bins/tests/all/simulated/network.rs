@@ -2,8 +2,8 @@
 //!
 //! One datagram per call and a send buffer that never fills, so batches and blocked UDP sockets are not covered here.
 
+use bins::datagrams::{Datagrams, RecvBatch, SocketOptions};
 use bins::net::network::{Accept, Network, Stream, Waiting};
-use bins::net::udp::{Datagrams, RecvBatch, SocketOptions};
 use bins::net::wire::{Listener, Wire};
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;

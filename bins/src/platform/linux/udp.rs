@@ -3,11 +3,11 @@
 //! Only fewer, larger packets make the kernel cheaper, so runs of equal datagrams go out in one call. Path MTU discovery
 //! is left at the system's default, as Go leaves it.
 
-use super::carrier::Carrier;
 use super::segmentation::Refusals;
 use super::watched::Watched;
-use crate::log::log_line;
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use crate::datagrams::{Datagrams, RecvBatch, SLOT_BYTES, SLOTS, SocketOptions};
+use crate::platform::system;
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::mem::{size_of, zeroed};
@@ -17,154 +17,6 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::ptr;
 use std::task::{Context, Poll};
 use std::time::Instant;
-
-/// What carries datagrams: UDP here, something else elsewhere.
-pub trait Datagrams {
-    /// The address bound.
-    fn local_addr(&self) -> SocketAddr;
-
-    /// Ready when [`Datagrams::try_recv`] is worth a try; wakes the task then.
-    fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
-
-    /// Ready when [`Datagrams::try_send`] is worth a try; wakes the task then.
-    fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
-
-    /// Replaces the content of `batch` by what has arrived.
-    ///
-    /// # Errors
-    /// `WouldBlock` when nothing has arrived; anything else is the socket's error.
-    fn try_recv(&self, batch: &mut RecvBatch) -> io::Result<()>;
-
-    /// Sends one datagram, or a run of datagrams of `segment` bytes each. Returns the bytes that were taken, all of them or
-    /// a whole number of datagrams; when fewer, the socket would block.
-    ///
-    /// # Errors
-    /// `WouldBlock` when nothing was taken.
-    fn try_send(&self, to: SocketAddr, bytes: &[u8], segment: Option<NonZeroU16>) -> io::Result<usize>;
-
-    /// Whether a host reported, since the last call, that nothing listens on the port of a datagram sent before.
-    fn take_refused(&self) -> bool {
-        false
-    }
-
-    /// Whether [`Datagrams::opened`] has to be called.
-    fn counts_opened(&self) -> bool {
-        false
-    }
-
-    /// The datagram of this number in the last batch could be opened; whether it advanced the conversation, which no replay
-    /// does.
-    fn opened(&self, _number: usize, _advanced: bool) {}
-
-    /// What carries the datagrams of a peer.
-    fn carrier(&self, _peer: SocketAddr) -> Carrier {
-        Carrier::Udp
-    }
-
-    /// What to check of this carrier when nothing comes back.
-    fn advice(&self) -> &'static str {
-        "that UDP gets through"
-    }
-
-    /// Datagrams the system refused; they are lost, as if on the way.
-    fn send_errors(&self) -> u64;
-}
-
-const SLOTS: usize = 8;
-const SLOT_BYTES: usize = 65_536;
-
-/// Datagrams received by one call; reused from call to call.
-#[derive(Debug)]
-pub struct RecvBatch {
-    bytes: Vec<u8>,
-    received: Vec<Received>,
-    full: bool,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Received {
-    from: SocketAddr,
-    /// Position of the first byte.
-    start: usize,
-    len: usize,
-    /// Size of the datagrams in the slot; the last one may be shorter.
-    segment: usize,
-}
-
-impl Default for RecvBatch {
-    fn default() -> Self {
-        Self { bytes: vec![0; SLOTS * SLOT_BYTES], received: Vec::with_capacity(SLOTS), full: false }
-    }
-}
-
-impl RecvBatch {
-    /// Replaces the content by what `receive` writes into slots, one datagram each, until it would block.
-    ///
-    /// # Errors
-    /// `WouldBlock` when there was nothing; anything else is the socket's error.
-    pub fn fill(
-        &mut self,
-        mut receive: impl FnMut(&mut [u8]) -> io::Result<(usize, SocketAddr)>,
-    ) -> io::Result<()> {
-        self.clear();
-        for index in 0..SLOTS {
-            let start = index * SLOT_BYTES;
-            match receive(&mut self.bytes[start..start + SLOT_BYTES]) {
-                Ok((len, from)) => self.push(from, start, len),
-                Err(_) if !self.received.is_empty() => break,
-                Err(error) => return Err(error),
-            }
-        }
-        self.full = self.received.len() == SLOTS;
-        Ok(())
-    }
-
-    /// Space for what arrives.
-    pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes
-    }
-
-    /// Removes all datagrams.
-    pub(super) fn clear(&mut self) {
-        self.received.clear();
-        self.full = false;
-    }
-
-    /// Adds a datagram that is in [`Self::bytes_mut`].
-    pub(super) fn push(&mut self, from: SocketAddr, start: usize, len: usize) {
-        self.received.push(Received { from, start, len, segment: len.max(1) });
-    }
-
-    /// Notes whether more may be waiting.
-    pub(super) const fn set_full(&mut self, full: bool) {
-        self.full = full;
-    }
-
-    /// Calls `each` with every datagram and its source, in the order of arrival.
-    pub fn for_each(&mut self, mut each: impl FnMut(SocketAddr, &mut [u8])) {
-        for received in &self.received {
-            for datagram in self.bytes[received.start..][..received.len].chunks_mut(received.segment) {
-                each(received.from, datagram);
-            }
-        }
-    }
-
-    /// Whether the call filled every slot, so that more may be waiting.
-    pub const fn is_full(&self) -> bool {
-        self.full
-    }
-}
-
-/// What every UDP socket of a program is set to.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SocketOptions {
-    /// SO_RCVBUF and SO_SNDBUF, bytes, as far as the system allows; not positive for its defaults.
-    pub buffer_bytes: i64,
-    /// Differentiated services code point, 0 to 63.
-    pub dscp: u8,
-    /// Receive the errors that hosts and routers report about datagrams sent before.
-    pub reports: bool,
-}
 
 /// A UDP socket.
 #[derive(Debug)]
@@ -194,7 +46,6 @@ impl UdpSocket {
             let _ = socket.set_recv_buffer_size(bytes);
             let _ = socket.set_send_buffer_size(bytes);
         }
-        set_dscp(&socket, address.is_ipv6(), options.dscp);
         enable_gro(socket.as_raw_fd());
         if options.reports {
             enable_reports(&socket, address.is_ipv6());
@@ -210,6 +61,15 @@ impl UdpSocket {
             reports: options.reports,
             refused: Cell::new(false),
         })
+    }
+
+    /// Sets the differentiated services code point, which is the upper six bits of IPv4's type of service and of IPv6's traffic class
+    /// alike (CLI-34).
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn set_dscp(&self, dscp: u8) -> io::Result<()> {
+        system::host::set_type_of_service(&SockRef::from(&self.socket), self.local.is_ipv6(), dscp << 2)
     }
 
     /// Whether runs of datagrams to this address go out in one call.
@@ -328,21 +188,6 @@ fn refuses_segmentation(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EIO | libc::EINVAL | libc::EMSGSIZE))
 }
 
-/// The code point is the upper six bits of IPv4's type of service and of IPv6's traffic class alike (CLI-34). Peers that an
-/// IPv6 socket reaches over IPv4 get the former, so it is set there too.
-fn set_dscp(socket: &Socket, is_ipv6: bool, dscp: u8) {
-    if dscp == 0 {
-        return;
-    }
-    let octet = u32::from(dscp) << 2;
-    let v4 = socket.set_tos_v4(octet);
-    let v6 = if is_ipv6 { socket.set_tclass_v6(octet) } else { Ok(()) };
-    // As in kcptun, a system that refuses is no reason not to start.
-    if let Err(error) = v6.and(v4) {
-        log_line!("SetDSCP: {error}");
-    }
-}
-
 fn enable_gro(fd: RawFd) {
     let on: libc::c_int = 1;
     // SAFETY: the pointer and the length describe a live c_int. A kernel without UDP_GRO refuses, which changes nothing.
@@ -430,7 +275,7 @@ fn receive_messages(fd: RawFd, batch: &mut RecvBatch) -> io::Result<()> {
     // SAFETY: as above.
     let mut messages: [libc::mmsghdr; SLOTS] = unsafe { zeroed() };
     let mut controls = [Control([0; 64]); SLOTS];
-    for (index, slot) in batch.bytes.chunks_exact_mut(SLOT_BYTES).enumerate() {
+    for (index, slot) in batch.bytes_mut().chunks_exact_mut(SLOT_BYTES).enumerate() {
         parts[index] = libc::iovec { iov_base: slot.as_mut_ptr().cast(), iov_len: slot.len() };
         let header = &mut messages[index].msg_hdr;
         header.msg_name = (&raw mut names[index]).cast();
@@ -447,15 +292,15 @@ fn receive_messages(fd: RawFd, batch: &mut RecvBatch) -> io::Result<()> {
     let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
     for (index, (message, name)) in messages.iter().zip(&names).take(count).enumerate() {
         let len = (message.msg_len as usize).min(SLOT_BYTES);
-        let segment = segment_of(&message.msg_hdr).unwrap_or(len).max(1);
+        let segment = segment_of(&message.msg_hdr).unwrap_or(len);
         // Port 0, and a source that is no internet address, cannot be answered; an empty slot keeps the count of slots.
         let (from, len) = match address_of(name) {
             Some(from) if from.port() != 0 => (from, len),
             _ => (SocketAddr::from(([0; 4], 0)), 0),
         };
-        batch.received.push(Received { from, start: index * SLOT_BYTES, len, segment });
+        batch.push_run(from, index * SLOT_BYTES, len, segment);
     }
-    batch.full = count == SLOTS;
+    batch.set_full(count == SLOTS);
     Ok(())
 }
 
@@ -505,12 +350,13 @@ mod tests {
     // CLI-34
     #[tokio::test]
     async fn the_code_point_is_in_the_upper_six_bits_for_both_families() {
-        let options = SocketOptions { dscp: 46, ..SocketOptions::default() };
-        let socket = UdpSocket::bind(([127, 0, 0, 1], 0).into(), options).unwrap();
-        assert_eq!(socket2::SockRef::from(&socket.socket).tos_v4().unwrap(), 184);
+        let socket = UdpSocket::bind(([127, 0, 0, 1], 0).into(), SocketOptions::default()).unwrap();
+        socket.set_dscp(46).unwrap();
+        assert_eq!(SockRef::from(&socket.socket).tos_v4().unwrap(), 184);
         // A machine without IPv6 has nothing to show.
-        if let Ok(socket) = UdpSocket::bind(([0u16; 8], 0).into(), options) {
-            let socket = socket2::SockRef::from(&socket.socket);
+        if let Ok(socket) = UdpSocket::bind(([0u16; 8], 0).into(), SocketOptions::default()) {
+            socket.set_dscp(46).unwrap();
+            let socket = SockRef::from(&socket.socket);
             assert_eq!((socket.tclass_v6().unwrap(), socket.tos_v4().unwrap()), (184, 184));
         }
     }

@@ -5,8 +5,7 @@ use super::{
     Arrived, BATCH, Ends, Headers, Hop, Link, PACKET_BYTES_MAX, Settings, SystemLink, loses_packet,
     payload_range, route, slots,
 };
-use crate::net::carrier::Carrier;
-use crate::net::udp::{Datagrams, RecvBatch};
+use crate::datagrams::{Carrier, Datagrams, RecvBatch};
 use engine::forged::{Arrival, Flow, HEADERS_MAX, Listener, Segment};
 use engine::{Entropy, Instant};
 use std::cell::{Cell, RefCell};

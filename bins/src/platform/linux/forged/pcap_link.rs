@@ -4,7 +4,7 @@
 //! address is the peer's next hop, and the receiver's is this machine's.
 
 use super::{Arrived, BATCH, Hop, Link, PACKET_BYTES_MAX, route};
-use crate::net::watched::Watched;
+use crate::platform::linux::watched::Watched;
 use pcap::{Active, Capture, Direction, Error, Linktype};
 use std::cell::{Cell, RefCell};
 use std::io;

@@ -6,7 +6,7 @@ use std::fs;
 
 /// The resources of this process.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Process {
+pub(crate) struct Process {
     /// Processor time, user and system.
     cpu_s: f64,
     /// Start of the process, seconds since 1970.
@@ -19,7 +19,7 @@ pub(super) struct Process {
 
 impl Process {
     /// The values of the moment; 0 where the system does not report them.
-    pub(super) fn read() -> Self {
+    pub(crate) fn read() -> Self {
         let text = |path| fs::read_to_string(path).unwrap_or_default();
         let (cpu_ticks, start_ticks, virtual_bytes) = times_of(&text("/proc/self/stat")).unwrap_or_default();
         let seconds = |ticks: u64| ticks as f64 / clock_ticks_per_second().max(1) as f64;
@@ -33,7 +33,7 @@ impl Process {
     }
 
     /// Name, help, value. Resident memory is a part of the program's own state.
-    pub(super) fn metrics(&self) -> [(&'static str, &'static str, f64); 5] {
+    pub(crate) fn metrics(&self) -> [(&'static str, &'static str, f64); 5] {
         let files_max = self.files_max.map_or(f64::INFINITY, |max| max as f64);
         [
             ("process_cpu_seconds_total", "Processor time, user and system.", self.cpu_s),
@@ -43,6 +43,18 @@ impl Process {
             ("process_max_fds", "Limit of open file descriptors.", files_max),
         ]
     }
+}
+
+/// Resident memory of this process, 0 where the system does not tell.
+pub(crate) fn memory_bytes() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    kib.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or(0) * 1024
+}
+
+/// A number below /proc/sys, where the system has it.
+pub(crate) fn kernel_setting(key: &str) -> Option<u64> {
+    fs::read_to_string(format!("/proc/sys/{key}")).ok()?.trim().parse().ok()
 }
 
 /// Processor time and start in clock ticks, and virtual memory in bytes, of a /proc/PID/stat. The name of the program, in

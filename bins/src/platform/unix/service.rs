@@ -1,16 +1,16 @@
-//! What systemd wants to know of a service of Type=notify (CLI-39).
+//! The program that started this one: systemd, for a service of Type=notify (CLI-39), or the host of a plugin.
 
 use sd_notify::NotifyState;
-use std::os::unix::process::parent_id;
+pub(crate) use std::os::unix::process::parent_id;
 use std::time::Duration;
 
 /// The program listens.
-pub fn ready() {
+pub(crate) fn ready() {
     tell(NotifyState::Ready);
 }
 
 /// The program ends.
-pub fn stopping() {
+pub(crate) fn stopping() {
     tell(NotifyState::Stopping);
 }
 
@@ -25,7 +25,7 @@ const HOST_CHECK: Duration = Duration::from_millis(500);
 /// Ends the program with SIGTERM once `parent`, the process that started it, is gone. A host that is killed cannot end its plugins, and
 /// one that is left would keep the port. The kernel's own signal (`PR_SET_PDEATHSIG`) is no use: it already comes when the
 /// host's thread that started the plugin ends (prctl(2)).
-pub async fn end_with_parent(parent: u32) {
+pub(crate) async fn end_with_parent(parent: u32) {
     while parent_id() == parent {
         tokio::time::sleep(HOST_CHECK).await;
     }

@@ -1,6 +1,5 @@
 //! Samples the program, and encodes what was found.
 
-use crate::net::http::Page;
 use pprof::{ProfilerGuardBuilder, Report};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,29 +9,32 @@ const SAMPLES_PER_S: i32 = 100;
 
 /// Code in which a sample must not look around: the unwinder itself, and what has no tables for it. The C library stays in,
 /// as all system calls are made from there and a tunnel spends most of its time in them.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 const BLOCKLIST: &[&str] = &["libgcc", "pthread", "vdso"];
 
-/// The page of a profile of that duration. On a thread of its own: naming the functions takes longer than traffic may wait.
-pub(super) async fn record(seconds: u64) -> Page {
+/// The encoded profile of that duration. On a thread of its own: naming the functions takes longer than traffic may wait.
+///
+/// # Errors
+/// Another one is taken, or the system refuses.
+pub async fn record(seconds: u64) -> Result<Vec<u8>, String> {
     let (done, profile) = tokio::sync::oneshot::channel();
     let thread = std::thread::Builder::new().name("profile".into());
     let started = thread.spawn(move || {
         // The client may have left.
         let _ = done.send(sample(Duration::from_secs(seconds)));
     });
-    let profile = match started {
+    match started {
         Ok(_) => profile.await.unwrap_or_else(|_| Err("the profiler ended".into())),
         Err(error) => Err(error.to_string()),
-    };
-    match profile {
-        Ok(body) => Page { status: "200 OK", kind: "application/octet-stream", body },
-        Err(error) => Page::text("503 Service Unavailable", &error),
     }
 }
 
 /// The encoded profile; fails while another one is taken.
 fn sample(duration: Duration) -> Result<Vec<u8>, String> {
-    let builder = ProfilerGuardBuilder::default().frequency(SAMPLES_PER_S).blocklist(BLOCKLIST);
+    let builder = ProfilerGuardBuilder::default().frequency(SAMPLES_PER_S);
+    // Other processors' samples are taken anywhere.
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    let builder = builder.blocklist(BLOCKLIST);
     let guard = builder.build().map_err(|error| error.to_string())?;
     std::thread::sleep(duration);
     let report = guard.report().build().map_err(|error| error.to_string())?;

@@ -1,4 +1,4 @@
-//! Datagrams as segments of forged TCP (engine's [`engine::forged`]), beside [`super::udp`].
+//! Datagrams as segments of forged TCP (engine's [`engine::forged`]), beside UDP.
 //!
 //! A [`Link`] captures and injects IP packets: AF_PACKET, or libpcap with the cargo feature `pcap`. [`client::Client`] is one flow to a server,
 //! [`server::Server`] all flows of a port. A listening TCP socket with IP_MINTTL 255 holds the port, so that the kernel neither
@@ -24,7 +24,7 @@ use packet_socket::PacketSocket as SystemLink;
 #[cfg(feature = "pcap")]
 use pcap_link::PcapLink as SystemLink;
 
-use super::udp::RecvBatch;
+use crate::datagrams::RecvBatch;
 use engine::forged::{Control, HEADERS_MAX, HOP_LIMIT, Header, Numbers, WINDOW, WriteError};
 use std::io;
 use std::net::SocketAddr;
@@ -179,7 +179,7 @@ impl Headers {
 }
 
 /// Says what to do about a missing capability.
-pub(super) fn without_privilege(error: io::Error) -> io::Error {
+pub(crate) fn without_privilege(error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::PermissionDenied => io::Error::new(
             error.kind(),

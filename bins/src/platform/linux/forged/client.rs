@@ -6,8 +6,7 @@ use super::{
     Arrived, Ends, Headers, Hop, Link, PACKET_BYTES_MAX, Settings, SystemLink, loses_packet, payload_range,
     slots,
 };
-use crate::net::carrier::Carrier;
-use crate::net::udp::{Datagrams, RecvBatch};
+use crate::datagrams::{Carrier, Datagrams, RecvBatch};
 use engine::forged::{Arrival, Connection, Control, HEADERS_MAX, Segment, Variant};
 use engine::{Entropy, Instant};
 use std::cell::{Cell, RefCell};

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 /// Permits data in the first packets of up to `queue` connections that are not established yet. A system that cannot goes on
 /// without.
-pub(super) fn listen(socket: &Socket, queue: i32) {
+pub(crate) fn listen(socket: &Socket, queue: i32) {
     let _ = set(socket, libc::TCP_FASTOPEN, queue);
 }
 
@@ -18,7 +18,7 @@ pub(super) fn listen(socket: &Socket, queue: i32) {
 ///
 /// # Errors
 /// As those of any connection; also after the bytes were sent.
-pub(super) async fn connect(peer: SocketAddr, early: &[u8]) -> io::Result<(TcpStream, usize)> {
+pub(crate) async fn connect(peer: SocketAddr, early: &[u8]) -> io::Result<(TcpStream, usize)> {
     let socket = Socket::new(Domain::for_address(peer), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     let _ = set(&socket, libc::TCP_FASTOPEN_CONNECT, 1);

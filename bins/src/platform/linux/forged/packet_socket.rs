@@ -4,7 +4,7 @@
 //! machine sends. A filter in the kernel passes only unfragmented TCP to one port. Needs CAP_NET_RAW.
 
 use super::{Arrived, BATCH, Hop, Link, PACKET_BYTES_MAX};
-use crate::net::watched::Watched;
+use crate::platform::linux::watched::Watched;
 use std::io;
 use std::mem::{size_of, zeroed};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};

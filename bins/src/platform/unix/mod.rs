@@ -1,0 +1,12 @@
+//! What every Unix has.
+
+pub(crate) mod errors;
+pub(crate) mod host;
+pub(crate) mod limits;
+pub(crate) mod local_time;
+#[cfg(feature = "profile")]
+pub mod profile;
+pub(crate) mod service;
+pub(crate) mod signals;
+pub mod sockets;
+pub mod text;
