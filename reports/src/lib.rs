@@ -12,6 +12,8 @@ mod series;
 
 pub use program::run;
 
+use lab::conformance::Conformance;
+use lab::probe::Probe;
 use sim::record::Recording;
 
 /// One recording as a self-contained HTML page of charts.
@@ -19,7 +21,7 @@ pub fn recording_page(recording: &Recording) -> String {
     page::page(std::slice::from_ref(recording))
 }
 
-/// Runs of the conformance matrix as a self-contained HTML page.
-pub fn conformance_page(runs: &[lab::conformance::Conformance]) -> String {
-    conformance::page(runs, &[])
+/// Runs of the matrix and programs judged alone as a self-contained HTML page of conformance.
+pub fn conformance_page(runs: Vec<Conformance>, probes: Vec<Probe>) -> String {
+    conformance::page(&conformance::Contents { runs, probes, requirements: Vec::new() })
 }

@@ -4,7 +4,6 @@ use crate::conformance;
 use crate::{bench, html, markdown, page, performance};
 use anyhow::{Context, ensure};
 use clap::{ArgAction, Parser, Subcommand};
-use lab::conformance::Conformance;
 use lab::results::Measurements;
 use sim::Outcome;
 use sim::outcome::Results;
@@ -42,7 +41,7 @@ enum Command {
 #[derive(clap::Args)]
 struct Args {
     /// Results (`karst-sim --json`), recordings (`karst-sim run --events`), one measurement (`bench --json`, `lines --json`), or
-    /// runs of the matrix (`karst-interop matrix --json`)
+    /// verdicts of conformance (`karst-interop matrix --json`, `probe --json`)
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Output file [default: standard output]
@@ -51,7 +50,7 @@ struct Args {
     /// Markdown file with notes, placed after the goals of a `bench` or `lines` page
     #[arg(long, value_name = "FILE")]
     notes: Option<PathBuf>,
-    /// Top folder of the repository, whose requirements and tests a page of `karst-interop matrix` lists
+    /// Top folder of the repository, whose requirements and tests a page of conformance lists
     #[arg(long, value_name = "DIR")]
     requirements: Option<PathBuf>,
 }
@@ -97,8 +96,8 @@ fn write(args: &Args, page: &str) -> anyhow::Result<bool> {
 }
 
 fn markdown(args: &Args) -> anyhow::Result<String> {
-    if let Some(runs) = matrices(args)? {
-        return Ok(conformance::markdown(&runs, &args.rules()?));
+    if let Some(contents) = conformance(args)? {
+        return Ok(conformance::markdown(&contents));
     }
     match measured(args)? {
         Some(bench) => Ok(performance::markdown(&bench, &args.notes()?)),
@@ -108,8 +107,8 @@ fn markdown(args: &Args) -> anyhow::Result<String> {
 }
 
 fn html(args: &Args) -> anyhow::Result<String> {
-    if let Some(runs) = matrices(args)? {
-        return Ok(conformance::page(&runs, &args.rules()?));
+    if let Some(contents) = conformance(args)? {
+        return Ok(conformance::page(&contents));
     }
     if let Some(bench) = measured(args)? {
         return Ok(performance::html(&bench, &args.notes()?));
@@ -129,19 +128,17 @@ fn are_recordings(args: &Args) -> anyhow::Result<bool> {
     Ok(all)
 }
 
-/// The runs of the matrix in the files, if they are results of `karst-interop matrix`.
-fn matrices(args: &Args) -> anyhow::Result<Option<Vec<Conformance>>> {
-    let are: Vec<bool> =
-        args.files.iter().map(|path| Conformance::is_one(path)).collect::<anyhow::Result<_>>()?;
-    if !are.contains(&true) {
+/// The contents of a page of conformance, if the files are results of `karst-interop matrix` or `probe`.
+fn conformance(args: &Args) -> anyhow::Result<Option<conformance::Contents>> {
+    let Some(mut contents) = conformance::Contents::read(&args.files)? else {
         ensure!(
             args.requirements.is_none(),
-            "--requirements applies to pages of `karst-interop matrix` only"
+            "--requirements applies to pages of `karst-interop matrix` and `probe` only"
         );
         return Ok(None);
-    }
-    ensure!(!are.contains(&false), "runs of the matrix cannot share a page with other results");
-    args.files.iter().map(|path| Conformance::read(path)).collect::<anyhow::Result<_>>().map(Some)
+    };
+    contents.requirements = args.rules()?;
+    Ok(Some(contents))
 }
 
 /// The measurements in the file, if it is a result file of `bench` or `lines`.

@@ -13,6 +13,7 @@ pub mod pair;
 pub mod path;
 pub mod peers;
 pub mod ports;
+pub mod probe;
 pub mod process;
 pub mod reality;
 pub mod relay;

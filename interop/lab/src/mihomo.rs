@@ -51,6 +51,18 @@ pub fn head(target: SocketAddr) -> Vec<u8> {
     head
 }
 
+/// What is behind a head of shadowsocks; empty while the head is incomplete.
+pub fn behind_head(bytes: &[u8]) -> &[u8] {
+    let len = match bytes {
+        [1, ..] => 7,
+        [3, name, ..] => 4 + usize::from(*name),
+        [4, ..] => 19,
+        // Not a head, so that a difference shows.
+        _ => 0,
+    };
+    bytes.get(len..).unwrap_or_default()
+}
+
 /// A folder with the configuration of one process, removed when dropped.
 #[derive(Debug)]
 pub struct Folder(PathBuf);

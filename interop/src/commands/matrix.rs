@@ -106,7 +106,7 @@ impl MatrixArgs {
             write(path, &found.to_text()?)?;
         }
         if let Some(path) = &self.html {
-            write(path, &reports::conformance_page(std::slice::from_ref(&found)))?;
+            write(path, &reports::conformance_page(vec![found.clone()], Vec::new()))?;
         }
         if let Some(path) = &self.junit {
             write(path, &junit(&found))?;

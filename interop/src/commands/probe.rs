@@ -5,7 +5,8 @@ use anyhow::{Context, bail};
 use clap::Args;
 use engine::crypt::Cipher;
 use engine::fec::Shape;
-use interop::probe::{Report, Settings, probe_client, probe_server};
+use interop::probe::{Settings, Table, junit, probe_client, probe_server};
+use lab::probe::Probe;
 use std::ffi::OsString;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::unix::ffi::OsStringExt;
@@ -35,6 +36,9 @@ pub(crate) struct ProbeArgs {
     /// It does not compress
     #[arg(long)]
     nocomp: bool,
+    /// Each stream begins with an address, as shadowsocks without a cipher writes it: mihomo
+    #[arg(long)]
+    shadowsocks: bool,
     /// Data shards of the kit, 0 without FEC
     #[arg(long, value_name = "N", default_value_t = 10)]
     datashard: usize,
@@ -44,9 +48,15 @@ pub(crate) struct ProbeArgs {
     /// Run only checks whose words contain this text, or that have this id
     #[arg(long, value_name = "TEXT", default_value = "")]
     only: String,
-    /// Also write the verdicts, with datagrams, as JSON
+    /// Name of the program in the results [default: its address or command]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Also write the verdicts, with datagrams, as JSON, an input of the conformance page
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Also write the page of conformance with these verdicts
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// Also write the verdicts as JUnit
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
@@ -64,8 +74,9 @@ impl ProbeArgs {
             smux: self.smuxver,
             nocomp: self.nocomp,
             fec,
+            shadowsocks: self.shadowsocks,
         };
-        let report = match (&self.server, &self.client) {
+        let mut probe = match (&self.server, &self.client) {
             (Some(server), _) => {
                 let resolved = server.to_socket_addrs().with_context(|| format!("--server {server}"))?.next();
                 let address = resolved.with_context(|| format!("--server {server}: no address"))?;
@@ -74,18 +85,22 @@ impl ProbeArgs {
             (None, Some(client)) => probe_client(client, &settings, &self.only),
             (None, None) => bail!("--server or --client is needed"),
         };
-        println!("{report}");
-        self.write(&report)?;
-        Ok(if report.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        if let Some(name) = &self.name {
+            probe.subject.clone_from(name);
+        }
+        println!("{}", Table(&probe));
+        self.write(&probe)?;
+        Ok(if probe.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    fn write(&self, report: &Report) -> anyhow::Result<()> {
-        let json = serde_json::to_string_pretty(&report.to_json())? + "\n";
-        for (path, text) in [(&self.json, json), (&self.junit, report.to_junit())] {
-            if let Some(path) = path {
-                std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))?;
-            }
-        }
-        Ok(())
+    fn write(&self, probe: &Probe) -> anyhow::Result<()> {
+        let write = |path: &Option<PathBuf>, text: &dyn Fn() -> anyhow::Result<String>| {
+            path.as_ref().map_or(Ok(()), |path| {
+                std::fs::write(path, text()?).with_context(|| format!("writing {}", path.display()))
+            })
+        };
+        write(&self.json, &|| Ok(serde_json::to_string_pretty(probe)? + "\n"))?;
+        write(&self.html, &|| Ok(reports::conformance_page(Vec::new(), vec![probe.clone()])))?;
+        write(&self.junit, &|| Ok(junit(probe)))
     }
 }

@@ -26,7 +26,7 @@ impl Server {
     /// Starts a program twice, in front of `target`.
     pub(super) fn start(program: &Program, target: SocketAddr) -> anyhow::Result<Self> {
         let suite = Suite::new(Cipher::Aes128, &MasterKey::derive(KEY.as_bytes()));
-        let common = Common { suite, compressed: true, smux: 1, shape: None };
+        let common = Common { suite, compressed: true, smux: 1, shape: None, shadowsocks: false };
         let head = if mihomo::is(&program.path) { mihomo::head(target) } else { Vec::new() };
         let mut server = Self { name: program.name.clone(), common, head, started: Vec::new() };
         for smux in [1, 2] {

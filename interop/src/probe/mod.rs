@@ -15,6 +15,7 @@ use engine::Entropy;
 use engine::crypt::{Cipher, MasterKey, Suite};
 use engine::fec::Shape;
 use lab::conformance::Verdict;
+use lab::probe::{FORMAT, Probe, ProbeCase};
 use peer::{Common, Peer};
 use sha2::{Digest, Sha256};
 use std::io;
@@ -24,7 +25,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use target::Target;
 
-pub use report::{Case, Report};
+pub use report::{Table, junit};
 
 /// Checks that run at the same time.
 const AT_ONCE: usize = 4;
@@ -76,15 +77,26 @@ pub struct Settings {
     pub nocomp: bool,
     /// Data and parity shards; `None` without FEC.
     pub fec: Option<Shape>,
+    /// Each stream begins with an address, as shadowsocks without a cipher writes it (mihomo).
+    pub shadowsocks: bool,
 }
 
 impl Settings {
+    /// In words, as on pages.
+    fn words(&self) -> String {
+        let fec =
+            self.fec.map_or("no FEC".to_owned(), |shape| format!("FEC {}:{}", shape.data(), shape.parity()));
+        let compressed = if self.nocomp { "not compressed" } else { "compressed" };
+        format!("{}, smux {}, {compressed}, {fec}", self.cipher.name(), self.smux)
+    }
+
     fn common(&self) -> Common {
         Common {
             suite: Suite::new(self.cipher, &MasterKey::derive(&self.key)),
             compressed: !self.nocomp,
             smux: self.smux,
             shape: self.fec,
+            shadowsocks: self.shadowsocks,
         }
     }
 }
@@ -144,19 +156,19 @@ pub fn probe_server(
     target: Option<SocketAddr>,
     settings: &Settings,
     only: &str,
-) -> io::Result<Report> {
+) -> io::Result<Probe> {
     let target = target.map(Target::listen).transpose()?;
     let subject = ServerSubject { server, target };
     Ok(run(&subject, &format!("server {server}"), server::CHECKS, settings, only))
 }
 
 /// Checks the client that `command` starts.
-pub fn probe_client(command: &str, settings: &Settings, only: &str) -> Report {
+pub fn probe_client(command: &str, settings: &Settings, only: &str) -> Probe {
     let subject = ClientSubject { command: command.to_owned() };
     run(&subject, &format!("client {command}"), client::CHECKS, settings, only)
 }
 
-fn run<S: Sync>(subject: &S, name: &str, checks: &[Check<S>], settings: &Settings, only: &str) -> Report {
+fn run<S: Sync>(subject: &S, name: &str, checks: &[Check<S>], settings: &Settings, only: &str) -> Probe {
     let wanted: Vec<&Check<S>> =
         checks.iter().filter(|check| check.title.contains(only) || check.ids.contains(&only)).collect();
     let next = AtomicUsize::new(0);
@@ -176,10 +188,15 @@ fn run<S: Sync>(subject: &S, name: &str, checks: &[Check<S>], settings: &Setting
     });
     let mut cases = cases.into_inner().unwrap_or_else(PoisonError::into_inner);
     cases.sort_by_key(|(at, _)| *at);
-    Report { subject: name.to_owned(), cases: cases.into_iter().map(|(_, case)| case).collect() }
+    Probe {
+        format: FORMAT.to_owned(),
+        subject: name.to_owned(),
+        settings: settings.words(),
+        cases: cases.into_iter().map(|(_, case)| case).collect(),
+    }
 }
 
-fn run_one<S>(subject: &S, check: &Check<S>, common: &Common) -> Case {
+fn run_one<S>(subject: &S, check: &Check<S>, common: &Common) -> ProbeCase {
     let started = Instant::now();
     let entropy = entropy(check.title);
     let mut bench = Bench { subject, common: common.clone(), entropy, shown: Vec::new(), tokens: 0 };
@@ -188,12 +205,12 @@ fn run_one<S>(subject: &S, check: &Check<S>, common: &Common) -> Case {
         Err(Stop::Verdict(verdict, why)) => (verdict, why),
         Err(Stop::Io(error)) => (Verdict::Error, error.to_string()),
     };
-    Case {
+    ProbeCase {
         ids: check.ids.iter().map(ToString::to_string).collect(),
         title: check.title.to_owned(),
         verdict,
         why,
-        time: started.elapsed(),
+        ms: started.elapsed().as_millis() as u64,
         datagrams: bench.shown,
     }
 }

@@ -11,6 +11,7 @@ use engine::fec::{Decoder, Encoder, HEADER_LEN, Kind, PACKET_BYTES_MAX, Shape, k
 use engine::mux::Dialect;
 use engine::snappy;
 use engine::time::diff;
+use lab::mihomo;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -42,6 +43,8 @@ pub(crate) struct Common {
     pub(crate) compressed: bool,
     pub(crate) smux: u8,
     pub(crate) shape: Option<Shape>,
+    /// Whether streams of the client begin with a head of shadowsocks, which is no part of their bytes.
+    pub(crate) shadowsocks: bool,
 }
 
 /// A datagram that was sent or received.
@@ -104,6 +107,8 @@ pub(crate) struct Peer {
     frames: Vec<u8>,
     pub(crate) keepalives: Vec<u32>,
     pub(crate) streams: BTreeMap<u32, Received>,
+    /// Whether what it receives begins with heads of shadowsocks.
+    pub(crate) reads_heads: bool,
     /// Why the peer's bytes cannot be read any more.
     pub(crate) broken: Option<String>,
     pub(crate) log: VecDeque<Logged>,
@@ -155,6 +160,7 @@ impl Peer {
             frames: Vec::new(),
             keepalives: Vec::new(),
             streams: BTreeMap::new(),
+            reads_heads: false,
             broken: None,
             log: VecDeque::new(),
         })
@@ -530,9 +536,13 @@ impl Peer {
         }
     }
 
-    /// What a stream received; empty before its first frame.
+    /// What a stream received, behind a head; empty before its first frame.
     pub(crate) fn stream(&self, id: u32) -> Received {
-        self.streams.get(&id).cloned().unwrap_or_default()
+        let mut received = self.streams.get(&id).cloned().unwrap_or_default();
+        if self.reads_heads {
+            received.bytes = mihomo::behind_head(&received.bytes).to_vec();
+        }
+        received
     }
 
     /// Whether everything sent is acknowledged.

@@ -6,6 +6,7 @@ use super::{Bench, Check, Checked, ServerSubject, Stop, fail, not_measured, pari
 use engine::arq::{Command, Header};
 use engine::crypt::Cipher;
 use engine::fec::{HEADER_LEN, Kind, kind};
+use lab::mihomo;
 use std::time::Duration;
 
 type Place<'b> = Bench<'b, ServerSubject>;
@@ -126,11 +127,20 @@ impl Place<'_> {
         }
     }
 
+    /// The frames that open a stream to the target, and its token.
+    fn opening(&mut self, peer: &Peer, stream: u32, mode: &str, n: usize) -> (String, Vec<u8>) {
+        let token = self.token();
+        let head = match &self.subject.target {
+            Some(target) if self.common.shadowsocks => mihomo::head(target.address()),
+            _ => Vec::new(),
+        };
+        let first = [head, format!("{token} {mode} {n}\n").into_bytes()].concat();
+        (token, [peer.frame(SYN, stream, &[]), peer.frame(PSH, stream, &first)].concat())
+    }
+
     /// Opens a stream to the target.
     fn open(&mut self, peer: &mut Peer, stream: u32, mode: &str, n: usize) -> Result<String, Stop> {
-        let token = self.token();
-        let line = format!("{token} {mode} {n}\n");
-        let frames = [peer.frame(SYN, stream, &[]), peer.frame(PSH, stream, line.as_bytes())].concat();
+        let (token, frames) = self.opening(peer, stream, mode, n);
         peer.send(&frames)?;
         Ok(token)
     }
@@ -394,9 +404,7 @@ fn reflected(bench: &mut Place<'_>) -> Checked {
         return not_measured("null has no nonce by which a datagram could be recognised");
     }
     let mut peer = bench.plain()?;
-    let token = bench.token();
-    let line = format!("{token} send 6000\n");
-    peer.send(&[peer.frame(SYN, FIRST, &[]), peer.frame(PSH, FIRST, line.as_bytes())].concat())?;
+    let token = bench.open(&mut peer, FIRST, "send", 6_000)?;
     let done = peer.until(ANSWER, |peer| peer.stream(FIRST).bytes.len() == 6_000)?;
     require(done, || "a first stream does not work".to_owned())?;
     for datagram in peer.arrived() {
@@ -510,10 +518,8 @@ impl Flood {
         peer.use_fec(true);
         (peer.acknowledges, peer.retransmits) = (false, false);
         let base = peer.next;
-        let token = bench.token();
-        let line = format!("{token} after 0\n");
-        let mut segments =
-            peer.segments(&[peer.frame(SYN, FIRST, &[]), peer.frame(PSH, FIRST, line.as_bytes())].concat());
+        let (token, opening) = bench.opening(&peer, FIRST, "after", 0);
+        let mut segments = peer.segments(&opening);
         let mut bytes = Vec::new();
         while segments.len() < (GROUPS_BEFORE + 1) * data {
             let mut part = vec![0; 64];

@@ -1,5 +1,5 @@
 "use strict";
-const { runs, requirements } = JSON.parse(document.getElementById("data").textContent);
+const { verdicts, runs, probes, requirements } = JSON.parse(document.getElementById("data").textContent);
 const byId = (id) => document.getElementById(id);
 
 /** An element with a class, children (elements or text) and attributes. */
@@ -22,7 +22,7 @@ const chosen = new Map();
 
 const pairing = (cell) => `${cell.client} → ${cell.server}`;
 const ending = (cell) => cell.runs.map((one) => one.ending).filter(Boolean).sort((a, b) => ENDINGS.indexOf(b) - ENDINGS.indexOf(a))[0] ?? "";
-const name = (verdict) => run.verdicts.find(([key]) => key === verdict)[1];
+const name = (verdict) => verdicts.find(([key]) => key === verdict)[1];
 const parameter = (facts, key) => (key === "group" ? facts.group : facts.parameters[key]);
 
 function select(label, key, values) {
@@ -41,7 +41,7 @@ function filters() {
   search.addEventListener("input", () => { chosen.set("text", search.value); grid(); });
   byId("filters").replaceChildren(
     element("label", "", ["case", search]),
-    select("verdict", "verdict", run.verdicts.map(([, label]) => label)),
+    select("verdict", "verdict", verdicts.map(([, label]) => label)),
     select("ending", "ending", ENDINGS),
     ...selects.map(([key, values]) => select(key, key, values)),
   );
@@ -102,13 +102,13 @@ function totals() {
   const tiles = [...new Set(run.cells.map(pairing))].map((column) => {
     const own = run.cells.filter((cell) => pairing(cell) === column);
     const count = (verdict) => own.filter((cell) => cell.verdict === verdict).length;
-    const parts = run.verdicts.filter(([key]) => count(key));
+    const parts = verdicts.filter(([key]) => count(key));
     const bars = parts.map(([key]) => element("i", key, [], { style: `flex:${count(key)};background:var(--colour)` }));
     return element("div", "tile", [element("b", "", column), element("div", "share", bars), element("small", "", parts.map(([key, label]) => `${count(key)} ${label}`).join(", "))]);
   });
   byId("totals").replaceChildren(...tiles);
   byId("about").textContent = `${run.title}: ${run.cases.length} cases, reference ${run.reference}, ${run.machine.cpu} with ${run.machine.cores} cores, commit ${run.commit ?? "unknown"}. ${run.command}`;
-  byId("legend").replaceChildren(...run.verdicts.map(([key, label]) => element("span", `verdict ${key}`, label)),
+  byId("legend").replaceChildren(...verdicts.map(([key, label]) => element("span", `verdict ${key}`, label)),
     "A second word names how the streams ended if not cleanly: reset, leak, timeout.");
 }
 
@@ -120,6 +120,43 @@ function tables() {
     run.measured.map((one) => row("td", [one.work, one.pairing.replace("->", "→"), one.n, one.median_ms, `${one.min_ms} to ${one.max_ms}`])));
   fill(table("programs"), ["program", "role", "path", "version", "SHA-256"],
     run.programs.map((one) => row("td", [one.name, one.role, [one.path, ...one.flags].join(" "), one.version, element("td", "hash", one.sha256)])));
+}
+
+function checks() {
+  const text = byId("check").value.toLowerCase();
+  const titles = [...new Set(probes.flatMap((probe) => probe.cases.map((one) => one.title)))];
+  const of = (title) => probes.map((probe) => probe.cases.find((one) => one.title === title));
+  const shown = titles.filter((title) => {
+    const own = of(title).filter(Boolean);
+    const matches = [title, ...own.flatMap((one) => one.ids)].join("\n").toLowerCase().includes(text);
+    return matches && (!byId("faults").checked || own.some((one) => ["fail", "error"].includes(one.verdict)));
+  });
+  const box = (one, probe) => {
+    if (!one) return element("td");
+    const made = element("button", `verdict ${one.verdict}`, name(one.verdict), { type: "button" });
+    made.setAttribute("aria-label", `${one.title}, ${probe.subject}: ${name(one.verdict)}`);
+    made.addEventListener("click", () => evidence(one, probe));
+    return element("td", "", made);
+  };
+  const rows = shown.map((title) => {
+    const ids = [...new Set(of(title).flatMap((one) => one?.ids ?? []))];
+    const head = element("th", "", [title, element("small", "", ` ${ids.join(" ")}`)], { scope: "row" });
+    return element("tr", "", [head, ...of(title).map((one, at) => box(one, probes[at]))]);
+  });
+  fill(byId("probes").querySelector("table"), ["check", ...probes.map((probe) => probe.subject)], rows);
+  byId("checks").textContent = `${shown.length} of ${titles.length} checks`;
+}
+
+function evidence(one, probe) {
+  const rules = one.ids.map((id) => requirements.find((rule) => rule.id === id)).filter(Boolean);
+  byId("cell").querySelector("div").replaceChildren(
+    element("h3", "", one.title),
+    element("p", "", [`${probe.subject}: `, element("span", `verdict ${one.verdict}`, name(one.verdict)), ` ${one.why}`]),
+    element("p", "note", `${one.ids.join(", ")}; ${probe.settings}; ${one.ms} ms`),
+    ...rules.map((rule) => element("p", "", [element("b", "", rule.id), ` ${rule.text}`])),
+    ...(one.datagrams.length ? [element("h4", "", "Last datagrams"), element("pre", "", one.datagrams.join(""))] : []),
+  );
+  byId("cell").showModal();
 }
 
 function rules() {
@@ -147,6 +184,11 @@ for (const input of document.querySelectorAll("input[name=run]")) {
 byId("rule").addEventListener("input", rules);
 byId("untested").addEventListener("change", rules);
 byId("cell").addEventListener("click", (event) => { if (event.target === byId("cell")) byId("cell").close(); });
+byId("check").addEventListener("input", checks);
+byId("faults").addEventListener("change", checks);
 byId("requirements").hidden = !requirements.length;
-show();
+byId("probes").hidden = !probes.length;
+for (const part of document.querySelectorAll(".of-run")) part.hidden = !runs.length;
+if (runs.length) show();
+checks();
 rules();

@@ -1,15 +1,20 @@
 //! The page as Markdown: totals, everything that is not green, deliberate faults, requirements without tests.
 
 use super::measured::measured;
-use super::{Requirement, pairings, title};
+use super::{Contents, pairings, title};
 use crate::markdown::line;
 use lab::conformance::{Conformance, Verdict};
+use lab::probe::Probe;
 
-/// Renders the runs.
-pub(crate) fn markdown(runs: &[Conformance], requirements: &[Requirement]) -> String {
+/// Renders the runs, the probes and the rules.
+pub(crate) fn markdown(contents: &Contents) -> String {
+    let Contents { runs, probes, requirements } = contents;
     let mut out = String::from("# Conformance\n");
     for run in runs {
         section(&mut out, run);
+    }
+    if !probes.is_empty() {
+        probed(&mut out, probes);
     }
     if !requirements.is_empty() {
         let untested: Vec<&str> =
@@ -21,6 +26,26 @@ pub(crate) fn markdown(runs: &[Conformance], requirements: &[Requirement]) -> St
         }
     }
     out
+}
+
+fn probed(out: &mut String, probes: &[Probe]) {
+    out.push_str("\n## Programs alone\n\n");
+    let mut head = vec!["program".to_owned(), "session".to_owned()];
+    head.extend(Verdict::ALL.iter().map(|verdict| verdict.name().to_owned()));
+    line(out, &head);
+    line(out, &vec!["---".to_owned(); head.len()]);
+    for probe in probes {
+        let counts = Verdict::ALL.iter().map(|verdict| probe.count(*verdict).to_string());
+        let facts = [probe.subject.clone(), probe.settings.clone()];
+        line(out, &facts.into_iter().chain(counts).collect::<Vec<_>>());
+    }
+    out.push_str("\n| program | rules | required | verdict | reason |\n|---|---|---|---|---|\n");
+    for probe in probes {
+        for case in probe.cases.iter().filter(|case| case.verdict != Verdict::Pass) {
+            let (rules, verdict) = (case.ids.join(", "), case.verdict.name().to_owned());
+            line(out, &[probe.subject.clone(), rules, case.title.clone(), verdict, case.why.clone()]);
+        }
+    }
 }
 
 fn section(out: &mut String, run: &Conformance) {

@@ -108,14 +108,13 @@ fn function(line: &str) -> Option<&str> {
     rest.split(['(', '<']).next()
 }
 
-/// Words such as `KCP-12`: a known prefix, a hyphen, a number.
+/// Words such as `KCP-12`: capital letters, a hyphen, a number.
 fn ids(text: &str) -> Vec<String> {
-    const PREFIXES: [&str; 12] =
-        ["CC", "CRYPT", "FEC", "KCP", "MUX", "SMUX", "SMUXB", "YAMUX", "SNAP", "QPP", "CLI", "FTCP"];
     let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
     let is_id = |word: &&str| {
         let Some((prefix, number)) = word.split_once('-') else { return false };
-        PREFIXES.contains(&prefix) && !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+        let all = |text: &str, is: fn(&u8) -> bool| !text.is_empty() && text.bytes().all(|byte| is(&byte));
+        all(prefix, u8::is_ascii_uppercase) && all(number, u8::is_ascii_digit)
     };
     words.filter(is_id).map(str::to_owned).collect()
 }
