@@ -79,13 +79,17 @@ pub(crate) fn recorded(recording: &Recording) -> Vec<(String, String)> {
             }
         }
     }
+    // Nothing records why TCP retransmits.
+    let known = recording.header.transport == Transport::Karst;
     let mut rows: Vec<(String, String)> = [Direction::Up, Direction::Down]
+        .into_iter()
+        .filter(|_| known)
         .map(|direction| {
             let of_it = causes.iter().filter(|((of, _), _)| *of == direction);
             let listed = listed(of_it.map(|((_, cause), count)| format!("{cause} {count}")));
             (format!("causes of retransmission {}", direction.name()), listed)
         })
-        .into();
+        .collect();
     let name = |kind: &EventKind| json!(kind)["e"].as_str().unwrap_or_default().to_owned();
     let events = kinds.into_iter().map(|(kind, count)| format!("{} {count}", name(kind)));
     rows.push(("recorded events".into(), listed(events)));
@@ -215,7 +219,7 @@ fn resets(streams: u64) -> Option<String> {
 }
 
 fn percentiles(latency: &Percentiles) -> String {
-    let Percentiles { count, min, p50, p90, p99, p999, max } = *latency;
+    let Percentiles { count, min, p50, p90, p99, p999, max, .. } = *latency;
     let [min, p50, p90, p99, p999, max] = [min, p50, p90, p99, p999, max].map(millis);
     format!("p50 {p50}, p90 {p90}, p99 {p99}, p99.9 {p999}, min {min}, max {max} ({count} samples)")
 }
@@ -314,7 +318,7 @@ fn drained(stopped_us: u64, liveness: &LivenessOutcome) -> String {
 }
 
 /// The transport, unless it is the tunnel.
-fn over(run: &Outcome) -> String {
+pub(crate) fn over(run: &Outcome) -> String {
     if run.transport == Transport::Karst { String::new() } else { format!(", over {}", run.transport.name()) }
 }
 

@@ -1,7 +1,14 @@
 //! Results as one self-contained HTML page.
 
+use crate::distributions::charts;
 use crate::facts::{SUMMARY_HEADS, facts, summary};
 use sim::Outcome;
+
+const STYLE: &str = concat!(
+    include_str!("page.css"),
+    include_str!("performance/performance.css"),
+    include_str!("results.css")
+);
 
 const HEAD: &str = r#"<!DOCTYPE html>
 <html lang="en">
@@ -9,26 +16,17 @@ const HEAD: &str = r#"<!DOCTYPE html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>karst: simulated runs</title>
+<link rel="icon" href="data:,">
 <style>
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { text-align: left; padding: .25rem .75rem .25rem 0; border-bottom: 1px solid #8884; vertical-align: top; }
-tbody th { font-weight: normal; opacity: .75; white-space: nowrap; }
-section { margin-top: 2.5rem; }
-.wide { overflow-x: auto; }
-.failed { color: #c00; font-weight: bold; }
-</style>
-</head>
-<body>
-<h1>Simulated runs</h1>
 "#;
 
-/// A table over all runs, then one per run.
+const HEADING: &str = "</style>\n</head>\n<body>\n<h1>Simulated runs</h1>\n";
+
+/// Charts over the seeds of a scenario, a table over all runs, then one per run.
 pub(crate) fn page(runs: &[Outcome]) -> String {
-    let mut out = String::from(HEAD);
+    let mut out = [HEAD, STYLE, HEADING, &charts(runs), "<h2>Runs</h2>\n"].concat();
     let heads: String = SUMMARY_HEADS.iter().map(|head| format!("<th>{}</th>", escaped(head))).collect();
-    out.push_str(&format!("<div class=\"wide\"><table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n"));
+    out.push_str(&format!("<div class=\"scroll\"><table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n"));
     for run in runs {
         let cells: String = summary(run).iter().map(|cell| format!("<td>{}</td>", escaped(cell))).collect();
         out.push_str(&format!("<tr{}>{cells}</tr>\n", class(run.passed())));

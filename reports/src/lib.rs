@@ -2,6 +2,7 @@
 
 mod bench;
 mod conformance;
+mod distributions;
 mod facts;
 mod html;
 mod markdown;
@@ -9,6 +10,7 @@ mod page;
 mod performance;
 mod program;
 mod series;
+mod svg;
 
 pub use program::run;
 

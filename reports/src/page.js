@@ -4,6 +4,8 @@ const many = runs.length > 1;
 const HUES = ["--blue", "--orange"];
 const LEFT = 54, RIGHT = 10, BOTTOM = 24;
 const SECOND = 1e6;
+/** Segments in view beyond which their density is drawn, in cells of that many pixels. */
+const DENSE = 6000, CELL = 2;
 const MARKS = { dot: 1, bar: 2, triangle: 3.5, cross: 3.5, diamond: 4 };
 
 /* ---- data ---- */
@@ -13,7 +15,7 @@ const curve = (raw) => ({ t: sum(raw.t), v: Float64Array.from(raw.v) });
 const marks = (raw) => ({ t: sum(raw.t), v: sum(raw.v), of: raw.of });
 for (const run of runs) {
   for (const way of [run.up, run.down]) {
-    for (const key of ["queue", "rtt", "srtt", "rto", "flight", "cwnd", "window", "backlog"]) way[key] = curve(way[key]);
+    for (const key of ["queue", "rtt", "srtt", "rto", "flight", "cwnd", "window", "backlog", "capacity"]) way[key] = curve(way[key]);
     way.rebuilt = sum(way.rebuilt);
     for (const cause in way.again) way.again[cause] = sum(way.again[cause]);
     for (const by in way.lost) way.lost[by] = sum(way.lost[by]);
@@ -81,6 +83,7 @@ const CHARTS = [
   { id: "goodput", title: "Goodput", unit: "Mbit/s", panels: overlay((way, run) => [
     { ...rate("read by the applications", way.useful, run.bin, "--blue"), fill: !many },
     rate("on the wire", way.wire, run.bin, "--grey"),
+    ...(many ? [] : [step("rate of the link", way.capacity, "--green", "Mbit/s", { scale: 1e-6, reference: true, dash: [6, 3] })]),
   ]) },
   { id: "queue", title: "Queue of the link", unit: "kB waiting", panels: overlay((way) => [
     step("waiting", way.queue, "--blue", "kB", { scale: 1e-3, fill: !many }),
@@ -100,10 +103,10 @@ const CHARTS = [
     counts("lost", all(Object.values(way.lost)), "--red", "cross"),
     counts("rebuilt by FEC", way.rebuilt, "--green", "diamond"),
     ...causes(way.again).map(({ key, label, hue }) => counts(label, way.again[key], hue, "triangle")),
-  ]) },
-  { id: "latency", title: "Latency", unit: "ms from writing to reading", curve: true, panels: (way) => [{
+  ].filter((series) => series.t.length)) },
+  { id: "latency", title: "Latency", curve: true, log: true, panels: (way) => [{
     series: runs.flatMap((run, index) => run[way].latency.map((one, nth) => ({
-      kind: "quantiles", name: `${many ? `${run.letter} ` : ""}${one.work || "streams"}`, t: one.q.map(nines), v: one.v, count: one.count,
+      kind: "quantiles", name: `${many ? `${run.letter} ` : ""}${one.work || "streams"}${one.whole ? "" : ", bytes"}`, t: one.q.map(nines), v: one.v, count: one.count,
       hue: many ? HUES[index] : ["--blue", "--orange", "--green", "--violet", "--grey"][nth % 5],
       dash: many ? [[], [6, 3], [2, 3], [8, 3, 2, 3]][nth % 4] : [], unit: "ms", scale: 1e-3,
     }))),
@@ -142,6 +145,18 @@ function steps(low, high, count) {
   return [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= raw * .999) || power;
 }
 
+/** Round levels of a logarithmic axis: 1, 2 and 5 of each decade, or the decades alone when there are many. */
+function decades(low, high) {
+  const factors = Math.log10(high / low) > 2.5 ? [1] : [1, 2, 5], levels = [];
+  for (let power = Math.floor(Math.log10(low)); 10 ** power <= high; power++) {
+    for (const factor of factors) {
+      const level = factor * 10 ** power;
+      if (level >= low && level <= high) levels.push(level);
+    }
+  }
+  return levels;
+}
+
 class Panel {
   constructor(chart, holder, title) {
     Object.assign(this, { chart, holder, series: [], top: title ? 24 : 10 });
@@ -164,25 +179,37 @@ class Panel {
   }
   x(t) { const [from, to] = this.domain(); return LEFT + (t - from) / (to - from) * this.inner; }
   t(x) { const [from, to] = this.domain(); return from + (x - LEFT) / this.inner * (to - from); }
-  y(v) { return this.top + (1 - (v - this.low) / (this.high - this.low)) * this.depth; }
+  y(v) {
+    const at = this.chart.log ? (v) => Math.log10(Math.max(v, this.low)) : (v) => v;
+    return this.top + (1 - (at(v) - at(this.low)) / (at(this.high) - at(this.low))) * this.depth;
+  }
 
   draw() {
     const { width, height } = this.holder.getBoundingClientRect();
-    const dense = window.devicePixelRatio || 1;
-    for (const canvas of [this.base, this.over]) { canvas.width = width * dense; canvas.height = height * dense; }
-    Object.assign(this, { width, height, dense, inner: width - LEFT - RIGHT, depth: height - this.top - BOTTOM });
+    const ratio = window.devicePixelRatio || 1;
+    for (const canvas of [this.base, this.over]) { canvas.width = width * ratio; canvas.height = height * ratio; }
+    Object.assign(this, { width, height, ratio, inner: width - LEFT - RIGHT, depth: height - this.top - BOTTOM });
     const ctx = this.base.getContext("2d");
-    ctx.scale(dense, dense);
+    ctx.scale(ratio, ratio);
     const shown = this.series.filter((series) => !view.hidden.has(this.chart.id + series.name));
+    this.dense = this.chart.sequence && this.series.reduce((all, { t }) => all + place(t, view.to) - place(t, view.from), 0) > DENSE;
     const drawn = shown.map((series) => prepared(this, series));
     this.range(drawn);
     this.faults(ctx);
     this.axes(ctx);
     ctx.save();
     ctx.beginPath(); ctx.rect(LEFT, this.top - 4, this.inner, this.depth + 8); ctx.clip();
-    if (this.series.some((series) => series.kind === "counts")) this.stack(ctx, drawn);
-    else drawn.forEach((one) => this.plot(ctx, one));
+    if (this.series.some((series) => series.kind === "counts")) {
+      this.stack(ctx, drawn);
+      // The columns are as long as the view allows.
+      const wide = (view.to - view.from) / columns(this, drawn).length;
+      document.getElementById(this.chart.id).querySelector("small").textContent = `per ${clock(wide, 1000)}`;
+    } else drawn.forEach((one) => this.plot(ctx, one));
     ctx.restore();
+    if (this.chart.sequence) {
+      document.getElementById(this.chart.id).querySelector("small").textContent = this.dense
+        ? "relative to the highest acknowledged one; zoom in for sequence numbers" : "sequence number over time";
+    }
     this.drawn = drawn;
     this.over.setAttribute("aria-label", summary(this.chart, drawn));
     this.mark();
@@ -200,6 +227,12 @@ class Panel {
       }
     }
     if (!(high > -Infinity)) { low = 0; high = 1; }
+    if (this.chart.log) {
+      const least = Math.min(...drawn.flatMap(({ v }) => v.filter((v) => v > 0)));
+      this.low = Number.isFinite(least) ? least / 1.2 : .1;
+      this.high = Math.max(high * 1.2, this.low * 10);
+      return;
+    }
     if (!this.chart.sequence) low = 0;
     const margin = (high - low || 1) * .06;
     this.low = this.chart.sequence ? low - margin : 0;
@@ -214,10 +247,13 @@ class Panel {
     ctx.textAlign = "right"; ctx.textBaseline = "middle";
     const whole = this.chart.sequence || this.series.some((series) => series.kind === "counts");
     const size = Math.max(whole ? 1 : 0, steps(this.low, this.high, this.depth / 42));
-    for (let v = Math.ceil(this.low / size) * size; v <= this.high; v += size) {
+    const levels = [];
+    if (this.chart.log) levels.push(...decades(this.low, this.high));
+    else for (let v = Math.ceil(this.low / size) * size; v <= this.high; v += size) levels.push(v);
+    for (const v of levels) {
       const y = Math.round(this.y(v)) + .5;
       ctx.beginPath(); ctx.moveTo(LEFT, y); ctx.lineTo(LEFT + this.inner, y); ctx.stroke();
-      if (v >= 0) ctx.fillText(short(+v.toPrecision(6)), LEFT - 7, y);
+      if (v >= 0 || this.dense) ctx.fillText(short(+v.toPrecision(6)), LEFT - 7, y);
     }
     ctx.textAlign = "center"; ctx.textBaseline = "top";
     let taken = -Infinity;
@@ -243,6 +279,13 @@ class Panel {
 
   faults(ctx) {
     if (this.chart.curve) return;
+    ctx.strokeStyle = colour("--rule"); ctx.lineWidth = 1; ctx.setLineDash([2, 3]);
+    for (const run of runs) for (const [at] of run.changes) {
+      const x = Math.round(this.x(at)) + .5;
+      if (x < LEFT || x > LEFT + this.inner) continue;
+      ctx.beginPath(); ctx.moveTo(x, this.top); ctx.lineTo(x, this.top + this.depth); ctx.stroke();
+    }
+    ctx.setLineDash([]);
     ctx.fillStyle = colour("--fault");
     for (const run of runs) for (const [from, until] of run.faults) {
       const x = Math.max(LEFT, this.x(from)), to = Math.min(LEFT + this.inner, Math.max(this.x(until), this.x(from) + 2));
@@ -253,6 +296,7 @@ class Panel {
   plot(ctx, { series, t, v }) {
     ctx.strokeStyle = ctx.fillStyle = colour(series.hue);
     ctx.lineJoin = "round";
+    if (this.dense) return this.density(ctx, t, v);
     if (series.kind === "dots") {
       ctx.lineWidth = 1.4;
       ctx.globalAlpha = series.shape === "dot" && t.length > 3000 ? .6 : 1;
@@ -278,6 +322,22 @@ class Panel {
     }
   }
 
+  /** So many marks that they would cover each other: the more in a cell, the stronger its colour. Few of a kind stay visible. */
+  density(ctx, t, v) {
+    const cells = new Map();
+    let most = 1;
+    for (let i = 0; i < t.length; i++) {
+      const key = Math.floor(this.x(t[i]) / CELL) * 65536 + Math.floor(this.y(v[i]) / CELL), count = (cells.get(key) || 0) + 1;
+      cells.set(key, count);
+      if (count > most) most = count;
+    }
+    for (const [key, count] of cells) {
+      ctx.globalAlpha = t.length < DENSE / 4 ? .9 : .15 + .85 * Math.log(count + 1) / Math.log(most + 1);
+      ctx.fillRect(Math.floor(key / 65536) * CELL, key % 65536 * CELL, CELL, CELL);
+    }
+    ctx.globalAlpha = 1;
+  }
+
   stack(ctx, drawn) {
     const columnsOf = columns(this, drawn), wide = this.inner / columnsOf.length;
     columnsOf.forEach((column, at) => {
@@ -295,7 +355,7 @@ class Panel {
   /** What lies above the drawing: where the pointer is, and what is being selected. */
   mark() {
     const ctx = this.over.getContext("2d");
-    ctx.setTransform(this.dense, 0, 0, this.dense, 0, 0);
+    ctx.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     ctx.clearRect(0, 0, this.width, this.height);
     if (this.from !== undefined) {
       ctx.fillStyle = colour("--blue"); ctx.globalAlpha = .15;
@@ -321,8 +381,19 @@ function prepared(panel, series) {
   let first = place(series.t, from), last = place(series.t, to + 1);
   if (series.kind === "step") { first = Math.max(0, first - 1); }
   const t = Array.from(series.t.subarray(first, last)), v = Array.from(series.v.subarray(first, last), (v) => v * series.scale);
+  if (panel.dense) t.forEach((at, i) => { v[i] -= edge(series.run, at); });
   if (series.kind === "step" && t.length) { t.push(Math.min(to, Math.max(series.t[series.t.length - 1], t[t.length - 1]))); v.push(v[v.length - 1]); }
   return { series, t, v };
+}
+
+/** The highest segment acknowledged until then. */
+function edge(run, at) {
+  const { acked } = run[view.way].marks;
+  if (!acked.highest) {
+    let high = 0;
+    acked.highest = acked.v.map((v) => (high = Math.max(high, v)));
+  }
+  return acked.highest[place(acked.t, at + 1) - 1] ?? 0;
 }
 
 /** Bins of a rate, joined until few enough are seen. */
@@ -380,7 +451,8 @@ function tell(panel, x, y) {
     panel.near = nearest(panel, x, y);
     if (!panel.near) return `<b>${moment(at)}</b>`;
     const { series, t, v } = panel.near;
-    return `<b>${moment(t)}</b>${row(series.hue, sessions(series.run, view.way, v), series.name)}`;
+    const number = panel.dense ? v + edge(series.run, t) : v;
+    return `<b>${moment(t)}</b>${row(series.hue, sessions(series.run, view.way, number), series.name)}`;
   }
   if (chart.curve) {
     const share = 1 - 10 ** -at;
@@ -492,6 +564,12 @@ function legend(chart, list) {
 function note(chart, list) {
   const thinned = list.flatMap((panel) => panel.series).filter((series) => series.of && series.of > series.t.length);
   const words = thinned.map((series) => `${series.name}: ${series.t.length.toLocaleString("en")} of ${series.of.toLocaleString("en")} are shown`);
+  if (chart.id === "events") {
+    for (const run of runs) {
+      const lost = Object.entries(run[view.way].lost).map(([by, times]) => `${times.length.toLocaleString("en")} by ${by.replaceAll("_", " ")}`);
+      if (lost.length) words.push(`${many ? `${run.letter} lost` : "Lost"}: ${lost.join(", ")}`);
+    }
+  }
   if (!list.some((panel) => panel.series.length)) words.push("Nothing of this was recorded in this direction.");
   document.getElementById(chart.id).querySelector(".note").textContent = words.join("; ");
 }
@@ -499,6 +577,10 @@ function note(chart, list) {
 function build() {
   panels = [];
   for (const chart of CHARTS) {
+    const recorded = ["down", "up"].some((way) => chart.panels(way).some((panel) => panel.series.some((series) => !series.reference)));
+    // What this kind of run does not record.
+    document.getElementById(chart.id).hidden = !recorded;
+    if (!recorded) continue;
     const holder = document.getElementById(chart.id).querySelector(".panels"), list = [];
     holder.replaceChildren();
     for (const { title, series } of chart.panels(view.way)) {
@@ -522,10 +604,18 @@ function redraw() {
   document.getElementById("reset").disabled = whole;
 }
 
-document.getElementById("faults").textContent = runs.flatMap((run) => run.faults.map(([from, until, kind]) => {
-  const when = until > from ? `${moment(from)} to ${moment(until)}` : `at ${moment(from)}`;
-  return `${many ? `${run.letter} ` : ""}${kind.replaceAll("_", " ")}, ${when}`;
-})).join("; ");
+/** Faults and changes of the links in words; of many, the first. */
+const LISTED = 20;
+const happened = runs.flatMap((run) => {
+  const whose = many ? `${run.letter} ` : "";
+  const faults = run.faults.map(([from, until, kind]) => {
+    const when = until > from ? `${moment(from)} to ${moment(until)}` : `at ${moment(from)}`;
+    return `${whose}${kind.replaceAll("_", " ")}, ${when}`;
+  });
+  return [...faults, ...run.changes.map(([at, words]) => `${whose}${moment(at)} ${words}`)];
+});
+document.getElementById("faults").textContent = happened.slice(0, LISTED).join("; ")
+  + (happened.length > LISTED ? `; and ${happened.length - LISTED} more` : "");
 for (const radio of document.querySelectorAll("input[name=way]")) {
   radio.checked = radio.value === view.way;
   radio.addEventListener("change", () => { view.way = radio.value; build(); });

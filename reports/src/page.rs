@@ -17,8 +17,13 @@ const CHARTS: [(&str, &str, &str, bool); 7] = [
     ("queue", "Queue of the link", "queued kB", false),
     ("rtt", "Round trip and timeout", "ms, at the sender", false),
     ("windows", "Windows of the sender", "segments", false),
-    ("events", "Losses and repairs", "per interval", false),
-    ("latency", "Latency", "ms from writing a byte to reading it, by share of reads", false),
+    ("events", "Losses and repairs", "", false),
+    (
+        "latency",
+        "Latency",
+        "ms, by share of samples: of messages and requests as in the table, of bytes from writing to reading",
+        false,
+    ),
     ("sequence", "Segments", "sequence number over time", true),
 ];
 

@@ -3,9 +3,10 @@
 use engine::Cause;
 use serde_json::{Value, json};
 use sim::Direction;
+use sim::outcome::WorkOutcome;
 use sim::plan::{FaultName, Transport};
-use sim::record::{Command, Element, EventKind, Recording, Sent, Span, State};
-use std::collections::BTreeMap;
+use sim::record::{Command, Element, EventKind, LinkState, Recording, Sent, Span, State};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Bytes of the IPv4 and UDP headers of a packet on the wire; recorded TCP packets include theirs.
 const HEADERS_BYTES: u64 = 28;
@@ -13,7 +14,7 @@ const HEADERS_BYTES: u64 = 28;
 /// Maximum number of bins of a rate.
 const BINS_MAX: u64 = 2_000;
 
-/// Maximum number of points of a curve; of more, the highest of each group of neighbours is kept.
+/// Maximum number of points of a curve; of more, the lowest, the highest and the last of each group of neighbours are kept.
 const POINTS_MAX: usize = 4_000;
 
 /// Maximum number of marks of one kind in the sequence plot.
@@ -62,7 +63,11 @@ struct Points(Vec<(u64, u64)>);
 struct Builder {
     bin_us: u64,
     headers_bytes: u64,
+    /// A capture does not show when datagrams leave the link.
+    is_capture: bool,
     ways: [Way; 2],
+    /// Bytes of datagrams that have not left the link.
+    offered: BTreeMap<u64, u64>,
     /// Data segments of datagrams in transit.
     carried: BTreeMap<u64, (u32, Vec<u32>)>,
     works: BTreeMap<(u32, u32), String>,
@@ -78,7 +83,9 @@ pub(crate) fn series(recording: &Recording) -> Value {
     let mut builder = Builder {
         bin_us: bin_us(end_us),
         headers_bytes: if is_tcp { 0 } else { HEADERS_BYTES },
+        is_capture: recording.header.capture,
         ways: Default::default(),
+        offered: BTreeMap::new(),
         carried: BTreeMap::new(),
         works: BTreeMap::new(),
         written: BTreeMap::new(),
@@ -88,12 +95,46 @@ pub(crate) fn series(recording: &Recording) -> Value {
         builder.add(event.t, &event.kind);
     }
     let Builder { bin_us, ways: [up, down], faults, .. } = builder;
-    let faults: Vec<Value> = faults
+    let mut faults: Vec<Value> = faults
         .iter()
         .map(|(from, until, kind)| json!([from, until.unwrap_or(end_us), kind.name()]))
         .collect();
+    let links = &recording.header.links;
+    let [up, down] = [(up, Direction::Up), (down, Direction::Down)].map(|(way, direction)| {
+        let states: Vec<&LinkState> = links.iter().filter(|state| state.dir == direction).collect();
+        faults.extend(blackouts(&states, end_us));
+        let mut way = way.json(recording);
+        way["capacity"] = capacity(&states, end_us).curve();
+        way
+    });
     let causes: Vec<Value> = Cause::ALL.iter().map(|&cause| style(cause)).collect();
-    json!({ "end": end_us, "causes": causes, "bin": bin_us, "faults": faults, "up": up.json(), "down": down.json() })
+    json!({
+        "end": end_us, "causes": causes, "bin": bin_us, "faults": faults, "changes": changes(links), "up": up, "down": down,
+    })
+}
+
+/// Blackouts of a link's schedule, as faults.
+fn blackouts(states: &[&LinkState], end_us: u64) -> Vec<Value> {
+    let until = |at: usize| states[at..].iter().find(|state| !state.dead).map_or(end_us, |state| state.t);
+    let begins = |at: &usize| states[*at].dead && (*at == 0 || !states[*at - 1].dead);
+    let starts = (0..states.len()).filter(begins);
+    starts.map(|at| json!([states[at].t, until(at), format!("blackout {}", states[at].dir.name())])).collect()
+}
+
+/// The rate of a link over time, bits per second; nothing where it has no limit.
+fn capacity(states: &[&LinkState], end_us: u64) -> Points {
+    if states.iter().all(|state| state.bits_per_s == 0) {
+        return Points::default();
+    }
+    let rate = |state: &LinkState| if state.dead { 0 } else { state.bits_per_s };
+    let last = states.last().map(|state| (end_us.max(state.t), rate(state)));
+    Points(states.iter().map(|state| (state.t, rate(state))).chain(last).collect())
+}
+
+/// What the schedules of the links change: time, and the values in words.
+fn changes(links: &[LinkState]) -> Vec<Value> {
+    let later = links.iter().filter(|state| state.t > 0 && !state.sets.is_empty());
+    later.map(|state| json!([state.t, format!("{}: {}", state.dir.name(), state.sets)])).collect()
 }
 
 /// How retransmissions of a cause are drawn: the key of their times in each direction, their label, their colour.
@@ -109,6 +150,20 @@ fn style(cause: Cause) -> Value {
     json!({ "key": cause.name(), "label": label, "hue": hue })
 }
 
+/// The distributions of latency in the outcome, by workload.
+fn measured(recording: &Recording) -> BTreeMap<String, Value> {
+    let work = recording.outcome().map(|outcome| outcome.workloads.as_slice()).unwrap_or_default();
+    let curve = |work: &WorkOutcome| {
+        let latency = work.latency()?;
+        let (q, v): (Vec<f64>, Vec<u64>) = latency.points().unzip();
+        let name = work.name().to_owned();
+        (!q.is_empty()).then(|| {
+            (name.clone(), json!({ "work": name, "whole": true, "count": latency.count, "q": q, "v": v }))
+        })
+    };
+    work.iter().filter_map(curve).collect()
+}
+
 /// A round bin size of at least 10 ms, with at most [`BINS_MAX`] bins.
 fn bin_us(end_us: u64) -> u64 {
     let steps = [1, 2, 5].into_iter().cycle().zip((4..).flat_map(|power| [10_u64.pow(power); 3]));
@@ -121,8 +176,11 @@ impl Builder {
         match kind {
             EventKind::Sent(sent) => self.sent(t, sent),
             EventKind::Dropped { n, dir, by } => self.dropped(t, *n, *dir, *by),
-            EventKind::Queued { dir, queue, .. } | EventKind::Left { dir, queue, .. } => {
+            EventKind::Queued { dir, queue, .. } => self.way(*dir).queue.add(t, *queue),
+            EventKind::Left { n, dir, queue, .. } => {
                 self.way(*dir).queue.add(t, *queue);
+                let bytes = self.offered.remove(n).unwrap_or(0);
+                self.on_wire(t, *dir, bytes);
             }
             EventKind::Rebuilt { side, seqids, .. } => {
                 self.way(side.receives()).rebuilt.extend(seqids.iter().map(|_| t));
@@ -182,9 +240,13 @@ impl Builder {
     }
 
     fn sent(&mut self, t: u64, sent: &Sent) {
-        let (bin, bytes) = ((t / self.bin_us) as usize, u64::from(sent.bytes) + self.headers_bytes);
+        let bytes = u64::from(sent.bytes) + self.headers_bytes;
+        if self.is_capture {
+            self.on_wire(t, sent.side.sends(), bytes);
+        } else {
+            self.offered.insert(sent.n, bytes);
+        }
         let way = self.way(sent.side.sends());
-        add_to_bin(&mut way.wire, bin, bytes);
         let pushes = || sent.segments.iter().filter(|segment| segment.cmd == Command::Push);
         for segment in pushes() {
             let place = way.marks.place(sent.session, segment.sn);
@@ -199,8 +261,15 @@ impl Builder {
         self.carried.insert(sent.n, (sent.session, pushes().map(|segment| segment.sn).collect()));
     }
 
+    /// Bytes that left the transmitter of a link.
+    fn on_wire(&mut self, t: u64, direction: Direction, bytes: u64) {
+        let bin = (t / self.bin_us) as usize;
+        add_to_bin(&mut self.way(direction).wire, bin, bytes);
+    }
+
     fn dropped(&mut self, t: u64, n: u64, direction: Direction, by: Element) {
         let (session, sns) = self.carried.remove(&n).unwrap_or_default();
+        self.offered.remove(&n);
         let way = self.way(direction);
         way.lost.entry(by).or_default().push(t);
         for sn in sns {
@@ -238,8 +307,12 @@ impl Way {
         self.backlog.add(t, state.snd_queue as u64);
     }
 
-    fn json(self) -> Value {
-        let latency: Vec<Value> = self.latency.into_iter().map(|(work, times)| curve(&work, times)).collect();
+    fn json(self, recording: &Recording) -> Value {
+        // What the table has a distribution of is drawn as that; of the rest, the time from writing a byte to reading it.
+        let measured = measured(recording);
+        let others = self.latency.into_iter().filter(|(work, _)| !measured.contains_key(work));
+        let others = others.map(|(work, times)| curve(&work, times)).collect::<Vec<_>>();
+        let latency = [measured.into_values().collect(), others].concat();
         let lost: BTreeMap<&str, Value> =
             self.lost.iter().map(|(by, times)| (by.name(), deltas(times))).collect();
         let again: BTreeMap<&str, Value> =
@@ -294,11 +367,20 @@ impl Points {
         self.0.push((t, value));
     }
 
-    /// A curve, thinned to the highest point of each group of neighbours.
+    /// A curve, thinned to the lowest, the highest and the last point of each group of neighbours: the last is the value that
+    /// holds until the next group.
     fn curve(self) -> Value {
-        let group = self.0.len().div_ceil(POINTS_MAX).max(1);
-        let highest = |points: &[(u64, u64)]| points.iter().copied().max_by_key(|(_, value)| *value);
-        let points: Vec<_> = self.0.chunks(group).filter_map(highest).collect();
+        let all = self.0.len();
+        let group = if all <= POINTS_MAX { 1 } else { (3 * all).div_ceil(POINTS_MAX - 3) };
+        let kept = |points: &[(u64, u64)]| {
+            let place = |best: Option<(usize, &(u64, u64))>| best.map_or(0, |(at, _)| at);
+            let by_value = |(_, (_, value)): &(usize, &(u64, u64))| *value;
+            let lowest = place(points.iter().enumerate().min_by_key(by_value));
+            let highest = place(points.iter().enumerate().max_by_key(by_value));
+            let places = BTreeSet::from([lowest, highest, points.len() - 1]);
+            places.into_iter().map(|place| points[place]).collect::<Vec<_>>()
+        };
+        let points: Vec<_> = self.0.chunks(group).flat_map(kept).collect();
         json!({ "t": deltas(&times(&points)), "v": values(&points) })
     }
 
@@ -369,6 +451,53 @@ mod tests {
         assert!(curve["t"].as_array().unwrap().len() <= POINTS_MAX);
         assert_eq!(points().marks()["of"], 10_000);
         assert_eq!(deltas(&[5, 7, 6]), json!([5, 2, -1]));
+    }
+
+    #[test]
+    fn a_queue_that_is_mostly_empty_is_drawn_empty() {
+        // A packet arrives at an empty queue and leaves it at once, 20,000 times.
+        let points = Points((0..40_000).map(|t| (t * 10, u64::from(t % 2 == 0) * 1_500)).collect());
+        let curve = points.curve();
+        let values = curve["v"].as_array().unwrap();
+        assert!(values.len() <= POINTS_MAX && values.last().unwrap() == 0);
+        let empty = values.iter().filter(|value| **value == 0).count();
+        assert!(empty * 3 >= values.len(), "{empty} of {}", values.len());
+        assert!(values.iter().any(|value| *value == 1_500));
+    }
+
+    #[test]
+    fn the_wire_has_what_left_the_link() {
+        use sim::Side;
+        let sent = |t, n| Event {
+            t,
+            kind: EventKind::Sent(Sent {
+                n,
+                side: Side::Client,
+                session: 0,
+                bytes: 972,
+                shard: None,
+                segments: Vec::new(),
+            }),
+        };
+        let left = |t, n| Event {
+            t,
+            kind: EventKind::Left {
+                n,
+                dir: Direction::Up,
+                due: t,
+                queue: 0,
+                held_back: false,
+                damaged: false,
+            },
+        };
+        let dropped =
+            Event { t: 0, kind: EventKind::Dropped { n: 2, dir: Direction::Up, by: Element::Queue } };
+        let events = vec![sent(0, 1), sent(0, 2), dropped, left(25_000, 1)];
+        let mut recording = Recording { header: Header::default(), events };
+        let wire = |recording: &Recording| series(recording)["up"]["wire"].clone();
+        assert_eq!(wire(&recording), json!([0, 0, 1_000]));
+        recording.header.capture = true;
+        assert_eq!(wire(&recording)[0], 2_000);
     }
 
     #[test]

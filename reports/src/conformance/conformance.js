@@ -129,7 +129,7 @@ function checks() {
   const shown = titles.filter((title) => {
     const own = of(title).filter(Boolean);
     const matches = [title, ...own.flatMap((one) => one.ids)].join("\n").toLowerCase().includes(text);
-    return matches && (!byId("faults").checked || own.some((one) => ["fail", "error"].includes(one.verdict)));
+    return matches && (!byId("faulty").checked || own.some((one) => ["fail", "error"].includes(one.verdict)));
   });
   const box = (one, probe) => {
     if (!one) return element("td");
@@ -185,7 +185,7 @@ byId("rule").addEventListener("input", rules);
 byId("untested").addEventListener("change", rules);
 byId("cell").addEventListener("click", (event) => { if (event.target === byId("cell")) byId("cell").close(); });
 byId("check").addEventListener("input", checks);
-byId("faults").addEventListener("change", checks);
+byId("faulty").addEventListener("change", checks);
 byId("requirements").hidden = !requirements.length;
 byId("probes").hidden = !probes.length;
 for (const part of document.querySelectorAll(".of-run")) part.hidden = !runs.length;

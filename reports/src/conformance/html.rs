@@ -47,7 +47,7 @@ const BODY: &str = r#"<section class="of-run"><p class="lead" id="about"></p>
 <section id="probes"><h2>Programs alone</h2>
 <p class="lead">The kit plays the other end of a session. A verdict opens the datagrams that show it.</p>
 <div class="filters"><input type="search" id="check" placeholder="Search rules and checks" aria-label="Search rules and checks">
-<label><input type="checkbox" id="faults"> faults only</label></div>
+<label><input type="checkbox" id="faulty"> faults only</label></div>
 <p class="note" id="checks" role="status"></p>
 <div class="scroll"><table class="grid"></table></div></section>
 <section id="requirements"><h2>Requirements</h2>

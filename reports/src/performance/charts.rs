@@ -1,7 +1,7 @@
 //! The charts of a performance page.
 
 use super::figures::{contestants, curve, spread};
-use super::svg::{Along, Chart, Point, Series};
+use crate::svg::{Along, Chart, Point, Series};
 use lab::results::{Case, DIRECT, Measurements};
 
 /// Colours of the peers by position; kernel TCP has its own.

@@ -3,8 +3,8 @@
 use super::charts::scaling;
 use super::figures::{Spread, spread};
 use super::goals::{Outcome, Verdict, number};
-use super::svg::{Along, Chart, Point, Series};
 use super::tables::{Section, failures, machine_rows, section};
+use crate::svg::{Along, Chart, Point, Series};
 use lab::measure::lossy::SHARED;
 use lab::results::{Case, ContestantRuns, Measurements, PathFacts};
 

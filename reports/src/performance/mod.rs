@@ -8,11 +8,10 @@ mod goals;
 mod html;
 pub(crate) mod lossy;
 mod markdown;
-mod svg;
 mod tables;
 
 pub(crate) use figures::figures;
-pub(crate) use goals::verdicts;
+pub(crate) use goals::{number, verdicts};
 pub(crate) use html::page as html;
 pub(crate) use markdown::page as markdown;
 pub(crate) use tables::{aligned, figure_rows, goal_rows, summary};

@@ -119,7 +119,7 @@ const PROBE_PLAY: &str = r##"
 const notes = [];
 const seen = () => notes.push(document.getElementById("checks").textContent.replaceAll(" ", "_"));
 seen();
-const faults = document.getElementById("faults");
+const faults = document.getElementById("faulty");
 faults.checked = true; faults.dispatchEvent(new Event("change")); seen();
 faults.checked = false; faults.dispatchEvent(new Event("change"));
 const check = document.getElementById("check");

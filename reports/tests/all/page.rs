@@ -36,6 +36,16 @@ fn the_page_is_self_contained_and_has_every_chart() {
     assert!(page.contains("<th scope=\"row\">rebuilt by FEC at the server</th>"));
 }
 
+/// Bytes with their headers of the datagrams that left the link.
+fn left_bytes(recording: &str, way: &str) -> u64 {
+    let events = || recording.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let sent = events().filter(|event| event["e"] == "sent");
+    let bytes: std::collections::BTreeMap<u64, u64> =
+        sent.map(|sent| (sent["n"].as_u64().unwrap(), sent["bytes"].as_u64().unwrap() + 28)).collect();
+    let left = events().filter(|event| event["e"] == "left" && event["dir"] == way);
+    left.filter_map(|left| bytes.get(&left["n"].as_u64().unwrap())).sum()
+}
+
 #[test]
 fn the_data_are_those_of_the_recording() {
     let data = data(&page(&[FEC, PLAIN]));
@@ -48,7 +58,7 @@ fn the_data_are_those_of_the_recording() {
                 run[way][key].as_array().unwrap().iter().map(|v| v.as_u64().unwrap()).sum::<u64>()
             };
             assert_eq!(sum("useful"), outcome["useful_bytes"][way].as_u64().unwrap());
-            assert_eq!(sum("wire"), outcome["links"][way]["sent_bytes"].as_u64().unwrap());
+            assert_eq!(sum("wire"), left_bytes(&text, way));
         }
         let count = |value: &Value| value.as_array().map_or(0, Vec::len) as u64;
         let again = &run["up"]["again"];
@@ -212,4 +222,98 @@ fn a_broken_page_is_detected() {
     let broken = page(&[FEC]).replace("\"queue\":", "\"queues\":");
     let Some(shown) = show("broken", &broken, "", 1400) else { return };
     assert!(!shown.console.is_empty() && shown.left("drawn").is_none(), "{:?}", shown.console);
+}
+
+/// The recording with its header and each event changed by `change`, which leaves out what it returns nothing for.
+fn changed(name: &str, change: impl Fn(Value) -> Option<Value>) -> PathBuf {
+    let text = std::fs::read_to_string(FEC).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+    let kept: Vec<String> = lines.filter_map(change).map(|line| line.to_string()).collect();
+    let path = folder().join(name);
+    std::fs::write(&path, kept.join("\n")).unwrap();
+    path
+}
+
+#[test]
+fn schedules_and_blackouts_of_the_links_are_drawn() {
+    let state = |t: u64, bits_per_s: u64, dead: bool, sets: &str| serde_json::json!({ "t": t, "dir": "up", "bits_per_s": bits_per_s, "dead": dead, "sets": sets });
+    let path = changed("schedule.jsonl", |mut line| {
+        if line["format"].is_string() {
+            line["links"] = vec![
+                state(0, 20_000_000, false, "rate_kbit 20000"),
+                state(100_000, 20_000_000, true, "blackout true"),
+                state(150_000, 5_000_000, false, "rate_kbit 5000, blackout false"),
+            ]
+            .into();
+        }
+        Some(line)
+    });
+    let page = page(&[path.to_str().unwrap()]);
+    let data = data(&page);
+    let end = data[0]["end"].as_u64().unwrap();
+    let capacity = &data[0]["up"]["capacity"];
+    assert_eq!(capacity["v"], serde_json::json!([20_000_000, 0, 5_000_000, 5_000_000]));
+    assert_eq!(capacity["t"], serde_json::json!([0, 100_000, 50_000, end - 150_000]));
+    assert_eq!(data[0]["down"]["capacity"]["v"], serde_json::json!([]), "a link without a rate");
+    assert_eq!(data[0]["faults"], serde_json::json!([[100_000, 150_000, "blackout up"]]));
+    assert_eq!(data[0]["changes"][1], serde_json::json!([150_000, "up: rate_kbit 5000, blackout false"]));
+    let words = r#"document.documentElement.dataset.said = document.getElementById("faults").textContent.replaceAll(" ", "_");"#;
+    let Some(shown) = show("schedule", &page, words, 1400) else { return };
+    assert_eq!(shown.console, Vec::<String>::new());
+    let said = shown.left("said").unwrap();
+    assert!(said.contains("0.1500_s_up:_rate_kbit_5000") && said.contains("blackout_up,_0.1000_s"), "{said}");
+}
+
+#[test]
+fn charts_of_what_a_run_does_not_record_are_left_out() {
+    let path = changed("without-segments.jsonl", |mut line| {
+        line["segments"].is_array().then(|| line["segments"] = Value::Array(Vec::new()));
+        let e = line["e"].as_str().unwrap_or_default().to_owned();
+        (!["state", "rtt", "acked", "rebuilt", "got"].contains(&e.as_str())).then_some(line)
+    });
+    let hidden = r#"document.documentElement.dataset.hidden = [...document.querySelectorAll("figure")].filter((one) => one.hidden).map((one) => one.id).join(" ");"#;
+    let Some(shown) = show("left-out", &page(&[path.to_str().unwrap()]), hidden, 1400) else { return };
+    assert_eq!((shown.console.len(), shown.left("hidden")), (0, Some("rtt windows sequence")));
+    let Some(shown) = show("all-charts", &page(&[FEC]), hidden, 1400) else { return };
+    assert_eq!((shown.console.len(), shown.left("hidden")), (0, Some("")));
+}
+
+/// Many segments are drawn as their density, relative to what is acknowledged; few, after a zoom, as marks.
+#[test]
+fn a_long_run_shows_the_density_of_its_segments() {
+    let long = page(&[FEC]).replace("const DENSE = 6000", "const DENSE = 40");
+    let look = r##"
+const unit = () => document.querySelector("#sequence small").textContent.split(" ")[0];
+const plot = panels.find((one) => one.chart.sequence), notes = [unit(), plot.low < 0];
+zoom(end - 2000, end); notes.push(unit());
+document.documentElement.dataset.notes = notes.join(" ");
+"##;
+    let Some(shown) = show("dense", &long, look, 1400) else { return };
+    assert_eq!((shown.console.len(), shown.left("notes")), (0, Some("relative true sequence")));
+}
+
+/// The chart shows the distribution that the table summarises, not another one under the same name.
+#[test]
+fn latency_is_the_same_in_chart_and_table() {
+    let curve: Vec<u64> = (0..22).map(|place| 40_000 + 1_000 * place).collect();
+    let path = changed("latency.jsonl", |mut line| {
+        for work in line["run"]["workloads"].as_array_mut().into_iter().flatten() {
+            if work["kind"] == "echo" {
+                work["latency_us"]["curve"] = curve.clone().into();
+                work["latency_us"]["count"] = 20.into();
+            }
+        }
+        Some(line)
+    });
+    let data = data(&page(&[path.to_str().unwrap()]));
+    for way in ["up", "down"] {
+        let latency = data[0][way]["latency"].as_array().unwrap();
+        let echo: Vec<_> = latency.iter().filter(|one| one["work"] == "echo").collect();
+        assert_eq!((echo.len(), &echo[0]["whole"]), (1, &Value::Bool(true)));
+        // The points that 20 samples tell apart, and the maximum.
+        assert_eq!(echo[0]["v"].as_array().unwrap().len(), 15);
+        assert_eq!(echo[0]["v"][14], curve[21]);
+    }
+    let upload = data[0]["up"]["latency"].as_array().unwrap().iter().find(|one| one["work"] == "upload");
+    assert!(upload.unwrap()["whole"].is_null());
 }

@@ -1,5 +1,7 @@
 //! `karst-report` as a program: pages of results.
 
+use crate::common::file;
+use serde_json::{Value, json};
 use std::process::{Command, Output};
 
 const RESULTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/two-runs.json");
@@ -94,4 +96,43 @@ fn an_expectation_that_is_not_met_fails_its_run() {
         assert!(page.contains(&line), "{page}");
         assert!(page.contains("| 45.5 ms | 120.2 ms | 1.400, 1.500 | expectation not met |"), "{page}");
     }
+}
+
+/// Runs of one scenario with several seeds: every value counts, the largest too, and latency spreads over the runs.
+#[test]
+fn distributions_over_seeds_are_drawn() {
+    let results: Value = serde_json::from_str(&std::fs::read_to_string(RESULTS).unwrap()).unwrap();
+    let mut base = results["runs"][0].clone();
+    base["workloads"][0]["measured_us"] = 0.into();
+    let runs = |seeds: u64| -> Vec<Value> {
+        let run = |seed: u64| {
+            let mut run = base.clone();
+            run["seed"] = seed.into();
+            for work in run["workloads"].as_array_mut().unwrap() {
+                if work["goodput_kbit"].is_number() {
+                    work["goodput_kbit"] = (10_000 * seed).into();
+                }
+                if work["latency_us"].is_object() {
+                    work["latency_us"]["curve"] = vec![1_000 * seed; 22].into();
+                }
+            }
+            run
+        };
+        (1..=seeds).map(run).collect()
+    };
+    let page = |seeds: u64| {
+        let path = file(&format!("seeds-{seeds}.json"));
+        let results = json!({ "format": "karst-sim/1", "runs": runs(seeds) });
+        std::fs::write(&path, results.to_string()).unwrap();
+        text(&report(&["html", path.to_str().unwrap()]))
+    };
+    let four = page(4);
+    for id in ["goodput-of-download", "latency-of-echo", "bytes-on-the-wire-per-useful-byte--down"] {
+        assert_eq!(four.matches(&format!("<figure id=\"{id}\"")).count(), 1, "{id}");
+    }
+    for step in ["10: 25 % of runs", "30: 75 % of runs", "40: 100 % of runs"] {
+        assert!(four.contains(&format!("lossy-adsl, over tcp-cubic (4 runs), {step}")), "{step}");
+    }
+    assert!(four.contains("slowest: 2.5 (1 .. 4) ms"), "median, lowest and highest run");
+    assert!(!page(2).contains("<figure"), "two runs are no distribution");
 }

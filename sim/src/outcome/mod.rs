@@ -478,6 +478,25 @@ pub struct Percentiles {
     pub p999: u64,
     /// Maximum.
     pub max: u64,
+    /// The quantiles at [`CURVE`]: all zero in files of versions that did not write them.
+    pub curve: [u64; CURVE.len()],
+}
+
+/// Shares of samples whose quantiles draw a distribution, from the minimum to the maximum.
+pub const CURVE: [f64; 22] = [
+    0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998,
+    0.999, 0.9995, 0.9999, 1.0,
+];
+
+impl Percentiles {
+    /// Share and value of each point of the curve, as far as there are samples to tell its points apart; nothing without
+    /// samples or curve.
+    pub fn points(&self) -> impl Iterator<Item = (f64, u64)> {
+        let known = self.count > 0 && self.curve[CURVE.len() - 1] > 0;
+        let told = 1.0 - 1.0 / self.count.max(1) as f64;
+        let points = CURVE.into_iter().zip(self.curve);
+        points.filter(move |(share, _)| known && (*share <= told || *share == 1.0))
+    }
 }
 
 /// Collects latencies.
@@ -507,6 +526,7 @@ impl Latency {
             p99,
             p999,
             max: histogram.max(),
+            curve: CURVE.map(|share| self.quantile(share)),
         }
     }
 

@@ -32,6 +32,25 @@ pub struct Header {
     pub client: Options,
     /// The server's options.
     pub server: Options,
+    /// The links as planned, in order of time: the first state of each, and one for each time at which its schedule changes
+    /// something. Empty for a capture.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub links: Vec<LinkState>,
+}
+
+/// A link from a time on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LinkState {
+    /// When it begins, microseconds.
+    pub t: u64,
+    /// The link.
+    pub dir: Direction,
+    /// Rate of the transmitter, or of the policer if that is lower, bits per second; 0 for any rate.
+    pub bits_per_s: u64,
+    /// Whether nothing enters the link: a blackout of its schedule.
+    pub dead: bool,
+    /// What begins then, as keys of a scenario file with their values.
+    pub sets: String,
 }
 
 /// The options of one side that explain a run, under kcptun's names.

@@ -12,13 +12,14 @@
 mod event;
 mod files;
 mod frames;
+mod links;
 mod recording;
 mod tunnels;
 pub mod words;
 
 pub use event::{
-    Again, At, Command, Element, Event, EventKind, FORMAT, Frame, FrameCommand, Header, Options, Path,
-    Segment, Sent, Shard, Span, State,
+    Again, At, Command, Element, Event, EventKind, FORMAT, Frame, FrameCommand, Header, LinkState, Options,
+    Path, Segment, Sent, Shard, Span, State,
 };
 
 pub use files::Files;
@@ -343,6 +344,7 @@ impl Header {
             capture: false,
             client: Options::new(&scenario.client),
             server: Options::new(&scenario.server),
+            links: links::states(scenario),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Charts as SVG without scripts; colours are CSS variables of the page.
 
-use super::goals::number;
 use crate::html::escaped;
+use crate::performance::number;
 
 const WIDTH: f64 = 520.0;
 const HEIGHT: f64 = 280.0;
@@ -203,7 +203,11 @@ impl Frame {
     fn labels(&self, chart: &Chart) -> Vec<(f64, String)> {
         match &chart.x {
             Along::Groups(groups) => (0..).map(f64::from).zip(groups.iter().cloned()).collect(),
-            Along::Number => steps(self.x, 7).into_iter().map(|x| (x, number(x))).collect(),
+            Along::Number => {
+                let ticks = steps(self.x, 7);
+                let labels = tick_labels(&ticks);
+                ticks.into_iter().zip(labels).collect()
+            }
             Along::Share => {
                 let shares = [(0.0, "0"), (0.5, "50 %"), (0.9, "90 %"), (0.99, "99 %"), (0.999, "99.9 %")];
                 shares.map(|(share, label)| (nines(share), label.to_owned())).to_vec()
@@ -300,6 +304,18 @@ fn round_factor(value: f64, up: bool) -> f64 {
     found.unwrap_or(value)
 }
 
+/// Labels of ascending ticks, with as many decimals as tell neighbours apart.
+fn tick_labels(ticks: &[f64]) -> Vec<String> {
+    let labels: Vec<String> = ticks.iter().map(|tick| number(*tick)).collect();
+    match ticks {
+        [first, second, ..] if labels.windows(2).any(|pair| pair[0] == pair[1]) => {
+            let decimals = (-(second - first).log10().floor()).max(0.0) as usize;
+            ticks.iter().map(|tick| format!("{tick:.decimals$}")).collect()
+        }
+        _ => labels,
+    }
+}
+
 /// About `count` round numbers within a range.
 fn steps([low, high]: [f64; 2], count: u32) -> Vec<f64> {
     let raw = (high - low) / f64::from(count);
@@ -322,6 +338,11 @@ mod tests {
         assert_eq!((round_factor(34.0, false), round_factor(34.0, true)), (20.0, 50.0));
         assert_eq!((round_factor(0.02, false), round_factor(600.0, true)), (0.02, 1000.0));
         assert_eq!(steps([0.0, 0.053], 6), [0.0, 0.01, 0.02, 0.03, 0.04, 0.05]);
+        assert_eq!(
+            tick_labels(&steps([18.33, 18.47], 7)),
+            ["18.34", "18.36", "18.38", "18.40", "18.42", "18.44", "18.46"]
+        );
+        assert_eq!(tick_labels(&[10.0, 20.0]), ["10.0", "20.0"].map(|label| number(label.parse().unwrap())));
     }
 
     fn chart(points: &[[f64; 2]], log: bool) -> Chart {
