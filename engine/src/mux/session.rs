@@ -129,6 +129,8 @@ pub(super) struct Stream<F> {
     receive: ByteQueue,
     pub(super) peer_finished: bool,
     peer_reset: bool,
+    /// The peer's direction ended by a reset, not by an end before it.
+    cut_by_peer: bool,
     end_told: bool,
     /// A Readable event was reported, and no read returned blocked since.
     reader_told: bool,
@@ -156,6 +158,7 @@ impl<F> Stream<F> {
             receive: ByteQueue::default(),
             peer_finished: false,
             peer_reset: false,
+            cut_by_peer: false,
             end_told: false,
             reader_told: false,
             closed: false,
@@ -349,6 +352,7 @@ impl<W: Wire> Session<W> {
             stream.fin = Fin::Sent; // The peer has forgotten the stream.
         }
         if !stream.closed && !std::mem::replace(&mut stream.peer_finished, true) {
+            stream.cut_by_peer = reset;
             if !std::mem::replace(&mut stream.reader_told, true) {
                 self.events.push_back(Event::Readable(id));
             }
@@ -513,7 +517,7 @@ impl<W: Wire> Mux for Session<W> {
                 return Err(if no_more { ReadError::Closed } else { ReadError::Blocked });
             }
             stream.end_told = true;
-            let reset = stream.peer_reset;
+            let reset = stream.cut_by_peer;
             self.refresh(id);
             self.check();
             return if reset { Err(ReadError::Reset) } else { Ok(&mut []) };

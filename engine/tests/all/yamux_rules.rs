@@ -221,6 +221,25 @@ fn a_reset_ends_both_directions_behind_what_arrived() {
     assert_eq!((sent(&mut *mux), mux.stream_count()), (vec![], 0));
 }
 
+/// YAMUX-9: everything that was sent before FIN is there, so the end is clean; only writes fail.
+#[test]
+fn a_reset_behind_the_end_does_not_make_the_data_incomplete() {
+    let mut mux = server_with_stream();
+    input(&mut *mux, DATA, 0, 1, b"whole");
+    update(&mut *mux, FIN, 1, 0);
+    update(&mut *mux, RST, 1, 0);
+    let events: Vec<Event> = std::iter::from_fn(|| mux.poll_event()).collect();
+    assert!(
+        events.contains(&Event::Finished(StreamId(1))) && !events.contains(&Event::Reset(StreamId(1))),
+        "{events:?}"
+    );
+    assert_eq!(mux.peek(StreamId(1)).unwrap(), b"whole");
+    mux.consume(StreamId(1), 5);
+    assert_eq!(mux.write(StreamId(1), b"x"), Err(WriteError::PeerFinished));
+    assert_eq!(mux.peek(StreamId(1)), Ok(&mut [][..]));
+    assert_eq!((sent(&mut *mux), mux.stream_count()), (vec![], 0));
+}
+
 /// YAMUX-9
 #[test]
 fn failed_and_refused_streams_are_reset() {
