@@ -54,9 +54,7 @@ impl Excuses {
         let client_restarts =
             scenario.faults.iter().filter(|fault| matches!(fault.kind, FaultKind::ClientRestart { .. }));
         let end = Instant::from_micros(u64::MAX);
-        cuts.extend(
-            [&scenario.up.blackout, &scenario.down.blackout].into_iter().flat_map(|b| blackouts(b, end)),
-        );
+        cuts.extend([scenario.up.dead(), scenario.down.dead()].iter().flat_map(|dead| blackouts(dead, end)));
         cuts.extend([&scenario.hosts.client, &scenario.hosts.server].into_iter().flat_map(stalls));
         Self {
             cuts,

@@ -103,7 +103,7 @@ impl Bound {
 
 /// Time from which no fault, blackout, process outage or attack is active. A schedule that ends in a blackout is ignored.
 fn healed_from(scenario: &Scenario) -> Instant {
-    let links = [&scenario.up, &scenario.down].into_iter().flat_map(|link| blackouts(&link.blackout));
+    let links = [&scenario.up, &scenario.down].into_iter().flat_map(|link| blackouts(&link.dead()));
     let stalls = hosts(scenario).into_iter().flat_map(|host| &host.stalls).filter_map(once);
     let adversary = (0, scenario.adversary.ends_us());
     let ends = links
@@ -299,10 +299,11 @@ fn host_us(host: &HostPlan, datagrams: u64) -> u64 {
 /// Queueing delay of a full queue plus transmission time.
 fn queue_us(link: &LinkPlan) -> u64 {
     const PACKET_BYTES: u64 = 1_500;
-    let queues = link.queue.iter().flat_map(Timeline::values).map(|queue| {
-        let bytes = queue.bytes_max.min(queue.packets_max.saturating_mul(PACKET_BYTES));
-        ratio(bytes.saturating_add(PACKET_BYTES), 8_000_000, queue.bits_per_s)
-    });
+    let queues =
+        link.queue.iter().flat_map(Timeline::values).filter(|queue| queue.bits_per_s > 0).map(|queue| {
+            let bytes = queue.bytes_max.min(queue.packets_max.saturating_mul(PACKET_BYTES));
+            ratio(bytes.saturating_add(PACKET_BYTES), 8_000_000, queue.bits_per_s)
+        });
     queues.max().unwrap_or(0)
 }
 
@@ -310,7 +311,10 @@ fn queue_us(link: &LinkPlan) -> u64 {
 fn slowest(scenario: &Scenario, now: Instant) -> Option<u64> {
     let links = [&scenario.up, &scenario.down];
     let queues = links.into_iter().filter_map(|link| link.queue.as_ref());
-    let queues = queues.flat_map(|queue| queue.values_from(now)).map(|queue| queue.bits_per_s);
+    let queues = queues
+        .flat_map(|queue| queue.values_from(now))
+        .map(|queue| queue.bits_per_s)
+        .filter(|bits_per_s| *bits_per_s > 0);
     let policers = links.into_iter().filter_map(|link| link.policer.as_ref());
     let policers = policers.flat_map(|policer| policer.values_from(now)).map(|policer| {
         policer.penalty.map_or(policer.bits_per_s, |penalty| penalty.bits_per_s.min(policer.bits_per_s))
@@ -382,7 +386,7 @@ fn longest_cut_us(scenario: &Scenario) -> Option<u64> {
         !matches!(fault.kind, FaultKind::DuplicateStorm { .. } | FaultKind::Corruption { .. })
     });
     let faults = cuts.map(|fault: &FaultPlan| fault.for_us);
-    let links = [&scenario.up, &scenario.down].into_iter().flat_map(|link| blackouts(&link.blackout));
+    let links = [&scenario.up, &scenario.down].into_iter().flat_map(|link| blackouts(&link.dead()));
     let stalls = hosts(scenario).into_iter().flat_map(|host| &host.stalls).filter_map(once);
     let forgotten = scenario.nat.timeout_us.map(|_| 0);
     // A session diverted by the adversary receives no packets until the server follows the client back.

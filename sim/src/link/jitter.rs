@@ -20,10 +20,14 @@ impl Jitter {
 
     /// When a packet arrives that would have arrived at `undisturbed`, having left the transmitter `now`.
     pub fn arrival(&mut self, now: Instant, undisturbed: Instant) -> Instant {
-        let max_us = self.max_us.at(now);
-        let extra_us = if max_us == 0 { 0 } else { below(&mut self.dice, max_us + 1) };
-        self.last = self.last.max(undisturbed + Duration::from_micros(extra_us));
+        self.last = self.last.max(undisturbed + self.extra(now));
         self.last
+    }
+
+    /// The extra delay of a packet that left the transmitter `now`.
+    pub fn extra(&mut self, now: Instant) -> Duration {
+        let max_us = self.max_us.at(now);
+        Duration::from_micros(if max_us == 0 { 0 } else { below(&mut self.dice, max_us + 1) })
     }
 }
 

@@ -1,5 +1,5 @@
 //! One direction of the network: mtu, blackout, drop list, loss, policer, queue and rate, delay, wander, jitter,
-//! reordering, delay list, corruption, duplication, in that order. An adversary may observe both directions, and adds
+//! reordering, delay list, corruption, duplication, in that order; loss may come after the queue, and duplication before it. An adversary may observe both directions, and adds
 //! packets to them that pass no other element.
 
 mod adversary;
@@ -54,6 +54,7 @@ pub struct Link {
     blackout_fault: bool,
     drop_list: DropList,
     loss: Loss,
+    loss_after_queue: bool,
     policer: Option<Policer>,
     policer_only_udp: bool,
     forged_tcp: bool,
@@ -61,11 +62,15 @@ pub struct Link {
     delay: Delay,
     wander: Option<Wander>,
     jitter: Jitter,
+    unordered: bool,
+    /// The latest arrival so far.
+    latest: Instant,
     reorder: Option<Reorder>,
     delay_list: DelayList,
     corrupt: Corrupt,
     corruption_fault: Corrupt,
     duplicate: Duplicate,
+    duplicate_before_queue: bool,
     storm_fault: Duplicate,
     counters: Counters,
 }
@@ -83,6 +88,7 @@ impl Link {
             blackout_fault: false,
             drop_list: DropList::new(plan.drop_packets),
             loss: Loss::new(&plan.loss, dice("loss")),
+            loss_after_queue: plan.loss_after_queue,
             policer: plan.policer.map(Policer::new),
             policer_only_udp: plan.policer_only_udp,
             forged_tcp: plan.forged_tcp,
@@ -90,11 +96,14 @@ impl Link {
             delay: Delay::new(plan.delay_us),
             wander: plan.wander.map(|plan| Wander::new(plan, dice("wander"))),
             jitter: Jitter::new(plan.jitter_us, dice("jitter")),
+            unordered: plan.unordered,
+            latest: Instant::ZERO,
             reorder: plan.reorder.map(|plan| Reorder::new(plan, dice("reorder"))),
             delay_list: DelayList::new(plan.delay_packets),
             corrupt: Corrupt::new(plan.corrupt_ppm, dice("corrupt")),
             corruption_fault: Corrupt::new(0.into(), dice("corruption")),
             duplicate: Duplicate::new(plan.duplicate_ppm, dice("duplicate")),
+            duplicate_before_queue: plan.duplicate_before_queue,
             storm_fault: Duplicate::new(0.into(), dice("storm")),
             counters: Counters::default(),
         }
@@ -134,6 +143,17 @@ impl Link {
             return net.packets.release(packet);
         }
         net.packets.delay(packet, self.delay_list.extra(self.counters.sent_packets));
+        let doubled = self.duplicate_before_queue && self.duplicate.hits(now);
+        let copy = doubled.then(|| net.packets.duplicate(packet));
+        if let Some(copy) = copy {
+            self.counters.duplicated_packets += 1;
+            net.note(now, packet, Transit::Copied { copy, due: now });
+        }
+        std::iter::once(packet).chain(copy).for_each(|packet| self.enter(net, now, packet, bytes));
+    }
+
+    /// Takes a packet into the queue.
+    fn enter(&mut self, net: &mut Net, now: Instant, packet: PacketId, bytes: u32) {
         let Some(queue) = &mut self.queue else { return self.propagate(net, now, packet) };
         match queue.offer(now, packet, bytes) {
             Offered::Full => {
@@ -215,7 +235,7 @@ impl Link {
         if self.drop_list.hits(counters.sent_packets) {
             return Some((Element::List, &mut counters.dropped_list));
         }
-        if self.loss.drops(now) {
+        if !self.loss_after_queue && self.loss.drops(now) {
             return Some((Element::Loss, &mut counters.dropped_loss));
         }
         let policer = self.policer.as_mut().filter(|_| policed)?;
@@ -226,6 +246,11 @@ impl Link {
 
     /// What happens to a packet that left the transmitter.
     fn propagate(&mut self, net: &mut Net, now: Instant, packet: PacketId) {
+        if self.loss_after_queue && self.loss.drops(now) {
+            self.counters.dropped_loss += 1;
+            net.note(now, packet, Transit::Dropped(Element::Loss));
+            return net.packets.release(packet);
+        }
         let reordered_before = self.counters.reordered_packets;
         let at = self.arrival(now, net.packets.packet(packet).extra);
         self.damage(net, now, packet);
@@ -234,7 +259,8 @@ impl Link {
             net.note(now, packet, self.departure(at, held_back, net.packets.packet(packet).damaged));
         }
         net.schedule.push(at, Event::Deliver(self.direction, packet));
-        let copies = u32::from(self.duplicate.hits(now)) + u32::from(self.storm_fault.hits(now));
+        let doubled = !self.duplicate_before_queue && self.duplicate.hits(now);
+        let copies = u32::from(doubled) + u32::from(self.storm_fault.hits(now));
         for _ in 0..copies {
             self.counters.duplicated_packets += 1;
             let copy = net.packets.duplicate(packet);
@@ -250,6 +276,9 @@ impl Link {
 
     /// When a packet arrives that is on the list with `listed` more than the others have.
     fn arrival(&mut self, now: Instant, listed: Duration) -> Instant {
+        if self.unordered {
+            return self.own_arrival(now, listed);
+        }
         let mut undisturbed = self.delay.arrival(now);
         if let Some(wander) = &mut self.wander {
             undisturbed = wander.arrival(now, undisturbed);
@@ -257,6 +286,17 @@ impl Link {
         let held_back = self.reorder.as_mut().and_then(|reorder| reorder.hold_back(now, undisturbed));
         self.counters.reordered_packets += u64::from(held_back.is_some() || !listed.is_zero());
         held_back.unwrap_or_else(|| self.jitter.arrival(now, undisturbed)) + listed
+    }
+
+    /// The same where packets do not hold up each other.
+    fn own_arrival(&mut self, now: Instant, listed: Duration) -> Instant {
+        let wander = self.wander.as_mut().map_or(Duration::ZERO, |wander| wander.extra(now));
+        let undisturbed = now + Duration::from_micros(self.delay.us_at(now)) + wander;
+        let held_back = self.reorder.as_mut().and_then(|reorder| reorder.hold_back(now, undisturbed));
+        let at = held_back.unwrap_or_else(|| undisturbed + self.jitter.extra(now)) + listed;
+        self.counters.reordered_packets += u64::from(at < self.latest);
+        self.latest = self.latest.max(at);
+        at
     }
 
     fn damage(&mut self, net: &mut Net, now: Instant, packet: PacketId) {

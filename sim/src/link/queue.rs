@@ -48,7 +48,7 @@ impl Queue {
         let plan = self.plan.at(now);
         if self.on_wire.is_none() {
             self.late = 0;
-            return Offered::Starts(self.start(now, plan.bits_per_s, packet, bytes));
+            return Offered::Starts(self.start(now, packet, bytes));
         }
         let fits = self.waiting_bytes + u64::from(bytes) <= plan.bytes_max
             && (self.waiting.len() as u64) < plan.packets_max;
@@ -79,7 +79,7 @@ impl Queue {
             Some(codel) => self.codel.dequeue(codel, now, pop, |head| drop(head.packet)),
             None => pop().map(|leaving| leaving.packet),
         };
-        (sent, next.map(|head| self.start(now, plan.bits_per_s, head.packet, head.bytes)))
+        (sent, next.map(|head| self.start(now, head.packet, head.bytes)))
     }
 
     /// Bytes waiting now.
@@ -87,11 +87,19 @@ impl Queue {
         self.waiting_bytes
     }
 
-    fn start(&mut self, now: Instant, bits_per_s: u64, packet: PacketId, bytes: u32) -> Instant {
+    fn start(&mut self, now: Instant, packet: PacketId, bytes: u32) -> Instant {
         self.on_wire = Some(packet);
+        let has_rate = |plan: QueuePlan| plan.bits_per_s > 0;
+        // Scenario files end no schedule with rate 0.
+        let Some((at, QueuePlan { bits_per_s, .. })) = self.plan.first(now, has_rate) else {
+            return Instant::from_micros(u64::MAX);
+        };
+        if at > now {
+            self.late = 0;
+        }
         let work = u64::from(bytes) * 8 * 1_000_000 + self.late;
         self.late = work % bits_per_s;
-        now + Duration::from_micros(work / bits_per_s)
+        at + Duration::from_micros(work / bits_per_s)
     }
 }
 

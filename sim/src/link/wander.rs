@@ -44,7 +44,7 @@ impl Wander {
     }
 
     /// The extra delay at `now`; time does not go back.
-    fn extra(&mut self, now: Instant) -> Duration {
+    pub fn extra(&mut self, now: Instant) -> Duration {
         while self.to.0 <= now {
             let step_us = self.plan.at(self.to.0).correlation_us / WANDER_STEPS;
             self.from = self.to;

@@ -15,8 +15,11 @@ pub struct LinkPlan {
     pub blackout: Timeline<bool>,
     /// Numbers of packets that are dropped; the first one handed to the link is 1.
     pub drop_packets: Vec<u64>,
-    /// Random loss before the queue.
+    /// Random loss.
     pub loss: Timeline<LossPlan>,
+    /// Whether random loss comes after the transmitter, so that a lost packet takes room in the queue and time on the wire;
+    /// otherwise it comes before the queue, and costs the link nothing.
+    pub loss_after_queue: bool,
     /// Token bucket before the queue.
     pub policer: Option<Timeline<PolicerPlan>>,
     /// The policer lets everything but UDP pass.
@@ -29,15 +32,20 @@ pub struct LinkPlan {
     pub delay_us: Timeline<u64>,
     /// Extra delay that drifts; packets stay in order.
     pub wander: Option<Timeline<WanderPlan>>,
-    /// Largest extra delay, uniform from zero, microseconds; packets stay in order.
+    /// Largest extra delay, uniform from zero, microseconds.
     pub jitter_us: Timeline<u64>,
+    /// Packets arrive by their own delays, and overtake each other: jitter keeps its distribution at any rate, and a delay
+    /// that falls lets later packets arrive first. Otherwise a late packet holds up those behind it.
+    pub unordered: bool,
     /// Packets held back so that later ones overtake them.
     pub reorder: Option<Timeline<ReorderPlan>>,
     /// Numbers of packets that arrive later than they would, and by how much, microseconds; later ones may overtake them.
     /// The first one handed to the link is 1.
     pub delay_packets: Vec<(u64, u64)>,
-    /// Packets that arrive twice, parts per million.
+    /// Packets that are doubled, parts per million.
     pub duplicate_ppm: Timeline<u32>,
+    /// Whether packets are doubled before the queue, so that copies take bandwidth; otherwise they arrive together.
+    pub duplicate_before_queue: bool,
     /// Datagrams with flipped bits, parts per million.
     pub corrupt_ppm: Timeline<u32>,
 }
@@ -51,6 +59,16 @@ impl LinkPlan {
         let reorder = self.reorder.iter().flat_map(Timeline::values).map(|reorder| reorder.extra_us);
         let listed_us = self.delay_packets.iter().map(|(_, us)| *us).max().unwrap_or(0);
         delay_us + jitter_us + wander.max().unwrap_or(0) + reorder.max().unwrap_or(0) + listed_us
+    }
+}
+
+impl LinkPlan {
+    /// When nothing leaves the link: its blackouts, and a transmitter with rate 0, whose queue is kept.
+    pub fn dead(&self) -> Timeline<bool> {
+        match &self.queue {
+            None => self.blackout.clone(),
+            Some(queue) => self.blackout.zip(queue).map(|(dark, queue)| dark || queue.bits_per_s == 0),
+        }
     }
 }
 
@@ -97,7 +115,8 @@ pub struct Penalty {
 /// A transmitter and the queue before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueuePlan {
-    /// Rate of the transmitter, bits per second, above zero. A packet is sent at the rate it was started at.
+    /// Rate of the transmitter, bits per second. A packet is sent at the rate it was started at; at rate 0 it waits until the
+    /// schedule has another.
     pub bits_per_s: u64,
     /// Most bytes that may wait; the packet being transmitted does not count.
     pub bytes_max: u64,

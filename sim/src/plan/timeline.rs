@@ -60,6 +60,13 @@ impl<T: Copy> Timeline<T> {
         std::iter::once(self.at(now)).chain(later.map(|(_, value)| *value))
     }
 
+    /// The first time from `now` on at which `wanted` holds, with its value; `None` if it never does.
+    pub fn first(&self, now: Instant, wanted: impl Fn(T) -> bool) -> Option<(Instant, T)> {
+        let current = std::iter::once((now, self.at(now)));
+        let later = self.later.iter().map(|(us, value)| (Instant::from_micros(*us), *value));
+        current.chain(later.filter(|(at, _)| *at > now)).find(|(_, value)| wanted(*value))
+    }
+
     /// Every value changed by `change`.
     pub fn map<U>(&self, mut change: impl FnMut(T) -> U) -> Timeline<U> {
         let first = change(self.first);
@@ -209,6 +216,10 @@ mod tests {
         assert_eq!(timeline.values().collect::<Vec<_>>(), [5, 7, 6]);
         let from = |us| timeline.values_from(Instant::from_micros(us)).collect::<Vec<_>>();
         assert_eq!((from(9_999), from(10_000), from(99_999)), (vec![5, 7, 6], vec![7, 6], vec![6]));
+        let first = |us: u64, wanted: u64| timeline.first(Instant::from_micros(us), |value| value == wanted);
+        assert_eq!(first(3, 5), Some((Instant::from_micros(3), 5)));
+        assert_eq!(first(3, 6), Some((Instant::from_micros(10_500), 6)));
+        assert_eq!(first(10_001, 5), None);
     }
 
     #[test]

@@ -8,7 +8,8 @@ use super::links::Links;
 use super::rules::{DAY_US, MONTH_US, filled, refuse_if, within};
 use super::sides::Options;
 use super::{Refusal, adversary, expect, faults, hosts, links, sides, work};
-use crate::plan::{Act, Baseline, FaultKind, FaultPlan, Scenario, WorkPlan};
+use crate::Direction;
+use crate::plan::{Act, Baseline, BulkPlan, FaultKind, FaultPlan, LinkPlan, Scenario, WorkKind, WorkPlan};
 use crate::units::Millis;
 use engine::crypt::Cipher;
 use engine::options::Side;
@@ -95,6 +96,7 @@ pub(super) fn build(file: File) -> Result<Scenario, Refusal> {
         links_seed: None,
     };
     damage_is_noticed(&scenario)?;
+    time_passes(&scenario)?;
     let announces = [&scenario.client, &scenario.server].map(|side| side.config.mux.announce);
     refuse_if(announces[0] != announces[1], "server.no-announce".into(), "must be as the client has it")?;
     let compared = scenario.baseline.is_some() && !scenario.faults.is_empty();
@@ -121,6 +123,30 @@ fn damage_is_noticed(scenario: &Scenario) -> Result<(), Refusal> {
     for (at, link) in [("links.up", &scenario.up), ("links.down", &scenario.down)] {
         let damages = link.corrupt_ppm.values().any(|ppm| ppm > 0);
         refuse_if(unchecked && damages, format!("{at}.corrupt_pct"), reason)?;
+    }
+    Ok(())
+}
+
+/// A transfer without end fills a link without rate and delay at one instant.
+fn time_passes(scenario: &Scenario) -> Result<(), Refusal> {
+    let at_once = |link: &LinkPlan| link.delay_us.values().min() == Some(0);
+    let round_trip = !(at_once(&scenario.up) && at_once(&scenario.down));
+    for work in &scenario.work {
+        let WorkKind::Bulk(BulkPlan { direction, bytes: None, .. }) = &work.kind else { continue };
+        let (link, at, sender) = match direction {
+            Direction::Up => (&scenario.up, "links.up", &scenario.client),
+            Direction::Down => (&scenario.down, "links.down", &scenario.server),
+        };
+        let takes_time = [&scenario.hosts.client, &scenario.hosts.server]
+            .into_iter()
+            .any(|host| host.cpu_us_per_datagram.values().any(|us| us > 0));
+        let limited = link.queue.is_some() || link.policer.is_some() || sender.config.rate_bytes_s > 0;
+        let unlimited = !limited && !takes_time;
+        refuse_if(
+            unlimited && !round_trip,
+            at.into(),
+            "needs rate_kbit or delay_ms: a bulk transfer without bytes would not let time pass",
+        )?;
     }
     Ok(())
 }

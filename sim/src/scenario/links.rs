@@ -34,6 +34,8 @@ pub(super) struct LinkKeys {
     delay_packets_us: Vec<(u64, u64)>,
     loss_pct: Option<Timeline<Percent>>,
     loss_burst_packets: Option<Timeline<Milli>>,
+    #[serde(default)]
+    loss_after_queue: bool,
     police_kbit: Option<Timeline<u64>>,
     police_burst_bytes: Option<Timeline<u64>>,
     police_penalty_kbit: Option<Timeline<u64>>,
@@ -50,10 +52,14 @@ pub(super) struct LinkKeys {
     wander_correlation_ms: Option<Timeline<Millis>>,
     #[serde(default)]
     jitter_ms: Timeline<Millis>,
+    #[serde(default)]
+    unordered: bool,
     reorder_pct: Option<Timeline<Percent>>,
     reorder_delay_ms: Option<Timeline<Millis>>,
     #[serde(default)]
     duplicate_pct: Timeline<Percent>,
+    #[serde(default)]
+    duplicate_before_queue: bool,
     #[serde(default)]
     corrupt_pct: Timeline<Percent>,
 }
@@ -78,6 +84,7 @@ pub(super) fn plan(at: &str, keys: &LinkKeys, forged_tcp: bool) -> Result<LinkPl
         blackout: keys.blackout.clone(),
         drop_packets: keys.drop_packets.clone(),
         loss: loss(at, keys)?,
+        loss_after_queue: keys.loss_after_queue,
         policer: policer(at, keys)?,
         policer_only_udp: keys.police_only.is_some(),
         forged_tcp,
@@ -85,9 +92,11 @@ pub(super) fn plan(at: &str, keys: &LinkKeys, forged_tcp: bool) -> Result<LinkPl
         delay_us: keys.delay_ms.map(|delay| delay.us),
         wander: wander(at, keys)?,
         jitter_us: keys.jitter_ms.map(|jitter| jitter.us),
+        unordered: keys.unordered,
         reorder: reorder(at, keys)?,
         delay_packets: keys.delay_packets_us.clone(),
         duplicate_ppm: keys.duplicate_pct.map(|share| share.ppm),
+        duplicate_before_queue: keys.duplicate_before_queue,
         corrupt_ppm: keys.corrupt_pct.map(|share| share.ppm),
     })
 }
@@ -171,7 +180,9 @@ fn queue(at: At<'_>, keys: &LinkKeys) -> Result<Option<Timeline<QueuePlan>>, Ref
         at.refuse_alone("codel_interval_ms", keys.codel_interval_ms.as_ref(), "rate_kbit")?;
         return Ok(None);
     };
-    at.rate("rate_kbit", Some(rate))?;
+    each_within(&at.key("rate_kbit"), Some(rate), 0, KBIT_MAX, "at most 1000000000")?;
+    let ends_at_0 = rate.values().last() == Some(0);
+    refuse_if(ends_at_0, at.key("rate_kbit"), "must end above 0: what waits would never be sent")?;
     let room = keys.queue_bytes.as_ref().or(keys.queue_packets.as_ref());
     refuse_if(room.is_none(), at.key("rate_kbit"), "needs queue_bytes or queue_packets")?;
     each_within(&at.key("queue_packets"), keys.queue_packets.as_ref(), 1, u64::MAX, "at least 1")?;

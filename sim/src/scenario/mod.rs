@@ -70,16 +70,19 @@ impl Scenario {
     /// | `drop_packets` | array of numbers of packets that are dropped, counted from 1 over all that are handed to the link; no schedule |
     /// | `delay_packets_us` | array of `[number, microseconds]`: packets that arrive that much later than they would, so that others may overtake them; no schedule |
     /// | `loss_pct`, `loss_burst_packets` | random loss; with the second, in runs of that mean length (Gilbert-Elliott) |
+    /// | `loss_after_queue` | `true`: random loss comes after the transmitter, so that a lost packet costs bandwidth; otherwise before the queue (false); no schedule |
     /// | `police_kbit`, `police_burst_bytes` | token bucket that drops what exceeds it |
     /// | `police_penalty_kbit`, `police_penalty_ms` | rate after an overrun, and for how long |
     /// | `police_only` | `"udp"`: the policer lets everything else pass, as forged TCP and the baseline |
-    /// | `rate_kbit` | kbit/s including IP and UDP headers; needs `queue_bytes` or `queue_packets` |
+    /// | `rate_kbit` | kbit/s including IP and UDP headers; needs `queue_bytes` or `queue_packets`; 0 in a schedule is an outage that keeps the queue |
     /// | `queue_bytes`, `queue_packets` | room of the queue; what finds none is dropped |
     /// | `codel_target_ms`, `codel_interval_ms` | CoDel (RFC 8289) at the head of the queue; usually 5 and 100 |
-    /// | `delay_ms`, `jitter_ms` | constant delay, and the most that is added without changing the order |
+    /// | `delay_ms`, `jitter_ms` | constant delay, and the most that is added; packets stay in order, so that a late one holds up those behind it |
+    /// | `unordered` | `true`: packets arrive by their own delays and overtake each other, so that jitter keeps its distribution at any rate, and a falling delay (a handover) reorders (false); no schedule |
     /// | `wander_ms`, `wander_correlation_ms` | extra delay that drifts between zero and the first without changing the order, and the time after which it has forgotten itself |
     /// | `reorder_pct`, `reorder_delay_ms` | share of packets held back, and for how long |
     /// | `duplicate_pct` | share of packets that arrive twice |
+    /// | `duplicate_before_queue` | `true`: copies take room in the queue and bandwidth (false); no schedule |
     /// | `corrupt_pct` | share of datagrams that arrive with one to four flipped bits; not with `crypt` null, which has no checksum |
     ///
     /// | host key | meaning |

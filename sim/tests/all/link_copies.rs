@@ -1,7 +1,7 @@
 //! Duplicated and corrupted datagrams, measured against their configuration over fixed seeds.
 
 use crate::common::line::{is_near, numbers, play};
-use sim::plan::{LinkPlan, Timeline};
+use sim::plan::{LinkPlan, QueuePlan, Timeline};
 
 const PACKETS: u64 = 100_000;
 
@@ -55,4 +55,31 @@ fn both_follow_their_schedules() {
     let (arrivals, counters) = play(&plan, 5, 300, 10);
     assert_eq!((counters.duplicated_packets, counters.corrupted_packets), (100, 100));
     assert!(arrivals.iter().all(|arrival| (arrival.flipped > 0) == (100..200).contains(&arrival.number)));
+}
+
+/// Copies made before the queue are sent one by one; those made behind the link arrive at once, and cost nothing.
+#[test]
+fn copies_before_the_queue_take_bandwidth() {
+    let queue = QueuePlan { bits_per_s: 8_000_000, bytes_max: u64::MAX, packets_max: 4_000, codel: None };
+    let last = |duplicate_before_queue: bool| {
+        let plan = LinkPlan {
+            queue: Some(queue.into()),
+            duplicate_ppm: 1_000_000.into(),
+            duplicate_before_queue,
+            ..LinkPlan::default()
+        };
+        let (arrivals, counters) = play(&plan, 6, 1_000, 10);
+        assert_eq!((arrivals.len(), counters.duplicated_packets), (2_000, 1_000));
+        arrivals.last().unwrap().at_us
+    };
+    // A packet takes a millisecond.
+    assert_eq!((last(false), last(true)), (1_000_000, 2_000_000));
+    let full = LinkPlan {
+        queue: Some(QueuePlan { packets_max: 1, ..queue }.into()),
+        duplicate_ppm: 1_000_000.into(),
+        duplicate_before_queue: true,
+        ..LinkPlan::default()
+    };
+    let (arrivals, counters) = play(&full, 7, 1_000, 10);
+    assert_eq!(arrivals.len() as u64 + counters.dropped_queue, 2_000);
 }

@@ -113,3 +113,36 @@ fn dropped_packets_count_and_are_not_delayed() {
     assert_eq!(late, [(2, 0), (4, 500), (5, 0)]);
     assert_eq!((counters.dropped_list, counters.reordered_packets), (2, 1));
 }
+
+/// At a high packet rate, jitter that keeps the order is the largest of many values; packets with their own delays keep the
+/// distribution, and overtake each other.
+#[test]
+fn jitter_without_order_keeps_its_distribution_at_any_rate() {
+    let plan =
+        LinkPlan { delay_us: 5_000.into(), jitter_us: 10_000.into(), unordered: true, ..LinkPlan::default() };
+    for gap_us in [10, 1_000, 20_000] {
+        let (arrivals, counters) = play(&plan, 9, PACKETS, gap_us);
+        let delays: Vec<f64> = arrivals.iter().map(|arrival| arrival.delay_us() as f64 - 5_000.0).collect();
+        let mean = delays.iter().sum::<f64>() / PACKETS as f64;
+        let deviation = (delays.iter().map(|us| (us - mean).powi(2)).sum::<f64>() / PACKETS as f64).sqrt();
+        // Uniform between 0 and 10 ms.
+        assert!((mean - 5_000.0).abs() < 60.0 && (deviation - 2_887.0).abs() < 40.0, "{mean} {deviation}");
+        let overtaken = numbers(&arrivals).windows(2).filter(|pair| pair[1] < pair[0]).count() as u64;
+        assert_eq!(overtaken > 0, gap_us < 10_000);
+        assert_eq!(counters.reordered_packets > 0, gap_us < 10_000);
+    }
+}
+
+#[test]
+fn a_handover_to_a_shorter_path_reorders_packets_without_order() {
+    let delay_us = Timeline::from(80_000).then(1_000_000, 20_000);
+    let plan = LinkPlan { delay_us, unordered: true, ..LinkPlan::default() };
+    let (arrivals, counters) = play(&plan, 10, 2_000, 1_000);
+    assert!(
+        arrivals
+            .iter()
+            .all(|arrival| arrival.delay_us() == if arrival.number < 1_000 { 80_000 } else { 20_000 })
+    );
+    // Of the packets in flight at the handover, the last 60 ms are overtaken.
+    assert!((59..=60).contains(&counters.reordered_packets), "{}", counters.reordered_packets);
+}

@@ -1,7 +1,7 @@
-//! Loss before the queue, measured against its configuration over fixed seeds.
+//! Loss before and after the queue, measured against its configuration over fixed seeds.
 
 use crate::common::line::{arrived, is_near, numbers, play};
-use sim::plan::{LinkPlan, LossPlan, Timeline};
+use sim::plan::{LinkPlan, LossPlan, QueuePlan, Timeline};
 
 const PACKETS: u64 = 200_000;
 
@@ -75,4 +75,22 @@ fn a_blackout_drops_packets_sent_during_it_and_not_those_in_flight() {
         (0..1_000).filter(|number| !(100..200).contains(number) && !(500..550).contains(number)).collect();
     assert_eq!(numbers(&arrivals), expected);
     assert_eq!(counters.dropped_blackout, 150);
+}
+
+/// A lost packet costs the link nothing when loss comes before the queue, and its transmission time when it comes after it.
+#[test]
+fn loss_behind_the_transmitter_costs_bandwidth() {
+    let queue = QueuePlan { bits_per_s: 8_000_000, bytes_max: u64::MAX, packets_max: 20, codel: None };
+    let loss = LossPlan::Bernoulli { ppm: 200_000 };
+    let delivered = |loss_after_queue: bool| {
+        let plan = LinkPlan { queue: Some(queue.into()), loss_after_queue, ..lossy(loss) };
+        // 1000 packets per second fit; twice as many are sent.
+        let (arrivals, counters) = play(&plan, 8, 40_000, 500);
+        assert_eq!(arrivals.len() as u64 + counters.dropped(), 40_000);
+        let lost = if loss_after_queue { arrivals.len() as u64 + counters.dropped_loss } else { 40_000 };
+        assert!(is_near(counters.dropped_loss, lost / 5, 3), "{counters:?}");
+        arrivals.len() as u64
+    };
+    assert!(is_near(delivered(false), 20_000, 1), "the whole rate");
+    assert!(is_near(delivered(true), 16_000, 2), "four fifths of it");
 }

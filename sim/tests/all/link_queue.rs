@@ -85,3 +85,21 @@ fn codel_does_not_drop_bursts() {
     assert!(arrivals.iter().any(|arrival| arrival.delay_us() > 20_000));
     assert_eq!((arrived(&arrivals, 0..25_000), counters.dropped_codel), (25_000, 0));
 }
+
+/// Rate 0 is an outage that keeps the queue: what fits in it is delivered afterwards, in order and at the new rate.
+#[test]
+fn an_outage_of_the_transmitter_keeps_the_queue() {
+    let outage = QueuePlan { bits_per_s: 0, packets_max: 50, ..QUEUE };
+    let back = QueuePlan { packets_max: 50, ..QUEUE };
+    let plan = line(Timeline::from(QUEUE).then(100_000, outage).then(300_000, back));
+    // A packet takes a millisecond; one comes every two.
+    let (arrivals, counters) = play(&plan, 3, 200, 2_000);
+    let before = arrivals.iter().filter(|arrival| arrival.at_us <= 101_000).count();
+    assert!(
+        before >= 50 && arrivals.iter().all(|arrival| arrival.at_us <= 101_000 || arrival.at_us >= 301_000)
+    );
+    let burst: Vec<u64> = arrivals[before..before + 51].iter().map(|arrival| arrival.at_us).collect();
+    assert!(burst.iter().enumerate().all(|(n, at)| *at == 301_000 + 1_000 * n as u64), "{burst:?}");
+    assert_eq!(counters.dropped(), counters.dropped_queue);
+    assert!((48..=50).contains(&counters.dropped_queue), "{}", counters.dropped_queue);
+}

@@ -54,7 +54,7 @@ fn every_key_reaches_the_plan() {
         "duplicate_pct": "0.01", "corrupt_pct": [[0, 0], [2000, "0.5"]], "blackout": [[0, true], [1, false]],
         "drop_packets": [3, 9], "delay_packets_us": [[4, 1500], [2, 1]], "police_kbit": 90, "police_burst_bytes": 3000, "police_penalty_kbit": 10,
         "police_penalty_ms": 700, "codel_target_ms": 5, "codel_interval_ms": 100, "wander_ms": 20,
-        "wander_correlation_ms": 320
+        "wander_correlation_ms": 320, "loss_after_queue": true, "unordered": true, "duplicate_before_queue": true
     });
     file["client"] = json!({ "mode": "fast3", "sndwnd": 77, "datashard": 0, "qpp-count": 7 });
     file["workloads"][0]["bulk"]["content"] = json!("text");
@@ -72,6 +72,7 @@ fn every_key_reaches_the_plan() {
     assert_eq!((&plan.down.delay_us, &plan.down.jitter_us), (&250.into(), &2_000.into()));
     assert_eq!(plan.down.reorder, Some(ReorderPlan { ppm: 10_000, extra_us: 5_000 }.into()));
     assert_eq!(plan.down.duplicate_ppm, 100.into());
+    assert!(plan.down.loss_after_queue && plan.down.unordered && plan.down.duplicate_before_queue);
     assert_eq!(plan.down.corrupt_ppm, Timeline::from(0).then(2_000_000, 5_000));
     assert_eq!(plan.down.blackout, Timeline::from(true).then(1_000, false));
     assert_eq!(plan.down.drop_packets, [3, 9]);
@@ -139,7 +140,7 @@ fn impossible_links_are_refused() {
     link(json!({ "queue_bytes": 9000 }), "queue_bytes", "needs rate_kbit");
     link(json!({ "queue_packets": 9 }), "queue_packets", "needs rate_kbit");
     link(json!({ "rate_kbit": 1000 }), "rate_kbit", "needs queue_bytes or queue_packets");
-    link(json!({ "rate_kbit": 0, "queue_packets": 1 }), "rate_kbit", "between 1 and");
+    link(json!({ "rate_kbit": 0, "queue_packets": 1 }), "rate_kbit", "must end above 0");
     link(json!({ "rate_kbit": 1, "queue_packets": 0 }), "queue_packets", "at least 1");
     link(json!({ "rate_kbit": 1, "queue_bytes": 100 }), "queue_bytes", "at least 1500");
     link(json!({ "delay_ms": 60001 }), "delay_ms", "at most a minute");
@@ -448,4 +449,33 @@ fn decimals_that_no_unit_holds_are_refused_with_their_place() {
         assert!(got.contains(reason), "{text}: {got}");
     }
     assert_eq!(refusal(&with_text("delay_ms", "[[0, 1], [2, 0.0001]]")).0, "links.up.delay_ms[1][1]");
+}
+
+#[test]
+fn a_transfer_without_end_needs_a_link_on_which_time_passes() {
+    let endless = |direction: &str, up: Value, down: Value| {
+        let mut file = minimal();
+        file["links"] = json!({ "up": up, "down": down });
+        file["workloads"] = json!([{ "bulk": { "name": "endless", "direction": direction } }]);
+        file
+    };
+    let (none, rate) = (json!({}), json!({ "rate_kbit": 1000, "queue_packets": 9 }));
+    refused(&endless("down", none.clone(), none.clone()), "links.down", "needs rate_kbit or delay_ms");
+    refused(&endless("up", none.clone(), rate.clone()), "links.up", "would not let time pass");
+    for (up, down) in [(json!({ "delay_ms": 1 }), none.clone()), (none, rate)] {
+        assert!(Scenario::parse("some.json", &endless("down", up, down).to_string()).is_ok());
+    }
+}
+
+/// Rate 0 is an outage, which must end.
+#[test]
+fn an_outage_of_the_transmitter_ends() {
+    let with = |rate: Value| {
+        let mut file = minimal();
+        file["links"]["down"] = json!({ "rate_kbit": rate, "queue_packets": 9 });
+        file
+    };
+    assert!(Scenario::parse("some.json", &with(json!([[0, 0], [5, 100]])).to_string()).is_ok());
+    refused(&with(json!([[0, 100], [5, 0]])), "links.down.rate_kbit", "must end above 0");
+    refused(&with(json!(0)), "links.down.rate_kbit", "must end above 0");
 }
