@@ -29,6 +29,8 @@
 //!   Down, ProbeRtt) is random, and the pacing rate compensates for it. When a Cruise begins to lose more with a queue, the
 //!   estimate falls to the delivery rate. Without a queue (a policer looks like this, and so does a radio link that became
 //!   worse) a *loss test* finds out which of both it is: a Down at two fifths of the rate. Loss that stays the same is random.
+//! - More loss than at random means more runs of losses: a burst is one event, however long. Random loss is known from the
+//!   startup on: a round's loss is random if the path then carried a quarter more and no queue stood.
 //! - A probe that lost makes the next one smaller. After much loss without a queue the next one waits for the end of a penalty,
 //!   since some policers halve the rate of a sender that exceeds it. Then the rate is a little less than the last one that was
 //!   good for a whole Cruise, since a policer's bucket makes any rate look good for a while. After the second failure no probe
@@ -142,6 +144,8 @@ pub struct Auto {
     cruise: Cruise,
     failed: FailedRates,
     aggregation: Aggregation,
+    /// Time for which a lost segment counts as in flight, microseconds.
+    lost_after_us: u64,
     /// Everything in flight counts as lost with the next event.
     timed_out: bool,
 }
@@ -188,6 +192,7 @@ impl Auto {
             cruise: Cruise::default(),
             failed: FailedRates::new(),
             aggregation: Aggregation::default(),
+            lost_after_us: 0,
             timed_out: false,
         }
     }
@@ -201,9 +206,13 @@ impl Auto {
         self.delivery.bandwidth_bytes_s()
     }
 
-    /// The bandwidth-delay product, including segments that will be lost at random.
+    /// The bandwidth-delay product, including segments lost at random, which stay in flight until they are taken for lost.
     fn bdp_bytes(&self) -> u64 {
-        self.loss.compensated(self.bandwidth_bytes_s()) * self.rtt.min_us / 1_000_000
+        let (sent_bytes_s, random_ppm) =
+            (self.loss.compensated(self.bandwidth_bytes_s()), self.loss.random_ppm());
+        let longer_us =
+            self.lost_after_us.saturating_sub(self.rtt.min_us) * u64::from(random_ppm) / 1_000_000;
+        sent_bytes_s * (self.rtt.min_us + longer_us) / 1_000_000
     }
 
     /// Bytes in flight when the queue is empty: acknowledgements on their way count, and those that receivers hold back.
@@ -213,6 +222,10 @@ impl Auto {
     }
 
     fn enter(&mut self, phase: Phase, now: Instant) {
+        if self.phase() == Phase::Startup {
+            // A short queue may have overflowed in every round.
+            self.loss.restart_below();
+        }
         self.cycle = Cycle { phase, since: now, round: self.delivery.round };
     }
 
@@ -248,14 +261,17 @@ impl Auto {
             self.delivery.keep();
             if self.up.tally.total() >= ROUND_SEGMENTS_MIN {
                 let tally = std::mem::take(&mut self.up.tally);
-                if Startup::is_too_fast(tally) {
+                if Startup::is_too_fast(tally, self.loss.random()) {
                     self.enter(Phase::Drain, now);
                 }
             }
             return;
         }
         let tally = std::mem::take(&mut self.up.tally);
-        let verdict = self.startup.end_round(self.bandwidth_bytes_s(), tally);
+        let (verdict, before) = self.startup.end_round(self.bandwidth_bytes_s(), tally, self.loss.random());
+        if !self.has_queue() {
+            self.loss.add_below(before);
+        }
         if verdict == Verdict::Lossy && !self.has_queue() {
             self.failed.note(self.bandwidth_bytes_s(), now);
             self.delivery.cap(round.last_bytes_s);
@@ -279,6 +295,7 @@ impl Auto {
         let random_ppm = self.loss.random_ppm();
         let limit_ppm = random_ppm + random_ppm / 2 + EXCESS_PPM;
         let loses = tally.lost >= LOST_MIN && tally.loss_ppm() >= limit_ppm;
+        let loses = loses && tally.exceeds(self.loss.random());
         if self.phase() != Phase::ProbeBwCruise || !loses {
             return;
         }
@@ -370,7 +387,8 @@ impl Auto {
     }
 
     fn end_cruise(&mut self, now: Instant) {
-        self.up.adapt(self.bdp_bytes(), self.segment_bytes, self.loss.random_ppm());
+        let random = self.loss.random();
+        self.up.adapt(self.bdp_bytes(), self.segment_bytes, self.loss.random_ppm(), random);
         self.failed.age(now);
         let bytes_s = self.bandwidth_bytes_s();
         let good_bytes_s = self.failed.cruised(bytes_s);
@@ -421,6 +439,7 @@ impl Controller for Auto {
     fn on_ack(&mut self, event: &AckEvent) {
         // An outage is no sample of loss.
         let timed_out = std::mem::take(&mut self.timed_out);
+        self.lost_after_us = event.lost_after_us;
         let tallies = if timed_out { <[Tally; 3]>::default() } else { event.tallies };
         self.loss.add(&tallies);
         self.cruise.tally.add(tallies[Load::At as usize]);

@@ -27,6 +27,16 @@ impl LossRate {
         tallies.iter().for_each(|tally| fade(&mut self.all, *tally));
     }
 
+    /// Takes in a round of the startup after which the path has carried more: its losses were random.
+    pub(super) fn add_below(&mut self, tally: Tally) {
+        fade(&mut self.below, tally);
+    }
+
+    /// What is lost at random, as a sample.
+    pub(super) const fn random(&self) -> Tally {
+        self.below
+    }
+
     /// Begins a new measurement of the loss below the estimated bandwidth.
     pub(super) fn restart_below(&mut self) {
         self.below = Tally::default();
@@ -65,8 +75,9 @@ impl LossRate {
 /// Adds to a tally in which older transmissions count less.
 pub(super) const fn fade(sum: &mut Tally, more: Tally) {
     sum.add(more);
-    if sum.total() > MEMORY_SEGMENTS {
+    while sum.total() > MEMORY_SEGMENTS {
         sum.delivered /= 2;
         sum.lost /= 2;
+        sum.runs /= 2;
     }
 }

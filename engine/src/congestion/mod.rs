@@ -25,6 +25,9 @@ pub use path::Path;
 
 use crate::time::Instant;
 
+/// Runs of losses beyond the expected ones below which nothing is concluded.
+const RUNS_MIN: u64 = 4;
+
 /// Sending rate relative to the estimated bandwidth; determines how losses are interpreted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Load {
@@ -44,6 +47,8 @@ pub struct Tally {
     pub delivered: u32,
     /// Segments taken for lost.
     pub lost: u32,
+    /// Runs of consecutive transmissions among them: a burst of losses is one event, however long.
+    pub runs: u32,
 }
 
 impl Tally {
@@ -63,6 +68,14 @@ impl Tally {
     const fn add(&mut self, more: Self) {
         self.delivered += more.delivered;
         self.lost += more.lost;
+        self.runs += more.runs;
+    }
+
+    /// Whether there are more runs of losses than chance explains on a path that loses as often as in `random`: the mean of a
+    /// Poisson distribution, three standard deviations and three.
+    pub(crate) fn exceeds(self, random: Self) -> bool {
+        let expected = u64::from(random.runs) * u64::from(self.total()) / u64::from(random.total()).max(1);
+        u64::from(self.runs) >= expected + 3 * expected.isqrt() + RUNS_MIN
     }
 }
 
@@ -94,6 +107,8 @@ pub struct AckEvent {
     pub in_flight_bytes: u64,
     /// Shortest round trip measured since the last event, microseconds.
     pub rtt_us: Option<u64>,
+    /// Time after which a segment that was not delivered is taken for lost, and no longer in flight, microseconds.
+    pub lost_after_us: u64,
     /// Delivery rate of the newest segment delivered.
     pub rate: Option<RateSample>,
 }

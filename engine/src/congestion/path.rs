@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::Arc;
 
 /// What is assumed before anything is known, as transmissions that count like others: a twentieth is lost.
-const ASSUMED: Tally = Tally { delivered: 38, lost: 2 };
+const ASSUMED: Tally = Tally { delivered: 38, lost: 2, runs: 0 };
 
 /// The path to one peer in sending direction, shared by all sessions to it. Clones share one state.
 ///
@@ -36,7 +36,7 @@ impl Path {
     /// Transmissions of all sessions, of which older ones count less.
     pub fn tally(&self) -> Tally {
         let both = self.0.transmissions.load(Relaxed);
-        Tally { delivered: both as u32, lost: (both >> 32) as u32 }
+        Tally { delivered: both as u32, lost: (both >> 32) as u32, runs: 0 }
     }
 
     /// Loss rate to be expected, parts per million; 50,000 before anything is known.

@@ -24,7 +24,12 @@ pub(super) struct ProbeUp {
 
 impl ProbeUp {
     pub(super) const fn new() -> Self {
-        Self { tally: Tally { delivered: 0, lost: 0 }, bytes_max: u64::MAX, grows: false, from_bytes_s: 0 }
+        Self {
+            tally: Tally { delivered: 0, lost: 0, runs: 0 },
+            bytes_max: u64::MAX,
+            grows: false,
+            from_bytes_s: 0,
+        }
     }
 
     /// A probe begins at the estimate `bytes_s`.
@@ -38,9 +43,10 @@ impl ProbeUp {
     }
 
     /// Judges the last probe: one that met congestion makes the next one smaller.
-    pub(super) fn adapt(&mut self, path_bytes: u64, segment_bytes: u64, random_ppm: u32) {
+    pub(super) fn adapt(&mut self, path_bytes: u64, segment_bytes: u64, random_ppm: u32, random: Tally) {
         let tally = std::mem::take(&mut self.tally);
-        let congested = tally.lost >= LOST_MIN && tally.loss_ppm() > random_ppm * 5 / 4 + EXCESS_PPM;
+        let excessive = tally.lost >= LOST_MIN && tally.loss_ppm() > random_ppm * 5 / 4 + EXCESS_PPM;
+        let congested = excessive && tally.exceeds(random);
         let before = self.bytes_max.min(path_bytes / 8);
         if congested {
             self.bytes_max = (before / 2).max(path_bytes / 32);

@@ -21,6 +21,8 @@ pub(super) struct Startup {
     full_bytes_s: u64,
     /// Rounds since then.
     rounds: u32,
+    /// Segments of the round in which it grew last, but the first: that one's rate was a guess.
+    tally: Tally,
 }
 
 /// Result of a round of the startup.
@@ -37,20 +39,24 @@ pub(super) enum Verdict {
 }
 
 impl Startup {
-    /// A round has ended with the estimate `bytes_s`, after the segments of `tally`.
-    pub(super) fn end_round(&mut self, bytes_s: u64, tally: Tally) -> Verdict {
+    /// A round has ended with the estimate `bytes_s`, after the segments of `tally`, on a path that loses `random` whatever the
+    /// rate. Returns segments of an earlier round, too, if the growth shows that their losses were random.
+    pub(super) fn end_round(&mut self, bytes_s: u64, tally: Tally, random: Tally) -> (Verdict, Tally) {
         if bytes_s >= self.full_bytes_s + self.full_bytes_s / 4 {
-            (self.full_bytes_s, self.rounds) = (bytes_s, 0);
-            return Verdict::Grows;
+            let first = std::mem::replace(&mut self.full_bytes_s, bytes_s) == 0;
+            self.rounds = 0;
+            let next = if first { Tally::default() } else { tally };
+            return (Verdict::Grows, std::mem::replace(&mut self.tally, next));
         }
         self.rounds += 1;
-        if tally.total() >= ROUND_SEGMENTS_MIN && tally.loss_ppm() >= LOSS_PPM {
+        let verdict = if is_lossy(tally, LOSS_PPM, random) {
             Verdict::Lossy
         } else if self.rounds >= ROUNDS_MAX {
             Verdict::Full
         } else {
             Verdict::Stalls
-        }
+        };
+        (verdict, Tally::default())
     }
 
     /// Whether the estimate `bytes_s` has grown by less than a quarter since it grew last.
@@ -60,7 +66,12 @@ impl Startup {
 
     /// CC-16: whether losses end the startup of a sender that waits for its application, or for its peer's windows. Its
     /// delivery rate need not grow, but its losses show that its bursts are too fast.
-    pub(super) const fn is_too_fast(tally: Tally) -> bool {
-        tally.loss_ppm() >= APP_LIMITED_LOSS_PPM
+    pub(super) fn is_too_fast(tally: Tally, random: Tally) -> bool {
+        is_lossy(tally, APP_LIMITED_LOSS_PPM, random)
     }
+}
+
+/// Whether the segments of `tally` lost at least `loss_ppm`, and more than a path that loses `random` whatever the rate.
+fn is_lossy(tally: Tally, loss_ppm: u32, random: Tally) -> bool {
+    tally.total() >= ROUND_SEGMENTS_MIN && tally.loss_ppm() >= loss_ppm && tally.exceeds(random)
 }

@@ -32,10 +32,10 @@ crate::declare_options! {
         ratelimit: i64 = flag("ratelimit", Transport, Int(0),
             "set maximum outgoing speed (in bytes per second) for a single KCP connection, 0 to disable").signed().since(2026);
         /// Send window, packets; values below 1 mean 32.
-        sndwnd: i64 = flag("sndwnd", Transport, Int(128), "set send window size(num of packets)").server(1024).auto(8192);
+        sndwnd: i64 = flag("sndwnd", Transport, Int(128), "set send window size(num of packets)").server(1024).auto(24_576);
         /// Receive window, packets; values below 1 mean 32.
         rcvwnd: i64 = flag("rcvwnd", Transport, Int(512), "set receive window size(num of packets)")
-            .server(1024).auto(8192);
+            .server(1024).auto(24_576);
         /// Data shards per FEC group; FEC is on when both counts are positive.
         datashard: i64 = flag("datashard", Transport, Int(10), "set reed-solomon erasure coding - datashard").alias(&["ds"]);
         /// Parity shards per FEC group.
@@ -77,7 +77,7 @@ crate::declare_options! {
             .alias(&["maxframe"]).json_alias("maxframe");
         /// Stream receive buffer, bytes.
         streambuf: i64 = flag("streambuf", Streams, Int(2_097_152), "per stream receive buffer in bytes, smux v2+")
-            .auto(16_777_216);
+            .auto(33_554_432);
         /// Seconds between keepalive frames.
         keepalive: i64 = flag("keepalive", Streams, Int(10), "seconds between heartbeats");
         /// Milliseconds between keepalive frames; 0 for `keepalive`.

@@ -91,7 +91,7 @@ fn sessions_to_one_server_share_their_path() {
         client.tunnel(id).unwrap().arq().path().unwrap().clone()
     };
     let first = dial("192.0.2.1:29900");
-    first.add(Tally { delivered: 90, lost: 10 });
+    first.add(Tally { delivered: 90, lost: 10, runs: 10 });
     assert!(dial("192.0.2.1:29901").is(&first), "another port of the same host");
     let elsewhere = dial("192.0.2.2:29900");
     assert!(!elsewhere.is(&first) && elsewhere.tally().total() == 0);

@@ -309,7 +309,7 @@ fn validated_sessions_of_one_host_share_their_path_until_they_are_gone() {
     }
     let [first, second, other] = sessions[..] else { panic!("three sessions") };
     let path = path_of(&server, first).clone();
-    path.add(Tally { delivered: 300, lost: 100 });
+    path.add(Tally { delivered: 300, lost: 100, runs: 100 });
     assert!(path.is(path_of(&server, second)) && path_of(&server, second).tally().loss_ppm() > 240_000);
     assert!(!path.is(path_of(&server, other)) && path_of(&server, other).tally().lost == 0);
     server.remove(NOW, first);

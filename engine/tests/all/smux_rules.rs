@@ -248,6 +248,23 @@ fn updates_follow_the_first_read_and_every_half_buffer() {
     assert_eq!(sent, expected);
 }
 
+/// SMUX-12: a window larger than kcptun's is extended as often as that one.
+#[test]
+fn a_large_window_is_extended_after_every_mebibyte() {
+    let mut mux = session(Role::Server, |settings| {
+        (settings.receive_bytes_max, settings.stream_bytes_max) = (1 << 25, 1 << 25);
+    });
+    feed(&mut mux, &frame(2, SYN, 3, &[]));
+    let mut sent = Vec::new();
+    for _ in 0..160 {
+        feed(&mut mux, &frame(2, PSH, 3, &[1; 1 << 14]));
+        read(&mut mux, 3, 1 << 14);
+        sent.extend(frames(&mut mux));
+    }
+    let consumed = [1 << 14, (1 << 20) + (1 << 14), (1 << 21) + (1 << 14)];
+    assert_eq!(sent, consumed.map(|consumed| update(3, consumed, 1 << 25)));
+}
+
 /// SMUX-13
 #[test]
 fn the_announced_window_is_not_enforced() {

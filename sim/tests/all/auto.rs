@@ -46,6 +46,56 @@ fn random_loss_does_not_reduce_the_rate() {
     assert!(share < 1.13 * 1.08, "{share} bytes per useful byte");
 }
 
+/// A burst is one event: a few of them in a hundred segments are no congestion.
+// CC-22
+#[test]
+fn bursts_of_random_loss_do_not_reduce_the_rate() {
+    let outcome = line(
+        "auto",
+        json!({
+            "mtu_bytes": 1500, "delay_ms": 20, "rate_kbit": 50000, "queue_packets": 45, "loss_pct": 3,
+            "loss_burst_packets": 5
+        }),
+    );
+    assert!(kbit(&outcome) > 43_000, "{} kbit/s", kbit(&outcome));
+}
+
+/// The loss of the first rounds does not depend on the rate, and ends no startup.
+// CC-22
+#[test]
+fn heavy_loss_does_not_end_the_startup() {
+    let link = json!({
+        "mtu_bytes": 1500, "delay_ms": 90, "rate_kbit": 20000, "queue_packets": 200, "loss_pct": 20,
+        "loss_burst_packets": 3
+    });
+    let outcome = long_line(10_000, link);
+    assert!(kbit(&outcome) > 10_000, "{} kbit/s", kbit(&outcome));
+}
+
+/// A window of 8,192 segments is three and a half paths here, and a segment may be lost three times.
+// CC-23
+#[test]
+fn a_long_fat_path_is_filled_in_spite_of_loss() {
+    let link = json!({
+        "mtu_bytes": 1500, "delay_ms": 150, "rate_kbit": 100_000, "queue_packets": 2_700, "loss_pct": 3
+    });
+    let outcome = long_line(20_000, link);
+    assert!(kbit(&outcome) > 74_000, "{} kbit/s", kbit(&outcome));
+}
+
+/// A download over such a link in both directions.
+fn long_line(duration_ms: u64, link: Value) -> Outcome {
+    let file = json!({
+        "name": "line", "description": "A download.", "seed": 1, "duration_ms": duration_ms,
+        "links": { "up": link, "down": link },
+        "client": { "mode": "auto" }, "server": { "mode": "auto" },
+        "workloads": [{ "bulk": { "name": "download", "direction": "down" } }]
+    });
+    let outcome = play(&Scenario::parse("line.json", &file.to_string()).expect("a scenario"), 1);
+    assert!(outcome.ok, "{:?}", outcome.violations);
+    outcome
+}
+
 /// What a policer drops depends on the rate: making up for that would lose ever more.
 // CC-11
 #[test]

@@ -10,6 +10,7 @@ mod pacer;
 mod probe_timer;
 mod rack;
 mod rate;
+mod repeats;
 mod sent;
 mod write;
 
@@ -24,6 +25,7 @@ use arrivals::Arrivals;
 use core::time::Duration;
 use pacer::Pacer;
 use probe_timer::ProbeTimer;
+use repeats::Repeats;
 use sent::Sent;
 
 /// Queued segments for which more data is always wanted.
@@ -49,6 +51,7 @@ pub(super) struct PacedSender {
     pacer: Pacer,
     timer: ProbeTimer,
     acks: AckSchedule,
+    repeats: Repeats,
     /// kcp-go's congestion window, as a further bound (CC-17).
     cwnd: Option<CongestionWindow>,
     /// Segments are lost only after an RTO.
@@ -73,6 +76,7 @@ impl PacedSender {
             pacer,
             timer: ProbeTimer::default(),
             acks: AckSchedule::new(if tuned { interval } else { acks::DELAY }),
+            repeats: Repeats::default(),
             cwnd: (tuned && !tuning.nc).then(CongestionWindow::new),
             by_rto_only: tuned && tuning.resend == 0,
             copies: !tuned,
@@ -115,7 +119,8 @@ impl PacedSender {
         let probe = probe.map(|wait_ms| now.ms_boundary_after(wait_ms.max(1)));
         let pace = (self.has_sendable(core) && self.window_has_room(core)).then(|| self.pacer.train_at());
         let silence = self.timer.expires_at().filter(|_| self.awaits_delivery());
-        [ack, probe, pace, self.sent.rack.overdue_at, silence].into_iter().flatten().min()
+        let repeat = self.repeats.next_at().map(|at| at.max(self.pacer.train_at()));
+        [ack, probe, pace, repeat, self.sent.rack.overdue_at, silence].into_iter().flatten().min()
     }
 
     /// See [`super::Arq::handle_timeout`].
@@ -169,7 +174,8 @@ impl PacedSender {
     pub(super) fn may_transmit(&self, core: &Conversation, now: Instant) -> bool {
         let acks = !core.receiver.acks.is_empty() && self.acks.is_due(now);
         let data = self.has_sendable(core) && self.window_has_room(core) && self.pacer.may_send(now);
-        acks || data || self.probe || core.window.has_probes()
+        let repeat = self.repeats.due(now).is_some() && self.pacer.may_send(now);
+        acks || data || repeat || self.probe || core.window.has_probes()
     }
 
     /// The peer acknowledged the segment `sn`, which una may have passed, with the clock value `ts`.
@@ -230,6 +236,7 @@ impl PacedSender {
             newly_delivered_bytes: unreported.delivered_bytes,
             in_flight_bytes: self.sent.in_flight_bytes(),
             rtt_us: unreported.rtt_us,
+            lost_after_us: self.sent.rack.timeout().as_micros() as u64,
             rate,
         });
         self.pacer.set(self.controller.pacing_bytes_s());
@@ -239,6 +246,7 @@ impl PacedSender {
     pub(super) fn check_invariants(&self, core: &Conversation) {
         self.sent.check_invariants(core.outgoing.segments.len());
         self.acks.redundancy.check_invariants();
+        self.repeats.check_invariants();
     }
 
     /// Whether a queued segment may be numbered.

@@ -11,7 +11,7 @@ const FIRST_US: u64 = 500_000;
 const SLACK_US: u64 = 15_000;
 
 /// Longest wait between two probes, unless the round trip is longer: the path may come back at any time.
-const WAIT_US_MAX: u64 = 1_000_000;
+const WAIT_US_MAX: u64 = 250_000;
 
 /// Doublings of the timeout at most.
 const BACKOFF_MAX: u32 = 4;

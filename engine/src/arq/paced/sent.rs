@@ -29,7 +29,8 @@ enum Fate {
 struct Record {
     fate: Fate,
     load: Load,
-    retransmitted: bool,
+    /// Transmissions of the segment, 255 and more as 255.
+    transmissions: u8,
     /// Its fate is a sample of the path's loss.
     samples_loss: bool,
     bytes: u32,
@@ -58,6 +59,8 @@ pub(in crate::arq) struct Sent {
     /// Transmissions from before give no samples of time (KCP-25).
     trust_from: Instant,
     pub(super) unreported: Unreported,
+    /// Number of the latest transmission taken for lost: whether the next one belongs to the same run.
+    last_lost: u64,
 }
 
 /// Outcomes since the controller's last event.
@@ -120,15 +123,25 @@ impl Sent {
     }
 
     /// The segment at `index` leaves; a segment that was not sent before has the next index.
-    pub(super) fn sent(&mut self, index: usize, now: Instant, bytes: usize, load: Load, samples_loss: bool) {
+    /// Returns the transmissions of the segment, this one included.
+    pub(super) fn sent(
+        &mut self,
+        index: usize,
+        now: Instant,
+        bytes: usize,
+        load: Load,
+        samples_loss: bool,
+    ) -> u8 {
         if self.in_flight_bytes == 0 {
             self.rate.restart(now);
         }
         self.transmissions += 1;
+        let before = self.records.get(index).map_or(0, |record| record.transmissions);
+        let transmissions = before.saturating_add(1);
         let record = Record {
             fate: Fate::InFlight,
             load,
-            retransmitted: index < self.records.len(),
+            transmissions,
             samples_loss,
             bytes: bytes as u32,
             ts: now.ms(),
@@ -151,6 +164,12 @@ impl Sent {
             }
         }
         self.order.push_back((place, self.transmissions));
+        transmissions
+    }
+
+    /// Whether the segment is neither known to be delivered nor taken for lost.
+    pub(super) fn is_in_flight(&self, index: usize) -> bool {
+        self.records.get(index).is_some_and(|record| record.fate == Fate::InFlight)
     }
 
     /// KCP-25: this end stood still, or its clock jumped.
@@ -168,9 +187,10 @@ impl Sent {
     pub(in crate::arq) fn pass(&mut self, now: Instant) {
         let Some(record) = self.records.front().copied() else { return };
         if record.fate != Fate::Delivered {
-            let in_time = !record.retransmitted && record.fate == Fate::InFlight;
+            let retransmitted = record.transmissions > 1;
+            let in_time = !retransmitted && record.fate == Fate::InFlight;
             let sent_at = in_time.then_some(record.sent_at);
-            self.delivered(0, sent_at, !record.retransmitted, now);
+            self.delivered(0, sent_at, !retransmitted, now);
         }
         self.records.pop_front();
         self.passed += 1;
@@ -188,13 +208,13 @@ impl Sent {
             let age_ms = diff(now.ms(), ts).max(0) as u64;
             Instant::from_micros(now.as_micros().saturating_sub(age_ms * 1_000))
         };
-        let was_lost = record.retransmitted || record.fate == Fate::Lost;
+        let was_lost = record.transmissions > 1 || record.fate == Fate::Lost;
         self.unreported.spurious |= was_lost && diff(ts, record.ts) < 0;
         self.delivered(index, Some(sent_at), record.ts == ts, now);
         if diff(ts, record.ts) > 0 {
             // A bundled copy was delivered, and the transmission lost.
             let tally = &mut self.unreported.tallies[record.load as usize];
-            (tally.delivered, tally.lost) = (tally.delivered - 1, tally.lost + 1);
+            (tally.delivered, tally.lost, tally.runs) = (tally.delivered - 1, tally.lost + 1, tally.runs + 1);
             let sample = u32::from(record.samples_loss);
             self.unreported.of_path.delivered -= sample;
             self.unreported.of_path.lost += sample;
@@ -259,7 +279,7 @@ impl Sent {
                 self.rack.overdue_at = Some(due);
                 return any;
             }
-            lose(record, &mut self.unreported, &mut self.in_flight_bytes);
+            lose(record, &mut self.unreported, &mut self.in_flight_bytes, &mut self.last_lost);
             self.lost.insert(place);
             self.order.pop_front();
             any = true;
@@ -271,7 +291,7 @@ impl Sent {
     pub(super) fn lose_all(&mut self) {
         for (index, record) in self.records.iter_mut().enumerate() {
             if record.fate == Fate::InFlight {
-                lose(record, &mut self.unreported, &mut self.in_flight_bytes);
+                lose(record, &mut self.unreported, &mut self.in_flight_bytes, &mut self.last_lost);
                 self.lost.insert(self.passed + index as u64);
             }
         }
@@ -311,9 +331,11 @@ impl Sent {
     }
 }
 
-fn lose(record: &mut Record, unreported: &mut Unreported, in_flight_bytes: &mut u64) {
+fn lose(record: &mut Record, unreported: &mut Unreported, in_flight_bytes: &mut u64, last_lost: &mut u64) {
     record.fate = Fate::Lost;
     *in_flight_bytes -= u64::from(record.bytes);
-    unreported.tallies[record.load as usize].lost += 1;
+    let tally = &mut unreported.tallies[record.load as usize];
+    tally.lost += 1;
+    tally.runs += u32::from(std::mem::replace(last_lost, record.number) + 1 != record.number);
     unreported.of_path.lost += u32::from(record.samples_loss);
 }

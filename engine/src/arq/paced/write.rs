@@ -34,6 +34,7 @@ impl PacedSender {
             self.write_acks(core, &mut last_ack, datagram);
         }
         let data_at = datagram.len();
+        self.write_repeats(core, now, datagram);
         self.write_sendable(core, now, datagram);
         if datagram.len() > data_at {
             if !due {
@@ -102,6 +103,22 @@ impl PacedSender {
         }
     }
 
+    /// Copies of segments that were lost several times.
+    fn write_repeats(&mut self, core: &mut Conversation, now: Instant, datagram: &mut Datagram<'_>) {
+        while let Some(sn) = self.repeats.due(now).filter(|_| self.pacer.may_send(now)) {
+            let index = core.outgoing.index_of(sn).filter(|index| self.sent.is_in_flight(*index));
+            if let Some(index) = index {
+                let len = core.outgoing.segments[index].data.len();
+                if !datagram.fits(len) {
+                    return;
+                }
+                core.write_data(index, transmission(core, Some(Cause::Redundant), now), datagram);
+                self.pacer.sent(now, OVERHEAD + len);
+            }
+            self.repeats.done();
+        }
+    }
+
     /// Transmits a segment if it fits.
     fn write_segment(
         &mut self,
@@ -117,7 +134,11 @@ impl PacedSender {
         }
         core.write_data(index, transmission(core, cause, now), datagram);
         let counted = len <= COPY_BYTES_MAX && self.arrivals.are_known();
-        self.sent.sent(index, now, OVERHEAD + len, self.controller.load(), !counted);
+        let transmissions = self.sent.sent(index, now, OVERHEAD + len, self.controller.load(), !counted);
+        if core.outgoing.segments.len() > core.send_window() as usize / 2 {
+            let min_rtt_us = self.sent.rack.min_rtt_us;
+            self.repeats.sent(core.outgoing.sn_at(index), transmissions, min_rtt_us, now);
+        }
         self.timer.sent(now);
         self.pacer.set(self.controller.pacing_bytes_s());
         self.pacer.sent(now, OVERHEAD + len);

@@ -9,6 +9,10 @@ use crate::time;
 /// Bytes in flight a peer allows before its first UPD (SMUX-10).
 const INITIAL_WINDOW: u32 = 262_144;
 
+/// Bytes read after which a window is extended at the latest, half of kcptun's default window: half of a larger window would
+/// leave a sender waiting on a long path.
+const UPDATE_BYTES_MAX: usize = 1 << 20;
+
 /// Unit of credits (SMUX-27).
 pub(super) const CREDIT_BYTES: u32 = 1024;
 
@@ -314,7 +318,8 @@ impl ReceiveHalf {
         self.read_total = self.read_total.wrapping_add(n);
         self.since_update = self.since_update.saturating_add(n);
         let due = if settings.version == 2 {
-            self.since_update as usize >= settings.stream_bytes_max / 2 || self.read_total == n
+            self.since_update as usize >= (settings.stream_bytes_max / 2).min(UPDATE_BYTES_MAX)
+                || self.read_total == n
         } else {
             let first = self.since_update == self.read_total && self.read_total >= CREDIT_BYTES;
             settings.is_extended() && (first || self.since_update >= INITIAL_WINDOW / 2)
