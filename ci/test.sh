@@ -163,6 +163,9 @@ ci/deny.sh
 step "lints"
 cargo clippy --workspace --all-targets --profile ci -- -D warnings
 
+step "other systems: compile checks"
+ci/platforms.sh --check
+
 # One build serves everything that follows. Another selection of packages would have other features, and compile all crates again.
 step "build"
 ci/determinism.sh --build-unoptimised

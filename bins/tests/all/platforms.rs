@@ -1,7 +1,7 @@
 //! Other operating systems and processors: what names them, and programs of other builds (PLAT).
 //!
 //! `KARST_OTHER_PROGRAMS` is a folder with karst-client and karst-server, or those with `.exe`, and `KARST_OTHER_RUNNER` what starts
-//! them, such as `qemu-arm`. Other tests of this build are not affected.
+//! them, such as `qemu-arm`; `ci/platforms.sh` sets both. Other tests of this build are not affected.
 use crate::common::{
     Program, connect, echo, exchange, free_udp, sample, skipped, start_client, start_server, target,
 };

@@ -33,6 +33,7 @@ pub(crate) fn calendar(unix_s: i64) -> Option<Calendar> {
 
 /// Fills `tm`, if the C library can.
 fn convert(unix_s: i64, tm: &mut libc::tm) -> Option<()> {
+    #[allow(deprecated, reason = "libc announces a type of 64 bits for musl")]
     let time = unix_s as libc::time_t;
     #[allow(clippy::unnecessary_cast, reason = "time_t has 32 bits on some systems")]
     if time as i64 != unix_s {
