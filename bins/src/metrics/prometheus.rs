@@ -39,7 +39,7 @@ pub(super) fn text(snapshot: &Snapshot, process: &Process) -> String {
 }
 
 /// What kcp-go does not count: name, help, value.
-fn own_metrics(snapshot: &Snapshot) -> [(&'static str, &'static str, f64); 16] {
+fn own_metrics(snapshot: &Snapshot) -> [(&'static str, &'static str, f64); 15] {
     let (ratios, worst, stats) = (&snapshot.ratios, &snapshot.worst, &snapshot.counters.stats);
     [
         ("karst_streams", "Streams alive.", snapshot.streams as f64),
@@ -77,7 +77,6 @@ fn own_metrics(snapshot: &Snapshot) -> [(&'static str, &'static str, f64); 16] {
             f64::from(snapshot.short),
         ),
         ("karst_uptime_seconds", "Time since the program started.", snapshot.uptime_s as f64),
-        ("process_resident_memory_bytes", "Resident memory.", snapshot.memory_bytes as f64),
     ]
 }
 

@@ -11,6 +11,7 @@ pub(crate) struct Process {
     cpu_s: f64,
     /// Start of the process, seconds since 1970.
     started_s: f64,
+    resident_bytes: u64,
     virtual_bytes: u64,
     open_files: u64,
     /// `None` without a limit.
@@ -26,16 +27,18 @@ impl Process {
         Self {
             cpu_s: seconds(cpu_ticks),
             started_s: booted_s(&text("/proc/stat")) as f64 + seconds(start_ticks),
+            resident_bytes: memory_bytes(),
             virtual_bytes,
             open_files: fs::read_dir("/proc/self/fd").map_or(0, |files| files.count() as u64),
             files_max: getrlimit(Resource::Nofile).current,
         }
     }
 
-    /// Name, help, value. Resident memory is a part of the program's own state.
-    pub(crate) fn metrics(&self) -> [(&'static str, &'static str, f64); 5] {
+    /// Name, help, value.
+    pub(crate) fn metrics(&self) -> [(&'static str, &'static str, f64); 6] {
         let files_max = self.files_max.map_or(f64::INFINITY, |max| max as f64);
         [
+            ("process_resident_memory_bytes", "Resident memory.", self.resident_bytes as f64),
             ("process_cpu_seconds_total", "Processor time, user and system.", self.cpu_s),
             ("process_start_time_seconds", "Start of the process, seconds since 1970.", self.started_s),
             ("process_virtual_memory_bytes", "Virtual memory.", self.virtual_bytes as f64),
