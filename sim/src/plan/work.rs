@@ -46,15 +46,17 @@ macro_rules! workloads {
         #[derive(Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields)]
         struct $Keys {
+            /// Unique name; it also names the dice of the workload.
             name: String,
-            $($(#[serde($($serde)+)])? $(#[schemars($($schema)+)])? $field: $type,)+
+            $($(#[doc = $doc])+ $(#[serde($($serde)+)])? $(#[schemars($($schema)+)])? $field: $type,)+
+            /// When it starts, before `duration_ms`.
             #[serde(default)]
             start_ms: Millis,
         })+
 
         #[derive(Deserialize, JsonSchema)]
         enum Workload {
-            $(#[serde(rename = $kind)] $Kind($Keys),)+
+            $($(#[doc = $meaning])+ #[serde(rename = $kind)] $Kind($Keys),)+
         }
 
         impl From<Workload> for WorkPlan {
@@ -74,7 +76,7 @@ workloads! {
     Bulk "bulk" BulkPlan BulkKeys {
         /// Direction of the bytes.
         direction: Direction,
-        /// Number of bytes; `None` is as many as fit until the sources stop.
+        /// Number of bytes; without it as many as fit until the sources stop.
         bytes: Option<u64>,
         /// Kind of payload.
         #[serde(default)]
@@ -89,7 +91,7 @@ workloads! {
     Echo "echo" EchoPlan EchoKeys {
         /// Bytes per message.
         message_bytes: u32,
-        /// Time between two messages, microseconds.
+        /// Time between two messages.
         #[serde(rename = "interval_ms", deserialize_with = "us")]
         #[schemars(with = "Millis")]
         interval_us: u64,
@@ -102,21 +104,21 @@ workloads! {
         request_bytes: u64,
         /// Bytes of its reply.
         response_bytes: u64,
-        /// Time between a reply and the next request, microseconds.
+        /// Time between a reply and the next request.
         #[serde(rename = "think_ms", deserialize_with = "us", default)]
         #[schemars(with = "Millis")]
         think_us: u64,
-        /// Number of requests; `None` is until the sources stop.
+        /// Number of requests; without it until the sources stop.
         count: Option<u64>,
     }
 
     /// Streams opened at an interval, each for one request and its reply.
     ShortStreams "short_streams" ShortStreamsPlan ShortStreamsKeys {
-        /// Time between two openings, microseconds.
+        /// Time between two openings.
         #[serde(rename = "interval_ms", deserialize_with = "us")]
         #[schemars(with = "Millis")]
         interval_us: u64,
-        /// Number of streams; `None` is until the sources stop.
+        /// Number of streams; without it until the sources stop.
         count: Option<u64>,
         /// Bytes of a request.
         #[serde(default = "request_default")]
@@ -143,7 +145,7 @@ workloads! {
         /// Number of pages, one after the other.
         #[serde(default = "one")]
         pages: u64,
-        /// Time between the end of a page and the next, microseconds.
+        /// Time between the end of a page and the next.
         #[serde(rename = "think_ms", deserialize_with = "us", default)]
         #[schemars(with = "Millis")]
         think_us: u64,
@@ -151,7 +153,7 @@ workloads! {
 
     /// A game: both sides send small messages at a tick rate.
     GameTicks "game_ticks" GameTicksPlan GameTicksKeys {
-        /// Time between two ticks, microseconds.
+        /// Time between two ticks.
         #[serde(rename = "interval_ms", deserialize_with = "us")]
         #[schemars(with = "Millis")]
         interval_us: u64,
@@ -163,7 +165,7 @@ workloads! {
 
     /// A user typing into a remote shell: irregular keystrokes, each echoed.
     Typing "typing" TypingPlan TypingKeys {
-        /// Typical time between two keystrokes, microseconds: drawn between 1/8 and 15/8 of it, one in sixteen eight times
+        /// Typical time between two keystrokes: drawn between 1/8 and 15/8 of it, one in sixteen eight times
         /// longer.
         #[serde(rename = "interval_ms", deserialize_with = "us")]
         #[schemars(with = "Millis")]
@@ -178,11 +180,11 @@ workloads! {
 
     /// Two endless downloads; the reader of one of them stalls for a while.
     StalledReader "stalled_reader" StalledReaderPlan StalledReaderKeys {
-        /// Time from the start to the stall, microseconds.
+        /// Time from the start to the stall.
         #[serde(rename = "stall_after_ms", deserialize_with = "us")]
         #[schemars(with = "Millis")]
         stall_after_us: u64,
-        /// Length of the stall, microseconds. `None` never ends, which no run survives: tests prove with it that the
+        /// Length of the stall. `None` never ends, which no run survives: tests prove with it that the
         /// liveness check can fail. Scenario files cannot leave it out.
         #[serde(rename = "stall_for_ms", deserialize_with = "some_us")]
         #[schemars(with = "Millis")]
@@ -195,7 +197,7 @@ workloads! {
         request_bytes: u64,
         /// Bytes of the reply.
         response_bytes: u64,
-        /// Time from the end of the request to the reply, microseconds.
+        /// Time from the end of the request to the reply.
         #[serde(rename = "response_after_ms", deserialize_with = "us", default)]
         #[schemars(with = "Millis")]
         response_after_us: u64,
@@ -206,7 +208,7 @@ workloads! {
 
     /// Streams that are opened and closed at a high rate, as port scans and broken clients do.
     Storm "storm" StormPlan StormKeys {
-        /// Time between two openings, microseconds.
+        /// Time between two openings.
         #[serde(rename = "interval_ms", deserialize_with = "us")]
         #[schemars(with = "Millis")]
         interval_us: u64,
@@ -222,7 +224,7 @@ workloads! {
 
     /// A stream that is idle for a long time between bursts.
     IdleThenBurst "idle_then_burst" IdleThenBurstPlan IdleThenBurstKeys {
-        /// Time from one burst to the request for the next, microseconds.
+        /// Time from one burst to the request for the next.
         #[serde(rename = "idle_ms", deserialize_with = "us")]
         #[schemars(with = "Millis")]
         idle_us: u64,

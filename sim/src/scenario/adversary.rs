@@ -13,30 +13,50 @@ const COPIES_MAX: u64 = 10_000;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Attack {
+    /// Injects nothing, and only holds the originals back.
     Delay(AttackKeys),
+    /// Copies of the observed datagram.
     Replay(AttackKeys),
+    /// Copies of the datagram that has its number in the latest earlier session, of which the first 4,096 of each direction are recorded.
     ReplayEarlier(AttackKeys),
+    /// Copies that go back to the sender, from the address of its peer, without delay; not with `crypt` null.
     Reflect(AttackKeys),
+    /// Copies with one to four flipped bits; not with `crypt` null.
     Tamper(AttackKeys),
+    /// Random bytes, 1 to 8191; not with `crypt` null.
     Garbage(AttackKeys),
+    /// Copies of what the server sends to addresses of the adversary, to the client from the server's address, without delay.
     Relay(AttackKeys),
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct AttackKeys {
+    /// The datagrams that it observes.
     direction: Direction,
+    /// Share of them that it reacts to, percent (100).
     pct: Option<Percent>,
+    /// When it begins to react.
     from_ms: Millis,
+    /// When it ends (`duration_ms`).
     until_ms: Option<Millis>,
+    /// Only to that many first datagrams of each session and direction.
     first_packets: Option<u64>,
+    /// Only to datagrams whose number, counted from 0, modulo this is `cycle_from` or more: with 13 and 10 the parity of groups of 10 and 3.
     cycle_packets: Option<u64>,
+    /// See `cycle_packets`.
     cycle_from: Option<u64>,
+    /// The number of the datagram injected by `replay_earlier` is that much larger than the observed one's, so that it arrives before its counterpart is sent.
     ahead_packets: u64,
+    /// The original arrives that much later, so that later ones and copies overtake it.
     hold_ms: Millis,
+    /// The copy arrives that much later than the original would on an idle link.
     after_ms: Millis,
+    /// Number of copies (1).
     copies: Option<u64>,
+    /// Time between copies.
     every_ms: Millis,
+    /// Address that they come from: that of the observed datagram, one of the adversary, or another one of 65,535 for each datagram.
     source: SourceKey,
 }
 

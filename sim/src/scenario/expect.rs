@@ -11,13 +11,19 @@ use std::collections::BTreeMap;
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Expect {
+    /// Payload per time of a workload, by its name, kbit/s.
     #[serde(default)]
     pub(super) goodput_kbit: BTreeMap<String, GoodputKeys>,
+    /// Latency of a workload, by its name.
     #[serde(default)]
     pub(super) latency_ms: BTreeMap<String, LatencyKeys>,
+    /// Bytes on the wire per useful byte, at most.
     pub(super) amplification: Option<AmplificationKeys>,
+    /// Longest time from the healing of any fault until bytes arrive again that were sent later.
     pub(super) recovery_ms: Option<Millis>,
+    /// Longest time from the stop of the sources until everything has arrived.
     pub(super) drained_ms: Option<Millis>,
+    /// Most bytes on the wire from the server to addresses of the adversary.
     pub(super) diverted_bytes: Option<u64>,
 }
 
@@ -25,7 +31,9 @@ pub(super) struct Expect {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct GoodputKeys {
+    /// At least this.
     pub(super) min: Option<u64>,
+    /// At most this.
     pub(super) max: Option<u64>,
 }
 
@@ -33,10 +41,15 @@ pub(super) struct GoodputKeys {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LatencyKeys {
+    /// Median, at most.
     pub(super) p50: Option<Millis>,
+    /// 90th percentile, at most.
     pub(super) p90: Option<Millis>,
+    /// 99th percentile, at most.
     pub(super) p99: Option<Millis>,
+    /// 99.9th percentile, at most.
     pub(super) p999: Option<Millis>,
+    /// Maximum, at most.
     pub(super) max: Option<Millis>,
 }
 
@@ -44,7 +57,9 @@ pub(super) struct LatencyKeys {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AmplificationKeys {
+    /// From the client to the server.
     pub(super) up: Option<Milli>,
+    /// From the server to the client.
     pub(super) down: Option<Milli>,
 }
 

@@ -14,36 +14,52 @@ const FAULTS_MAX: usize = 1_000;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Fault {
+    /// The server dies with all its sessions, and comes back without them.
     ServerRestart(RestartKeys),
+    /// The client dies with all its tunnels, and comes back without them.
     ClientRestart(ClientRestartKeys),
+    /// The client's public port changes.
     NatRebinding(AtKeys),
+    /// The client's public address changes.
     AddressChange(AtKeys),
+    /// Nothing gets through.
     Blackout(BlackoutKeys),
+    /// A side's clock jumps ahead, as after a suspended process; never back, since tunnels live by a monotonic clock.
     ClockStep(ClockStepKeys),
+    /// A side resets all its streams, as a program that stops does; without half-close at both ends nothing happens.
     StreamReset(StreamResetKeys),
+    /// A share of packets arrives twice.
     DuplicateStorm(ShareKeys),
+    /// A share of datagrams has flipped bits.
     Corruption(ShareKeys),
+    /// Only one direction gets through.
     OneWay(OneWayKeys),
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AtKeys {
+    /// When it begins, before `duration_ms`.
     at_ms: Millis,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RestartKeys {
+    /// When it begins, before `duration_ms`.
     at_ms: Millis,
+    /// How long the process does not run; it comes back with nothing.
     down_ms: Millis,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ClientRestartKeys {
+    /// When it begins, before `duration_ms`.
     at_ms: Millis,
+    /// How long the process does not run; it comes back with nothing.
     down_ms: Millis,
+    /// Its next tunnel has the public address of the last one.
     #[serde(default)]
     keep_address: bool,
 }
@@ -51,8 +67,11 @@ pub(super) struct ClientRestartKeys {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct BlackoutKeys {
+    /// When it begins, before `duration_ms`.
     at_ms: Millis,
+    /// How long it lasts.
     for_ms: Millis,
+    /// The links that are dead.
     #[serde(default)]
     direction: WaysKey,
 }
@@ -60,16 +79,22 @@ pub(super) struct BlackoutKeys {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct OneWayKeys {
+    /// When it begins, before `duration_ms`.
     at_ms: Millis,
+    /// How long it lasts.
     for_ms: Millis,
+    /// The only direction that gets through.
     direction: WayKey,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ClockStepKeys {
+    /// The side whose clock jumps.
     side: SideKey,
+    /// When it begins, before `duration_ms`.
     at_ms: Millis,
+    /// By how much it jumps ahead.
     #[serde(deserialize_with = "ahead")]
     by_ms: Millis,
 }
@@ -77,16 +102,22 @@ pub(super) struct ClockStepKeys {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StreamResetKeys {
+    /// The side that resets all its streams.
     side: SideKey,
+    /// When it begins, before `duration_ms`.
     at_ms: Millis,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ShareKeys {
+    /// When it begins, before `duration_ms`.
     at_ms: Millis,
+    /// How long it lasts.
     for_ms: Millis,
+    /// Share of packets that are affected, percent.
     pct: Percent,
+    /// The links that are affected.
     #[serde(default)]
     direction: WaysKey,
 }
@@ -117,7 +148,9 @@ enum SideKey {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NatKeys {
+    /// A mapping over which nothing was sent for that long is forgotten; without it, mappings last.
     timeout_ms: Option<Millis>,
+    /// Inbound datagrams keep a mapping alive, too.
     #[serde(default)]
     inbound_refreshes: bool,
 }

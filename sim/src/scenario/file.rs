@@ -19,30 +19,47 @@ use serde::Deserialize;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct File {
+    /// Short name.
     pub(super) name: String,
+    /// One sentence.
     pub(super) description: String,
+    /// Seed of the run unless another is given; a run with the same file and seed is the same.
     pub(super) seed: u64,
+    /// The sources stop then, or when every workload with `bytes` is done.
     pub(super) duration_ms: Millis,
+    /// Time for the rest to arrive once the sources have stopped and nothing is cut any more; without it as long as the rest of the file explains.
     pub(super) drain_ms: Option<Millis>,
+    /// The network, one link for each direction.
     pub(super) links: Links,
+    /// The datagrams travel as forged TCP segments, with headers of 40 bytes instead of 28.
     #[serde(default)]
     pub(super) forged_tcp: bool,
+    /// The machines of the two sides.
     #[serde(default)]
     pub(super) hosts: HostsKeys,
+    /// The client's options: kcptun's JSON keys, and karst's own.
     #[serde(default)]
     pub(super) client: Options,
+    /// The server's options: kcptun's JSON keys, and karst's own.
     #[serde(default)]
     pub(super) server: Options,
+    /// What goes wrong, and when.
     #[serde(default)]
     pub(super) faults: Vec<Fault>,
+    /// The client's address translator.
     #[serde(default)]
     pub(super) nat: NatKeys,
+    /// A machine without the key that observes the datagrams of both links and sends its own.
     #[serde(default)]
     pub(super) adversary: Vec<Attack>,
+    /// The applications, each on streams of its own.
     pub(super) workloads: Vec<WorkPlan>,
+    /// Numbers begin shortly before they wrap.
     #[serde(default)]
     pub(super) wrap_after: WrapKeys,
+    /// The same work over direct TCP instead of the tunnel.
     pub(super) baseline: Option<BaselineKey>,
+    /// What the run must measure.
     #[serde(default)]
     pub(super) expect: Expect,
 }
@@ -51,7 +68,9 @@ pub(super) struct File {
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WrapKeys {
+    /// Numbers left before those of KCP's segments wrap; both sides begin there, where kcptun begins at 0.
     pub(super) segments: Option<u32>,
+    /// Numbers left before those of FEC's shards wrap.
     pub(super) shards: Option<u32>,
 }
 

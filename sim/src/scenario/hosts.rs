@@ -15,8 +15,10 @@ const CLOCK_OFFSET_MS_MAX: u64 = 1 << 33;
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct HostsKeys {
+    /// The machine of the client.
     #[serde(default)]
     client: HostKeys,
+    /// The machine of the server.
     #[serde(default)]
     server: HostKeys,
 }
@@ -24,21 +26,29 @@ pub(super) struct HostsKeys {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct HostKeys {
+    /// Room in the socket for datagrams that the process has not taken, bytes (4194304).
     receive_buffer_bytes: Option<Timeline<u64>>,
+    /// When the process does not run.
     #[serde(default)]
     stalls: Vec<StallKeys>,
+    /// The most by which a timer fires late.
     #[serde(default)]
     timer_slack_ms: Timeline<Millis>,
+    /// Processor time per datagram sent or received, microseconds.
     #[serde(default)]
     cpu_us_per_datagram: Timeline<u64>,
+    /// What the process's clock shows at the beginning, or `wrap`: 2^32 ms are crossed in the first quarter of the duration. Without it one seed in three does.
     clock_offset_ms: Option<ClockKey>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct StallKeys {
+    /// A single stall, at this time.
     at_ms: Option<Millis>,
+    /// A stall each time this has passed.
     every_ms: Option<Millis>,
+    /// Length of the stall.
     for_ms: Millis,
 }
 

@@ -18,48 +18,77 @@ const BURST_BYTES_MAX: u64 = 1 << 40;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Links {
+    /// From the client to the server.
     pub(super) up: LinkKeys,
+    /// From the server to the client.
     pub(super) down: LinkKeys,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LinkKeys {
+    /// Largest IP packet, bytes; larger ones are dropped.
     mtu_bytes: Option<Timeline<u32>>,
+    /// `true` while nothing enters the link; what is inside still arrives.
     #[serde(default)]
     blackout: Timeline<bool>,
+    /// Numbers of packets that are dropped, counted from 1 over all that are handed to the link. No schedule.
     #[serde(default)]
     drop_packets: Vec<u64>,
+    /// Packets that arrive later than they would, so that others may overtake them: `[number, microseconds]`. No schedule.
     #[serde(default)]
     delay_packets_us: Vec<(u64, u64)>,
+    /// Share of packets lost at random, percent.
     loss_pct: Option<Timeline<Percent>>,
+    /// Random loss comes in runs of that mean length, packets (Gilbert-Elliott); needs `loss_pct`.
     loss_burst_packets: Option<Timeline<Milli>>,
+    /// Random loss comes after the transmitter, so that a lost packet costs bandwidth; otherwise before the queue. No schedule.
     #[serde(default)]
     loss_after_queue: bool,
+    /// Rate of a token bucket that drops what exceeds it, kbit/s; needs `police_burst_bytes`.
     police_kbit: Option<Timeline<u64>>,
+    /// Size of that bucket, bytes.
     police_burst_bytes: Option<Timeline<u64>>,
+    /// Rate of the bucket after an overrun, kbit/s; needs `police_penalty_ms`.
     police_penalty_kbit: Option<Timeline<u64>>,
+    /// How long that lasts.
     police_penalty_ms: Option<Timeline<Millis>>,
+    /// The policer lets everything else pass, as forged TCP and the baseline.
     police_only: Option<Protocol>,
+    /// Rate of the transmitter including IP and UDP headers, kbit/s; needs `queue_bytes` or `queue_packets`. 0 in a schedule is an outage that keeps the queue.
     rate_kbit: Option<Timeline<u64>>,
+    /// Room of the queue, bytes; what finds none is dropped.
     queue_bytes: Option<Timeline<u64>>,
+    /// Room of the queue, packets.
     queue_packets: Option<Timeline<u64>>,
+    /// CoDel (RFC 8289) at the head of the queue: standing delay that is accepted, usually 5; needs `codel_interval_ms`.
     codel_target_ms: Option<Timeline<Millis>>,
+    /// Time after which a standing queue is seen as one, usually 100.
     codel_interval_ms: Option<Timeline<Millis>>,
+    /// Propagation delay.
     #[serde(default)]
     delay_ms: Timeline<Millis>,
+    /// Extra delay that drifts between zero and this; needs `wander_correlation_ms`.
     wander_ms: Option<Timeline<Millis>>,
+    /// Time after which that delay has forgotten itself.
     wander_correlation_ms: Option<Timeline<Millis>>,
+    /// Largest extra delay, uniform from zero. Packets stay in order, so that a late one holds up those behind it, unless `unordered`.
     #[serde(default)]
     jitter_ms: Timeline<Millis>,
+    /// Packets arrive by their own delays and overtake each other: jitter keeps its distribution at any rate, and a falling delay (a handover) reorders. No schedule.
     #[serde(default)]
     unordered: bool,
+    /// Share of packets held back, percent; needs `reorder_delay_ms`.
     reorder_pct: Option<Timeline<Percent>>,
+    /// How long they are held back.
     reorder_delay_ms: Option<Timeline<Millis>>,
+    /// Share of packets that arrive twice, percent.
     #[serde(default)]
     duplicate_pct: Timeline<Percent>,
+    /// Copies take room in the queue and bandwidth. No schedule.
     #[serde(default)]
     duplicate_before_queue: bool,
+    /// Share of datagrams that arrive with one to four flipped bits, percent; not with `crypt` null, which has no checksum.
     #[serde(default)]
     corrupt_pct: Timeline<Percent>,
 }

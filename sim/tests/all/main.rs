@@ -13,6 +13,7 @@ mod faults;
 mod figures;
 mod gate;
 mod hosts;
+mod keys;
 mod limits;
 mod link;
 mod link_copies;
