@@ -15,7 +15,7 @@ terms! {
         Timeout "timeout" "No acknowledgement arrived within the retransmission timeout."
         Overdue "overdue" "A segment sent later was acknowledged, and the reordering window has passed (paced senders)."
         TailProbe "tail" "Nothing arrived since the last transmission (paced senders)."
-        Redundant "along" "A small datagram that is sent anyway has room for a copy (paced senders)."
+        Redundant "along" "A copy, in case that the transmissions before are lost (paced senders)."
     }
 }
 

@@ -1,7 +1,7 @@
 //! The sender under a controller: loss detection by time, pacing, window, silence, acknowledgements, redundant copies.
 
 use engine::arq::{Arq, Command, Flush, Header, OVERHEAD, Recovery, Source, Tuning};
-use engine::congestion::{AckEvent, ControlState, Controller, Load};
+use engine::congestion::{AckEvent, ControlState, Controller, Load, Tally};
 use engine::{Generation, Instant};
 use std::collections::VecDeque;
 
@@ -409,28 +409,79 @@ fn a_peer_that_leaves_acknowledgements_out_does_not_feign_loss() {
     assert!(percent <= 13, "{percent} %");
 }
 
-/// Tuned senders have parity, if the user wants any.
-// CC-17
+// CC-8, CC-17
 #[test]
-fn tuned_senders_send_no_copies() {
-    let mut line = Line::new(tuned(1_000_000, 300_000, FAST), arq(None));
-    for n in 0..20_u8 {
-        line.ends[0].send(&[n; 60]).unwrap();
-        line.run(20, |_, _| true);
+fn copies_of_a_message_leave_spread_over_time() {
+    let senders = || [paced(1_000_000, 300_000), tuned(1_000_000, 300_000, FAST)];
+    for (sender, bytes) in senders().into_iter().zip([60; 2]).chain(senders().into_iter().zip([900; 2])) {
+        let mut line = Line::new(sender, arq(None));
+        line.ends[0].send(&vec![1; bytes]).unwrap();
+        line.run(60, |_, _| true);
+        let times = line.times(0);
+        let after: Vec<u64> = times.iter().map(|at| (at - times[0]) / 1_000).collect();
+        assert_eq!(after, [0, 4, 12], "a twentieth is assumed to be lost: {bytes} bytes");
     }
-    assert_eq!(line.sent.len(), 20);
+}
+
+/// The budget of a narrow path with bulk has no room for datagrams of copies alone.
+// CC-8
+#[test]
+fn copies_join_other_data_where_bulk_fills_a_narrow_path() {
+    let mut line = Line::new(paced(1_000_000, 300_000), arq(None));
+    for n in 0..2_u8 {
+        line.ends[0].path().unwrap().note_bulk(line.now, 100_000);
+        line.ends[0].send(&[n; 60]).unwrap();
+        line.run(40, |_, _| true);
+    }
+    assert_eq!(line.times(0), [200, 40_200]);
+    assert_eq!(line.times(1).len(), 1, "nothing followed");
+}
+
+// CC-8
+#[test]
+fn copies_keep_to_a_share_of_a_path_with_bulk() {
+    const BULK_BYTES_S: u64 = 1_000_000;
+    let mut line = Line::new(paced(1_000_000, 300_000), arq(None));
+    line.ends[0].path().unwrap().add(Tally { delivered: 200, lost: 200, runs: 100 });
+    for n in 0..400_u32 {
+        line.ends[0].path().unwrap().note_bulk(line.now, BULK_BYTES_S);
+        line.ends[0].send(&[n as u8; 120]).unwrap();
+        line.run(10, |_, _| true);
+    }
+    let copies = line.sent.len() as u64 - 400;
+    let bytes_s = copies * (120 + OVERHEAD as u64) / 4;
+    assert!(bytes_s < BULK_BYTES_S / 64 + 2_000 && bytes_s > 8_000, "{bytes_s} bytes/s of copies");
 }
 
 /// The twin of the above.
 // CC-8
 #[test]
-fn full_segments_are_not_copied() {
+fn bulk_is_not_copied() {
     let mut line = Line::new(paced(1_000_000, 300_000), arq(None));
-    for _ in 0..20 {
+    for n in 0..200 {
         line.ends[0].send(&full()).unwrap();
-        line.run(20, |_, _| true);
+        line.run(5, |_, _| true);
+        if n == 99 {
+            line.sent.clear();
+        }
     }
-    assert_eq!(line.sent.len(), 20);
+    assert_eq!(line.sent.len(), 100);
+}
+
+/// Bursts of losses take all copies that independent losses call for.
+// CC-8
+#[test]
+fn messages_that_were_lost_with_their_copies_add_one() {
+    let mut line = Line::new(paced(1_000_000, 300_000), arq(None));
+    let mut longest = 0;
+    for n in 0..40_u8 {
+        line.ends[0].send(&[n; 60]).unwrap();
+        let from = line.us();
+        line.run(200, |side, _| side == 1 || n % 8 != 3);
+        longest = longest.max(line.sent.iter().filter(|(at, sn)| *sn == u32::from(n) && *at > from).count());
+    }
+    let extra = line.ends[0].path().unwrap().extra_copies();
+    assert!((1..=4).contains(&extra) && longest > 3, "{extra} more, {longest} transmissions");
 }
 
 // CC-13

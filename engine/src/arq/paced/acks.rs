@@ -13,6 +13,11 @@ use std::collections::VecDeque;
 /// Longest delay of an acknowledgement, unless the tuning numbers set it.
 pub(super) const DELAY: Duration = Duration::from_millis(4);
 
+/// Shortest delay of acknowledgements of duplicates alone, which the sender does not wait for, and the loss rate, parts per
+/// million, from which on they replace acknowledgements that were lost.
+const DUPLICATES_DELAY: Duration = Duration::from_millis(25);
+const REPLACED_PPM: u32 = 100_000;
+
 /// Pending acknowledgements are flushed at this count, or when they fill a datagram.
 const PENDING_MAX: usize = 32;
 
@@ -25,6 +30,9 @@ const CALM_ADJUSTMENTS: u32 = 64;
 /// Datagrams between an acknowledgement and each of its repetitions: losses come in bursts.
 const DISTANCES: [usize; 2] = [1, 4];
 
+/// The same for those of small segments that una covers.
+const SMALL_DISTANCE: usize = 4;
+
 /// When pending acknowledgements leave, and which leave again.
 #[derive(Debug)]
 pub(super) struct AckSchedule {
@@ -33,22 +41,39 @@ pub(super) struct AckSchedule {
     /// When pending acknowledgements must leave.
     pub(super) due_at: Option<Instant>,
     pub(super) redundancy: Redundancy,
+    /// New data arrived since acknowledgements were scheduled last.
+    fresh: bool,
     /// The peer does not count repeated acknowledgements against older segments.
     pub(super) may_repeat: bool,
 }
 
 impl AckSchedule {
     pub(super) fn new(delay: Duration) -> Self {
-        Self { delay, due_at: None, redundancy: Redundancy::default(), may_repeat: false }
+        Self { delay, due_at: None, redundancy: Redundancy::default(), fresh: false, may_repeat: false }
     }
 
-    /// `pending` acknowledgements wait, of which a datagram holds `datagram_max`.
-    pub(super) fn wait(&mut self, now: Instant, pending: usize, datagram_max: usize, nodelay: bool) {
+    /// A data segment arrived.
+    pub(super) fn received(&mut self, new: bool) {
+        self.fresh |= new;
+        self.redundancy.received(new);
+    }
+
+    /// `pending` acknowledgements wait, of which a datagram holds `datagram_max`; `loss_ppm` of them will be lost.
+    pub(super) fn wait(
+        &mut self,
+        now: Instant,
+        pending: usize,
+        datagram_max: usize,
+        nodelay: bool,
+        loss_ppm: u32,
+    ) {
         if pending == 0 {
             return;
         }
         let at_once = nodelay || pending >= PENDING_MAX.min(datagram_max);
-        let due_at = if at_once { now } else { now + self.delay };
+        let prompt = std::mem::take(&mut self.fresh) || loss_ppm >= REPLACED_PPM;
+        let delay = if prompt { self.delay } else { self.delay.max(DUPLICATES_DELAY) };
+        let due_at = if at_once { now } else { now + delay };
         self.due_at = Some(self.due_at.map_or(due_at, |at| at.min(due_at)));
     }
 
@@ -102,9 +127,11 @@ impl Redundancy {
     }
 
     fn repeated(&self, rcv_nxt: u32, room: usize) -> Vec<Ack> {
-        let batches =
-            DISTANCES[..self.level].iter().rev().filter_map(|distance| self.recent.get(distance - 1));
-        batches.flatten().filter(|ack| ack.small || diff(ack.sn, rcv_nxt) > 0).take(room).copied().collect()
+        let at = |distance: usize| self.recent.get(distance - 1).into_iter().flatten();
+        let beyond = |ack: &&Ack| diff(ack.sn, rcv_nxt) > 0;
+        let small = at(SMALL_DISTANCE).filter(|ack| ack.small && !beyond(ack));
+        let gaps = DISTANCES[..self.level].iter().rev().flat_map(|distance| at(*distance)).filter(beyond);
+        small.chain(gaps).take(room).copied().collect()
     }
 
     /// A datagram carries these for the first time.

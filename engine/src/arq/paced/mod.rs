@@ -6,6 +6,7 @@
 
 mod acks;
 mod arrivals;
+mod copies;
 mod pacer;
 mod probe_timer;
 mod rack;
@@ -22,6 +23,7 @@ use crate::congestion::{AckEvent, ControlState, Controller, Path, Tally};
 use crate::time::{Instant, diff};
 use acks::AckSchedule;
 use arrivals::Arrivals;
+use copies::Copies;
 use core::time::Duration;
 use pacer::Pacer;
 use probe_timer::ProbeTimer;
@@ -48,6 +50,7 @@ pub(super) struct PacedSender {
     pub(super) path: Path,
     pub(super) sent: Sent,
     arrivals: Arrivals,
+    copies: Copies,
     pacer: Pacer,
     timer: ProbeTimer,
     acks: AckSchedule,
@@ -56,8 +59,6 @@ pub(super) struct PacedSender {
     cwnd: Option<CongestionWindow>,
     /// Segments are lost only after an RTO.
     by_rto_only: bool,
-    /// Small datagrams carry copies (CC-8).
-    copies: bool,
     /// The timer wants an answer: one segment leaves, whatever window and pacer allow.
     probe: bool,
 }
@@ -73,13 +74,13 @@ impl PacedSender {
             path: Path::default(),
             sent: Sent::default(),
             arrivals: Arrivals::default(),
+            copies: Copies::default(),
             pacer,
             timer: ProbeTimer::default(),
             acks: AckSchedule::new(if tuned { interval } else { acks::DELAY }),
             repeats: Repeats::default(),
             cwnd: (tuned && !tuning.nc).then(CongestionWindow::new),
             by_rto_only: tuned && tuning.resend == 0,
-            copies: !tuned,
             probe: false,
         }
     }
@@ -118,9 +119,10 @@ impl PacedSender {
         let probe = core.window.probe_due_ms(now).filter(|_| core.outgoing.waiting() > 0);
         let probe = probe.map(|wait_ms| now.ms_boundary_after(wait_ms.max(1)));
         let pace = (self.has_sendable(core) && self.window_has_room(core)).then(|| self.pacer.train_at());
+        let copy = self.copies.next_at();
         let silence = self.timer.expires_at().filter(|_| self.awaits_delivery());
         let repeat = self.repeats.next_at().map(|at| at.max(self.pacer.train_at()));
-        [ack, probe, pace, repeat, self.sent.rack.overdue_at, silence].into_iter().flatten().min()
+        [ack, probe, pace, repeat, copy, self.sent.rack.overdue_at, silence].into_iter().flatten().min()
     }
 
     /// See [`super::Arq::handle_timeout`].
@@ -138,6 +140,7 @@ impl PacedSender {
                 // An outage is no sample of loss.
                 self.sent.unreported.of_path = Tally::default();
                 self.arrivals.forget();
+                self.copies.forget();
                 if let Some(cwnd) = &mut self.cwnd {
                     cwnd.collapse(core.send_window().min(cwnd.segments), core.params.mss() as u32);
                 }
@@ -174,8 +177,9 @@ impl PacedSender {
     pub(super) fn may_transmit(&self, core: &Conversation, now: Instant) -> bool {
         let acks = !core.receiver.acks.is_empty() && self.acks.is_due(now);
         let data = self.has_sendable(core) && self.window_has_room(core) && self.pacer.may_send(now);
+        let copies = self.copies.next_at().is_some_and(|at| at <= now);
         let repeat = self.repeats.due(now).is_some() && self.pacer.may_send(now);
-        acks || data || repeat || self.probe || core.window.has_probes()
+        acks || data || repeat || copies || self.probe || core.window.has_probes()
     }
 
     /// The peer acknowledged the segment `sn`, which una may have passed, with the clock value `ts`.
@@ -185,13 +189,15 @@ impl PacedSender {
 
     /// A data segment arrived.
     pub(super) fn received(&mut self, new: bool) {
-        self.acks.redundancy.received(new);
+        self.acks.received(new);
     }
 
     /// A datagram was taken in.
     pub(super) fn after_input(&mut self, core: &Conversation, now: Instant, progress: &Progress) {
         let datagram_max = core.params.mtu / OVERHEAD;
-        self.acks.wait(now, core.receiver.acks.len(), datagram_max, progress.ack_nodelay);
+        let pending = core.receiver.acks.len();
+        let loss_ppm = self.path.expected_loss_ppm();
+        self.acks.wait(now, pending, datagram_max, progress.ack_nodelay, loss_ppm);
         let unreported = &self.sent.unreported;
         if let Some(rtt_us) = unreported.rtt_us.or(progress.rtt_ms.map(|ms| u64::from(ms) * 1_000)) {
             self.timer.sample(rtt_us);
@@ -226,6 +232,10 @@ impl PacedSender {
         let unreported = std::mem::take(&mut self.sent.unreported);
         self.path.add(unreported.of_path);
         self.path.add(self.arrivals.take(now, self.sent.rack.timeout()));
+        self.path.note_copied(unreported.copied, unreported.missed);
+        if self.copies.is_bulk(now) {
+            self.path.note_bulk(now, self.controller.pacing_bytes_s());
+        }
         if unreported.is_empty() {
             return;
         }
@@ -247,6 +257,7 @@ impl PacedSender {
         self.sent.check_invariants(core.outgoing.segments.len());
         self.acks.redundancy.check_invariants();
         self.repeats.check_invariants();
+        self.copies.check_invariants();
     }
 
     /// Whether a queued segment may be numbered.

@@ -40,6 +40,11 @@ impl ProbeTimer {
         self.srtt_us = self.srtt_us - self.srtt_us / 8 + rtt_us / 8;
     }
 
+    /// Whether round trips exceed the shortest one by so much that a queue stands.
+    pub(super) const fn shows_queue(&self, min_rtt_us: u64) -> bool {
+        self.srtt_us > min_rtt_us + min_rtt_us / 4 + 10_000
+    }
+
     /// A segment was sent.
     pub(super) const fn sent(&mut self, now: Instant) {
         if !self.running {

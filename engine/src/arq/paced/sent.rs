@@ -11,9 +11,6 @@ use crate::time::{Instant, diff};
 use core::time::Duration;
 use std::collections::{BTreeSet, VecDeque};
 
-/// Newest segments among which small datagrams look for copies to bundle.
-const BUNDLED_FROM_MAX: usize = 16;
-
 /// Transmissions between two checks of all records in debug builds.
 const CHECKED_EVERY: u64 = 256;
 
@@ -31,6 +28,9 @@ struct Record {
     load: Load,
     /// Transmissions of the segment, 255 and more as 255.
     transmissions: u8,
+    /// Copies of the segment were sent, and copies before the last transmission.
+    copied: bool,
+    copied_before: bool,
     /// Its fate is a sample of the path's loss.
     samples_loss: bool,
     bytes: u32,
@@ -40,6 +40,12 @@ struct Record {
     number: u64,
     sent_at: Instant,
     rate: Snapshot,
+}
+
+impl Record {
+    const fn has_copies(&self) -> bool {
+        self.copied || self.copied_before
+    }
 }
 
 /// All segments from una on, all of them sent. The place of a segment is its distance from the first of the conversation.
@@ -70,6 +76,9 @@ pub(super) struct Unreported {
     /// Those that are samples of the path's loss.
     pub(super) of_path: Tally,
     pub(super) delivered_bytes: u64,
+    /// Segments delivered of which copies were sent, and whether one of them was delivered by a retransmission only.
+    pub(super) copied: u32,
+    pub(super) missed: bool,
     /// Shortest round trip.
     pub(super) rtt_us: Option<u64>,
     /// The newest transmission delivered.
@@ -106,20 +115,27 @@ impl Sent {
         self.records.iter().rposition(|record| record.fate != Fate::Delivered)
     }
 
-    /// Indices of segments in flight, the newest first, of which small datagrams carry copies.
-    pub(super) fn newest_in_flight(&self) -> impl Iterator<Item = usize> {
-        let newest = self.records.iter().enumerate().rev().take(BUNDLED_FROM_MAX);
-        newest.filter(|(_, record)| record.fate == Fate::InFlight).map(|(index, _)| index)
+    /// The place of the segment at `index`.
+    pub(super) const fn place(&self, index: usize) -> u64 {
+        self.passed + index as u64
     }
 
-    /// Time since the last transmission of a segment.
-    pub(super) fn age(&self, index: usize, now: Instant) -> Duration {
-        self.records.get(index).map_or(Duration::ZERO, |record| now.since(record.sent_at))
+    /// The index of the segment at `place`, if it is in flight.
+    pub(super) fn in_flight(&self, place: u64) -> Option<usize> {
+        let index = usize::try_from(place.checked_sub(self.passed)?).ok()?;
+        self.records.get(index).filter(|record| record.fate == Fate::InFlight).map(|_| index)
     }
 
-    /// Whether there is more than one segment.
-    pub(super) fn has_several(&self) -> bool {
-        self.records.len() > 1
+    /// A copy of the segment at `index` leaves.
+    pub(super) fn copied(&mut self, index: usize) {
+        if let Some(record) = self.records.get_mut(index) {
+            record.copied = true;
+        }
+    }
+
+    /// Segments that una has not passed.
+    pub(super) fn len(&self) -> usize {
+        self.records.len()
     }
 
     /// The segment at `index` leaves; a segment that was not sent before has the next index.
@@ -142,6 +158,8 @@ impl Sent {
             fate: Fate::InFlight,
             load,
             transmissions,
+            copied: false,
+            copied_before: self.records.get(index).is_some_and(Record::has_copies),
             samples_loss,
             bytes: bytes as u32,
             ts: now.ms(),
@@ -208,7 +226,8 @@ impl Sent {
             let age_ms = diff(now.ms(), ts).max(0) as u64;
             Instant::from_micros(now.as_micros().saturating_sub(age_ms * 1_000))
         };
-        let was_lost = record.transmissions > 1 || record.fate == Fate::Lost;
+        // A copy that is late does not show that the original was.
+        let was_lost = !record.has_copies() && (record.transmissions > 1 || record.fate == Fate::Lost);
         self.unreported.spurious |= was_lost && diff(ts, record.ts) < 0;
         self.delivered(index, Some(sent_at), record.ts == ts, now);
         if diff(ts, record.ts) > 0 {
@@ -240,6 +259,13 @@ impl Sent {
             Fate::Delivered => return,
         }
         record.fate = Fate::Delivered;
+        if record.has_copies() {
+            // What was sent before the retransmission would have been confirmed earlier.
+            let by_retransmission =
+                now.since(record.sent_at).as_micros() as u64 >= self.rack.min_rtt_us / 4 * 3;
+            self.unreported.copied += 1;
+            self.unreported.missed |= record.copied_before && by_retransmission;
+        }
         self.rate.delivered(bytes, now);
         self.unreported.delivered_bytes += bytes;
         self.unreported.tallies[record.load as usize].delivered += 1;

@@ -5,18 +5,12 @@ use crate::arq::conversation::Conversation;
 use crate::arq::datagram::{Datagram, Transmission};
 use crate::arq::receiver::Ack;
 use crate::arq::segment::{Command, OVERHEAD};
+use crate::congestion::Load;
 use crate::observe::Cause;
 use crate::time::Instant;
-use core::time::Duration;
 
-/// Largest payload of which later datagrams carry a copy.
-const COPY_BYTES_MAX: usize = 256;
-
-/// Bytes of data up to which a datagram is small.
-const SMALL_DATAGRAM_BYTES: usize = 512;
-
-/// A segment that left more recently is not copied.
-const COPY_AGE_MIN: Duration = Duration::from_millis(1);
+/// Largest payload of a segment whose datagram's fate is learned from clock values (CC-21).
+const SMALL_BYTES: usize = 512;
 
 impl PacedSender {
     /// Fills the next datagram: acknowledgements that are due, probes, then segments as far as controller and pacer allow.
@@ -36,13 +30,17 @@ impl PacedSender {
         let data_at = datagram.len();
         self.write_repeats(core, now, datagram);
         self.write_sendable(core, now, datagram);
+        let small = datagram.len() - data_at <= OVERHEAD + SMALL_BYTES;
+        let along = datagram.len() > 0;
+        if small {
+            self.write_copies(core, now, along, datagram);
+        }
         if datagram.len() > data_at {
+            if small {
+                self.arrivals.sent(now);
+            }
             if !due {
                 self.write_acks(core, &mut last_ack, datagram);
-            }
-            self.write_copies(core, now, data_at, datagram);
-            if datagram.len() - data_at <= SMALL_DATAGRAM_BYTES {
-                self.arrivals.sent(now);
             }
         }
         core.write_probes(last_ack, datagram);
@@ -133,11 +131,23 @@ impl PacedSender {
             return false;
         }
         core.write_data(index, transmission(core, cause, now), datagram);
-        let counted = len <= COPY_BYTES_MAX && self.arrivals.are_known();
-        let transmissions = self.sent.sent(index, now, OVERHEAD + len, self.controller.load(), !counted);
+        let place = self.sent.place(index);
+        if index == self.sent.len() {
+            self.copies.measure(now, OVERHEAD + len);
+        }
+        let load = self.controller.load();
+        // What a probe for bandwidth loses is congestion, and no sample of the path's loss.
+        let probes = load == Load::Above && self.copies.is_bulk(now);
+        let by_arrival = len <= SMALL_BYTES && self.arrivals.are_known();
+        let samples_loss = !probes && !by_arrival;
+        let transmissions = self.sent.sent(index, now, OVERHEAD + len, load, samples_loss);
         if core.outgoing.segments.len() > core.send_window() as usize / 2 {
             let min_rtt_us = self.sent.rack.min_rtt_us;
             self.repeats.sent(core.outgoing.sn_at(index), transmissions, min_rtt_us, now);
+        }
+        // More data follows, or nothing arrives.
+        if core.outgoing.queue.is_empty() && !self.timer.is_silent() {
+            self.copies.sent(now, place, self.sent.len(), &self.path, self.shows_queue());
         }
         self.timer.sent(now);
         self.pacer.set(self.controller.pacing_bytes_s());
@@ -145,32 +155,30 @@ impl PacedSender {
         true
     }
 
-    /// Small datagrams carry copies of the small segments before, so that a lost message arrives with the next one instead of a
-    /// round trip later. Copies cost little, since most of a small datagram is headers.
+    /// Whether round trips show a queue, of this sender or of others.
+    const fn shows_queue(&self) -> bool {
+        self.timer.shows_queue(self.sent.rack.min_rtt_us)
+    }
+
+    /// Copies that are due: along with other data if there is any, in a datagram of their own otherwise (CC-8).
     fn write_copies(
-        &self,
+        &mut self,
         core: &mut Conversation,
         now: Instant,
-        data_at: usize,
+        along: bool,
         datagram: &mut Datagram<'_>,
     ) {
-        if !self.copies || datagram.len() - data_at > SMALL_DATAGRAM_BYTES || !self.sent.has_several() {
-            return;
-        }
-        let copies = match self.path.expected_loss_ppm() {
-            0..20_000 => 1,
-            20_000..120_000 => 2,
-            _ => 3,
-        };
-        let payload_bytes =
-            |index: usize| core.outgoing.segments.get(index).map(|segment| segment.data.len());
-        let is_small = |index: usize| payload_bytes(index).is_some_and(|bytes| bytes <= COPY_BYTES_MAX);
-        let suits = |index: &usize| self.sent.age(*index, now) >= COPY_AGE_MIN && is_small(*index);
-        let indices: Vec<usize> = self.sent.newest_in_flight().filter(suits).take(copies).collect();
-        for index in indices {
-            if datagram.fits(core.outgoing.segments[index].data.len()) {
+        let queued = self.shows_queue();
+        let mut along = along;
+        for due in self.copies.take(now, along) {
+            let Some(index) = self.sent.in_flight(due.place) else { continue };
+            let len = core.outgoing.segments[index].data.len();
+            if datagram.fits(len) && self.copies.spend(now, OVERHEAD + len, along, &self.path, queued) {
                 core.write_data(index, transmission(core, Some(Cause::Redundant), now), datagram);
+                self.sent.copied(index);
+                along = true;
             }
+            self.copies.next(now, due);
         }
     }
 }
