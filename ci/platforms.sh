@@ -13,6 +13,7 @@ root=${CARGO_TARGET_DIR:-$PWD/target}
 target=$root/platforms
 out=$target/release
 host_programs=$root/ci
+static_bytes_max=$((3 << 20))
 
 # Standard libraries that rustup has to add.
 triples="i686-unknown-linux-gnu x86_64-pc-windows-gnu x86_64-unknown-linux-musl aarch64-unknown-linux-musl
@@ -64,14 +65,19 @@ step_macos() { checked x86_64-apple-darwin && checked aarch64-apple-darwin; }
 
 # A static build, its start and a transfer: static TRIPLE NAME QEMU.
 static() {
-  local triple=$1 name=$2 runner=$3 variable
+  local triple=$1 name=$2 runner=$3 variable program bytes
   needs_std "$triple" || return 0
   [ -z "$runner" ] || needs "$runner" qemu-user || return 0
   # The start files and the C library of these targets come with their standard library.
   variable=CARGO_TARGET_$(tr a-z- A-Z_ <<<"$triple")_LINKER
-  export "$variable=rust-lld"
+  # Optimised as a whole, they are a tenth smaller and faster.
+  export "$variable=rust-lld" CARGO_PROFILE_RELEASE_LTO=fat CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1
   build "$triple"
   finish_release "linux-$name-static" "$target/$triple/release" "" karst-client karst-server
+  for program in karst-client karst-server; do
+    bytes=$(stat -c %s "$out/linux-$name-static/$program")
+    [ "$bytes" -le "$static_bytes_max" ] || { echo "$program has more than $static_bytes_max bytes"; return 1; }
+  done
   [ -z "$runner" ] || export KARST_OTHER_RUNNER=$runner
   KARST_OTHER_HAS_TCP=1 transfers "$out/linux-$name-static"
 }
