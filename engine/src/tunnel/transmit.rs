@@ -66,7 +66,12 @@ impl Tunnel {
             }
         }
         if filled == 0 {
-            self.starved = !self.is_validated() && (self.arq.flushing() || self.arq.may_transmit(now));
+            let starves = !self.is_validated() && (self.arq.flushing() || self.arq.may_transmit(now));
+            if core::mem::replace(&mut self.starved, starves) && !starves {
+                // Timers passed while they were deferred.
+                self.arq.handle_timeout(now);
+                return self.poll_transmit(now, out);
+            }
             self.flush.finish(now, &self.arq);
             self.arm_flush(now);
             return None;
