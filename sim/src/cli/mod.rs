@@ -31,7 +31,7 @@ fn to_stdout(text: &str) -> anyhow::Result<()> {
 fn load(path: &Path) -> anyhow::Result<ScenarioFile> {
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path).with_context(|| name.clone())?;
-    Ok(ScenarioFile::parse(&name, &text)?)
+    Ok(ScenarioFile::parse(&name, &text)?.for_simulation()?)
 }
 
 /// A path below `folder` as the documents name it: with slashes, also where the system has other separators (PLAT-5).

@@ -115,7 +115,6 @@ pub(super) fn build(file: File) -> Result<Scenario, Refusal> {
         links_seed: None,
     };
     damage_is_noticed(&scenario)?;
-    time_passes(&scenario)?;
     let announces = [&scenario.client, &scenario.server].map(|side| side.config.mux.announce);
     refuse_if(announces[0] != announces[1], "server.no-announce".into(), "must be as the client has it")?;
     let compared = scenario.baseline.is_some() && !scenario.faults.is_empty();
@@ -146,8 +145,8 @@ fn damage_is_noticed(scenario: &Scenario) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// A transfer without end fills a link without rate and delay at one instant.
-fn time_passes(scenario: &Scenario) -> Result<(), Refusal> {
+/// In the simulator, a transfer without end fills a link without rate and delay at one instant.
+pub(super) fn time_passes(scenario: &Scenario) -> Result<(), Refusal> {
     let at_once = |link: &LinkPlan| link.delay_us.values().min() == Some(0);
     let round_trip = !(at_once(&scenario.up) && at_once(&scenario.down));
     for work in &scenario.work {

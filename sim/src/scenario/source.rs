@@ -34,6 +34,16 @@ impl ScenarioFile {
         plan(&self.tree, Draw::Seed(Seed(seed))).map_err(|refusal| refused(&self.file, refusal))
     }
 
+    /// The same file, for a run in simulated time: in real time, time passes without a link that makes it.
+    ///
+    /// # Errors
+    /// A transfer without end over a link without rate and delay.
+    pub fn for_simulation(self) -> Result<Self, ScenarioError> {
+        let scenario = self.draw(self.seed())?;
+        file::time_passes(&scenario).map_err(|refusal| refused(&self.file, refusal))?;
+        Ok(self)
+    }
+
     /// The scenario as this seed draws it, as JSON in which nothing is left to the seed.
     ///
     /// # Errors

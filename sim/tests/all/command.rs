@@ -65,8 +65,10 @@ fn a_refused_file_is_exit_code_2_and_one_line() {
     let output = karst_sim(&[path.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(2));
     let line = String::from_utf8(output.stderr).unwrap();
-    let expected =
-        format!("karst-sim: {}: links.down.rate_kbit: must be between 1 and 1000000000\n", path.display());
+    let expected = format!(
+        "karst-sim: {}: links.down.rate_kbit: must end above 0: what waits would never be sent\n",
+        path.display()
+    );
     assert_eq!(line, expected);
     assert!(output.stdout.is_empty());
     assert_eq!(karst_sim(&["missing.json"]).status.code(), Some(2));

@@ -90,7 +90,8 @@ fn jitter_wander_and_reordering_become_lists_of_delays() {
     ] {
         let shrinker = shrunk(unlucky(&late_echo(&link)));
         let best = shrinker.best();
-        assert!(shrinker.random().is_empty() && listed(best) <= 3, "{best}");
+        // A governed sender repeats a small message, so that several packets have to be late.
+        assert!(shrinker.random().is_empty() && listed(best) <= 6, "{best}");
         assert!(best.to_string().contains("delay_packets_us"), "{best}");
         assert!((1..=8).all(|links_seed| fails(best, Some(links_seed))), "{best}");
     }
@@ -107,7 +108,7 @@ fn drops_of_a_policer_become_a_list_if_that_is_shorter() {
     assert!(!fails(&alone(json!({ "delay_ms": 20 })), None) && fails(&policed, None));
     let shrinker = shrunk(policed);
     let links = &shrinker.best()["links"];
-    assert!(!links.to_string().contains("police") && (1..=3).contains(&listed(shrinker.best())), "{links}");
+    assert!(!links.to_string().contains("police") && (1..=8).contains(&listed(shrinker.best())), "{links}");
 }
 
 /// A failure caused by duplicates needs the random element.

@@ -184,7 +184,10 @@ impl PacedSender {
 
     /// The peer acknowledged the segment `sn`, which una may have passed, with the clock value `ts`.
     pub(super) fn echoed(&mut self, sn: u32, ts: u32) {
-        self.arrivals.echoed(sn, ts);
+        // Toward a peer that did not announce itself, datagrams that the path or an attacker doubles would pass for repetitions.
+        if self.acks.may_repeat {
+            self.arrivals.echoed(sn, ts);
+        }
     }
 
     /// A data segment arrived.

@@ -240,6 +240,8 @@ mod tests {
         let link = json!({ "rate_kbit": 4000, "queue_bytes": 9000, "delay_ms": 15, "police_kbit": 3000, "police_burst_bytes": 9000 });
         let mut tree = rough();
         tree["links"] = json!({ "up": link, "down": link });
+        // Copies that a governed sender makes may arrive at one instant with others, where lists keep another order.
+        (tree["client"], tree["server"]) = (json!({ "governor": "off" }), json!({ "governor": "off" }));
         let mut shrinker = shrinker(tree);
         shrinker.set_drain();
         let hash = trace_hash(&shrinker);
