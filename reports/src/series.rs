@@ -206,7 +206,10 @@ impl Builder {
             }
             EventKind::Wrote(span) => {
                 let key = (span.session, span.stream, span.side.sends());
-                self.written.entry(key).or_default().push_back((span.at + u64::from(span.len), t));
+                self.written
+                    .entry(key)
+                    .or_default()
+                    .push_back((span.at.saturating_add(u64::from(span.len)), t));
             }
             EventKind::Read(span) => self.read(t, span),
             EventKind::Fault { kind, healed: false } => self.faults.push((t, None, *kind)),
@@ -282,7 +285,7 @@ impl Builder {
         let (bin, direction) = ((t / self.bin_us) as usize, span.side.receives());
         let work = self.works.get(&(span.session, span.stream)).cloned().unwrap_or_default();
         let writes = self.written.entry((span.session, span.stream, direction)).or_default();
-        let end = span.at + u64::from(span.len);
+        let end = span.at.saturating_add(u64::from(span.len));
         // Keep the write that contains the last byte: later reads may need it.
         while writes.front().is_some_and(|(until, _)| *until < end) {
             writes.pop_front();

@@ -316,15 +316,16 @@ fn tick_labels(ticks: &[f64]) -> Vec<String> {
     }
 }
 
-/// About `count` round numbers within a range.
+/// About `count` round numbers within a range; at most twice as many, also where numbers are too large to differ by a step.
 fn steps([low, high]: [f64; 2], count: u32) -> Vec<f64> {
     let raw = (high - low) / f64::from(count);
     let power = 10_f64.powf(raw.log10().floor());
     let size =
         [1.0, 2.0, 5.0, 10.0].map(|factor| factor * power).into_iter().find(|size| *size >= raw * 0.999);
     let size = size.unwrap_or(raw);
-    let first = (low / size).ceil() as i64;
-    (first..).map(|nth| nth as f64 * size).take_while(|value| *value <= high * 1.000_001).collect()
+    let first = (low / size).ceil();
+    let ticks = (0..2 * count).map(|nth| (first + f64::from(nth)) * size);
+    ticks.take_while(|value| *value <= high + size * 1e-6).collect()
 }
 
 #[cfg(test)]
@@ -342,6 +343,10 @@ mod tests {
             tick_labels(&steps([18.33, 18.47], 7)),
             ["18.34", "18.36", "18.38", "18.40", "18.42", "18.44", "18.46"]
         );
+        // Values close together, and values that differ by less than a step can tell.
+        assert!(steps([1.060_000_1, 1.060_000_2], 7).iter().all(|tick| *tick <= 1.060_000_21));
+        let large = 2_f64.powi(64);
+        assert!(steps([large - 0.5, large + 0.5], 7).len() <= 14);
         assert_eq!(tick_labels(&[10.0, 20.0]), ["10.0", "20.0"].map(|label| number(label.parse().unwrap())));
     }
 
