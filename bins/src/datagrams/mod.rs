@@ -4,6 +4,7 @@ mod carrier;
 
 pub use carrier::Carrier;
 
+use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
@@ -161,4 +162,24 @@ pub struct SocketOptions {
     pub dscp: u8,
     /// Receive the errors that hosts and routers report about datagrams sent before.
     pub reports: bool,
+}
+
+impl SocketOptions {
+    /// A socket for `address`, not bound yet; an IPv6 wildcard will take both families.
+    ///
+    /// # Errors
+    /// The system refuses a socket of that family.
+    pub(crate) fn open(self, address: SocketAddr) -> io::Result<Socket> {
+        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+        if address.is_ipv6() {
+            socket.set_only_v6(!address.ip().is_unspecified())?;
+        }
+        socket.set_nonblocking(true)?;
+        if let Ok(bytes @ 1..) = usize::try_from(self.buffer_bytes.min(i64::from(i32::MAX))) {
+            // The system's own limit applies quietly; a refusal leaves its default.
+            let _ = socket.set_recv_buffer_size(bytes);
+            let _ = socket.set_send_buffer_size(bytes);
+        }
+        Ok(socket)
+    }
 }

@@ -12,7 +12,7 @@ pub use dlmalloc::GlobalDlmalloc as Allocator;
 /// The allocator to use.
 pub const ALLOCATOR: Allocator = Allocator;
 
-/// Gives free memory back to the system, where the allocator has to be told.
+/// Returns free memory to the system, for allocators that keep it until asked.
 pub fn trim() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: no argument points anywhere, and glibc locks its own state.

@@ -322,7 +322,7 @@ fn validated_sessions_of_one_host_share_their_path_until_they_are_gone() {
     assert_eq!(path_of(&server, id).tally().lost, 0, "nothing is kept of a host without sessions");
 }
 
-/// Replayed datagrams from the client's host start a session whose transmissions nobody acknowledges.
+/// Replayed datagrams from the client's host start a session whose transmissions are never acknowledged.
 // CC-20
 #[test]
 fn replays_do_not_change_what_is_known_of_a_path() {

@@ -7,7 +7,7 @@ use super::segmentation::Refusals;
 use super::watched::Watched;
 use crate::datagrams::{Datagrams, RecvBatch, SLOT_BYTES, SLOTS, SocketOptions};
 use crate::platform::system;
-use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
+use socket2::{SockAddr, SockRef, Socket};
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::mem::{size_of, zeroed};
@@ -36,16 +36,7 @@ impl UdpSocket {
     /// # Errors
     /// The address cannot be bound.
     pub fn bind(address: SocketAddr, options: SocketOptions) -> io::Result<Self> {
-        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
-        if address.is_ipv6() {
-            socket.set_only_v6(!address.ip().is_unspecified())?;
-        }
-        socket.set_nonblocking(true)?;
-        if let Ok(bytes @ 1..) = usize::try_from(options.buffer_bytes.min(i64::from(i32::MAX))) {
-            // The system's own limit applies quietly; a refusal leaves its default.
-            let _ = socket.set_recv_buffer_size(bytes);
-            let _ = socket.set_send_buffer_size(bytes);
-        }
+        let socket = options.open(address)?;
         enable_gro(socket.as_raw_fd());
         if options.reports {
             enable_reports(&socket, address.is_ipv6());

@@ -2,7 +2,7 @@
 
 use crate::datagrams::{Datagrams, RecvBatch, SocketOptions};
 use crate::platform::system;
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::SockRef;
 use std::cell::Cell;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
@@ -26,16 +26,7 @@ impl UdpSocket {
     /// # Errors
     /// The address cannot be bound.
     pub fn bind(address: SocketAddr, options: SocketOptions) -> io::Result<Self> {
-        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
-        if address.is_ipv6() {
-            socket.set_only_v6(!address.ip().is_unspecified())?;
-        }
-        socket.set_nonblocking(true)?;
-        if let Ok(bytes @ 1..) = usize::try_from(options.buffer_bytes.min(i64::from(i32::MAX))) {
-            // The system's own limit applies quietly; a refusal leaves its default.
-            let _ = socket.set_recv_buffer_size(bytes);
-            let _ = socket.set_send_buffer_size(bytes);
-        }
+        let socket = options.open(address)?;
         socket.bind(&address.into())?;
         let socket = tokio::net::UdpSocket::from_std(socket.into())?;
         let local = socket.local_addr()?;
